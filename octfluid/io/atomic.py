@@ -1,0 +1,58 @@
+"""Files that are either whole or absent: written under a temporary name, then renamed."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; it takes that name when the block ends without an error.
+
+    Args:
+        path: The final file. Its folder is created when missing.
+
+    Yields:
+        A path in the same folder with the same suffix, so that writers that look at the suffix work. When the block
+        raises, the temporary file is removed and whatever stood at ``path`` is untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix='.tmp-', suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, 'rb') as file:
+            os.fsync(file.fileno())
+        # mkstemp makes private files; give the result the permissions that a plain open() would have given it.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write ``content`` to ``path`` whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike, content: str) -> None:
+    """Write ``content`` to ``path`` as UTF-8 with Unix line ends, whole or not at all."""
+    write_bytes(path, content.encode('utf-8'))
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Write ``content`` as indented JSON, whole or not at all.
+
+    Raises:
+        ValueError: ``content`` holds NaN or infinity, which JSON cannot express; store None instead.
+    """
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + '\n')

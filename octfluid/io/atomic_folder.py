@@ -1,0 +1,76 @@
+"""Folders that are either the whole new version or the old one: built beside the final place, then swapped in."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from octfluid.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Give an empty folder beside ``path``; it takes that name when the block ends without an error.
+
+    Files inside need no care of their own: write them plainly. An old folder at ``path`` is moved aside, the new one is
+    moved in, and only then is the old one deleted, so that no reader ever meets a mixture of both. A process that is killed
+    may leave a folder named ``.tmp-<name>-*`` or ``.old-<name>-*`` beside ``path``, which can be deleted.
+
+    Args:
+        path: The final folder. Missing parents are created; a symbolic link is followed and stays.
+        is_ours: Called with the folder that stands at ``path`` if it is not empty; True allows replacing it.
+
+    Yields:
+        The temporary folder. When the block raises, it is removed, with the parents created for it, and whatever stood at
+        ``path`` is untouched.
+
+    Raises:
+        InputError: ``path`` is a file, or a folder with other content than ours. Raised before the block is entered (and
+            again at its end, should such a folder have appeared in the meantime).
+    """
+    final = Path(path).resolve()
+    _refuse_foreign(final, path, is_ours)
+    created = [folder for folder in final.parents if not folder.exists()]
+    temporary = _sibling(final, 'tmp')
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+        _refuse_foreign(final, path, is_ours)
+        _swap(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in created:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _refuse_foreign(final: Path, shown: str | os.PathLike, is_ours: Callable[[Path], bool]) -> None:
+    if final.exists() and not final.is_dir():
+        raise InputError(f'{shown}: is a file; expected a folder or a name that is still free')
+    if final.is_dir() and any(final.iterdir()) and not is_ours(final):
+        raise InputError(
+            f'{shown}: holds files that this command did not make and would delete; '
+            'expected an empty folder or an earlier result; choose another folder or empty this one'
+        )
+
+
+def _sibling(final: Path, kind: str) -> Path:
+    return final.with_name(f'.{kind}-{final.name}-{secrets.token_hex(4)}')
+
+
+def _swap(temporary: Path, final: Path) -> None:
+    if not final.exists():
+        temporary.rename(final)
+        return
+    old = _sibling(final, 'old')
+    final.rename(old)
+    try:
+        temporary.rename(final)
+    except BaseException:
+        old.rename(final)
+        raise
+    shutil.rmtree(old)

@@ -1,0 +1,59 @@
+"""What every command line tool shares: one-line argument errors and exit statuses.
+
+The tools parse arguments with `ToolParser` and hand their ``main`` to `exit_status_of`; nothing else in the package deals
+with command lines.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from octfluid.errors import OctfluidError
+
+INTERRUPTED = 130
+
+
+class ToolParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line on stderr and exit status 2.
+
+    Args:
+        description: What the tool does.
+        example: A command that can be pasted, shown at the end of ``--help``.
+    """
+
+    def __init__(self, description: str, example: str) -> None:
+        super().__init__(
+            description=description, epilog=f'example:\n  {example}', formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message: str) -> None:
+        """Print one line and leave with status 2."""
+        self.exit(2, f'error: {message} (see {self.prog} --help)\n')
+
+
+def exit_status_of(main: Callable[[], int | None]) -> int:
+    """Run a tool's ``main`` and return its exit status.
+
+    Args:
+        main: Called without arguments; returns an exit status, or None for 0.
+
+    Returns:
+        0 for success, 2 for bad arguments or input, 1 when work failed, 130 after Ctrl-C. A failure that the user can act
+        on (`OctfluidError`, or an operating system error such as a full disk) becomes one line on stderr; any other
+        exception is a bug and keeps its traceback.
+    """
+    try:
+        return main() or 0
+    except OctfluidError as error:
+        status, message = error.exit_status, str(error)
+    except BrokenPipeError:
+        # The reader of our output (such as `head`) has gone; keep the interpreter from complaining while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f' ({error.filename})' if error.filename else ''
+        status, message = 1, f'{error.strerror or error}{where}; files written before this are intact'
+    except KeyboardInterrupt:
+        status, message = INTERRUPTED, 'interrupted'
+    print('error: ' + ' '.join(message.split()), file=sys.stderr)
+    return status

@@ -1,0 +1,169 @@
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from octfluid.errors import InputError
+from octfluid.io.atomic import atomic_path, write_bytes, write_json, write_text
+from octfluid.io.atomic_folder import atomic_folder
+
+
+def always(_: Path) -> bool:
+    return True
+
+
+def never(_: Path) -> bool:
+    return False
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_file_is_whole_or_absent(tmp_path):
+    target = tmp_path / 'new' / 'a.png'
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        assert temporary.suffix == '.png'
+        temporary.write_bytes(b'half')
+        raise RuntimeError
+    assert names(tmp_path / 'new') == []
+
+
+def test_failed_file_leaves_the_old_one(tmp_path):
+    target = tmp_path / 'a.txt'
+    write_text(target, 'old')
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text('half')
+        raise RuntimeError
+    assert target.read_text() == 'old'
+    assert names(tmp_path) == ['a.txt']
+
+
+def test_file_is_invisible_until_the_block_ends(tmp_path):
+    with atomic_path(tmp_path / 'a.txt') as temporary:
+        temporary.write_text('whole')
+        assert not (tmp_path / 'a.txt').exists()
+    assert (tmp_path / 'a.txt').read_text() == 'whole'
+
+
+def test_file_has_the_permissions_of_a_plain_file(tmp_path):
+    (tmp_path / 'plain').write_text('')
+    write_text(tmp_path / 'ours', '')
+    assert stat.S_IMODE((tmp_path / 'ours').stat().st_mode) == stat.S_IMODE((tmp_path / 'plain').stat().st_mode)
+
+
+def test_text_is_utf8_with_unix_line_ends(tmp_path):
+    write_text(tmp_path / 'a', 'µ\n')
+    write_bytes(tmp_path / 'b', b'\x00\r\n')
+    assert (tmp_path / 'a').read_bytes() == b'\xc2\xb5\n'
+    assert (tmp_path / 'b').read_bytes() == b'\x00\r\n'
+
+
+def test_json_round_trip_and_no_nan(tmp_path):
+    write_json(tmp_path / 'a.json', {'x': [1, None, 0.5]})
+    assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
+    with pytest.raises(ValueError):
+        write_json(tmp_path / 'a.json', {'x': float('nan')})
+    assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
+
+
+def test_folder_appears_with_its_files_and_missing_parents(tmp_path):
+    target = tmp_path / 'p' / 'q' / 'data'
+    with atomic_folder(target, never) as temporary:
+        assert temporary.parent == target.parent
+        (temporary / 'a').write_text('1')
+        assert not target.exists()
+    assert names(target) == ['a']
+    assert names(target.parent) == ['data']
+
+
+@pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt])
+def test_failed_folder_changes_nothing(tmp_path, error):
+    with pytest.raises(error), atomic_folder(tmp_path / 'p' / 'q' / 'data', never) as temporary:
+        (temporary / 'a').write_text('half')
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_failed_folder_leaves_the_old_one(tmp_path):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'old').write_text('1')
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / 'data', always) as temporary:
+        (temporary / 'new').write_text('half')
+        raise RuntimeError
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['old']
+
+
+def test_our_folder_is_replaced_not_merged(tmp_path):
+    (tmp_path / 'data' / 'sub').mkdir(parents=True)
+    (tmp_path / 'data' / 'sub' / 'old').write_text('1')
+    seen = []
+    with atomic_folder(tmp_path / 'data', lambda folder: not seen.append(folder)) as temporary:
+        (temporary / 'new').write_text('2')
+        assert (tmp_path / 'data' / 'sub' / 'old').exists()
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['new']
+    assert set(seen) == {tmp_path / 'data'}
+
+
+def test_empty_folder_is_replaced_without_asking(tmp_path):
+    (tmp_path / 'data').mkdir()
+    with atomic_folder(tmp_path / 'data', never) as temporary:
+        (temporary / 'new').write_text('2')
+    assert names(tmp_path / 'data') == ['new']
+
+
+def test_foreign_folder_and_file_are_refused_before_any_work(tmp_path):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'thesis.tex').write_text('years')
+    (tmp_path / 'file').write_text('x')
+    for name, message in [('data', 'did not make'), ('file', 'is a file')]:
+        with pytest.raises(InputError, match=message), atomic_folder(tmp_path / name, never):
+            pytest.fail('the block must not run')
+    assert names(tmp_path) == ['data', 'file']
+    assert names(tmp_path / 'data') == ['thesis.tex']
+
+
+def test_folder_that_appears_meanwhile_is_refused(tmp_path):
+    with pytest.raises(InputError), atomic_folder(tmp_path / 'data', never) as temporary:
+        (temporary / 'new').write_text('2')
+        (tmp_path / 'data').mkdir()
+        (tmp_path / 'data' / 'thesis.tex').write_text('years')
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['thesis.tex']
+
+
+def test_old_folder_comes_back_when_the_new_one_cannot_move_in(tmp_path, monkeypatch):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'old').write_text('1')
+    rename = Path.rename
+
+    def fail_for_the_new_one(self, target):
+        if self.name.startswith('.tmp-'):
+            raise OSError('no')
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, 'rename', fail_for_the_new_one)
+    with pytest.raises(OSError, match='no'), atomic_folder(tmp_path / 'data', always):
+        pass
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['old']
+
+
+def test_symbolic_link_stays_a_link(tmp_path):
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'data').symlink_to(tmp_path / 'disk')
+    with atomic_folder(tmp_path / 'data', never) as temporary:
+        (temporary / 'new').write_text('2')
+    assert (tmp_path / 'data').is_symlink()
+    assert names(tmp_path / 'disk') == ['new']
+
+
+def test_folder_has_the_permissions_of_a_plain_folder(tmp_path):
+    os.mkdir(tmp_path / 'plain')
+    with atomic_folder(tmp_path / 'ours', never):
+        pass
+    assert stat.S_IMODE((tmp_path / 'ours').stat().st_mode) == stat.S_IMODE((tmp_path / 'plain').stat().st_mode)
