@@ -1,0 +1,198 @@
+"""Reading a prepared data set's lists, and checking every file of it before anything trains on it.
+
+Layout: ``<root>/<size_dir>/{images,annotations}/<name>.png``, ``<root>/splits/<split>_{train,val}.txt`` (a name a line) and
+``<root>/index.csv`` with at least the columns ``name``, ``subject``, ``slice``.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from octfluid.datasets.lists import SUBSETS, index_rows, load_index, read_split, split_names, subset_lines
+from octfluid.datasets.mask_checks import MaskStats, check_image, check_mask
+from octfluid.errors import InputError
+
+__all__ = ['DatasetReport', 'SubsetCounts', 'check_dataset', 'load_index', 'read_split', 'split_names', 'subject_overlap']
+
+KINDS = ('images', 'annotations')
+SUFFIX = '.png'
+
+
+@dataclass(frozen=True)
+class SubsetCounts:
+    """What one side of a split holds, over its readable masks.
+
+    Attributes:
+        images: Names in the list.
+        subjects: Different subjects among them, by ``index.csv``.
+        with_fluid: Masks with at least one pixel of a class other than 0.
+        fluid_share: Such pixels as a fraction of all pixels that are not ignored, in [0, 1]; 0 without masks.
+    """
+
+    images: int
+    subjects: int
+    with_fluid: int
+    fluid_share: float
+
+
+@dataclass
+class DatasetReport:
+    """Outcome of `check_dataset`.
+
+    Attributes:
+        problems: One line each: what was found, where, and what was expected. Empty for a sound data set.
+        subsets: Counts by subset: ``train`` and ``val`` of the split, or ``all`` (every image) when no split was named.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    subsets: dict[str, SubsetCounts] = field(default_factory=dict)
+
+
+def check_dataset(
+    root: str | os.PathLike,
+    size_dir: str,
+    split: str | None = None,
+    size: tuple[int, int] | None = None,
+    classes: int = 2,
+    ignore_index: int | None = None,
+    foreground: str = 'fluid',
+) -> DatasetReport:
+    """Check every image and mask of one size of a data set, and the lists of one split.
+
+    Args:
+        root: The data set.
+        size_dir: Sub-folder of ``root`` with ``images`` and ``annotations``, such as ``paper_256``.
+        split: Name of a split whose two lists are checked too; None for the files alone.
+        size: (height, width) in pixels that every image and mask must have; None: a mask must have its image's size.
+        classes: Number of classes; masks may hold 0 .. classes - 1.
+        ignore_index: A further mask value that is allowed and counts as no pixel.
+        foreground: Name of what class 0 is not, for messages.
+
+    Returns:
+        All problems and the counts; nothing that is wrong with single files is raised.
+
+    Raises:
+        InputError: No such data set, sub-folder or split.
+    """
+    root = Path(root)
+    _require_folders(root, size_dir)
+    report = DatasetReport()
+    names = {kind: _png_names(root / size_dir / kind, report.problems) for kind in KINDS}
+    report.problems += _unpaired(root / size_dir, names)
+    stats = _check_files(root / size_dir, names, size, classes, ignore_index, report.problems)
+    subjects = _check_index(root, names['images'] | names['annotations'], report.problems)
+    lists = {'all': sorted(names['images'])} if split is None else _check_lists(root, size_dir, split, names, report.problems)
+    report.subsets = {subset: _counts(members, subjects, stats) for subset, members in lists.items()}
+    if 'train' in lists and not report.subsets['train'].with_fluid:
+        report.problems.append(f'{root}/splits/{split}_train.txt: none of its {len(lists["train"])} masks has a pixel of '
+                               f'{foreground}; a model would learn to predict background everywhere; check how masks were made')
+    return report
+
+
+def subject_overlap(root: str | os.PathLike, split: str) -> list[int]:
+    """Return the subjects that have scans on both sides of a split, ascending; empty if nothing validates.
+
+    Raises:
+        InputError: Unknown split, or a name that ``index.csv`` lacks.
+    """
+    index = load_index(root)
+    sides = []
+    for subset in SUBSETS:
+        if subset == 'val' and not (Path(root) / 'splits' / f'{split}_val.txt').is_file():
+            return []
+        names = read_split(root, split, subset)
+        unknown = next((name for name in names if name not in index), None)
+        if unknown is not None:
+            raise InputError(f"{root}/splits/{split}_{subset}.txt: '{unknown}' is not in {root}/index.csv; make the data set "
+                             'again')
+        sides.append({index[name].subject for name in names})
+    return sorted(sides[0] & sides[1])
+
+
+def _require_folders(root: Path, size_dir: str) -> None:
+    split_names(root)
+    for kind in KINDS:
+        folder = root / size_dir / kind
+        if not folder.is_dir():
+            sizes = sorted(path.parent.name for path in root.glob('*/images'))
+            raise InputError(f'{folder}: no such folder; sizes in this data set: {", ".join(sizes) or "none"}')
+
+
+def _png_names(folder: Path, problems: list[str]) -> set[str]:
+    """Return the names of the PNG files; anything else in the folder is a problem, because nothing would read it."""
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
+    problems += [f'{path}: not a {SUFFIX} file; expected only {SUFFIX} files here' for path in paths if path.suffix != SUFFIX]
+    return {path.stem for path in paths if path.suffix == SUFFIX}
+
+
+def _unpaired(folder: Path, names: Mapping[str, set[str]]) -> list[str]:
+    images, masks = names['images'], names['annotations']
+    return ([f'{folder}/images/{name}{SUFFIX}: no mask; expected {folder}/annotations/{name}{SUFFIX}'
+             for name in sorted(images - masks)]
+            + [f'{folder}/annotations/{name}{SUFFIX}: no image; expected {folder}/images/{name}{SUFFIX}'
+               for name in sorted(masks - images)])
+
+
+def _check_files(folder: Path, names: Mapping[str, set[str]], size: tuple[int, int] | None, classes: int,
+                 ignore_index: int | None, problems: list[str]) -> dict[str, MaskStats]:
+    """Open every file once; return the pixel counts of the readable masks."""
+    found: dict[str, tuple[int, int]] = {}
+    for name in sorted(names['images']):
+        shape, complaints = check_image(folder / 'images' / f'{name}{SUFFIX}', size)
+        problems += complaints
+        if shape is not None:
+            found[name] = shape
+    stats = {}
+    for name in sorted(names['annotations']):
+        expected = size or found.get(name)
+        stat, complaints = check_mask(folder / 'annotations' / f'{name}{SUFFIX}', expected, classes, ignore_index)
+        problems += complaints
+        if stat is not None:
+            stats[name] = stat
+    return stats
+
+
+def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, int]:
+    """Compare ``index.csv`` with the files; return the subject by name."""
+    rows, complaints = index_rows(root)
+    problems += complaints
+    counted = Counter(row.name for row in rows)
+    path = root / 'index.csv'
+    problems += [f"{path}: '{name}' is listed {count} times; expected once" for name, count in counted.items() if count > 1]
+    problems += [f"{path}: '{name}' is listed but has no image and no mask" for name in counted if name not in names]
+    if rows:
+        problems += [f"{path}: '{name}' has files but is not listed" for name in sorted(names - set(counted))]
+    return {row.name: row.subject for row in rows}
+
+
+def _check_lists(root: Path, size_dir: str, split: str, names: Mapping[str, set[str]],
+                 problems: list[str]) -> dict[str, list[str]]:
+    """Check both lists of a split; return them without repetitions."""
+    lists = {}
+    for subset in SUBSETS:
+        path = root / 'splits' / f'{split}_{subset}.txt'
+        if subset == 'val' and not path.is_file() and split in split_names(root):
+            continue
+        lines = subset_lines(root, split, subset)
+        counted = Counter(lines)
+        if not lines:
+            problems.append(f'{path}: is empty; expected one name a line')
+        problems += [f"{path}: '{name}' is listed {count} times; expected once" for name, count in counted.items() if count > 1]
+        problems += [f"{path}: '{name}' has no {kind[:-1]}; expected {root}/{size_dir}/{kind}/{name}{SUFFIX}"
+                     for name in counted for kind in KINDS if name not in names[kind]]
+        lists[subset] = list(counted)
+    both = [name for name in lists['train'] if name in set(lists.get('val', ()))]
+    problems += [f"{root}/splits: '{name}' is in both {split}_train.txt and {split}_val.txt; expected in one" for name in both]
+    return lists
+
+
+def _counts(names: Sequence[str], subjects: Mapping[str, int], stats: Mapping[str, MaskStats]) -> SubsetCounts:
+    masks = [stats[name] for name in names if name in stats]
+    pixels = sum(mask.valid for mask in masks)
+    return SubsetCounts(
+        images=len(names),
+        subjects=len({subjects[name] for name in names if name in subjects}),
+        with_fluid=sum(mask.foreground > 0 for mask in masks),
+        fluid_share=sum(mask.foreground for mask in masks) / pixels if pixels else 0.0)

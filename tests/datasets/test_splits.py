@@ -1,0 +1,126 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from octfluid.datasets.splits import (
+    INNER_FOLDS,
+    Scan,
+    Split,
+    build_splits,
+    inner_folds,
+    is_list_name,
+    paper_rows,
+    parse_name,
+    write_splits,
+)
+
+HALVES = ('train6-10_test1-5', 'train1-5_test6-10')
+SUBJECTS = [f'subject{number:02d}' for number in range(1, 11)]
+
+
+@pytest.fixture(scope='module')
+def paper_scans():
+    """The paper's 110 scans, every second one with fluid."""
+    return [Scan(row.scan.subject, row.scan.slice, k % 2 == 0) for k, row in enumerate(paper_rows())]
+
+
+@pytest.fixture(scope='module')
+def splits(paper_scans):
+    return build_splits(paper_scans)
+
+
+def subjects(names):
+    return {parse_name(name)[0] for name in names}
+
+
+def test_paper_table_is_the_published_list():
+    rows = paper_rows()
+    assert [row.paper_name for row in rows] == [f'img_{k}' for k in range(110)]
+    assert len({row.scan for row in rows}) == 110
+    assert Counter(row.subset for row in rows) == {'train': 88, 'val': 22}
+    assert Counter(row.scan.subject for row in rows) == dict.fromkeys(range(1, 11), 11)
+    # Three entries read off the authors' list by eye.
+    by_name = {row.paper_name: (row.scan.name, row.subset) for row in rows}
+    assert by_name['img_0'] == ('s01_z10', 'train')
+    assert by_name['img_79'][1] == by_name['img_106'][1] == by_name['img_39'][1] == 'val'
+
+
+def test_every_split_of_the_design_is_there(splits):
+    outer = ['paper', *HALVES, *SUBJECTS, 'all']
+    assert set(splits) == {*outer, *(f'{name}-inner{k}' for name in outer for k in (1, 2, 3))}
+
+
+def test_outer_splits(splits):
+    assert (len(splits['paper'].train), len(splits['paper'].val)) == (88, 22)
+    assert 's01_z10' in splits['paper'].train
+    assert subjects(splits['train6-10_test1-5'].train) == {6, 7, 8, 9, 10}
+    assert subjects(splits['train6-10_test1-5'].val) == {1, 2, 3, 4, 5}
+    assert splits['train1-5_test6-10'] == Split(splits['train6-10_test1-5'].val, splits['train6-10_test1-5'].train)
+    for number, name in enumerate(SUBJECTS, start=1):
+        assert subjects(splits[name].val) == {number}
+        assert subjects(splits[name].train) == set(range(1, 11)) - {number}
+    assert len(splits['all'].train) == 110
+    assert splits['all'].val == ()
+
+
+@pytest.mark.parametrize('outer', ['paper', *HALVES, *SUBJECTS, 'all'])
+def test_inner_splits_divide_the_training_set_by_subject(splits, outer):
+    train = splits[outer].train
+    inner = [splits[f'{outer}-inner{k}'] for k in (1, 2, 3)]
+    assert sorted(name for split in inner for name in split.val) == sorted(train)
+    for split in inner:
+        assert sorted(split.train + split.val) == sorted(train)
+        assert not subjects(split.train) & subjects(split.val)
+
+
+def test_inner_folds_by_hand():
+    with_fluid = {7: 5, 6: 4, 5: 3, 2: 2, 4: 2, 3: 1, 1: 0}
+    scans = [Scan(subject, z, z < count) for subject, count in with_fluid.items() for z in range(6)]
+    # First round: 7, 6, 5 to folds 1, 2, 3. Second: the fold with 3 so far takes subject 2, that with 4 takes 4, that with 5
+    # takes 3. Now the folds hold 6, 6 and 5, so the third takes subject 1.
+    assert inner_folds(scans) == [[3, 7], [4, 6], [1, 2, 5]]
+
+
+@given(st.lists(st.builds(Scan, st.integers(1, 12), st.integers(0, 120), st.booleans()), unique_by=lambda scan: scan.name),
+       st.randoms())
+def test_any_scans_give_sound_splits(scans, random):
+    splits = build_splits(scans)
+    shuffled = list(scans)
+    random.shuffle(shuffled)
+    assert build_splits(shuffled) == splits
+    present = {scan.name for scan in scans}
+    for name, split in splits.items():
+        assert not set(split.train) & set(split.val)
+        assert {*split.train, *split.val} <= present
+        assert list(split.train) == sorted(split.train, key=parse_name)
+        assert is_list_name(f'{name}_train.txt')
+        if name != 'all':
+            assert split.train
+            assert split.val
+    if len({scan.subject for scan in scans}) >= INNER_FOLDS:
+        sizes = [len(fold) for fold in inner_folds(scans)]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_few_subjects_give_few_splits():
+    # None of these slices is one of the paper's.
+    assert set(build_splits([Scan(2, 11), Scan(2, 12), Scan(7, 12)])) == {*HALVES, 'subject02', 'subject07', 'all'}
+    assert set(build_splits([Scan(11, 3)])) == {'all'}
+
+
+def test_names():
+    assert Scan(1, 10).name == 's01_z10'
+    assert Scan(10, 5).name == 's10_z05'
+    assert parse_name('s10_z05') == (10, 5)
+    assert parse_name('img_5') is None
+    assert not is_list_name('mine_train.txt')
+    assert not is_list_name('paper_test.txt')
+
+
+def test_written_lists(tmp_path):
+    write_splits(tmp_path / 'splits', {'paper': Split(('s01_z10', 's01_z15'), ('s02_z10',)), 'all': Split(('s01_z10',), ())})
+    assert sorted(path.name for path in (tmp_path / 'splits').iterdir()) == [
+        'all_train.txt', 'paper_train.txt', 'paper_val.txt']
+    assert (tmp_path / 'splits/paper_train.txt').read_bytes() == b's01_z10\ns01_z15\n'

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import scipy.io
+
+from octfluid.errors import InputError
+from octfluid.io.duke_mat import read_subject
+
+SHAPE = (6, 8, 3)
+
+
+def images(dtype=np.uint8):
+    return (np.arange(np.prod(SHAPE)).reshape(SHAPE) % 256).astype(dtype)
+
+
+def fluid():
+    """Slice 0 graded without fluid, slice 1 graded with pocket number 3 and one ungraded pixel, slice 2 ungraded."""
+    annotation = np.zeros(SHAPE)
+    annotation[2:4, 2:4, 1] = 3
+    annotation[0, 0, 1] = np.nan
+    annotation[:, :, 2] = np.nan
+    return annotation
+
+
+def write(folder, name='Subject_03.mat', **variables):
+    path = folder / name
+    scipy.io.savemat(path, variables, do_compression=True)
+    return path
+
+
+def test_reads_volume_and_graded_slices(tmp_path):
+    path = write(tmp_path, images=images(), manualFluid1=fluid(), automaticFluidDME=np.ones(3), notes='text')
+    subject = read_subject(path)
+    assert subject.subject == 3
+    assert subject.images.dtype == np.uint8
+    np.testing.assert_array_equal(subject.images, images())
+    assert subject.fluid.dtype == np.float64
+    np.testing.assert_array_equal(subject.fluid, fluid())
+    assert subject.graded_slices == [0, 1]
+
+
+def test_grader_2_reads_the_other_annotation(tmp_path):
+    path = write(tmp_path, images=images(), manualFluid1=fluid(), manualFluid2=np.full(SHAPE, 7.0))
+    assert (read_subject(path, grader=2).fluid == 7).all()
+    with pytest.raises(InputError, match='grader 3: expected 1 or 2'):
+        read_subject(path, grader=3)
+
+
+def test_extra_keys_are_not_loaded(tmp_path, monkeypatch):
+    path = write(tmp_path, images=images(), manualFluid1=fluid(), manualLayers1=np.ones(5))
+    asked = []
+    load = scipy.io.loadmat
+
+    def spy(*args, variable_names, **options):
+        asked.extend(variable_names)
+        return load(*args, variable_names=variable_names, **options)
+
+    monkeypatch.setattr(scipy.io, 'loadmat', spy)
+    read_subject(path)
+    assert asked == ['images', 'manualFluid1']
+
+
+@pytest.mark.parametrize(('stored', 'gray'), [
+    ([0.0, 127.4, 127.6, 255.0], [0, 127, 128, 255]),
+    ([-0.6, 12.0, 255.7, 200.0], [0, 12, 255, 200]),
+    ([0.0, 0.2, 0.5, 1.0], [0, 51, 128, 255]),
+    ([0.0, 1.0, 1.0, 0.0], [0, 1, 1, 0]),
+])
+def test_float_images_become_gray_values(tmp_path, stored, gray):
+    volume = np.array(stored).reshape(2, 2, 1)
+    path = write(tmp_path, images=volume, manualFluid1=np.zeros(volume.shape))
+    np.testing.assert_array_equal(read_subject(path).images.ravel(), gray)
+
+
+def test_whole_numbers_of_another_type_are_accepted(tmp_path):
+    path = write(tmp_path, images=images(np.uint16), manualFluid1=fluid())
+    np.testing.assert_array_equal(read_subject(path).images, images())
+
+
+def test_missing_key_names_it_and_the_keys_present(tmp_path):
+    path = write(tmp_path, images=images(), manualFluid2=fluid())
+    with pytest.raises(InputError, match=r"no variable 'manualFluid1'; the file holds images, manualFluid2"):
+        read_subject(path)
+
+
+@pytest.mark.parametrize(('bad', 'message'), [
+    (dict(manualFluid1=np.zeros((6, 8, 2))), r"'images' has shape \(6, 8, 3\) and 'manualFluid1' \(6, 8, 2\)"),
+    (dict(images=np.zeros((6, 8), np.uint8), manualFluid1=np.zeros((6, 8))), r"'images' has shape \(6, 8\); expected three"),
+    (dict(images=np.full(SHAPE, np.nan)), "'images' contains NaN"),
+    (dict(images=np.where(images() == 5, np.nan, images())), "'images' contains NaN"),
+    (dict(images=images().astype(float) * 16), r"'images' holds values from 0 to 2288; expected gray values 0..255"),
+    (dict(images=images().astype(float) - 300), "'images' holds values from -300"),
+    (dict(images=np.full(SHAPE, 'x', dtype=object)), "'images' is a MATLAB cell; expected a numeric array"),
+    (dict(manualFluid1={'a': 1}), "'manualFluid1' is a MATLAB struct; expected a numeric array"),
+    (dict(manualFluid1='text'), "'manualFluid1' is a MATLAB char; expected a numeric array"),
+    (dict(images=images() * 1j), "'images' is not a real numeric array"),
+])
+def test_bad_content(tmp_path, bad, message):
+    path = write(tmp_path, **{'images': images(), 'manualFluid1': fluid(), **bad})
+    with pytest.raises(InputError, match=message):
+        read_subject(path)
+
+
+@pytest.mark.parametrize('keep', [0, 1, 64, 127, 129, 140, 200, -300, -20, -1])
+def test_truncated_file(tmp_path, keep):
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 5), dtype=np.uint8)
+    path = write(tmp_path, images=noise, manualFluid1=noise.astype(float))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r'Subject_03\.mat: ') as caught:
+        read_subject(path)
+    assert '\n' not in str(caught.value)
+
+
+def test_every_damaged_byte_is_refused_or_harmless(tmp_path):
+    path = write(tmp_path, images=images(), manualFluid1=fluid())
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            subject = read_subject(path)
+        except InputError:
+            continue
+        np.testing.assert_array_equal(subject.images, images())
+        np.testing.assert_array_equal(subject.fluid, fluid())
+
+
+def test_files_that_are_not_ours(tmp_path):
+    path = tmp_path / 'Subject_01.mat'
+    with pytest.raises(InputError, match='no such file'):
+        read_subject(path)
+    path.write_text('<html>404</html>' * 50)
+    with pytest.raises(InputError, match='not a MATLAB file, or truncated'):
+        read_subject(path)
+    header = b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(124) + b'\x00\x02IM'
+    path.write_bytes(header.ljust(512, b'\0') + b'\x89HDF\r\n\x1a\n' + bytes(600))
+    with pytest.raises(InputError, match=r'MATLAB format 7\.3 \(HDF5\).*-v7'):
+        read_subject(path)
+    with pytest.raises(InputError, match=r'named like Subject_01\.mat'):
+        read_subject(tmp_path / 'scan.mat')
