@@ -1,0 +1,1 @@
+"""Metrics, overlays, reports. Importing this folder loads no torch; `octfluid.register` does."""
