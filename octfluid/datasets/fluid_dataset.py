@@ -1,0 +1,132 @@
+"""Data sets of B-scans with fluid masks, as MMSegmentation dataset classes."""
+
+import random
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from octfluid.datasets.integrity import load_index, read_split
+from octfluid.datasets.sampler import SampleDraw
+from octfluid.errors import InputError
+
+FLUID_CLASSES = ('background', 'fluid')
+FLUID_PALETTE = [[0, 0, 0], [230, 159, 0]]
+
+
+@contextmanager
+def seeded_draws(seed: int):
+    """Make the random draws inside the block a function of ``seed`` alone, and leave the generators as they were.
+
+    Covers Python's, NumPy's and torch's CPU generators, which are what the transforms of mmcv and mmseg draw from.
+
+    Args:
+        seed: 0 <= seed < 2**32.
+    """
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+@DATASETS.register_module()
+class FluidDataset(BaseSegDataset):
+    """B-scans and their masks (0 background, 1 fluid) in the layout that the dataset converters write.
+
+    ``<data_root>/<size_dir>/{images,annotations}/<name>.png``, ``<data_root>/splits/<split>_{train,val}.txt`` and
+    ``<data_root>/index.csv``. A sample's metainfo carries its ``name``, ``subject`` (int) and ``slice`` (0-based int).
+
+    Args:
+        data_root: Folder of the prepared data set.
+        size_dir: Which of its sizes, such as ``'paper_256'`` or ``'native'``.
+        split: Name of the split.
+        subset: ``'train'`` or ``'val'``.
+        scan_size: (height, width) in pixels that every scan has, checked before training; None when they differ.
+        pipeline: Transforms.
+        test_mode: True for validation and testing.
+        reduce_zero_label: Must stay False: label 0 is the background and takes part in everything.
+        **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
+
+    Raises:
+        InputError: Unknown split, missing data, or ``reduce_zero_label=True``.
+    """
+
+    METAINFO = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
+
+    def __init__(
+        self,
+        data_root: str,
+        size_dir: str,
+        split: str,
+        subset: str,
+        scan_size: tuple[int, int] | None = None,
+        pipeline: Sequence[dict] = (),
+        test_mode: bool = False,
+        reduce_zero_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if reduce_zero_label:
+            raise InputError(
+                'reduce_zero_label=True: it would drop the background and call fluid class 0; expected False, remove the setting'
+            )
+        self.split = split
+        self.subset = subset
+        self.size_dir = size_dir
+        self.scan_size = scan_size
+        folder = Path(size_dir)
+        super().__init__(
+            data_root=data_root,
+            data_prefix=dict(img_path=str(folder / 'images'), seg_map_path=str(folder / 'annotations')),
+            img_suffix='.png',
+            seg_map_suffix='.png',
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            reduce_zero_label=False,
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Return one dict per B-scan of the split, in the order of the split file."""
+        index = load_index(self.data_root)
+        images, masks = Path(self.data_prefix['img_path']), Path(self.data_prefix['seg_map_path'])
+        return [
+            dict(
+                img_path=str(images / f'{name}{self.img_suffix}'),
+                seg_map_path=str(masks / f'{name}{self.seg_map_suffix}'),
+                name=name,
+                subject=index[name].subject,
+                slice=index[name].slice,
+                label_map=self.label_map,
+                reduce_zero_label=False,
+                seg_fields=[],
+            )
+            for name in read_split(self.data_root, self.split, self.subset)
+        ]
+
+    def __getitem__(self, item: int | SampleDraw) -> Any:
+        """Return one sample; a `SampleDraw` fixes the randomness of its augmentation."""
+        if isinstance(item, SampleDraw):
+            with seeded_draws(item.seed):
+                return super().__getitem__(item.index)
+        return super().__getitem__(item)
+
+
+@DATASETS.register_module()
+class DukeDMEDataset(FluidDataset):
+    """The 110 graded B-scans of the Duke DME data (Chiu et al., 2015), see `octfluid.datasets.duke_prepare`."""
+
+
+@DATASETS.register_module()
+class PhantomDataset(FluidDataset):
+    """Generated phantoms, see `octfluid.datasets.phantoms`."""

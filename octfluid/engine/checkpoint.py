@@ -1,0 +1,175 @@
+"""Weights from files: tensors only, loaded strictly, and counted."""
+
+import fnmatch
+import glob
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from octfluid.engine.record import file_sha256
+from octfluid.errors import InputError
+
+OWN_CHECKPOINT = re.compile(r'iter_(\d+)\.pth')
+THREE_WAYS = (
+    'get it with `bash scripts/download_checkpoints.sh` (OpenMMLab zoo) or `bash scripts/pretrain_hrf.sh` (train it yourself), '
+    'or start from random weights with `--init none`'
+)
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What a run started from, as its record tells it.
+
+    Attributes:
+        source: 'hrf-own', 'hrf-zoo' or 'other'.
+        name: File name or URL, no local path.
+        sha256: Digest of the file.
+        loaded: Number of tensors of the state dict that were loaded.
+        total: Number of tensors of the state dict.
+    """
+
+    source: str
+    name: str
+    sha256: str
+    loaded: int
+    total: int
+
+
+def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint without ever unpickling code.
+
+    Args:
+        path: A ``.safetensors`` file, or a torch file that holds tensors and plain values only.
+        map_location: As in `torch.load`.
+
+    Returns:
+        A dict with at least ``state_dict`` (name to tensor).
+
+    Raises:
+        InputError: No such file, a broken file, or one that holds more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f'no checkpoint at {path}; expected a .pth or .safetensors file')
+    try:
+        if path.suffix == '.safetensors':
+            return {'state_dict': load_file(path, device=str(map_location))}
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except SafetensorError as error:
+        raise InputError(f'{path}: not a whole safetensors file ({error}); fetch or write it again') from error
+    except Exception as error:
+        # A damaged file can make the reader fail in any way; which one says little to the user.
+        reason = 'holds more than tensors and plain values, which could run code' if 'weights_only' in str(error) else 'is damaged'
+        raise InputError(
+            f'{path}: refused, it {reason} or is no checkpoint; expected tensors and plain values as train.py writes them'
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: holds a {type(content).__name__}; expected a dict of tensors')
+    if 'state_dict' not in content:
+        content = {'state_dict': content}
+    return content
+
+
+def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, reinit: Sequence[str] = ()) -> tuple[int, int]:
+    """Load a state dict strictly.
+
+    Args:
+        model: Receives the tensors.
+        state_dict: Name to tensor; a leading ``module.`` (from a distributed run) is dropped.
+        name: What to call the source in an error.
+        reinit: Prefixes of parameters that keep their random initialisation, such as ``'decode_head.conv_seg'``.
+
+    Returns:
+        (number of tensors loaded, number of tensors in the model).
+
+    Raises:
+        InputError: Any tensor outside ``reinit`` is missing, unexpected, or of another shape; nothing has been loaded then.
+    """
+    given = {key.removeprefix('module.'): value for key, value in state_dict.items() if isinstance(value, torch.Tensor)}
+    expected = model.state_dict()
+    declared = tuple(prefix.rstrip('.') + '.' for prefix in reinit)
+    given = {key: value for key, value in given.items() if not f'{key}.'.startswith(declared)} if declared else given
+    wanted = {key for key in expected if not (declared and f'{key}.'.startswith(declared))}
+    missing = sorted(wanted - given.keys())
+    extra = sorted(given.keys() - wanted)
+    misfits = sorted(key for key in wanted & given.keys() if given[key].shape != expected[key].shape)
+    if missing or extra or misfits:
+        details = [f'{len(keys)} {what} (first: {keys[0]})' for what, keys in
+                   (('missing', missing), ('unexpected', extra), ('of another shape', misfits)) if keys]  # fmt: skip
+        raise InputError(
+            f'{name}: made for another architecture, of {len(expected)} tensors {", ".join(details)}; '
+            'use the config it was trained with, or name heads to train anew in `init.reinit`'
+        )
+    model.load_state_dict({**expected, **given})
+    return len(given), len(expected)
+
+
+def find_initial_weights(patterns: Sequence[str]) -> str:
+    """Return the first file that matches one of ``patterns``, or the first URL among them.
+
+    Raises:
+        InputError: None exists; the message names the three ways on.
+    """
+    for pattern in patterns:
+        if pattern.startswith(('http://', 'https://')):
+            return pattern
+        matches = sorted(glob.glob(pattern)) or ([pattern] if Path(pattern).is_file() else [])
+        if len(matches) > 1:
+            raise InputError(f'{len(matches)} files match {pattern} ({", ".join(matches)}); name one with --init')
+        if matches:
+            return matches[0]
+    raise InputError(f'initial weights not found: {" or ".join(patterns)}; {THREE_WAYS}')
+
+
+def load_initial_weights(model: nn.Module, files: Sequence[str], reinit: Sequence[str] = ()) -> InitialWeights:
+    """Load what a config's ``init`` names into a model.
+
+    Args:
+        model: Receives the weights.
+        files: Paths, patterns or URLs; the first that exists is taken. URLs are kept in torch's hub cache.
+        reinit: Prefixes of parameters to train anew.
+
+    Raises:
+        InputError: Nothing found, not a safe checkpoint, or one that does not fit.
+    """
+    found = find_initial_weights(files)
+    path = _fetch(found) if found.startswith(('http://', 'https://')) else Path(found)
+    loaded, total = load_weights(model, read_checkpoint(path)['state_dict'], path.name, reinit)
+    return describe_weights(path, loaded, total, name=found if '://' in found else path.name)
+
+
+def describe_weights(path: Path, loaded: int, total: int, name: str | None = None) -> InitialWeights:
+    """Describe loaded weights for the record; ``name`` defaults to the file's."""
+    return InitialWeights(_source(path.name), name or path.name, file_sha256(path), loaded, total)
+
+
+def _fetch(url: str) -> Path:
+    """Download ``url`` once into torch's hub cache; a digest in the file name is checked, as torch.hub does."""
+    target = Path(torch.hub.get_dir()) / 'checkpoints' / url.rsplit('/', 1)[-1]
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest = torch.hub.HASH_REGEX.search(target.name)
+        try:
+            torch.hub.download_url_to_file(url, str(target), digest.group(1) if digest else None, progress=False)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(f'{url}: could not be fetched ({error}); download it by hand and pass --init PATH') from error
+    return target
+
+
+def _source(name: str) -> str:
+    if fnmatch.fnmatch(name, '*_40k_hrf_2020*.pth'):
+        return 'hrf-zoo'
+    return 'hrf-own' if fnmatch.fnmatch(name, '*unet_s5-d16*hrf*.safetensors') else 'other'
+
+
+def find_own_checkpoints(work_dir: str | Path) -> list[Path]:
+    """Return the ``iter_<n>.pth`` files of a work folder, the latest iteration first."""
+    found = [(int(match[1]), path) for path in Path(work_dir).glob('iter_*.pth') if (match := OWN_CHECKPOINT.fullmatch(path.name))]
+    return [path for _, path in sorted(found, reverse=True)]

@@ -1,0 +1,227 @@
+"""From a config file and command line overrides to one resolved config, with everything questionable refused."""
+
+import copy
+import difflib
+import hashlib
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.runner import Runner
+
+from octfluid.errors import InputError
+
+# Top-level keys with a meaning: those of mmengine's Runner and our own. Other names may hold what a config likes, unless
+# they are so close to one of these that a typo is more likely.
+KNOWN_KEYS = sorted(
+    set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
+    | {'custom_imports', 'data_root', 'init', 'split', 'channels_last', 'precision', 'runner_type'}
+)
+# Hooks that watch a run and do not change it.
+PASSIVE_HOOKS = {'OverlayHook', 'PlainCheckpointHook', 'ProgressHook', 'RunStateHook'}
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Where a config's data lie and what they must look like.
+
+    Attributes:
+        root: Folder of the prepared data set.
+        size_dir: Folder of the size used, such as ``'paper_256'``.
+        split: Name of the split.
+        size: (height, width) in pixels of every scan, or None when not fixed.
+        classes: Names by label, from 0.
+    """
+
+    root: str
+    size_dir: str
+    split: str
+    size: tuple[int, int] | None
+    classes: tuple[str, ...]
+
+
+def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
+    """Parse ``KEY=VALUE`` command line overrides, as MMSegmentation's ``--cfg-options``.
+
+    Raises:
+        InputError: An item without ``=``.
+    """
+    options = {}
+    for item in items or ():
+        key, equals, value = item.partition('=')
+        if not equals or not key:
+            raise InputError(f'--cfg-options {item!r}: expected KEY=VALUE, such as train_cfg.max_iters=5')
+        options[key] = DictAction._parse_iterable(value)
+    return options
+
+
+def load_config(
+    path: str | Path,
+    options: dict[str, Any] | None = None,
+    *,
+    split: str | None = None,
+    init: str | None = None,
+    seed: int | None = None,
+) -> Config:
+    """Read and resolve a config.
+
+    Args:
+        path: The config file.
+        options: Overrides by dotted key (see `parse_options`).
+        split: Name of the split, in place of the config's.
+        init: Path or URL of initial weights, or ``'none'`` for random ones, in place of the config's.
+        seed: In place of the config's.
+
+    Returns:
+        A config with the split and data root written into every dataset, the number of classes into every head, and the
+        test dataloader and evaluator equal to validation's.
+
+    Raises:
+        InputError: The file cannot be read as a config, has a misspelt key, or asks for something that is refused.
+    """
+    cfg = _read(Path(path))
+    _refuse_typos(cfg, path)
+    for key, value in (options or {}).items():
+        _refuse_option_typo(cfg, key)
+        try:
+            cfg.merge_from_dict({key: value})
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(f'--cfg-options {key}={value}: does not fit {path} ({error})') from error
+    if split is not None:
+        cfg.split = split
+    if seed is not None:
+        cfg.randomness.seed = seed
+    if init is not None:
+        cfg.init = None if init == 'none' else dict(files=[init], reinit=(cfg.get('init') or {}).get('reinit', []))
+    _resolve(cfg, path)
+    return cfg
+
+
+def _read(path: Path) -> Config:
+    if not path.is_file():
+        raise InputError(f'no config file at {path}; expected a Python config such as configs/table2/10_crop320_wd1e-4.py')
+    try:
+        return Config.fromfile(path)
+    except SyntaxError as error:
+        raise InputError(f'{error.filename or path}, line {error.lineno}: not valid Python ({error.msg})') from error
+    except Exception as error:
+        # A config is code, so reading it can fail in any way; the user needs the file and the reason, not our stack.
+        raise InputError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
+
+
+def _refuse_typos(cfg: Config, path: str | Path) -> None:
+    for key in cfg:
+        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.85)
+        if key not in KNOWN_KEYS and near:
+            raise InputError(f"{path}: unknown top-level key '{key}'; did you mean '{near[0]}'?")
+
+
+def _refuse_option_typo(cfg: Config, dotted: str) -> None:
+    """Refuse an override whose parent does not exist, or whose last part is a near miss of a sibling."""
+    *parents, last = dotted.split('.')
+    node: Any = cfg
+    for depth, part in enumerate(parents):
+        if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, (Config, ConfigDict, dict)) and part in node:
+            node = node[part]
+        else:
+            near = difflib.get_close_matches(part, list(node), n=1) if isinstance(node, (Config, dict)) else []
+            hint = f"; did you mean '{near[0]}'?" if near else ''
+            raise InputError(f"--cfg-options {dotted}: the config has no '{'.'.join(parents[: depth + 1])}'{hint}")
+    if isinstance(node, (Config, dict)) and last not in node:
+        siblings = list(node) if parents else [*node, *KNOWN_KEYS]
+        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.85)
+        if near and last not in KNOWN_KEYS:
+            raise InputError(f"--cfg-options {dotted}: unknown key '{last}'; did you mean '{near[0]}'?")
+
+
+def _resolve(cfg: Config, path: str | Path) -> None:
+    for required in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'data_root', 'split', 'randomness'):
+        if cfg.get(required) is None:
+            raise InputError(f"{path}: no '{required}'; build on the configs in configs/_base_")
+    if cfg.get('test_dataloader') or cfg.get('test_evaluator'):
+        raise InputError(f'{path}: sets test_dataloader or test_evaluator; testing is validation, change val_* instead')
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.data_root = cfg.data_root
+        loader.dataset.split = cfg.split
+        if not loader.get('num_workers'):
+            loader.persistent_workers = False
+        if loader.dataset.get('reduce_zero_label'):
+            raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
+    _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
+    if cfg.default_hooks.checkpoint.get('save_best') and '-inner' not in cfg.split:
+        raise InputError(
+            f"{path}: save_best on split '{cfg.split}' would pick weights on the images that are reported; "
+            "choose on an inner split such as 'paper-inner1', or remove save_best"
+        )
+    cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+    cfg.test_evaluator = copy.deepcopy(cfg.val_evaluator)
+
+
+def _fill_num_classes(model: ConfigDict, classes: int, path: str | Path) -> None:
+    for key in ('decode_head', 'auxiliary_head'):
+        heads = model.get(key) or []
+        for head in heads if isinstance(heads, (list, tuple)) else [heads]:
+            if head.get('num_classes', classes) != classes:
+                raise InputError(
+                    f'{path}: {key}.num_classes={head.num_classes}, but the dataset has {classes} classes; remove the setting'
+                )
+            head.num_classes = classes
+
+
+def dataset_spec(cfg: Config) -> DatasetSpec:
+    """Say where the data of a resolved config lie and what they must look like.
+
+    Raises:
+        InputError: The dataset class is not one of ours.
+    """
+    import octfluid.register  # noqa: F401  registers the dataset classes
+    from octfluid.datasets.fluid_dataset import FluidDataset
+
+    from mmseg.registry import DATASETS
+
+    dataset = cfg.train_dataloader.dataset
+    cls = DATASETS.get(dataset.type)
+    if cls is None or not issubclass(cls, FluidDataset):
+        raise InputError(f"dataset type '{dataset.type}' is not one of octfluid's; expected DukeDMEDataset or PhantomDataset")
+    size = dataset.get('scan_size')
+    return DatasetSpec(
+        root=cfg.data_root,
+        size_dir=dataset.size_dir,
+        split=cfg.split,
+        size=None if size is None else tuple(size),
+        classes=tuple(cls.METAINFO['classes']),
+    )
+
+
+def config_sha256(cfg: Config) -> str:
+    """Digest of what decides the result of a run with a resolved config.
+
+    Covers model, losses, pipelines, split, sampling, optimizer, schedule and evaluator. Leaves out the seed and the initial
+    weights (a run record has them beside it), paths, workers, logging, validation interval and precision.
+    """
+    optim = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'loss_scale', 'dtype')}
+    train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith('val_')}
+    content = dict(
+        model=cfg.model,
+        train=_without_place(cfg.train_dataloader),
+        val=_without_place(cfg.val_dataloader),
+        optim=optim,
+        schedule=cfg.get('param_scheduler'),
+        train_cfg=train_cfg,
+        evaluator=cfg.val_evaluator,
+        hooks=[hook for hook in cfg.get('custom_hooks', []) if hook['type'] not in PASSIVE_HOOKS],
+    )
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _without_place(loader: ConfigDict) -> dict:
+    """A dataloader without its speed switches and without where its data lie."""
+    kept = {key: value for key, value in loader.items() if key not in ('num_workers', 'persistent_workers', 'pin_memory')}
+    kept['dataset'] = {key: value for key, value in loader.dataset.items() if key != 'data_root'}
+    return kept

@@ -1,0 +1,191 @@
+"""Hooks of every training run: reproducible steps, plain checkpoints, a progress bar, test overlays."""
+
+import logging
+import random
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank, is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
+from mmseg.registry import HOOKS
+
+from octfluid.engine.plan import plan_lines
+
+DATA_BATCH = dict | tuple | list | None
+
+
+@HOOKS.register_module()
+class StepSeedHook(Hook):
+    """Seed every generator with (run seed, iteration, rank) before each training step.
+
+    Dropout and whatever else a step draws is then the same whether or not the run was interrupted, without storing the
+    states of the generators.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
+        """Seed Python, NumPy and torch (CPU and CUDA)."""
+        seed = int(np.random.SeedSequence((runner.seed, runner.iter, get_rank(), 1)).generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+
+@HOOKS.register_module()
+class PlainCheckpointHook(Hook):
+    """Keep checkpoints free of pickled classes, so that they load with ``weights_only=True``.
+
+    mmengine stores its scalar history as `HistoryBuffer` objects; here each becomes two tensors and back again.
+    """
+
+    priority = 'VERY_LOW'
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Replace the message hub's state by ``{name: {'values': tensor, 'counts': tensor}}``."""
+        buffers = runner.message_hub.log_scalars
+        checkpoint['message_hub'] = {
+            name: dict(zip(('values', 'counts'), map(torch.from_numpy, buffer.data), strict=True))
+            for name, buffer in buffers.items()
+        }
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Turn the plain form back into what mmengine's resume expects."""
+        scalars = checkpoint.get('message_hub', {})
+        checkpoint['message_hub'] = dict(
+            log_scalars={
+                name: HistoryBuffer(entry['values'].tolist(), entry['counts'].tolist()) for name, entry in scalars.items()
+            },
+            runtime_info={},
+            resumed_keys=dict.fromkeys(scalars, True),
+        )
+
+
+@HOOKS.register_module()
+class RunStateHook(Hook):
+    """Keep `octfluid.engine.runner.RunState` up to date, and what a resume must know of it in every checkpoint."""
+
+    def before_train(self, runner: Any) -> None:
+        """Start the clock and say what is about to happen."""
+        self.earlier = runner.state.wall_seconds
+        self.start = time.perf_counter()
+        for line in plan_lines(runner):
+            runner.logger.info(line)
+
+    def _update_clock(self, runner: Any) -> None:
+        runner.state.wall_seconds = self.earlier + time.perf_counter() - self.start
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Store initial weights and time spent, as plain values."""
+        self._update_clock(runner)
+        init = runner.state.init
+        checkpoint['run'] = dict(init=init and asdict(init), wall_seconds=runner.state.wall_seconds)
+
+    def after_train(self, runner: Any) -> None:
+        """Stop the clock."""
+        self._update_clock(runner)
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Keep the latest scores."""
+        runner.state.metrics = metrics
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Keep the latest scores."""
+        runner.state.metrics = metrics
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """A progress bar with the time left, where stderr is a terminal; elsewhere the log lines carry the time left."""
+
+    def __init__(self) -> None:
+        self.bar = None
+        self.task = None
+        self.handlers: list[logging.StreamHandler] = []
+
+    def _start(self, runner: Any, title: str, total: int, done: int = 0) -> None:
+        if not (is_main_process() and sys.stderr.isatty()):
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.bar = Progress(*columns, TextColumn('left'), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        self.bar.start()
+        self.task = self.bar.add_task(title, total=total, completed=done)
+        # Log lines must go through the bar's own stream, or the two overwrite each other.
+        self.handlers = [h for h in runner.logger.handlers if type(h) is logging.StreamHandler]
+        for handler in self.handlers:
+            handler.setStream(sys.stderr)
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+            for handler in self.handlers:
+                handler.setStream(sys.stderr)
+
+    def _advance(self) -> None:
+        if self.bar is not None:
+            self.bar.advance(self.task)
+
+    def before_train(self, runner: Any) -> None:
+        """Show the training bar."""
+        self._start(runner, 'training', runner.max_iters, runner.iter)
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: dict | None = None) -> None:
+        """Advance the training bar."""
+        self._advance()
+
+    def after_train(self, runner: Any) -> None:
+        """Remove the training bar."""
+        self._stop()
+
+    def before_test(self, runner: Any) -> None:
+        """Show the test bar."""
+        self._start(runner, 'testing', len(runner.test_dataloader))
+
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None
+    ) -> None:
+        """Advance the test bar."""
+        self._advance()
+
+    def after_test(self, runner: Any) -> None:
+        """Remove the test bar."""
+        self._stop()
+
+
+@HOOKS.register_module()
+class OverlayHook(Hook):
+    """Write an overlay picture of every tested scan.
+
+    Args:
+        out_dir: Folder for ``<name>.png``.
+    """
+
+    def __init__(self, out_dir: str) -> None:
+        self.out_dir = Path(out_dir)
+
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None
+    ) -> None:
+        """Draw prediction and ground truth, at the ground truth's size, over each scan of the batch."""
+        import cv2
+
+        from octfluid.evaluation.counts import image_row
+        from octfluid.evaluation.overlay import caption_for, draw_overlay, save_png
+
+        for sample in outputs:
+            prediction = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+            truth = sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+            row = image_row(sample.name, sample.subject, prediction, truth)
+            scan = cv2.imread(sample.img_path, cv2.IMREAD_GRAYSCALE)
+            caption = caption_for(sample.name, row['tp'], row['fp'], row['fn'])
+            save_png(self.out_dir / f'{sample.name}.png', draw_overlay(scan, prediction, truth, caption))

@@ -1,0 +1,59 @@
+"""What a run is about to do, in a few lines, and on what machine."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = {
+    'torch': 'torch',
+    'mmseg': 'onedl-mmsegmentation',
+    'mmcv': 'onedl-mmcv',
+    'mmengine': 'onedl-mmengine',
+    'numpy': 'numpy',
+    'opencv': 'opencv-python',
+    'octfluid': 'octfluid',
+}
+
+
+def device_name() -> str:
+    """Name the device that a run uses: the GPU, or the CPU with its number of threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.is_file():
+        names = [line.partition(':')[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
+        model = names[0] if names else model
+    return f'CPU, {model}, {torch.get_num_threads()} threads'
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    return {'python': platform.python_version(), **{name: metadata.version(dist) for name, dist in PACKAGES.items()}}
+
+
+def plan_lines(runner: Any) -> list[str]:
+    """Say what a training is about to do: data, network, initial weights, schedule, device, output.
+
+    Args:
+        runner: An `octfluid.engine.runner.FluidRunner` whose weights are loaded.
+    """
+    cfg, init = runner.cfg, runner.state.init
+    parameters = sum(parameter.numel() for parameter in runner.bare_model.parameters())
+    if init is None:
+        weights = 'random'
+    else:
+        weights = f'{init.loaded} of {init.total} tensors from {init.name} ({init.source})'
+    batch = cfg.train_dataloader.batch_size * runner.world_size
+    start = f'from iteration {runner.iter} ' if runner.iter else ''
+    return [
+        *(f'data     {line}' for line in runner.state.data_lines),
+        f'network  {cfg.model.type} {cfg.model.backbone.type} {cfg.model.decode_head.type}, {parameters / 1e6:.2f} M parameters',
+        f'weights  {weights}',
+        f'training {start}to iteration {runner.max_iters}, batch {batch}, seed {runner.seed}, {cfg.precision}, {device_name()}',
+        f'scoring  the weights after the last iteration, in fp32, on the validation scans at their own size',
+        f'output   {cfg.work_dir}',
+    ]

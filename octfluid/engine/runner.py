@@ -1,0 +1,156 @@
+"""mmengine's Runner with safe checkpoints, strict initial weights and a quiet console."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from octfluid.engine.checkpoint import (
+    InitialWeights,
+    describe_weights,
+    find_own_checkpoints,
+    load_initial_weights,
+    load_weights,
+    read_checkpoint,
+)
+from octfluid.engine.optim import keep_logits_float32
+from octfluid.errors import InputError
+
+
+@dataclass
+class RunState:
+    """What hooks and the record learn about a run while it goes on.
+
+    Attributes:
+        init: Initial weights, or None when training began from random ones.
+        wall_seconds: Time spent on this run by earlier processes that it resumes.
+        metrics: Latest scores, or None before the first evaluation.
+        data_lines: What the integrity check found, for the log.
+    """
+
+    init: InitialWeights | None = None
+    wall_seconds: float = 0.0
+    metrics: dict[str, float] | None = None
+    data_lines: list[str] = field(default_factory=list)
+
+
+def _not_about_file_clients(log_record: logging.LogRecord) -> bool:
+    """Drop mmengine's notices to its own developers."""
+    return not log_record.getMessage().startswith(('"FileClient" will be', '"HardDiskBackend" is'))
+
+
+class FluidRunner(Runner):
+    """The runner of every training and test.
+
+    Differs from mmengine's in that checkpoints are read as tensors and plain values only, loaded strictly and written whole
+    or not at all; that a resume takes the last checkpoint that can be read; and that the console is spared the environment
+    and config dump, which go to the log file.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.state = RunState()
+        super().__init__(*args, **kwargs)
+        self._set_console_level(logging.INFO)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; until the runner is built, only warnings reach the console."""
+        self.logger = super().build_logger(*args, **kwargs)
+        self._set_console_level(logging.WARNING)
+        return self.logger
+
+    def _set_console_level(self, level: int) -> None:
+        for handler in self.logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.setLevel(level)
+                handler.addFilter(_not_about_file_clients)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Prepare the memory layout before the model is moved and wrapped."""
+        if self.cfg.get('channels_last', False):
+            import torch
+
+            model = model.to(memory_format=torch.channels_last)
+            keep_logits_float32(model)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    @property
+    def bare_model(self) -> nn.Module:
+        """The model without a distributed wrapper."""
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def load_or_resume(self) -> None:
+        """Resume, load the checkpoint under test, or load initial weights, whichever the config asks for."""
+        if self._has_loaded:
+            return
+        if self._resume and self._resume_last():
+            return
+        if self._load_from is not None:
+            self.load_checkpoint(self._load_from)
+        elif self.cfg.get('init'):
+            self.state.init = load_initial_weights(self.bare_model, **self.cfg.init)
+            self._has_loaded = True
+
+    def _resume_last(self) -> bool:
+        """Resume from the last readable checkpoint of the work folder; False when there is none."""
+        for path in find_own_checkpoints(self.work_dir):
+            try:
+                read_checkpoint(path)
+            except InputError as error:
+                self.logger.warning(f'{error}; taking the checkpoint before it')
+                continue
+            self.resume(str(path))
+            return True
+        self.logger.info(f'nothing to resume in {self.work_dir}: starting at iteration 0')
+        return False
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | Callable = 'cpu',
+        strict: bool = True,
+        revise_keys: list | None = None,
+    ) -> dict:
+        """Load a checkpoint's weights into the model, all of them.
+
+        Args:
+            filename: A local file.
+            map_location: As in `torch.load`.
+            strict: Kept for mmengine; loading is always strict.
+            revise_keys: Kept for mmengine; only a leading ``module.`` is dropped.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            InputError: Unsafe, damaged, or of another architecture.
+        """
+        checkpoint = read_checkpoint(filename, map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        loaded, total = load_weights(self.bare_model, checkpoint['state_dict'], Path(filename).name)
+        self._has_loaded = True
+        if 'run' in checkpoint:
+            run = checkpoint['run']
+            self.state.init = InitialWeights(**run['init']) if run['init'] else None
+            self.state.wall_seconds = run['wall_seconds']
+        else:  # weights from elsewhere, scored as they are: what they started from is themselves
+            self.state.init = describe_weights(Path(filename), loaded, total)
+        self.logger.info(f'loaded {loaded} of {total} tensors from {filename}')
+        return checkpoint
+
+    @master_only
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint whole or not at all: under a temporary name first."""
+        temporary = f'.tmp-{os.getpid()}-{filename}'
+        try:
+            super().save_checkpoint(out_dir, temporary, *args, **kwargs)
+            os.replace(os.path.join(out_dir, temporary), os.path.join(out_dir, filename))
+        finally:
+            Path(out_dir, temporary).unlink(missing_ok=True)

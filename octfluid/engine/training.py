@@ -1,0 +1,248 @@
+"""Train or test one config, from checked data to a run record on disk."""
+
+import math
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+
+import octfluid
+from octfluid.datasets.integrity import DatasetReport, check_dataset, subject_overlap
+from octfluid.engine import record as records
+from octfluid.engine.checkpoint import find_initial_weights, read_checkpoint
+from octfluid.engine.config import config_sha256, dataset_spec
+from octfluid.engine.optim import enable_mixed_precision
+from octfluid.engine.plan import device_name, versions
+from octfluid.engine.runner import FluidRunner
+from octfluid.errors import InputError, WorkError
+
+ROOT = Path(octfluid.__file__).resolve().parents[1]
+HISTORY_INTERVAL = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for beside the config's content.
+
+    Attributes:
+        config: The config file as given.
+        work_dir: Folder for logs, checkpoints and the record.
+        overrides: ``--cfg-options`` by dotted key.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        amp: Train in mixed precision.
+        deterministic: Use deterministic kernels only.
+        resume: Go on from the last checkpoint in ``work_dir``.
+    """
+
+    config: str
+    work_dir: str
+    overrides: Mapping[str, Any]
+    launcher: str = 'none'
+    amp: bool = False
+    deterministic: bool = False
+    resume: bool = False
+
+
+def train(cfg: Config, request: Request) -> Path:
+    """Train a resolved config and write its run record.
+
+    Args:
+        cfg: From `octfluid.engine.config.load_config`; changed in place.
+        request: What else the user asked for.
+
+    Returns:
+        The record's path; its ``metrics`` are those of the weights after the last iteration.
+
+    Raises:
+        InputError: The data set is not sound, the initial weights are missing or do not fit, or the config asks for
+            something that cannot be built. Nothing has been written to the work folder when data or weights are missing.
+    """
+    data_lines = _data_lines(cfg, _checked_data(cfg))
+    if cfg.get('init') and not request.resume:
+        find_initial_weights(cfg.init.files)
+    if request.amp:
+        if cfg.optim_wrapper.type != 'OptimWrapper':
+            raise InputError(f'--amp: the config already sets optim_wrapper.type={cfg.optim_wrapper.type}; drop one of the two')
+        enable_mixed_precision(cfg)
+    runner = _build(cfg, request)
+    runner.state.data_lines = data_lines
+    runner.train()
+    if runner.state.metrics is None:  # resumed after the last iteration and before its validation
+        runner.val_loop.run()
+    checkpoint = Path(request.work_dir) / f'iter_{runner.max_iters}.pth'
+    history = _history(runner)
+    seconds, _ = runner.message_hub.get_scalar('train/time').data
+    measured = dict(
+        kind='train',
+        iterations=runner.max_iters,
+        seed=runner.seed,
+        init=runner.state.init,
+        checkpoint_sha256=records.file_sha256(checkpoint),
+        wall_seconds=round(runner.state.wall_seconds, 3),
+        images_per_second=round(len(seconds) * cfg.train_dataloader.batch_size * runner.world_size / seconds.sum(), 3),
+        history=history,
+        precision=cfg.precision,
+    )
+    return _write_record(cfg, request, runner, runner.val_loop.evaluator, measured)
+
+
+def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = None) -> Path:
+    """Score a checkpoint on the validation scans of a resolved config's split and write a run record.
+
+    Args:
+        cfg: From `octfluid.engine.config.load_config`; changed in place.
+        request: What else the user asked for.
+        checkpoint: A file as `octfluid.engine.checkpoint.read_checkpoint` takes it.
+        show_dir: Folder for one overlay picture per scan, or None.
+
+    Returns:
+        The record's path. Split ``all``, which has no validation list, is scored on all its scans.
+
+    Raises:
+        InputError: The data set is not sound, or the checkpoint is missing, unsafe, or of another architecture.
+    """
+    if cfg.split == 'all':
+        for loader in (cfg.val_dataloader, cfg.test_dataloader):
+            loader.dataset.subset = 'train'
+    _checked_data(cfg)
+    stored = read_checkpoint(checkpoint)
+    cfg.load_from = checkpoint
+    cfg.init = None
+    if show_dir:
+        cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
+    runner = _build(cfg, request)
+    start = time.perf_counter()
+    runner.test()
+    seconds = time.perf_counter() - start
+    meta = stored.get('meta', {})
+    own = 'run' in stored
+    measured = dict(
+        kind='test',
+        iterations=meta.get('iter', 0) if own else 0,
+        seed=meta.get('seed', 0) if own else 0,
+        init=runner.state.init,
+        checkpoint_sha256=records.file_sha256(checkpoint),
+        wall_seconds=round(seconds, 3),
+        images_per_second=round(len(runner.test_dataloader.dataset) / seconds, 3),
+        history=[],
+        precision='fp32',
+    )
+    return _write_record(cfg, request, runner, runner.test_loop.evaluator, measured)
+
+
+def _checked_data(cfg: Config) -> DatasetReport:
+    spec = dataset_spec(cfg)
+    report = check_dataset(spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes))
+    if report.problems:
+        more = f' (and {len(report.problems) - 1} more problems)' if len(report.problems) > 1 else ''
+        raise InputError(f'{report.problems[0]}{more}; see `python tools/check_dataset.py`')
+    return report
+
+
+def _data_lines(cfg: Config, report: DatasetReport) -> list[str]:
+    """Say what both sides of the split hold, and whether patients are on both."""
+    spec = dataset_spec(cfg)
+    lines = [f"{spec.root}/{spec.size_dir}, split '{spec.split}'"]
+    lines += [
+        f'{subset}: {counts.images} scans of {counts.subjects} subjects, {counts.with_fluid} with {spec.classes[1]}, '
+        f'{100 * counts.fluid_share:.2f} % of pixels'
+        for subset, counts in report.subsets.items()
+    ]
+    shared = subject_overlap(spec.root, spec.split)
+    if shared:
+        lines.append(f'note: {len(shared)} subjects have scans on both sides, so the score says little about unseen patients')
+    return lines
+
+
+def _build(cfg: Config, request: Request) -> FluidRunner:
+    cfg.work_dir = request.work_dir
+    cfg.launcher = request.launcher
+    cfg.resume = request.resume
+    cfg.setdefault('precision', 'fp32')
+    cfg.randomness.deterministic = request.deterministic
+    # Two runs of one process must not share mmengine's global logger and message hub.
+    cfg.experiment_name = f'{Path(request.config).stem}_{os.getpid()}_{time.time_ns()}'
+    if not torch.cuda.is_available():
+        cfg.env_cfg.dist_cfg.backend = 'gloo'
+    elif request.launcher != 'none':
+        cfg.sync_bn = 'torch'
+    try:
+        return FluidRunner.from_cfg(cfg)
+    except (TypeError, KeyError, ValueError, AssertionError) as error:
+        raise InputError(f'{request.config}: cannot be built, {" ".join(str(error).split())}') from error
+
+
+def _history(runner: FluidRunner) -> list[dict]:
+    """Loss (mean over the last iterations) and learning rate every `HISTORY_INTERVAL` iterations and at the end.
+
+    A loss that is not finite is None, as everything undefined in a record.
+    """
+    losses, _ = runner.message_hub.get_scalar('train/loss').data
+    rates, _ = runner.message_hub.get_scalar('train/lr').data
+    points = []
+    for end in sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), len(losses)}):
+        window = losses[max(0, end - HISTORY_INTERVAL) : end]
+        mean = float(window.mean())
+        points.append(dict(iteration=end, loss=mean if math.isfinite(mean) else None, lr=float(rates[end - 1])))
+    return points
+
+
+def _config_name(config: str) -> str:
+    """The config's path from the repository's root, or its bare name when it lies elsewhere."""
+    path = Path(config).resolve()
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+
+
+def _peak_memory() -> int:
+    """Peak memory in bytes: allocated on the GPU where there is one, else the resident set of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _write_record(cfg: Config, request: Request, runner: FluidRunner, evaluator: Any, measured: dict) -> Path:
+    dataset = (runner.val_dataloader if measured['kind'] == 'train' else runner.test_dataloader).dataset
+    items = [dataset.get_data_info(index) for index in range(len(dataset))]
+    init = measured.pop('init')
+    record = dict(
+        schema=records.SCHEMA,
+        kind=measured.pop('kind'),
+        config=_config_name(request.config),
+        config_sha256=config_sha256(cfg),
+        overrides=dict(request.overrides),
+        git=records.git_state(ROOT),
+        source_sha256=records.source_sha256(ROOT),
+        seed=measured.pop('seed'),
+        deterministic=request.deterministic,
+        variant='',
+        split=cfg.split,
+        split_sha256=records.split_sha256([(item['name'], Path(item['img_path']), Path(item['seg_map_path'])) for item in items]),
+        init=init and asdict(init),
+        checkpoint_sha256=measured.pop('checkpoint_sha256'),
+        iterations=measured.pop('iterations'),
+        device=device_name(),
+        precision=measured.pop('precision'),
+        versions=versions(),
+        wall_seconds=measured.pop('wall_seconds'),
+        images_per_second=measured.pop('images_per_second'),
+        peak_memory_bytes=_peak_memory(),
+        metrics={key: None if math.isnan(value) else value for key, value in runner.state.metrics.items()},
+        history=measured.pop('history'),
+        images=evaluator.metrics[0].images,
+    )
+    path = Path(request.work_dir) / records.record_filename(record)
+    if is_main_process():
+        try:
+            records.write_record(record, path)
+        except InputError as error:
+            raise WorkError(f'the run record does not hold together, nothing was written: {error}') from error
+    return path
