@@ -1,0 +1,42 @@
+#!/usr/bin/env python
+"""Score a checkpoint on a config's validation scans and write a run record."""
+
+import sys
+from pathlib import Path
+
+from octfluid.tooling import ToolParser, exit_status_of
+
+
+def parse_args():
+    parser = ToolParser(
+        'Score a checkpoint on the validation scans of a config and write a run record.',
+        'python tools/test.py configs/table2/10_crop320_wd1e-4.py work_dirs/10_crop320_wd1e-4/iter_400.pth --show-dir overlays',
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='a .pth or .safetensors file of tensors')
+    parser.add_argument('--out', help='folder for the log and the record (default: work_dirs/<config name>/test)')
+    parser.add_argument('--show-dir', help='also write one overlay picture per scan to this folder')
+    parser.add_argument('--split', help="split whose validation scans are scored, or all (default: the config's)")
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from octfluid.engine.config import load_config, parse_options
+    from octfluid.engine.record import read_record
+    from octfluid.engine.training import Request, test
+
+    options = parse_options(args.cfg_options)
+    cfg = load_config(args.config, options, split=args.split)
+    out = args.out or str(Path('work_dirs') / Path(args.config).stem / 'test')
+    path = test(cfg, Request(config=args.config, work_dir=out, overrides=options), args.checkpoint, args.show_dir)
+    metrics = read_record(path)['metrics']
+    print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items() if value is not None))
+    print(f'record: {path}')
+    if args.show_dir:
+        print(f'overlays: {args.show_dir}')
+
+
+if __name__ == '__main__':
+    sys.exit(exit_status_of(main))

@@ -1,0 +1,56 @@
+#!/usr/bin/env python
+"""Fine-tune (or train) a network as a config says, score it, and write a run record."""
+
+import os
+import sys
+from pathlib import Path
+
+from octfluid.tooling import ToolParser, exit_status_of
+
+
+def parse_args():
+    parser = ToolParser(
+        'Train a config, score the last weights on the validation scans, and write a run record.',
+        'python tools/train.py configs/table2/10_crop320_wd1e-4.py --amp --seed 0',
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and the record (default: work_dirs/<config name>)')
+    parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint in the work folder')
+    parser.add_argument('--amp', action='store_true', help='mixed precision: bfloat16 on CPUs and recent GPUs, else float16')
+    parser.add_argument('--seed', type=int, help='random seed (default: the configs say 0)')
+    parser.add_argument('--deterministic', action='store_true', help='use deterministic kernels only')
+    parser.add_argument('--split', help="split to train and validate on, such as paper or subject03 (default: the config's)")
+    parser.add_argument('--init', help="initial weights: a file, a URL, or none for random ones (default: the config's)")
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    from octfluid.engine.config import load_config, parse_options
+    from octfluid.engine.record import read_record
+    from octfluid.engine.training import Request, train
+
+    options = parse_options(args.cfg_options)
+    cfg = load_config(args.config, options, split=args.split, init=args.init, seed=args.seed)
+    request = Request(
+        config=args.config,
+        work_dir=args.work_dir or str(Path('work_dirs') / Path(args.config).stem),
+        overrides=options,
+        launcher=args.launcher,
+        amp=args.amp,
+        deterministic=args.deterministic,
+        resume=args.resume,
+    )
+    path = train(cfg, request)
+    if os.environ.get('RANK', '0') == '0':
+        metrics = read_record(path)['metrics']
+        print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items() if value is not None))
+        print(f'record: {path}')
+
+
+if __name__ == '__main__':
+    sys.exit(exit_status_of(main))
