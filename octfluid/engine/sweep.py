@@ -1,0 +1,188 @@
+"""Many trainings: every config x split x seed as a process of its own, resumable, none stopping the others."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from octfluid.engine.record import read_records
+from octfluid.engine.sweep_plan import PlannedRun
+from octfluid.errors import InputError
+from octfluid.io.atomic import write_json
+
+SUPERSEDED = '.superseded'
+MARKER = 'sweep.json'
+_SECONDS_TO_STOP = 15
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        run: The run.
+        status: ``done``, ``skipped`` (its record was there already) or ``failed``.
+        record: Its run record, None when it failed.
+        message: The last error line of a failed run, else empty.
+    """
+
+    run: PlannedRun
+    status: str
+    record: dict[str, Any] | None = None
+    message: str = ''
+
+
+def find_record(run: PlannedRun) -> dict[str, Any] | None:
+    """Return the finished run's record, None when there is none that agrees with its identity.
+
+    Raises:
+        InputError: A record in the run's folder is broken.
+    """
+    if not run.folder.is_dir():
+        return None
+    for _, record in read_records([run.folder]):
+        wanted = run.identity['init']
+        found = record['init'] and {key: record['init'][key] for key in wanted or ('name',)}
+        same = all(record[key] == run.identity[key] for key in ('config_sha256', 'split', 'seed'))
+        if same and found == wanted and (record['kind'], record['variant']) == ('train', ''):
+            return record
+    return None
+
+
+def _prepare(run: PlannedRun) -> bool:
+    """Make the run's folder ready and tell whether there is something to resume.
+
+    A folder that holds another run (an earlier version of the config, other weights, another precision) is moved below
+    `SUPERSEDED`, so that nothing of it is resumed, reported or lost.
+    """
+    content = {**run.identity, 'amp': run.amp}
+    marker, checkpoint = run.folder / MARKER, run.folder / 'last_checkpoint'
+    try:
+        same = json.loads(marker.read_text(encoding='utf-8')) == content
+    except (OSError, ValueError):
+        same = False
+    if run.folder.is_dir() and not same and any(run.folder.iterdir()):
+        aside, number = run.work_dir / SUPERSEDED / run.config.stem, 1
+        while (aside / f'{run.name}_{number}').exists():
+            number += 1
+        aside.mkdir(parents=True, exist_ok=True)
+        shutil.move(run.folder, aside / f'{run.name}_{number}')
+    write_json(marker, content)
+    return checkpoint.is_file()
+
+
+def _start(run: PlannedRun, command: Sequence[str], gpu: str | None, threads: int | None) -> subprocess.Popen:
+    resume = _prepare(run)
+    environment = dict(os.environ)
+    if gpu is not None:
+        environment['CUDA_VISIBLE_DEVICES'] = gpu
+    if threads is not None:
+        environment['OMP_NUM_THREADS'] = str(threads)
+    with open(run.log, 'ab' if resume else 'wb') as log:
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the run and its data workers together.
+        return subprocess.Popen(
+            run.command(command, resume),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _stop(processes: Sequence[subprocess.Popen]) -> None:
+    """Ask processes and their children to end, wait, and insist."""
+    for process in processes:
+        _signal_group(process, signal.SIGTERM)
+    deadline = time.monotonic() + _SECONDS_TO_STOP
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+
+
+def _signal_group(process: subprocess.Popen, number: int) -> None:
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return  # it ended between the two calls
+
+
+def last_error_line(log: Path) -> str:
+    """Return the last line of a log that starts with ``error:``, or its last line that is not empty."""
+    with open(log, 'rb') as file:
+        file.seek(max(0, log.stat().st_size - 65536))
+        text = file.read().decode('utf-8', errors='replace')
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith('error:')]
+    return (errors or lines or ['(the log is empty)'])[-1]
+
+
+def _outcome(run: PlannedRun, status: int) -> Outcome:
+    if status == 0:
+        try:
+            record = find_record(run)
+        except InputError as error:
+            return Outcome(run, 'failed', message=str(error))
+        if record is not None:
+            return Outcome(run, 'done', record)
+        return Outcome(run, 'failed', message=f'it ended without a run record that fits in {run.folder}')
+    how = f'killed by signal {-status}' if status < 0 else f'exit status {status}'
+    return Outcome(run, 'failed', message=f'{last_error_line(run.log)} ({how})')
+
+
+def split_done(runs: Sequence[PlannedRun]) -> tuple[list[Outcome], list[PlannedRun]]:
+    """Separate the runs whose record is there already from those to do."""
+    found = [(run, find_record(run)) for run in runs]
+    return [Outcome(run, 'skipped', record) for run, record in found if record], [run for run, record in found if not record]
+
+
+def run_all(
+    runs: Sequence[PlannedRun],
+    command: Sequence[str],
+    *,
+    jobs: int = 1,
+    gpus: Sequence[str] = (),
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Run trainings, at most ``jobs`` at a time.
+
+    Args:
+        runs: What to run, in this order.
+        command: The training command, such as ``[sys.executable, 'tools/train.py']``.
+        jobs: Parallel processes, >= 1; with more than one, each is given its share of the cores as OMP_NUM_THREADS.
+        gpus: Values for CUDA_VISIBLE_DEVICES, shared out among the jobs in turn; empty leaves it alone.
+        on_outcome: Called after each run.
+
+    Returns:
+        Outcomes in the order of ``runs``. When interrupted, the running processes are stopped before the exception goes on.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    threads = max(1, cores // jobs) if jobs > 1 else None
+    waiting, running, outcomes = list(runs), {}, {}
+    try:
+        while waiting or running:
+            for slot in range(jobs):
+                if waiting and slot not in running:
+                    run = waiting.pop(0)
+                    running[slot] = (run, _start(run, command, gpus[slot % len(gpus)] if gpus else None, threads))
+            for slot, (run, process) in list(running.items()):
+                if (status := process.poll()) is not None:
+                    del running[slot]
+                    outcomes[run.folder] = _outcome(run, status)
+                    on_outcome(outcomes[run.folder])
+            if running:
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+    finally:
+        _stop([process for _, process in running.values()])
+    return [outcomes[run.folder] for run in runs]

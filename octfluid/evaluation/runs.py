@@ -1,0 +1,183 @@
+"""Run records as the tables see them: which runs are the same, which may be averaged, and mean and spread over seeds."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from octfluid.errors import InputError
+from octfluid.evaluation.counts import pooled_metrics
+
+DECIMALS = 8
+"""Digits kept in ``results.json``: beyond any meaning, short of the last bits in which two machines may differ."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One validated run record with what tables need beside it.
+
+    Attributes:
+        path: Where the record was read; used in error messages only, so that results do not depend on places.
+        label: The record's published name, ``<table>/<config stem>/<file name>``.
+        table: ``table1``, ``table2``, ``ablations``, ``hrf`` or ``recipes``.
+        source: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``.
+        foreground: Name of the positive class.
+        changed: Overridden config keys that change the result, sorted.
+        record: The record itself.
+    """
+
+    path: Path
+    label: str
+    table: str
+    source: str
+    foreground: str
+    changed: tuple[str, ...]
+    record: Mapping[str, Any]
+
+    @property
+    def config_stem(self) -> str:
+        """File name of the config without its suffix."""
+        return PurePosixPath(self.record['config']).stem
+
+    @property
+    def init_sha256(self) -> str | None:
+        """SHA-256 of the initial weights, None for training from scratch."""
+        return self.record['init']['sha256'] if self.record['init'] else None
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Pooled fractions recomputed from the counts; the foreground's are called ``Dice`` and ``IoU``."""
+        metrics = pooled_metrics(self.record['images'], ('background', self.foreground))
+        return {
+            'mIoU': metrics['mIoU'],
+            'mDice': metrics['mDice'],
+            'Dice': metrics[f'Dice.{self.foreground}'],
+            'IoU': metrics[f'IoU.{self.foreground}'],
+        }
+
+
+def _identity(run: Run) -> tuple:
+    record = run.record
+    checkpoint = record['checkpoint_sha256'] if record['kind'] == 'test' else ''
+    return (
+        record['kind'],
+        record['config'],
+        record['config_sha256'],
+        record['split'],
+        run.source,
+        run.init_sha256 or '',
+        record['seed'],
+        record['variant'],
+        checkpoint,
+    )
+
+
+def unique_runs(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
+    """Separate the runs from their repetitions.
+
+    Two records are of the same run when kind, config, split, initial weights, seed and variant agree (and, for tests, the
+    checkpoint).
+
+    Returns:
+        (one record a run, further records of those runs), both sorted by label.
+
+    Raises:
+        InputError: Two records of the same run report different scores.
+    """
+    first: dict[tuple, Run] = {}
+    repeated = []
+    for run in sorted(runs, key=lambda run: (run.label, run.path.as_posix())):
+        known = first.setdefault(_identity(run), run)
+        if known is run:
+            continue
+        if known.scores != run.scores:
+            raise InputError(
+                f'{known.path} and {run.path} record the same run (config, split, initial weights, seed and '
+                'variant agree) with different scores; remove the one that is wrong'
+            )
+        repeated.append(run)
+    return list(first.values()), repeated
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Check that runs were scored on the same files.
+
+    Raises:
+        InputError: Naming two records whose images or masks differ.
+    """
+    for run in runs[1:]:
+        if run.record['split_sha256'] != runs[0].record['split_sha256']:
+            raise InputError(
+                f'{runs[0].path} and {run.path} were scored on different images or masks (split_sha256 differs) '
+                'and cannot stand in one table; repeat one of them'
+            )
+
+
+def check_averageable(runs: Sequence[Run]) -> None:
+    """Check that runs differ in their seeds, and in nothing else.
+
+    Raises:
+        InputError: Naming two records whose config, initial weights or scored files differ, or whose seeds agree.
+    """
+    check_comparable(runs)
+    by_seed: dict[int, Run] = {}
+    for run in runs:
+        for what, differs in (
+            ('versions of the config', run.record['config_sha256'] != runs[0].record['config_sha256']),
+            ('initial weights', run.init_sha256 != runs[0].init_sha256),
+        ):
+            if differs:
+                raise InputError(
+                    f'{runs[0].path} and {run.path} were run with different {what} and cannot be averaged; remove one of them'
+                )
+        known = by_seed.setdefault(run.record['seed'], run)
+        if known is not run:
+            raise InputError(f'{known.path} and {run.path} are of one seed and would count twice; remove one of them')
+
+
+def summarise(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the scores of runs that differ in their seeds only.
+
+    Args:
+        runs: At least one run; see `check_averageable`.
+
+    Returns:
+        ``n``, ``seeds``, and for each of mIoU, mDice, Dice, IoU a mapping of ``mean``, ``sd`` and ``values`` (in the order
+        of the seeds): fractions rounded to `DECIMALS`. ``sd`` is the sample standard deviation (n - 1), None for one run. Mean
+        and SD are None where a run's score is undefined.
+    """
+    check_averageable(runs)
+    runs = sorted(runs, key=lambda run: run.record['seed'])
+    summary: dict[str, Any] = {'n': len(runs), 'seeds': [run.record['seed'] for run in runs]}
+    scores = [run.scores for run in runs]
+    for name in scores[0]:
+        values = [score[name] for score in scores]
+        defined = None not in values
+        summary[name] = {
+            'mean': round(statistics.fmean(values), DECIMALS) if defined else None,
+            'sd': round(statistics.stdev(values), DECIMALS) if defined and len(values) > 1 else None,
+            'values': [None if value is None else round(value, DECIMALS) for value in values],
+        }
+    return summary
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as percent with two decimals, a dash for an undefined one."""
+    return '-' if value is None else f'{100 * value:.2f}'
+
+
+def percent_spread(score: Mapping[str, Any]) -> str:
+    """Return ``mean ± SD`` in percent from an element of `summarise`; without SD when there is none."""
+    return percent(score['mean']) + ('' if score['sd'] is None else f' ± {percent(score["sd"])}')
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table, one line a row, ending in a newline."""
+    lines = [header, ['---'] * len(header), *rows]
+    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
+
+
+def markdown_list(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return ``- `label`: reason`` lines, each ending in a newline."""
+    return ''.join(f'- `{label}`: {reason}\n' for label, reason in pairs)

@@ -1,0 +1,272 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from octfluid.engine.record import file_sha256, write_record
+from octfluid.engine.sweep import MARKER, SUPERSEDED, find_record, last_error_line, run_all, split_done
+from octfluid.engine.sweep_plan import Resolved, plan_runs
+from octfluid.errors import InputError
+
+# Stands in for tools/train.py: notes how it was called, then does what behaviour.json says for its seed.
+FAKE_TRAIN = """
+import argparse, json, os, sys, time
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument('config')
+for name in ('--work-dir', '--split', '--init'):
+    parser.add_argument(name)
+parser.add_argument('--seed', type=int)
+for name in ('--amp', '--resume'):
+    parser.add_argument(name, action='store_true')
+parser.add_argument('--cfg-options', nargs='+')
+args = parser.parse_args()
+here, out = Path(__file__).parent, Path(args.work_dir)
+call = {'start': time.time(), 'seed': args.seed, 'resume': args.resume, 'argv': sys.argv[1:],
+        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'threads': os.environ.get('OMP_NUM_THREADS'), 'pid': os.getpid()}
+behaviour = json.loads((here / 'behaviour.json').read_text()).get(str(args.seed), 'train')
+print('training', flush=True)
+if behaviour == 'wait':
+    (out / 'pid').write_text(str(os.getpid()))
+    time.sleep(60)
+if behaviour == 'parallel':
+    time.sleep(0.6)
+if behaviour == 'stop halfway':
+    (out / 'last_checkpoint').write_text('iter_100.pth')
+call['end'] = time.time()
+(here / f'call_{args.seed}_{time.time_ns()}.json').write_text(json.dumps(call))
+if behaviour in ('fail', 'stop halfway'):
+    print('error: no such data', 'and then some', sep='\\n')
+    sys.exit(2)
+if behaviour == 'crash':
+    raise ValueError('boom')
+if behaviour != 'no record':
+    record = json.loads((here / 'record.json').read_text()) | {'seed': args.seed}
+    (out / f'train_paper_scratch_400i_seed{args.seed}.json').write_text(json.dumps(record))
+"""
+
+
+class Bench:
+    """A folder with the fake training, and sweeps of it."""
+
+    def __init__(self, folder, make_record):
+        self.folder, self.make_record = folder, make_record
+        self.command = [sys.executable, str(folder / 'fake_train.py')]
+        self.resolved = Resolved('a' * 64, 'paper', None)
+        (folder / 'fake_train.py').write_text(FAKE_TRAIN)
+        self.behave({})
+        self.record()
+
+    def behave(self, by_seed):
+        (self.folder / 'behaviour.json').write_text(json.dumps(by_seed))
+
+    def record(self, **changes):
+        write_record(self.make_record(**changes), self.folder / 'record.json')
+
+    def plan(self, seeds=(0, 1), configs=('a.py',), **options):
+        resolve = options.pop('resolve', lambda config, split, init, changes: self.resolved)
+        return plan_runs([Path(name) for name in configs], seeds, self.folder / 'work', resolve=resolve, **options)
+
+    def sweep(self, seeds=(0, 1), jobs=1, gpus=(), **options):
+        return run_all(self.plan(seeds, **options), self.command, jobs=jobs, gpus=gpus)
+
+    @property
+    def calls(self):
+        calls = [json.loads(path.read_text()) for path in self.folder.glob('call_*.json')]
+        return sorted(calls, key=lambda call: call['start'])
+
+
+@pytest.fixture
+def bench(tmp_path, make_record):
+    return Bench(tmp_path, make_record)
+
+
+def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
+    weights = tmp_path / 'my weights.pth'
+    weights.write_bytes(b'w')
+    asked = []
+
+    def resolve(config, split, init, options):
+        asked.append((config.name, split, init, tuple(options)))
+        return Resolved('a' * 64, split, str(weights))
+
+    options = dict(splits=['paper', 'subject01'], init='x.pth', amp=True, options=['k=v'], resolve=resolve)
+    runs = plan_runs(['c/a.py', 'c/b.py'], [0, 7], Path('w'), **options)
+    assert len(runs) == 8 and len({run.folder for run in runs}) == 8
+    assert asked == [(c, s, 'x.pth', ('k=v',)) for c in ('a.py', 'b.py') for s in ('paper', 'subject01')]
+    run = runs[3]
+    assert run.folder == Path('w/a/subject01_my-weights_seed7')
+    assert run.identity == {
+        'config_sha256': 'a' * 64, 'split': 'subject01', 'seed': 7, 'init': {'sha256': file_sha256(weights)}
+    }  # fmt: skip
+    assert run.command(['train'], resume=True) == [
+        'train', 'c/a.py', '--work-dir', 'w/a/subject01_my-weights_seed7', '--resume', '--seed', '7', '--split', 'subject01',
+        '--init', 'x.pth', '--amp', '--cfg-options', 'k=v',
+    ]  # fmt: skip
+
+
+def test_plan_leaves_to_the_config_what_is_not_asked_for(bench):
+    run = bench.plan([3])[0]
+    folder = bench.folder / 'work' / 'a' / 'paper_scratch_seed3'
+    assert run.command([], resume=False) == ['a.py', '--work-dir', str(folder), '--seed', '3']
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    ({'seeds': [0, 1, 0]}, 'seeds given more than once: 0'),
+    ({'seeds': [-1]}, 'seed -1: expected a number >= 0'),
+    ({'splits': ['paper', 'paper']}, 'splits given more than once: paper'),
+    ({'configs': ['x/a.py', 'y/a.py']}, 'config names given more than once: a'),
+])  # fmt: skip
+def test_plan_refuses_runs_that_would_share_a_folder(bench, arguments, message):
+    with pytest.raises(InputError, match=message):
+        bench.plan(**arguments)
+
+
+def test_a_finished_sweep_is_skipped_and_a_new_seed_is_not(bench):
+    assert [outcome.status for outcome in bench.sweep()] == ['done', 'done']
+    skipped, waiting = split_done(bench.plan([0, 1, 2]))
+    found = [(outcome.run.seed, outcome.status, outcome.record['seed']) for outcome in skipped]
+    assert found == [(0, 'skipped', 0), (1, 'skipped', 1)]
+    assert [run.seed for run in waiting] == [2]
+
+
+@pytest.mark.parametrize('changes', [
+    {'config_sha256': '9' * 64}, {'split': 'other'}, {'variant': 'tta'}, {'kind': 'test'}, {'seed': 5},
+    {'init': {'source': 'other', 'name': 'a.pth', 'sha256': '9' * 64, 'loaded': 1, 'total': 1}},
+])  # fmt: skip
+def test_a_record_of_another_run_does_not_count(bench, changes):
+    run = bench.plan([0])[0]
+    write_record(bench.make_record(), run.folder / 'r.json')
+    assert find_record(run) is not None
+    write_record(bench.make_record(**changes), run.folder / 'r.json')
+    assert find_record(run) is None
+
+
+@pytest.mark.parametrize('kind', ['file', 'url'])
+def test_initial_weights_are_known_by_their_content_or_their_address(bench, hrf_weights, tmp_path, kind):
+    (tmp_path / 'w.pth').write_bytes(b'w')
+    url = 'https://example.org/w.pth'
+    bench.resolved = Resolved('a' * 64, 'paper', str(tmp_path / 'w.pth') if kind == 'file' else url)
+    run = bench.plan([0])[0]
+    same = hrf_weights | ({'sha256': file_sha256(tmp_path / 'w.pth')} if kind == 'file' else {'name': url})
+    write_record(bench.make_record(init=same), run.folder / 'r.json')
+    assert find_record(run) is not None
+    for other in (hrf_weights, None):
+        write_record(bench.make_record(init=other), run.folder / 'r.json')
+        assert find_record(run) is None
+
+
+def test_a_failed_run_does_not_stop_the_others_and_is_reported_with_its_error(bench):
+    bench.behave({'0': 'fail', '1': 'crash', '2': 'no record'})
+    outcomes = bench.sweep([0, 1, 2, 3])
+    assert [outcome.status for outcome in outcomes] == ['failed', 'failed', 'failed', 'done']
+    assert outcomes[0].message == 'error: no such data (exit status 2)'
+    assert outcomes[1].message == 'ValueError: boom (exit status 1)'
+    assert outcomes[2].message.startswith('it ended without a run record')
+    assert outcomes[0].run.log.read_text().startswith('training\nerror: no such data')
+
+
+def test_an_unfinished_run_is_resumed_and_its_log_goes_on(bench):
+    bench.behave({'0': 'stop halfway', '1': 'fail'})
+    bench.sweep()
+    bench.behave({})
+    assert [outcome.status for outcome in bench.sweep()] == ['done', 'done']
+    assert [(call['seed'], call['resume']) for call in bench.calls] == [(0, False), (1, False), (0, True), (1, False)]
+    folder = bench.folder / 'work' / 'a'
+    assert (folder / 'paper_scratch_seed0' / 'train.log').read_text().count('training') == 2
+    assert (folder / 'paper_scratch_seed1' / 'train.log').read_text().count('training') == 1
+
+
+@pytest.mark.parametrize('change', ['config', 'precision', 'unknown'])
+def test_what_another_run_left_is_put_aside_and_not_resumed(bench, change):
+    bench.behave({'0': 'stop halfway'})
+    bench.sweep([0])
+    bench.behave({})
+    folder = bench.plan([0])[0].folder
+    if change == 'config':
+        bench.resolved = Resolved('9' * 64, 'paper', None)
+        bench.record(config_sha256='9' * 64)
+    if change == 'unknown':
+        (folder / MARKER).unlink()
+    outcomes = bench.sweep([0], amp=change == 'precision')
+    assert [outcome.status for outcome in outcomes] == ['done']
+    assert [call['resume'] for call in bench.calls] == [False, False]
+    assert (bench.folder / 'work' / SUPERSEDED / 'a' / 'paper_scratch_seed0_1' / 'last_checkpoint').is_file()
+    assert not (folder / 'last_checkpoint').exists()
+
+
+def test_parallel_jobs_overlap_and_share_gpus_and_cores(bench):
+    bench.behave({str(seed): 'parallel' for seed in range(3)})
+    outcomes = bench.sweep(range(3), jobs=2, gpus=['5', '7'])
+    assert [outcome.run.seed for outcome in outcomes] == [0, 1, 2]
+    calls = sorted(bench.calls, key=lambda call: call['seed'])
+    assert calls[0]['start'] < calls[1]['end'] and calls[1]['start'] < calls[0]['end']
+    assert calls[2]['start'] > min(calls[0]['end'], calls[1]['end'])
+    assert [call['gpu'] for call in calls[:2]] == ['5', '7']
+    assert {call['threads'] for call in calls} == {str(max(1, len(os.sched_getaffinity(0)) // 2))}
+
+
+def test_one_job_leaves_the_environment_alone(bench, monkeypatch):
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3')
+    bench.sweep([0])
+    assert (bench.calls[0]['gpu'], bench.calls[0]['threads']) == ('3', None)
+
+
+def test_a_broken_record_is_named_before_anything_runs(bench):
+    run = bench.plan([0])[0]
+    run.folder.mkdir(parents=True)
+    (run.folder / 'train_paper_scratch_400i_seed0.json').write_text('{"schema": ')
+    with pytest.raises(InputError, match='broken JSON'):
+        split_done([run])
+
+
+def test_last_error_line(tmp_path):
+    log = tmp_path / 'log'
+    for text, expected in (
+        ('x\nerror: a\nb\n\n', 'error: a'), ('error: a\nerror: b', 'error: b'), ('x\ny\n', 'y'), ('', '(the log is empty)')
+    ):  # fmt: skip
+        log.write_text(text)
+        assert last_error_line(log) == expected
+
+
+INTERRUPTED_SWEEP = """
+import sys
+from pathlib import Path
+from octfluid.engine.sweep import run_all
+from octfluid.engine.sweep_plan import Resolved, plan_runs
+from octfluid.tooling import exit_status_of
+
+folder = Path(sys.argv[1])
+runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=lambda *_: Resolved('a' * 64, 'paper', None))
+sys.exit(exit_status_of(lambda: run_all(runs, [sys.executable, str(folder / 'fake_train.py')]) and 0))
+"""
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench):
+    bench.behave({'0': 'wait'})
+    sweep = subprocess.Popen([sys.executable, '-c', INTERRUPTED_SWEEP, str(bench.folder)], stderr=subprocess.PIPE, text=True)
+    note = bench.plan([0])[0].folder / 'pid'
+    deadline = time.monotonic() + 20
+    while not (note.is_file() and note.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int(note.read_text())
+    assert is_running(child)
+    sweep.send_signal(signal.SIGINT)
+    _, errors = sweep.communicate(timeout=20)
+    assert (sweep.returncode, errors) == (130, 'error: interrupted\n')
+    assert not is_running(child)

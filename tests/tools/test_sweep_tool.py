@@ -1,0 +1,145 @@
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from octfluid.engine.record import write_record
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / 'tools' / 'sweep.py'
+CONFIG = ROOT / 'configs' / 'table2' / '10_crop320_wd1e-4.py'
+
+# Stands in for tools/train.py: copies the prepared record of its seed, or fails where there is none.
+FAKE_TRAIN = """
+import shutil, sys
+from pathlib import Path
+
+arguments = sys.argv[1:]
+seed, out = (arguments[arguments.index(name) + 1] for name in ('--seed', '--work-dir'))
+record = Path(__file__).with_name(f'record_{seed}.json')
+if not record.exists():
+    sys.exit('error: nothing prepared')
+shutil.copy(record, Path(out) / record.name)
+"""
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location('sweep_tool', TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+@pytest.fixture
+def sweep(monkeypatch, tmp_path):
+    """Call the tool's main in this process, with the fake training; returns its exit status."""
+    tool = load_tool()
+    (tmp_path / 'fake_train.py').write_text(FAKE_TRAIN)
+    monkeypatch.setattr(tool, 'TRAIN', tmp_path / 'fake_train.py')
+    monkeypatch.setattr(tool, 'interrupt_on_signals', lambda: None)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['sweep.py', *map(str, arguments), '--work-dir', str(tmp_path / 'work')])
+        return tool.main()
+
+    return call
+
+
+def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tmp_path, capsys):
+    pytest.importorskip('mmengine')
+    from octfluid.engine.config import config_sha256, load_config
+
+    digest = config_sha256(load_config(CONFIG))
+    write_record(make_record(config_sha256=digest), tmp_path / 'record_0.json')
+    arguments = [CONFIG, '--init', 'none', '--seeds', 0, 1]
+    assert sweep(*arguments) == 1
+    output = capsys.readouterr()
+    assert '2 runs: 0 done before, 2 to do, 1 at a time' in output.out
+    assert '81.57' in output.out  # mDice of the fixture's record
+    folder = tmp_path / 'work' / CONFIG.stem / 'paper_scratch_seed1'
+    line = f'failed: {CONFIG.stem} paper_scratch_seed1: error: nothing prepared (exit status 1); log: {folder / "train.log"}'
+    assert line in output.err.splitlines()
+
+    write_record(make_record(config_sha256=digest, seed=1), tmp_path / 'record_1.json')
+    assert sweep(*arguments) == 0
+    output = capsys.readouterr()
+    assert '2 runs: 1 done before, 1 to do' in output.out
+    assert 'failed' not in output.out + output.err
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['no.py', '--seeds', '0'], 'no.py: no such config file'),
+    ([CONFIG, '--seeds', '0', '1', '0'], 'seeds given more than once: 0'),
+    ([CONFIG, '--seeds', '0', '--jobs', '0'], '--jobs 0: expected 1 or more'),
+    ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], '--gpus: expected numbers'),
+    ([CONFIG], 'the following arguments are required: --seeds'),
+])  # fmt: skip
+def test_bad_arguments_are_one_line_and_status_2(arguments, message, tmp_path):
+    done = subprocess.run([sys.executable, TOOL, *arguments, '--work-dir', tmp_path / 'w'], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr and done.stderr.count('\n') == 1
+    assert not (tmp_path / 'w').exists()
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_sweep_ends_as_an_interrupted_one(number):
+    code = (
+        'import sys, time; from octfluid.tooling import exit_status_of; import sweep\n'
+        'sweep.interrupt_on_signals()\n'
+        'sys.exit(exit_status_of(lambda: print("ready", flush=True) or time.sleep(30)))'
+    )
+    process = subprocess.Popen([sys.executable, '-c', code], cwd=TOOL.parent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout.readline() == b'ready\n'
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 130
+
+
+def test_jobs_follow_the_gpus(monkeypatch):
+    tool = load_tool()
+    for extra, expected in (([], 1), (['--gpus', '0,1'], 2), (['--gpus', '0,1', '--jobs', '4'], 4)):
+        monkeypatch.setattr(sys, 'argv', ['sweep.py', 'a.py', '--seeds', '0', *extra])
+        assert tool.parse_args().jobs == expected
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Call scripts/reproduce_table2.sh from elsewhere with an interpreter that only notes what it is asked to run."""
+    python = tmp_path / 'python'
+    note = f'echo "$PWD: $*" >> {tmp_path}/calls'
+    python.write_text(f'#!/bin/sh\n{note}\n[ "$1" = tools/sweep.py ] && exit "${{STATUS:-0}}"\nexit 0\n')
+    python.chmod(0o755)
+
+    def call(*arguments, status=0):
+        environment = os.environ | {'PYTHON': str(python), 'STATUS': str(status)}
+        command = ['bash', ROOT / 'scripts' / 'reproduce_table2.sh', *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        calls = tmp_path / 'calls'
+        return done, calls.read_text().splitlines() if calls.exists() else []
+
+    return call
+
+
+def test_reproduce_table2_sweeps_all_rows_and_reports(script, tmp_path):
+    (tmp_path / 'w.pth').touch()
+    done, calls = script('--init', 'w.pth', '--amp')
+    assert (done.returncode, len(calls)) == (0, 2)
+    assert calls[0].startswith(f'{ROOT}: tools/sweep.py configs/table2/01_')
+    assert calls[0].count('configs/table2/') == 11
+    assert calls[0].endswith(f'--work-dir work_dirs/table2 --seeds 0 1 2 --init {tmp_path / "w.pth"} --amp')
+    assert calls[1] == f'{ROOT}: tools/report.py work_dirs/table2 --out work_dirs/table2/report'
+
+
+@pytest.mark.parametrize(('status', 'steps'), [(1, 2), (2, 1), (130, 1)])
+def test_reproduce_table2_reports_after_failed_runs_and_keeps_the_status(script, status, steps):
+    done, calls = script('--seeds', '5', '--init', 'none', status=status)
+    assert (done.returncode, len(calls)) == (status, steps)
+    assert calls[0].endswith('--work-dir work_dirs/table2 --seeds 5 --init none')
+
+
+def test_reproduce_table2_help_runs_nothing(script):
+    done, calls = script('--help')
+    assert (done.returncode, calls) == (0, []) and done.stdout.startswith('usage:')

@@ -1,0 +1,41 @@
+#!/usr/bin/env python
+"""Write the results tables from run records."""
+
+import sys
+from pathlib import Path
+
+from octfluid.tooling import ToolParser, exit_status_of
+
+
+def main() -> int | None:
+    """Read the records, write the tables, and say what was written."""
+    parser = ToolParser(
+        'Write table2.md, recipes.md, results.json and the results block of the README from run records.',
+        'python tools/report.py docs/results/records --out docs/results',
+    )
+    parser.add_argument(
+        'records', nargs='+', type=Path, metavar='RECORD_OR_DIR', help='run records, or folders searched for them'
+    )
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the tables')
+    parser.add_argument(
+        '--readme',
+        type=Path,
+        metavar='FILE',
+        help='README whose block between <!-- results:begin --> and '
+        '<!-- results:end --> is rewritten (default: <root>/README.md if DIR is <root>/docs/results and the '
+        'README has the block)',
+    )
+    args = parser.parse_args()
+
+    from octfluid.engine.record import read_records, to_run
+    from octfluid.evaluation.report import default_readme, write_report
+
+    runs = [to_run(path, record) for path, record in read_records(args.records)]
+    _, files = write_report(runs, args.out, args.readme or default_readme(args.out))
+    print(f'{len(runs)} run records read')
+    for path in files:
+        print(f'wrote {path}')
+
+
+if __name__ == '__main__':
+    sys.exit(exit_status_of(main))

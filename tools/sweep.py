@@ -1,0 +1,121 @@
+#!/usr/bin/env python
+"""Train every config with every seed and split, each as its own process; skip what is done, go on with what is not."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from octfluid.errors import InputError
+from octfluid.tooling import ToolParser, exit_status_of
+
+TRAIN = Path(__file__).resolve().with_name('train.py')
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse and check the command line."""
+    parser = ToolParser(
+        'Train every config x split x seed as its own process. Runs whose record exists are skipped, unfinished ones '
+        'resumed; a failed run does not stop the others. Exit status: 0 all done, 1 some failed, 2 bad arguments.',
+        'python tools/sweep.py configs/table2/*.py --seeds 0 1 2 --amp --gpus 0,1',
+    )
+    parser.add_argument('configs', nargs='+', type=Path, metavar='CONFIG', help='config files')
+    parser.add_argument('--seeds', nargs='+', type=int, required=True, metavar='N', help='random seeds')
+    parser.add_argument('--splits', nargs='+', metavar='NAME', help="splits (default: each config's own)")
+    parser.add_argument(
+        '--init', metavar='PATH|URL|none', help="initial weights, none for scratch (default: each config's own)"
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/sweep'), help='folder (default: %(default)s)')
+    parser.add_argument('--jobs', type=int, metavar='N', help='parallel processes (default: one a GPU in --gpus, else 1)')
+    parser.add_argument('--gpus', default='', metavar='0,1', help='GPUs to share out among the jobs')
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='overrides for every config')
+    args = parser.parse_args()
+    args.gpus = [gpu.strip() for gpu in args.gpus.split(',')] if args.gpus else []
+    if not all(args.gpus):
+        parser.error('--gpus: expected numbers with commas between them, such as 0,1')
+    args.jobs = (len(args.gpus) or 1) if args.jobs is None else args.jobs
+    if args.jobs < 1:
+        parser.error(f'--jobs {args.jobs}: expected 1 or more')
+    return args
+
+
+def interrupt_on_signals() -> None:
+    """Let an ended session or a `kill` stop the sweep as Ctrl-C does, so that no training is left behind."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP on purpose
+            signal.signal(number, interrupt)
+
+
+def run_with_progress(runs: Sequence[Any], args: argparse.Namespace) -> list[Any]:
+    """Run what is to do under a progress bar with the time left; one line a finished run."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from octfluid.engine.sweep import Outcome, run_all
+
+    columns = (TextColumn('runs'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('left'))
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet) as progress:
+        task = progress.add_task('runs', total=len(runs))
+
+        def report(outcome: Outcome) -> None:
+            progress.advance(task)
+            run = outcome.run
+            text = f'{outcome.status}: {run.config.stem} {run.name}'
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        return run_all(runs, [sys.executable, str(TRAIN)], jobs=args.jobs, gpus=args.gpus, on_outcome=report)
+
+
+def print_table(outcomes: Sequence[Any]) -> None:
+    """Print the scores of all runs, in percent."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from octfluid.engine.record import to_run
+    from octfluid.evaluation.runs import percent
+
+    table = Table('config', 'split', 'init', 'seed', 'mIoU %', 'mDice %', 'foreground Dice %', 'status')
+    for outcome in outcomes:
+        run, record = outcome.run, outcome.record
+        scores = to_run(run.folder, record).scores if record else dict.fromkeys(('mIoU', 'mDice', 'Dice'))
+        cells = [percent(scores[name]) for name in ('mIoU', 'mDice', 'Dice')]
+        table.add_row(run.config.stem, run.split, run.init, str(run.seed), *cells, outcome.status)
+    # Piped output has no width of its own, and cut cells would be of no use there.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def main() -> int:
+    """Plan, run, and report."""
+    args = parse_args()
+    interrupt_on_signals()
+    from octfluid.engine.sweep import split_done
+    from octfluid.engine.sweep_plan import plan_runs
+
+    if missing := [config for config in args.configs if not config.is_file()]:
+        raise InputError(f'{missing[0]}: no such config file')
+    runs = plan_runs(
+        args.configs, args.seeds, args.work_dir, splits=args.splits, init=args.init, amp=args.amp, options=args.cfg_options
+    )
+    skipped, waiting = split_done(runs)
+    print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {args.jobs} at a time', flush=True)
+    outcomes = {outcome.run.folder: outcome for outcome in (*skipped, *run_with_progress(waiting, args))}
+    outcomes = [outcomes[run.folder] for run in runs]
+    print_table(outcomes)
+    failed = [outcome for outcome in outcomes if outcome.status == 'failed']
+    for outcome in failed:
+        run = outcome.run
+        print(f'failed: {run.config.stem} {run.name}: {outcome.message}; log: {run.log}', file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(exit_status_of(main))
