@@ -111,7 +111,7 @@ def subset_lines(root: str | os.PathLike, split: str, subset: str) -> list[str]:
     available = split_names(root)
     if split not in available:
         near = difflib.get_close_matches(split, available, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ''
+        hint = f"; did you mean '{near[0]}'?" if near else '.'
         raise InputError(f"{root}: unknown split '{split}'{hint} Splits here: {_summary(available)}")
     path = Path(root) / 'splits' / f'{split}_{subset}.txt'
     if not path.is_file():

@@ -173,6 +173,8 @@ def test_read_split(root):
     assert split_names(root) == ['all', 'half']
     with pytest.raises(InputError, match=r"unknown split 'hafl'; did you mean 'half'\? Splits here: all, half"):
         read_split(root, 'hafl', 'train')
+    with pytest.raises(InputError, match=r"unknown split 'xyz'\. Splits here: all, half$"):
+        read_split(root, 'xyz', 'train')
     with pytest.raises(InputError, match=r"'all' has nothing to validate on; choose one of half"):
         read_split(root, 'all', 'val')
     with pytest.raises(InputError, match="subset 'test'"):

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Verify a zip archive, or unpack it into a folder that appears whole or not at all. Standard library only."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+
+def verify(archive: Path) -> None:
+    """Read every member once.
+
+    Raises:
+        ValueError: Not a zip archive, a damaged member, or a member that would be written outside the target folder.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in opened.namelist():
+                path = PurePosixPath(name.replace('\\', '/'))
+                if path.is_absolute() or '..' in path.parts:
+                    raise ValueError(f'{archive}: member {name!r} would be written outside the folder; refused')
+            bad = opened.testzip()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise ValueError(f'{archive}: not a sound zip archive ({error})') from error
+    if bad is not None:
+        raise ValueError(f'{archive}: member {bad!r} is damaged')
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a verified archive to a temporary folder beside ``folder``, then rename it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f'.tmp-{folder.name}-', dir=folder.parent))
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(temporary)
+        # mkdtemp makes private folders; others may read this one.
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def main() -> int:
+    """Parse the arguments; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('archive', type=Path)
+    parser.add_argument('--into', type=Path, metavar='DIR', help='unpack to this folder, which must not exist')
+    args = parser.parse_args()
+    try:
+        if args.into:
+            unpack(args.archive, args.into)
+        else:
+            verify(args.archive)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,218 @@
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / 'scripts'
+MODEL = 'pspnet_unet_s5-d16_256x256_40k_hrf'
+FILE = f'{MODEL}_20201227_181818-fdb7e29b.pth'
+NOWHERE = 'http://127.0.0.1:9/nothing'
+
+pytestmark = pytest.mark.skipif(not (shutil.which('curl') or shutil.which('wget')), reason='neither curl nor wget is installed')
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ``files`` (bytes by path), with or without ranges; notes the Range header of every request."""
+
+    def __init__(self):
+        super().__init__(('127.0.0.1', 0), Handler)
+        self.files, self.ranges, self.resumable = {}, [], True
+        self.url = f'http://127.0.0.1:{self.server_address[1]}'
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked = self.headers.get('Range')
+        self.server.ranges.append(asked)
+        content = self.server.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        start = int(asked.removeprefix('bytes=').partition('-')[0]) if asked and self.server.resumable else 0
+        if start and start >= len(content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header('Content-Range', f'bytes {start}-{len(content) - 1}/{len(content)}')
+        self.send_header('Content-Length', str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start:])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A repository that holds only the download scripts."""
+    shutil.copytree(SCRIPTS, tmp_path / 'repo/scripts')
+    return tmp_path / 'repo'
+
+
+def run(root, script, *arguments, **environment):
+    clean = {key: value for key, value in os.environ.items() if 'proxy' not in key.lower()}
+    return subprocess.run(['bash', root / 'scripts' / script, *arguments], capture_output=True, text=True,
+                          env={**clean, **environment})
+
+
+def archive(members=(('2015_BOE_Chiu/Subject_01.mat', b'content' * 500),)):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as opened:
+        for name, content in members:
+            opened.writestr(name, content)
+    return buffer.getvalue()
+
+
+def expect_digest_of(root, content):
+    """Let the script expect this content in place of the 116 MB file: same name but for the digits."""
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    script = root / 'scripts/download_checkpoints.sh'
+    text = script.read_text()
+    assert text.count('fdb7e29b') == 1
+    script.write_text(text.replace('fdb7e29b', digits))
+    return FILE.replace('fdb7e29b', digits)
+
+
+def test_data_are_fetched_unpacked_and_kept(root, server):
+    server.files['/duke.zip'] = archive()
+    environment = {'OCTFLUID_DUKE_URL': f'{server.url}/duke.zip'}
+    done = run(root, 'download_data.sh', 'duke', **environment)
+    assert done.returncode == 0, done.stderr
+    assert (root / 'data/raw/duke/2015_BOE_Chiu/Subject_01.mat').read_bytes() == b'content' * 500
+    assert done.stdout.splitlines()[-1] == (
+        'next: python tools/dataset_converters/duke_dme.py data/raw/duke --out data/duke_dme')
+    assert sorted(path.name for path in (root / 'data/raw').iterdir()) == ['2015_BOE_Chiu2.zip', 'duke']
+    assert run(root, 'download_data.sh', 'duke', **environment).returncode == 0
+    assert len(server.ranges) == 1
+
+
+@pytest.mark.parametrize('resumable', [True, False])
+def test_interrupted_transfer_is_resumed(root, server, resumable):
+    content = archive()
+    server.files['/all.zip'] = content
+    server.resumable = resumable
+    (root / 'data/raw').mkdir(parents=True)
+    (root / 'data/raw/all.zip.part').write_bytes(content[:1000])
+    done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/all.zip')
+    assert done.returncode == 0, done.stderr
+    assert server.ranges[0] == 'bytes=1000-'
+    assert (root / 'data/raw/all.zip').read_bytes() == content
+    assert (root / 'data/raw/hrf').is_dir()
+
+
+def test_complete_part_needs_no_network(root):
+    (root / 'data/raw').mkdir(parents=True)
+    (root / 'data/raw/all.zip.part').write_bytes(archive())
+    assert run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=NOWHERE).returncode == 0
+    assert (root / 'data/raw/hrf').is_dir()
+
+
+def test_part_longer_than_the_file_is_fetched_anew(root, server):
+    content = archive()
+    server.files['/all.zip'] = content
+    (root / 'data/raw').mkdir(parents=True)
+    (root / 'data/raw/all.zip.part').write_bytes(b'x' * (len(content) + 10))
+    assert run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/all.zip').returncode == 0
+    assert (root / 'data/raw/all.zip').read_bytes() == content
+
+
+def test_failed_transfer_keeps_the_part(root, server):
+    (root / 'data/raw').mkdir(parents=True)
+    part = root / 'data/raw/all.zip.part'
+    part.write_bytes(b'x' * 100)
+    done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/gone.zip')
+    assert done.returncode == 1
+    assert part.read_bytes() == b'x' * 100
+
+
+def test_offline_says_where_to_put_the_file_and_uses_it(root):
+    done = run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=NOWHERE)
+    assert done.returncode == 1
+    assert 'if this machine is offline, fetch it elsewhere, save it as data/raw/2015_BOE_Chiu2.zip' in done.stderr
+    assert not list((root / 'data/raw').iterdir())
+    (root / 'data/raw/2015_BOE_Chiu2.zip').write_bytes(archive())
+    assert run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=NOWHERE).returncode == 0
+    assert (root / 'data/raw/duke/2015_BOE_Chiu').is_dir()
+
+
+def test_damaged_archive_put_there_by_hand_is_left_alone(root):
+    (root / 'data/raw').mkdir(parents=True)
+    zip_file = root / 'data/raw/all.zip'
+    zip_file.write_bytes(archive()[:2000])
+    done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=NOWHERE)
+    assert done.returncode == 1
+    assert 'not a sound zip archive' in done.stderr
+    assert zip_file.exists()
+    assert not (root / 'data/raw/hrf').exists()
+
+
+@pytest.mark.parametrize('content', [
+    b'<html>moved</html>', archive([('../escaped.txt', b'x')]), archive([('/abs.txt', b'x')]),
+    archive().replace(b'contentcontent', b'contentCONTENT', 1)])
+def test_bad_archives_are_refused(root, server, content):
+    server.files['/all.zip'] = content
+    done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/all.zip')
+    assert done.returncode == 1
+    assert not list((root / 'data/raw').iterdir())
+    assert sorted(path.name for path in root.iterdir()) == ['data', 'scripts']
+
+
+def test_checkpoint_is_fetched_resumed_and_verified(root, server):
+    content = bytes(range(256)) * 20
+    name = expect_digest_of(root, content)
+    server.files[f'/unet/{MODEL}/{name}'] = content
+    (root / 'checkpoints').mkdir()
+    (root / f'checkpoints/{name}.part').write_bytes(content[:999])
+    done = run(root, 'download_checkpoints.sh', OCTFLUID_CHECKPOINT_URL=f'{server.url}/unet')
+    assert done.returncode == 0, done.stderr
+    assert server.ranges == ['bytes=999-']
+    assert [path.name for path in (root / 'checkpoints').iterdir()] == [name]
+    assert (root / f'checkpoints/{name}').read_bytes() == content
+
+
+def test_checkpoint_with_another_digest_is_refused(root, server):
+    server.files[f'/{MODEL}/{FILE}'] = b'something else'
+    done = run(root, 'download_checkpoints.sh', 'pspnet', OCTFLUID_CHECKPOINT_URL=f'{server.url}/')
+    assert done.returncode == 1
+    assert 'expected fdb7e29b' in done.stderr
+    assert not list((root / 'checkpoints').iterdir())
+
+
+def test_checkpoint_offline(root):
+    done = run(root, 'download_checkpoints.sh', OCTFLUID_CHECKPOINT_URL=NOWHERE)
+    assert done.returncode == 1
+    assert f'save it as checkpoints/{FILE}' in done.stderr
+
+
+@pytest.mark.parametrize(('script', 'arguments'), [
+    ('download_data.sh', []), ('download_data.sh', ['drive']), ('download_data.sh', ['duke', 'hrf']),
+    ('download_checkpoints.sh', ['unet']), ('download_checkpoints.sh', ['fcn', 'pspnet'])])
+def test_usage_errors(root, script, arguments):
+    done = run(root, script, *arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('script', ['download_data.sh', 'download_checkpoints.sh'])
+def test_help(root, script):
+    done = run(root, script, '--help')
+    assert done.returncode == 0
+    assert 'example:' in done.stdout
