@@ -1,0 +1,44 @@
+# Sourced by quickstart.sh and test.sh: a Python with everything this repository needs.
+
+# Sets $python: the interpreter of the active virtual environment, else that of .venv, which is made when missing.
+find_python() {
+    local candidate
+    if [[ -n ${VIRTUAL_ENV-} || -n ${CONDA_PREFIX-} ]]; then
+        python=python
+    elif [[ -x .venv/bin/python ]]; then
+        python=$PWD/.venv/bin/python
+    else
+        for candidate in python3.13 python3.12 python3.11 python3; do
+            if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+                echo "making a virtual environment in .venv"
+                "$candidate" -m venv .venv.part
+                rm -rf .venv && mv .venv.part .venv
+                python=$PWD/.venv/bin/python
+                return
+            fi
+        done
+        echo "error: no Python 3.11 to 3.13 found; install one, or activate an environment that has it" >&2
+        exit 2
+    fi
+    if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'; then
+        echo "error: $("$python" --version) in the active environment; expected Python 3.11 to 3.13" >&2
+        exit 2
+    fi
+}
+
+# install_octfluid [EXTRA]: installs requirements.txt (and an extra of pyproject.toml) unless that very set is installed.
+install_octfluid() {
+    local extra=${1-} stamp wanted
+    find_python
+    stamp=$("$python" -c 'import sys; print(sys.prefix)')/.octfluid-installed${extra:+-$extra}
+    wanted="$PWD $(cat requirements.txt pyproject.toml | cksum)"
+    if [[ $(cat "$stamp" 2>/dev/null) == "$wanted" ]]; then
+        return
+    fi
+    echo "installing; the first time takes a minute or a few"
+    "$python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
+    if [[ -n $extra ]]; then
+        "$python" -m pip install --quiet --disable-pip-version-check -e ".[$extra]"
+    fi
+    echo "$wanted" >"$stamp"
+}
