@@ -10,7 +10,8 @@ def main() -> int | None:
     """Parse the arguments, check, and print counts and problems."""
     parser = ToolParser(
         'Check every image, mask and list of the data set that a config uses.',
-        'python tools/check_dataset.py configs/table2/10_crop320_wd1e-4.py --split train6-10_test1-5')
+        'python tools/check_dataset.py configs/table2/10_crop320_wd1e-4.py --split train6-10_test1-5',
+    )
     parser.add_argument('config', metavar='CONFIG', help='a config file')
     parser.add_argument('--split', metavar='NAME', help="split to check in place of the config's")
     parser.add_argument('--cfg-options', nargs='+', metavar='K=V', help='overrides of the config, such as data_root=DIR')
@@ -26,12 +27,14 @@ def main() -> int | None:
     size = f'{spec.size[0]}x{spec.size[1]} pixels' if spec.size else 'any size'
     print(f"{spec.root}/{spec.size_dir}, split '{spec.split}', {size}, classes {', '.join(spec.classes)}")
     for subset, counts in report.subsets.items():
-        print(f'{subset}: {counts.images} images of {counts.subjects} subjects, {counts.with_fluid} with {foreground}, '
-              f'{counts.fluid_share:.2%} of their pixels')
+        print(
+            f'{subset}: {counts.images} images of {counts.subjects} subjects, {counts.with_fluid} with {foreground}, '
+            f'{counts.fluid_share:.2%} of their pixels'
+        )
     if report.problems:
         for problem in report.problems:
             print(problem, file=sys.stderr)
-        raise InputError(f'{len(report.problems)} problem{"s"[:len(report.problems) > 1]} in {spec.root}, listed above')
+        raise InputError(f'{len(report.problems)} problem{"s"[: len(report.problems) > 1]} in {spec.root}, listed above')
     shared = subject_overlap(spec.root, spec.split)
     if shared:
         print(f'note: {len(shared)} subjects are on both sides of this split ({", ".join(map(str, shared))})')

@@ -2,12 +2,14 @@
 """Score a checkpoint on a config's validation scans and write a run record."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 from octfluid.tooling import ToolParser, exit_status_of
 
 
-def parse_args():
+def parse_args() -> Namespace:
+    """Parse the command line."""
     parser = ToolParser(
         'Score a checkpoint on the validation scans of a config and write a run record.',
         'python tools/test.py configs/table2/10_crop320_wd1e-4.py work_dirs/10_crop320_wd1e-4/iter_400.pth --show-dir overlays',
@@ -22,6 +24,7 @@ def parse_args():
 
 
 def main() -> None:
+    """Run the tool."""
     args = parse_args()
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.record import read_record

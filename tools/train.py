@@ -3,12 +3,14 @@
 
 import os
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 from octfluid.tooling import ToolParser, exit_status_of
 
 
-def parse_args():
+def parse_args() -> Namespace:
+    """Parse the command line."""
     parser = ToolParser(
         'Train a config, score the last weights on the validation scans, and write a run record.',
         'python tools/train.py configs/table2/10_crop320_wd1e-4.py --amp --seed 0',
@@ -28,6 +30,7 @@ def parse_args():
 
 
 def main() -> None:
+    """Run the tool."""
     args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from octfluid.engine.config import load_config, parse_options

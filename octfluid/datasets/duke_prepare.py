@@ -89,8 +89,10 @@ def prepare(
             slices += count
             rows += found
         if not rows:
-            raise InputError(f'{raw_dir}: no graded slice in {len(sources)} files: manualFluid{grader} is NaN everywhere; '
-                             'expected 11 graded slices a subject; try the other grader')
+            raise InputError(
+                f'{raw_dir}: no graded slice in {len(sources)} files: manualFluid{grader} is NaN everywhere; '
+                'expected 11 graded slices a subject; try the other grader'
+            )
         _write_index(folder / 'index.csv', rows)
         write_splits(folder / 'splits', build_splits([row.scan for row in rows]))
         _report(progress, len(sources), len(sources))
@@ -113,13 +115,20 @@ def find_subjects(raw_dir: str | os.PathLike, allow_missing: bool = False) -> di
     """
     raw = Path(raw_dir)
     if not raw.is_dir():
-        raise InputError(f'{raw}: no such folder; expected the folder that holds Subject_01.mat ... Subject_10.mat '
-                         '(get it with: bash scripts/download_data.sh duke)')
-    folders = [raw] if _subject_files(raw) else [
-        folder for folder in sorted(raw.iterdir()) if folder.is_dir() and _subject_files(folder)]
+        raise InputError(
+            f'{raw}: no such folder; expected the folder that holds Subject_01.mat ... Subject_10.mat '
+            '(get it with: bash scripts/download_data.sh duke)'
+        )
+    folders = (
+        [raw]
+        if _subject_files(raw)
+        else [folder for folder in sorted(raw.iterdir()) if folder.is_dir() and _subject_files(folder)]
+    )
     if not folders:
-        raise InputError(f'{raw}: no Subject_*.mat in it or one level down; expected Subject_01.mat ... Subject_10.mat '
-                         '(get them with: bash scripts/download_data.sh duke)')
+        raise InputError(
+            f'{raw}: no Subject_*.mat in it or one level down; expected Subject_01.mat ... Subject_10.mat '
+            '(get them with: bash scripts/download_data.sh duke)'
+        )
     if len(folders) > 1:
         raise InputError(f'{raw}: Subject_*.mat in several folders: {", ".join(f.name for f in folders)}; name one of them')
     files: dict[int, Path] = {}
@@ -129,8 +138,10 @@ def find_subjects(raw_dir: str | os.PathLike, allow_missing: bool = False) -> di
             raise InputError(f'{folders[0]}: {other.name} and {path.name} are both subject {subject_number(path)}; remove one')
     missing = [f'Subject_{number:02d}.mat' for number in SUBJECTS if number not in files]
     if missing and not allow_missing:
-        raise InputError(f'{folders[0]}: {len(SUBJECTS) - len(missing)} of the {len(SUBJECTS)} subjects, missing '
-                         f'{", ".join(missing)}; add them, or go on without them with --allow-missing')
+        raise InputError(
+            f'{folders[0]}: {len(SUBJECTS) - len(missing)} of the {len(SUBJECTS)} subjects, missing '
+            f'{", ".join(missing)}; add them, or go on without them with --allow-missing'
+        )
     return dict(sorted(files.items()))
 
 
@@ -153,8 +164,10 @@ def _convert_subject(path: Path, grader: int, folder: Path) -> tuple[int, list[_
         scan = Scan(subject.subject, z, bool(mask.any()))
         small_image, small_mask = _paper_size(image), _paper_size(mask)
         for size_dir, kind, pixels in (
-            (NATIVE_DIR, 'images', image), (NATIVE_DIR, 'annotations', mask),
-            (PAPER_DIR, 'images', small_image), (PAPER_DIR, 'annotations', small_mask),
+            (NATIVE_DIR, 'images', image),
+            (NATIVE_DIR, 'annotations', mask),
+            (PAPER_DIR, 'images', small_image),
+            (PAPER_DIR, 'annotations', small_mask),
         ):
             _write_png(folder / size_dir / kind / f'{scan.name}.png', pixels)
         rows.append(_Row(scan, int(mask.sum()), int(small_mask.sum())))
@@ -180,8 +193,9 @@ def _write_index(path: Path, rows: list[_Row]) -> None:
         writer.writerow(INDEX_COLUMNS)
         for row in rows:
             name = row.scan.name
-            writer.writerow([name, paper_names.get(name, ''), row.scan.subject, row.scan.slice,
-                             row.fluid_px_native, row.fluid_px_256])
+            writer.writerow(
+                [name, paper_names.get(name, ''), row.scan.subject, row.scan.slice, row.fluid_px_native, row.fluid_px_256]
+            )
 
 
 def _is_earlier_conversion(folder: Path) -> bool:
@@ -197,8 +211,10 @@ def _is_earlier_conversion(folder: Path) -> bool:
         return False
     foreign = next((path for path in _files(folder) if not _is_ours(path.relative_to(folder))), None)
     if foreign is not None:
-        raise InputError(f'{foreign}: not made by this converter and would be deleted with the earlier conversion; move it '
-                         'elsewhere, or choose another --out')
+        raise InputError(
+            f'{foreign}: not made by this converter and would be deleted with the earlier conversion; move it '
+            'elsewhere, or choose another --out'
+        )
     return True
 
 

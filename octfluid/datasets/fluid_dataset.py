@@ -1,10 +1,10 @@
 """Data sets of B-scans with fluid masks, as MMSegmentation dataset classes."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ FLUID_PALETTE = [[0, 0, 0], [230, 159, 0]]
 
 
 @contextmanager
-def seeded_draws(seed: int):
+def seeded_draws(seed: int) -> Iterator[None]:
     """Make the random draws inside the block a function of ``seed`` alone, and leave the generators as they were.
 
     Covers Python's, NumPy's and torch's CPU generators, which are what the transforms of mmcv and mmseg draw from.
@@ -62,7 +62,7 @@ class FluidDataset(BaseSegDataset):
         InputError: Unknown split, missing data, or ``reduce_zero_label=True``.
     """
 
-    METAINFO = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
+    METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class FluidDataset(BaseSegDataset):
     ) -> None:
         if reduce_zero_label:
             raise InputError(
-                'reduce_zero_label=True: it would drop the background and call fluid class 0; expected False, remove the setting'
+                'reduce_zero_label=True: it would drop the background and make fluid class 0; expected False, remove it'
             )
         self.split = split
         self.subset = subset

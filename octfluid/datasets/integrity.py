@@ -86,8 +86,10 @@ def check_dataset(
     lists = {'all': sorted(names['images'])} if split is None else _check_lists(root, size_dir, split, names, report.problems)
     report.subsets = {subset: _counts(members, subjects, stats) for subset, members in lists.items()}
     if 'train' in lists and not report.subsets['train'].with_fluid:
-        report.problems.append(f'{root}/splits/{split}_train.txt: none of its {len(lists["train"])} masks has a pixel of '
-                               f'{foreground}; a model would learn to predict background everywhere; check how masks were made')
+        report.problems.append(
+            f'{root}/splits/{split}_train.txt: none of its {len(lists["train"])} masks has a pixel of '
+            f'{foreground}; a model would learn to predict background everywhere; check how masks were made'
+        )
     return report
 
 
@@ -105,8 +107,9 @@ def subject_overlap(root: str | os.PathLike, split: str) -> list[int]:
         names = read_split(root, split, subset)
         unknown = next((name for name in names if name not in index), None)
         if unknown is not None:
-            raise InputError(f"{root}/splits/{split}_{subset}.txt: '{unknown}' is not in {root}/index.csv; make the data set "
-                             'again')
+            raise InputError(
+                f"{root}/splits/{split}_{subset}.txt: '{unknown}' is not in {root}/index.csv; make the data set again"
+            )
         sides.append({index[name].subject for name in names})
     return sorted(sides[0] & sides[1])
 
@@ -129,14 +132,23 @@ def _png_names(folder: Path, problems: list[str]) -> set[str]:
 
 def _unpaired(folder: Path, names: Mapping[str, set[str]]) -> list[str]:
     images, masks = names['images'], names['annotations']
-    return ([f'{folder}/images/{name}{SUFFIX}: no mask; expected {folder}/annotations/{name}{SUFFIX}'
-             for name in sorted(images - masks)]
-            + [f'{folder}/annotations/{name}{SUFFIX}: no image; expected {folder}/images/{name}{SUFFIX}'
-               for name in sorted(masks - images)])
+    return [
+        f'{folder}/images/{name}{SUFFIX}: no mask; expected {folder}/annotations/{name}{SUFFIX}'
+        for name in sorted(images - masks)
+    ] + [
+        f'{folder}/annotations/{name}{SUFFIX}: no image; expected {folder}/images/{name}{SUFFIX}'
+        for name in sorted(masks - images)
+    ]
 
 
-def _check_files(folder: Path, names: Mapping[str, set[str]], size: tuple[int, int] | None, classes: int,
-                 ignore_index: int | None, problems: list[str]) -> dict[str, MaskStats]:
+def _check_files(
+    folder: Path,
+    names: Mapping[str, set[str]],
+    size: tuple[int, int] | None,
+    classes: int,
+    ignore_index: int | None,
+    problems: list[str],
+) -> dict[str, MaskStats]:
     """Open every file once; return the pixel counts of the readable masks."""
     found: dict[str, tuple[int, int]] = {}
     for name in sorted(names['images']):
@@ -167,8 +179,9 @@ def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, 
     return {row.name: row.subject for row in rows}
 
 
-def _check_lists(root: Path, size_dir: str, split: str, names: Mapping[str, set[str]],
-                 problems: list[str]) -> dict[str, list[str]]:
+def _check_lists(
+    root: Path, size_dir: str, split: str, names: Mapping[str, set[str]], problems: list[str]
+) -> dict[str, list[str]]:
     """Check both lists of a split; return them without repetitions."""
     lists = {}
     for subset in SUBSETS:
@@ -180,8 +193,12 @@ def _check_lists(root: Path, size_dir: str, split: str, names: Mapping[str, set[
         if not lines:
             problems.append(f'{path}: is empty; expected one name a line')
         problems += [f"{path}: '{name}' is listed {count} times; expected once" for name, count in counted.items() if count > 1]
-        problems += [f"{path}: '{name}' has no {kind[:-1]}; expected {root}/{size_dir}/{kind}/{name}{SUFFIX}"
-                     for name in counted for kind in KINDS if name not in names[kind]]
+        problems += [
+            f"{path}: '{name}' has no {kind[:-1]}; expected {root}/{size_dir}/{kind}/{name}{SUFFIX}"
+            for name in counted
+            for kind in KINDS
+            if name not in names[kind]
+        ]
         lists[subset] = list(counted)
     both = [name for name in lists['train'] if name in set(lists.get('val', ()))]
     problems += [f"{root}/splits: '{name}' is in both {split}_train.txt and {split}_val.txt; expected in one" for name in both]
@@ -195,4 +212,5 @@ def _counts(names: Sequence[str], subjects: Mapping[str, int], stats: Mapping[st
         images=len(names),
         subjects=len({subjects[name] for name in names if name in subjects}),
         with_fluid=sum(mask.foreground > 0 for mask in masks),
-        fluid_share=sum(mask.foreground for mask in masks) / pixels if pixels else 0.0)
+        fluid_share=sum(mask.foreground for mask in masks) / pixels if pixels else 0.0,
+    )

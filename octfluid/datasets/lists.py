@@ -9,8 +9,10 @@ from pathlib import Path
 from octfluid.datasets.splits import SUBSETS
 from octfluid.errors import InputError
 
-_HOW_TO_MAKE = ('make the data set first: python tools/dataset_converters/duke_dme.py RAW_DIR --out data/duke_dme '
-                '(hrf.py and phantom.py beside it make the other data sets)')
+_HOW_TO_MAKE = (
+    'make the data set first: python tools/dataset_converters/duke_dme.py RAW_DIR --out data/duke_dme '
+    '(hrf.py and phantom.py beside it make the other data sets)'
+)
 _INDEX_COLUMNS = ('name', 'subject', 'slice')
 
 
@@ -65,8 +67,10 @@ def index_rows(root: str | os.PathLike) -> tuple[list[IndexRow], list[str]]:
         try:
             rows.append(IndexRow(record['name'], int(record['subject']), int(record['slice'])))
         except (TypeError, ValueError):
-            problems.append(f"{path}, line {reader.line_num}: name '{record['name']}', subject '{record['subject']}', slice "
-                            f"'{record['slice']}'; expected a name and two whole numbers")
+            problems.append(
+                f"{path}, line {reader.line_num}: name '{record['name']}', subject '{record['subject']}', slice "
+                f"'{record['slice']}'; expected a name and two whole numbers"
+            )
     return rows, problems
 
 
@@ -115,8 +119,10 @@ def subset_lines(root: str | os.PathLike, split: str, subset: str) -> list[str]:
         raise InputError(f"{root}: unknown split '{split}'{hint} Splits here: {_summary(available)}")
     path = Path(root) / 'splits' / f'{split}_{subset}.txt'
     if not path.is_file():
-        raise InputError(f"{path}: no such file: split '{split}' has nothing to validate on; choose one of "
-                         f'{_summary([name for name in available if _has_val(root, name)])}')
+        raise InputError(
+            f"{path}: no such file: split '{split}' has nothing to validate on; choose one of "
+            f'{_summary([name for name in available if _has_val(root, name)])}'
+        )
     return [line.strip() for line in _lines(path) if line.strip()]
 
 

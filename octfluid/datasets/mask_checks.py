@@ -8,8 +8,16 @@ from PIL import Image
 
 # Pillow's modes in words, for messages.
 _MODES = {
-    '1': '1-bit', 'L': '8-bit gray', 'LA': 'gray with transparency', 'P': 'palette', 'RGB': 'RGB',
-    'RGBA': 'RGB with transparency', 'I': '16- or 32-bit', 'I;16': '16-bit', 'I;16B': '16-bit', 'F': 'float',
+    '1': '1-bit',
+    'L': '8-bit gray',
+    'LA': 'gray with transparency',
+    'P': 'palette',
+    'RGB': 'RGB',
+    'RGBA': 'RGB with transparency',
+    'I': '16- or 32-bit',
+    'I;16': '16-bit',
+    'I;16B': '16-bit',
+    'F': 'float',
 }
 _IMAGE_MODES = ('L', 'RGB')
 _MOST_VALUES = 8
@@ -41,8 +49,9 @@ def check_image(path: Path, size: tuple[int, int] | None) -> tuple[tuple[int, in
     return pixels.shape[:2], problems + _wrong_size(path, pixels.shape[:2], size)
 
 
-def check_mask(path: Path, size: tuple[int, int] | None, classes: int,
-               ignore_index: int | None) -> tuple[MaskStats | None, list[str]]:
+def check_mask(
+    path: Path, size: tuple[int, int] | None, classes: int, ignore_index: int | None
+) -> tuple[MaskStats | None, list[str]]:
     """Check one mask.
 
     Args:

@@ -59,8 +59,10 @@ def parse_name(name: str) -> tuple[int, int] | None:
 def paper_rows() -> list[PaperRow]:
     """Return the 110 scans of the paper with their names in the authors' repository and their place in its 88/22 split."""
     table = resources.files('octfluid.datasets').joinpath('paper_names.csv').read_text(encoding='utf-8')
-    return [PaperRow(row['paper_name'], Scan(int(row['subject']), int(row['slice'])), row['split'])
-            for row in csv.DictReader(table.splitlines())]
+    return [
+        PaperRow(row['paper_name'], Scan(int(row['subject']), int(row['slice'])), row['split'])
+        for row in csv.DictReader(table.splitlines())
+    ]
 
 
 def inner_folds(scans: Iterable[Scan]) -> list[list[int]]:
@@ -84,9 +86,8 @@ def inner_folds(scans: Iterable[Scan]) -> list[list[int]]:
     subjects = sorted(images, key=lambda subject: (-fluid[subject], subject))
     folds: list[list[int]] = [[] for _ in range(INNER_FOLDS)]
     for start in range(0, len(subjects), INNER_FOLDS):
-        order = sorted(range(INNER_FOLDS), key=lambda k: (
-            sum(fluid[s] for s in folds[k]), sum(images[s] for s in folds[k]), k))
-        for k, subject in zip(order, subjects[start:start + INNER_FOLDS], strict=False):
+        order = sorted(range(INNER_FOLDS), key=lambda k: (sum(fluid[s] for s in folds[k]), sum(images[s] for s in folds[k]), k))
+        for k, subject in zip(order, subjects[start : start + INNER_FOLDS], strict=False):
             folds[k].append(subject)
     return [sorted(fold) for fold in folds]
 
@@ -108,8 +109,12 @@ def build_splits(scans: Sequence[Scan]) -> dict[str, Split]:
     scans = sorted(scans)
     subset_of = {(row.scan.subject, row.scan.slice): row.subset for row in paper_rows()}
     subset = [subset_of.get((scan.subject, scan.slice)) for scan in scans]
-    sides = {'paper': ([s for s, where in zip(scans, subset, strict=True) if where == 'train'],
-                       [s for s, where in zip(scans, subset, strict=True) if where == 'val'])}
+    sides = {
+        'paper': (
+            [s for s, where in zip(scans, subset, strict=True) if where == 'train'],
+            [s for s, where in zip(scans, subset, strict=True) if where == 'val'],
+        )
+    }
     first, second = set(range(1, 6)), set(range(6, 11))
     sides['train6-10_test1-5'] = (_of(scans, second), _of(scans, first))
     sides['train1-5_test6-10'] = (_of(scans, first), _of(scans, second))
@@ -119,8 +124,9 @@ def build_splits(scans: Sequence[Scan]) -> dict[str, Split]:
     outer = {name: both for name, both in sides.items() if all(both)}
     outer['all'] = (scans, [])
     inner = {name: both for stem, (train, _) in outer.items() for name, both in _inner(stem, train).items()}
-    return {name: Split(tuple(s.name for s in train), tuple(s.name for s in val))
-            for name, (train, val) in (outer | inner).items()}
+    return {
+        name: Split(tuple(s.name for s in train), tuple(s.name for s in val)) for name, (train, val) in (outer | inner).items()
+    }
 
 
 def _of(scans: Iterable[Scan], subjects: set[int]) -> list[Scan]:
@@ -131,8 +137,10 @@ def _inner(stem: str, train: Sequence[Scan]) -> dict[str, tuple[list[Scan], list
     subjects = {scan.subject for scan in train}
     if len(subjects) < INNER_FOLDS:
         return {}
-    return {f'{stem}-inner{k}': (_of(train, subjects - set(fold)), _of(train, set(fold)))
-            for k, fold in enumerate(inner_folds(train), start=1)}
+    return {
+        f'{stem}-inner{k}': (_of(train, subjects - set(fold)), _of(train, set(fold)))
+        for k, fold in enumerate(inner_folds(train), start=1)
+    }
 
 
 def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:

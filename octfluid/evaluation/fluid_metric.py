@@ -54,9 +54,7 @@ class FluidMetric(BaseMetric):
         table = PrettyTable(['class', 'IoU %', 'Dice %', 'images with it', 'true pixels', 'predicted pixels'])
         table.align = 'r'
         table.align['class'] = 'l'
-        for name, true, predicted in zip(
-            classes, (('tn', 'fp'), ('tp', 'fn')), (('tn', 'fn'), ('tp', 'fp')), strict=True
-        ):
+        for name, true, predicted in zip(classes, (('tn', 'fp'), ('tp', 'fn')), (('tn', 'fn'), ('tp', 'fp')), strict=True):
             per_image = np.array([sum(row[key] for key in true) for row in self.images])
             table.add_row([
                 name,

@@ -92,8 +92,10 @@ def _check_layout(path: str | os.PathLike, annotation: str) -> None:
         if len(shape) != 3 or 0 in shape:
             raise InputError(f"{path}: '{key}' has shape {shape}; expected three dimensions (height, width, slices)")
     if present[_IMAGES][0] != present[annotation][0]:
-        raise InputError(f"{path}: '{_IMAGES}' has shape {present[_IMAGES][0]} and '{annotation}' {present[annotation][0]}; "
-                         'expected the same shape')
+        raise InputError(
+            f"{path}: '{_IMAGES}' has shape {present[_IMAGES][0]} and '{annotation}' {present[annotation][0]}; "
+            'expected the same shape'
+        )
 
 
 def _load(path: str | os.PathLike, key: str) -> np.ndarray:
@@ -115,14 +117,16 @@ def _matlab(path: str | os.PathLike, reader, **options):
             warnings.simplefilter('ignore')
             return reader(path, **options)
     except NotImplementedError as error:
-        raise InputError(f'{path}: is in MATLAB format 7.3 (HDF5), which is not read here; save it in MATLAB with the option '
-                         '-v7') from error
+        raise InputError(
+            f'{path}: is in MATLAB format 7.3 (HDF5), which is not read here; save it in MATLAB with the option -v7'
+        ) from error
     except PermissionError as error:
         raise InputError(f'{path}: no permission to read it') from error
     except Exception as error:
         # On damaged files scipy raises ValueError, TypeError, OSError, zlib.error, struct.error, MemoryError and more.
-        raise InputError(f'{path}: not a MATLAB file, or truncated or damaged ({type(error).__name__}: {error}); download it '
-                         'again') from error
+        raise InputError(
+            f'{path}: not a MATLAB file, or truncated or damaged ({type(error).__name__}: {error}); download it again'
+        ) from error
 
 
 def _to_gray(path: str | os.PathLike, raw: np.ndarray) -> np.ndarray:

@@ -61,8 +61,14 @@ def test_masks_images_and_index(tmp_path, raw):
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == INDEX_COLUMNS
     assert [row['name'] for row in rows[:3]] == ['s01_z00', 's01_z02', 's02_z01']
-    assert rows[1] == {'name': 's01_z02', 'paper_name': '', 'subject': '1', 'slice': '2', 'fluid_px_native': '64',
-                       'fluid_px_256': str(small_mask.sum())}
+    assert rows[1] == {
+        'name': 's01_z02',
+        'paper_name': '',
+        'subject': '1',
+        'slice': '2',
+        'fluid_px_native': '64',
+        'fluid_px_256': str(small_mask.sum()),
+    }
     assert (tmp_path / 'out/splits/subject01_val.txt').read_text() == 's01_z00\ns01_z02\n'
 
 

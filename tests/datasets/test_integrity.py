@@ -22,7 +22,7 @@ def root(tmp_path):
         (root / 'small' / kind).mkdir(parents=True)
     for name in NAMES:
         mask = np.zeros(SIZE, np.uint8)
-        mask[0, :{'s01_z10': 6, 's02_z10': 3}.get(name, 0)] = 1
+        mask[0, : {'s01_z10': 6, 's02_z10': 3}.get(name, 0)] = 1
         save(root / f'small/images/{name}.png', np.full(SIZE, 90, np.uint8))
         save(root / f'small/annotations/{name}.png', mask)
     (root / 'splits').mkdir()
@@ -63,11 +63,15 @@ def test_wrong_sizes(root):
     save(root / 'small/images/s01_z10.png', np.zeros((4, 5), np.uint8))
     save(root / 'small/annotations/s01_z15.png', np.zeros((3, 6), np.uint8))
     small = root / 'small'
-    assert problems(root) == [f'{small}/images/s01_z10.png: is 4x5 (height x width); expected 4x6',
-                              f'{small}/annotations/s01_z15.png: is 3x6 (height x width); expected 4x6']
+    assert problems(root) == [
+        f'{small}/images/s01_z10.png: is 4x5 (height x width); expected 4x6',
+        f'{small}/annotations/s01_z15.png: is 3x6 (height x width); expected 4x6',
+    ]
     # Without a size for all, a mask is held against its own image.
-    assert problems(root, size=None) == [f'{small}/annotations/s01_z10.png: is 4x6 (height x width); expected 4x5',
-                                         f'{small}/annotations/s01_z15.png: is 3x6 (height x width); expected 4x6']
+    assert problems(root, size=None) == [
+        f'{small}/annotations/s01_z10.png: is 4x6 (height x width); expected 4x5',
+        f'{small}/annotations/s01_z15.png: is 3x6 (height x width); expected 4x6',
+    ]
 
 
 @pytest.mark.parametrize('content', [b'', b'not a picture', None])
@@ -110,8 +114,10 @@ def test_ignored_pixels_count_as_none(root):
     assert report.subsets['train'] == SubsetCounts(3, 2, 2, 4 / 66)
 
 
-@pytest.mark.parametrize(('dtype', 'mode', 'words'), [
-    (np.uint8, 'RGB', 'RGB'), (np.uint16, None, '16-bit'), (np.uint8, 'P', 'palette'), (bool, None, '1-bit')])
+@pytest.mark.parametrize(
+    ('dtype', 'mode', 'words'),
+    [(np.uint8, 'RGB', 'RGB'), (np.uint16, None, '16-bit'), (np.uint8, 'P', 'palette'), (bool, None, '1-bit')],
+)
 def test_masks_of_another_kind(root, dtype, mode, words):
     message = mask_problem(root, np.eye(*SIZE).astype(dtype), mode)
     assert message == f'is a {words} image; expected an 8-bit gray mask that holds class numbers'
@@ -153,13 +159,16 @@ def test_index(root):
     assert load_index(root)['s02_z10'].slice == 10
     lines = index.read_text().splitlines()
     index.write_text('\n'.join([*lines[:-1], lines[1]]))
-    assert problems(root) == [f"{index}: 's01_z10' is listed 2 times; expected once",
-                              f"{index}: 's03_z10' has files but is not listed"]
+    assert problems(root) == [
+        f"{index}: 's01_z10' is listed 2 times; expected once",
+        f"{index}: 's03_z10' has files but is not listed",
+    ]
     with pytest.raises(InputError, match="'s01_z10' is listed more than once"):
         load_index(root)
     index.write_text('\n'.join([*lines, 's04_z10,four,10,x']))
-    assert problems(root) == [f"{index}, line 6: name 's04_z10', subject 'four', slice '10'; "
-                              'expected a name and two whole numbers']
+    assert problems(root) == [
+        f"{index}, line 6: name 's04_z10', subject 'four', slice '10'; expected a name and two whole numbers"
+    ]
     index.write_text('name,subject\n')
     with pytest.raises(InputError, match='no column slice'):
         load_index(root)

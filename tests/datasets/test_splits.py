@@ -83,8 +83,10 @@ def test_inner_folds_by_hand():
     assert inner_folds(scans) == [[3, 7], [4, 6], [1, 2, 5]]
 
 
-@given(st.lists(st.builds(Scan, st.integers(1, 12), st.integers(0, 120), st.booleans()), unique_by=lambda scan: scan.name),
-       st.randoms())
+@given(
+    st.lists(st.builds(Scan, st.integers(1, 12), st.integers(0, 120), st.booleans()), unique_by=lambda scan: scan.name),
+    st.randoms(),
+)
 def test_any_scans_give_sound_splits(scans, random):
     splits = build_splits(scans)
     shuffled = list(scans)
@@ -122,5 +124,8 @@ def test_names():
 def test_written_lists(tmp_path):
     write_splits(tmp_path / 'splits', {'paper': Split(('s01_z10', 's01_z15'), ('s02_z10',)), 'all': Split(('s01_z10',), ())})
     assert sorted(path.name for path in (tmp_path / 'splits').iterdir()) == [
-        'all_train.txt', 'paper_train.txt', 'paper_val.txt']
+        'all_train.txt',
+        'paper_train.txt',
+        'paper_val.txt',
+    ]
     assert (tmp_path / 'splits/paper_train.txt').read_bytes() == b's01_z10\ns01_z15\n'

@@ -59,12 +59,15 @@ def test_extra_keys_are_not_loaded(tmp_path, monkeypatch):
     assert asked == ['images', 'manualFluid1']
 
 
-@pytest.mark.parametrize(('stored', 'gray'), [
-    ([0.0, 127.4, 127.6, 255.0], [0, 127, 128, 255]),
-    ([-0.6, 12.0, 255.7, 200.0], [0, 12, 255, 200]),
-    ([0.0, 0.2, 0.5, 1.0], [0, 51, 128, 255]),
-    ([0.0, 1.0, 1.0, 0.0], [0, 1, 1, 0]),
-])
+@pytest.mark.parametrize(
+    ('stored', 'gray'),
+    [
+        ([0.0, 127.4, 127.6, 255.0], [0, 127, 128, 255]),
+        ([-0.6, 12.0, 255.7, 200.0], [0, 12, 255, 200]),
+        ([0.0, 0.2, 0.5, 1.0], [0, 51, 128, 255]),
+        ([0.0, 1.0, 1.0, 0.0], [0, 1, 1, 0]),
+    ],
+)
 def test_float_images_become_gray_values(tmp_path, stored, gray):
     volume = np.array(stored).reshape(2, 2, 1)
     path = write(tmp_path, images=volume, manualFluid1=np.zeros(volume.shape))
@@ -82,18 +85,24 @@ def test_missing_key_names_it_and_the_keys_present(tmp_path):
         read_subject(path)
 
 
-@pytest.mark.parametrize(('bad', 'message'), [
-    (dict(manualFluid1=np.zeros((6, 8, 2))), r"'images' has shape \(6, 8, 3\) and 'manualFluid1' \(6, 8, 2\)"),
-    (dict(images=np.zeros((6, 8), np.uint8), manualFluid1=np.zeros((6, 8))), r"'images' has shape \(6, 8\); expected three"),
-    (dict(images=np.full(SHAPE, np.nan)), "'images' contains NaN"),
-    (dict(images=np.where(images() == 5, np.nan, images())), "'images' contains NaN"),
-    (dict(images=images().astype(float) * 16), r"'images' holds values from 0 to 2288; expected gray values 0..255"),
-    (dict(images=images().astype(float) - 300), "'images' holds values from -300"),
-    (dict(images=np.full(SHAPE, 'x', dtype=object)), "'images' is a MATLAB cell; expected a numeric array"),
-    (dict(manualFluid1={'a': 1}), "'manualFluid1' is a MATLAB struct; expected a numeric array"),
-    (dict(manualFluid1='text'), "'manualFluid1' is a MATLAB char; expected a numeric array"),
-    (dict(images=images() * 1j), "'images' is not a real numeric array"),
-])
+@pytest.mark.parametrize(
+    ('bad', 'message'),
+    [
+        (dict(manualFluid1=np.zeros((6, 8, 2))), r"'images' has shape \(6, 8, 3\) and 'manualFluid1' \(6, 8, 2\)"),
+        (
+            dict(images=np.zeros((6, 8), np.uint8), manualFluid1=np.zeros((6, 8))),
+            r"'images' has shape \(6, 8\); expected three",
+        ),
+        (dict(images=np.full(SHAPE, np.nan)), "'images' contains NaN"),
+        (dict(images=np.where(images() == 5, np.nan, images())), "'images' contains NaN"),
+        (dict(images=images().astype(float) * 16), r"'images' holds values from 0 to 2288; expected gray values 0..255"),
+        (dict(images=images().astype(float) - 300), "'images' holds values from -300"),
+        (dict(images=np.full(SHAPE, 'x', dtype=object)), "'images' is a MATLAB cell; expected a numeric array"),
+        (dict(manualFluid1={'a': 1}), "'manualFluid1' is a MATLAB struct; expected a numeric array"),
+        (dict(manualFluid1='text'), "'manualFluid1' is a MATLAB char; expected a numeric array"),
+        (dict(images=images() * 1j), "'images' is not a real numeric array"),
+    ],
+)
 def test_bad_content(tmp_path, bad, message):
     path = write(tmp_path, **{'images': images(), 'manualFluid1': fluid(), **bad})
     with pytest.raises(InputError, match=message):

@@ -37,6 +37,7 @@ def data(tmp_path):
 @pytest.fixture
 def check(data, monkeypatch, capfd):
     """Run the tool in this process; returns status, stdout and stderr."""
+
     def call(*arguments, root=data):
         monkeypatch.setattr(sys, 'argv', ['check_dataset.py', str(CONFIG), *arguments, '--cfg-options', f'data_root={root}'])
         status = exit_status_of(runpy.run_path(str(TOOL))['main'])
@@ -63,9 +64,13 @@ def test_every_problem_on_a_line_and_status_2(data):
     # The mask that is missing counts twice (its image, and the list); without it and the bad one no training mask has fluid.
     assert len(lines) == 6
     assert lines[-1].startswith('error: 5 problems in ')
-    for text in ('s02_z10.png: no mask', 's03_z10.png: is 256x255 (height x width); expected 256x256',
-                 's01_z10.png: holds the values 255; expected 0..1', "paper_train.txt: 's02_z10' has no annotation",
-                 'none of its 2 masks has a pixel of fluid'):
+    for text in (
+        's02_z10.png: no mask',
+        's03_z10.png: is 256x255 (height x width); expected 256x256',
+        's01_z10.png: holds the values 255; expected 0..1',
+        "paper_train.txt: 's02_z10' has no annotation",
+        'none of its 2 masks has a pixel of fluid',
+    ):
         assert any(text in line for line in lines), text
 
 

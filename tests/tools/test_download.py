@@ -69,8 +69,9 @@ def root(tmp_path):
 
 def run(root, script, *arguments, **environment):
     clean = {key: value for key, value in os.environ.items() if 'proxy' not in key.lower()}
-    return subprocess.run(['bash', root / 'scripts' / script, *arguments], capture_output=True, text=True,
-                          env={**clean, **environment})
+    return subprocess.run(
+        ['bash', root / 'scripts' / script, *arguments], capture_output=True, text=True, env={**clean, **environment}
+    )
 
 
 def archive(members=(('2015_BOE_Chiu/Subject_01.mat', b'content' * 500),)):
@@ -98,7 +99,8 @@ def test_data_are_fetched_unpacked_and_kept(root, server):
     assert done.returncode == 0, done.stderr
     assert (root / 'data/raw/duke/2015_BOE_Chiu/Subject_01.mat').read_bytes() == b'content' * 500
     assert done.stdout.splitlines()[-1] == (
-        'next: python tools/dataset_converters/duke_dme.py data/raw/duke --out data/duke_dme')
+        'next: python tools/dataset_converters/duke_dme.py data/raw/duke --out data/duke_dme'
+    )
     assert sorted(path.name for path in (root / 'data/raw').iterdir()) == ['2015_BOE_Chiu2.zip', 'duke']
     assert run(root, 'download_data.sh', 'duke', **environment).returncode == 0
     assert len(server.ranges) == 1
@@ -164,9 +166,15 @@ def test_damaged_archive_put_there_by_hand_is_left_alone(root):
     assert not (root / 'data/raw/hrf').exists()
 
 
-@pytest.mark.parametrize('content', [
-    b'<html>moved</html>', archive([('../escaped.txt', b'x')]), archive([('/abs.txt', b'x')]),
-    archive().replace(b'contentcontent', b'contentCONTENT', 1)])
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'<html>moved</html>',
+        archive([('../escaped.txt', b'x')]),
+        archive([('/abs.txt', b'x')]),
+        archive().replace(b'contentcontent', b'contentCONTENT', 1),
+    ],
+)
 def test_bad_archives_are_refused(root, server, content):
     server.files['/all.zip'] = content
     done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/all.zip')
@@ -202,9 +210,16 @@ def test_checkpoint_offline(root):
     assert f'save it as checkpoints/{FILE}' in done.stderr
 
 
-@pytest.mark.parametrize(('script', 'arguments'), [
-    ('download_data.sh', []), ('download_data.sh', ['drive']), ('download_data.sh', ['duke', 'hrf']),
-    ('download_checkpoints.sh', ['unet']), ('download_checkpoints.sh', ['fcn', 'pspnet'])])
+@pytest.mark.parametrize(
+    ('script', 'arguments'),
+    [
+        ('download_data.sh', []),
+        ('download_data.sh', ['drive']),
+        ('download_data.sh', ['duke', 'hrf']),
+        ('download_checkpoints.sh', ['unet']),
+        ('download_checkpoints.sh', ['fcn', 'pspnet']),
+    ],
+)
 def test_usage_errors(root, script, arguments):
     done = run(root, script, *arguments)
     assert done.returncode == 2

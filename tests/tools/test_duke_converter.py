@@ -105,7 +105,8 @@ def test_real_index_agrees_with_the_reference(real, index, shared):
     with open(shared / 'index.csv', newline='') as file:
         reference = list(csv.DictReader(file))
     assert [(row['paper_name'], int(row['subject']), int(row['slice']), row['fluid_px_native']) for row in index] == [
-        (row['paper_name'], int(row['subject']), int(row['slice']), row['fluid_px']) for row in reference]
+        (row['paper_name'], int(row['subject']), int(row['slice']), row['fluid_px']) for row in reference
+    ]
     for row in index:
         assert int(row['fluid_px_256']) == pixels(real[0] / f'paper_256/annotations/{row["name"]}.png').sum()
 
@@ -121,8 +122,9 @@ def test_real_paper_split_is_the_papers(real, index, shared):
 def test_real_inner_folds_are_balanced(real, index):
     fluid = {row['name']: int(row['fluid_px_native']) > 0 for row in index}
     for outer in ('paper', 'subject01', 'train6-10_test1-5', 'all'):
-        with_fluid = [sum(fluid[name] for name in (real[0] / f'splits/{outer}-inner{k}_val.txt').read_text().split())
-                      for k in (1, 2, 3)]
+        with_fluid = [
+            sum(fluid[name] for name in (real[0] / f'splits/{outer}-inner{k}_val.txt').read_text().split()) for k in (1, 2, 3)
+        ]
         assert max(with_fluid) - min(with_fluid) <= 11
         assert min(with_fluid) > 0
 

@@ -1,4 +1,4 @@
-"""U-Net s5-d16 with a decode head of the DeepLabV3: atrous spatial pyramid pooling, dilations 1, 12, 24, 36 (64 to 16 channels).
+"""U-Net s5-d16 with a DeepLabV3 head: atrous spatial pyramid pooling, dilations 1, 12, 24, 36 (64 to 16 channels).
 
 The rest of the network is `unet_s5-d16.py`.
 """

@@ -1,4 +1,4 @@
-"""U-Net s5-d16 with a decode head of the FCN: one 3x3 convolution (64 to 64 channels), no concatenation of the input.
+"""U-Net s5-d16 with an FCN head: one 3x3 convolution (64 to 64 channels), no concatenation of the input.
 
 The rest of the network is `unet_s5-d16.py`.
 """

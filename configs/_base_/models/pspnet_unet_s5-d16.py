@@ -1,4 +1,4 @@
-"""U-Net s5-d16 with a decode head of the PSPNet: pyramid pooling at scales 1, 2, 3, 6 (64 to 16 channels).
+"""U-Net s5-d16 with a PSPNet head: pyramid pooling at scales 1, 2, 3, 6 (64 to 16 channels).
 
 The rest of the network is `unet_s5-d16.py`.
 """
