@@ -7,6 +7,7 @@ with command lines.
 import argparse
 import os
 import sys
+import threading
 from collections.abc import Callable
 
 from octfluid.errors import OctfluidError
@@ -24,11 +25,18 @@ class ToolParser(argparse.ArgumentParser):
 
     def __init__(self, description: str, example: str) -> None:
         super().__init__(
-            description=description, epilog=f'example:\n  {example}', formatter_class=argparse.RawDescriptionHelpFormatter)
+            description=description, epilog=f'example:\n  {example}', formatter_class=argparse.RawDescriptionHelpFormatter
+        )
 
     def error(self, message: str) -> None:
         """Print one line and leave with status 2."""
         self.exit(2, f'error: {message} (see {self.prog} --help)\n')
+
+
+def _report_thread_error(failure: threading.ExceptHookArgs) -> None:
+    """Leave it to the main thread to report what the system refuses, such as a full disk; show anything else."""
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)
 
 
 def exit_status_of(main: Callable[[], int | None]) -> int:
@@ -42,6 +50,7 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
         on (`OctfluidError`, or an operating system error such as a full disk) becomes one line on stderr; any other
         exception is a bug and keeps its traceback.
     """
+    threading.excepthook = _report_thread_error
     try:
         return main() or 0
     except OctfluidError as error:

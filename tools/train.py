@@ -41,7 +41,7 @@ def main() -> None:
     cfg = load_config(args.config, options, split=args.split, init=args.init, seed=args.seed)
     request = Request(
         config=args.config,
-        work_dir=args.work_dir or str(Path('work_dirs') / Path(args.config).stem),
+        work_dir=args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem),
         overrides=options,
         launcher=args.launcher,
         amp=args.amp,

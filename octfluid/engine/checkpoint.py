@@ -16,7 +16,7 @@ from torch import nn
 from octfluid.engine.record import file_sha256
 from octfluid.errors import InputError
 
-OWN_CHECKPOINT = re.compile(r'iter_(\d+)\.pth')
+OWN_CHECKPOINT = re.compile(r'iter_\d+\.pth')
 THREE_WAYS = (
     'get it with `bash scripts/download_checkpoints.sh` (OpenMMLab zoo) or `bash scripts/pretrain_hrf.sh` (train it yourself), '
     'or start from random weights with `--init none`'
@@ -66,7 +66,8 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         raise InputError(f'{path}: not a whole safetensors file ({error}); fetch or write it again') from error
     except Exception as error:
         # A damaged file can make the reader fail in any way; which one says little to the user.
-        reason = 'holds more than tensors and plain values, which could run code' if 'weights_only' in str(error) else 'is damaged'
+        unsafe = 'weights_only' in str(error)
+        reason = 'holds more than tensors and plain values, which could run code' if unsafe else 'is damaged'
         raise InputError(
             f'{path}: refused, it {reason} or is no checkpoint; expected tensors and plain values as train.py writes them'
         ) from error
@@ -74,6 +75,9 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         raise InputError(f'{path}: holds a {type(content).__name__}; expected a dict of tensors')
     if 'state_dict' not in content:
         content = {'state_dict': content}
+    tensors = content['state_dict']
+    if not isinstance(tensors, Mapping) or not all(isinstance(name, str) for name in tensors):
+        raise InputError(f'{path}: holds no weights; expected a dict of tensors by name')
     return content
 
 
@@ -171,5 +175,5 @@ def _source(name: str) -> str:
 
 def find_own_checkpoints(work_dir: str | Path) -> list[Path]:
     """Return the ``iter_<n>.pth`` files of a work folder, the latest iteration first."""
-    found = [(int(match[1]), path) for path in Path(work_dir).glob('iter_*.pth') if (match := OWN_CHECKPOINT.fullmatch(path.name))]
-    return [path for _, path in sorted(found, reverse=True)]
+    found = [path for path in Path(work_dir).glob('iter_*.pth') if OWN_CHECKPOINT.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.stem.removeprefix('iter_')), reverse=True)

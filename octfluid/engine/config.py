@@ -19,8 +19,12 @@ from octfluid.errors import InputError
 # they are so close to one of these that a typo is more likely.
 KNOWN_KEYS = sorted(
     set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
-    | {'custom_imports', 'data_root', 'init', 'split', 'channels_last', 'precision', 'runner_type'}
+    | {'custom_imports', 'data_root', 'init', 'split', 'channels_last', 'runner_type'}
 )
+REQUIRED_KEYS = (
+    'model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper', 'train_cfg', 'data_root', 'split',
+    'randomness', 'env_cfg', 'default_hooks', 'custom_hooks',
+)  # fmt: skip
 # Hooks that watch a run and do not change it.
 PASSIVE_HOOKS = {'OverlayHook', 'PlainCheckpointHook', 'ProgressHook', 'RunStateHook'}
 
@@ -35,6 +39,8 @@ class DatasetSpec:
         split: Name of the split.
         size: (height, width) in pixels of every scan, or None when not fixed.
         classes: Names by label, from 0.
+        image_suffix: Suffix of the image files.
+        image_modes: Pillow's names of the pixel formats that an image may have.
     """
 
     root: str
@@ -42,6 +48,8 @@ class DatasetSpec:
     split: str
     size: tuple[int, int] | None
     classes: tuple[str, ...]
+    image_suffix: str
+    image_modes: tuple[str, ...]
 
 
 def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
@@ -86,7 +94,7 @@ def load_config(
     cfg = _read(Path(path))
     _refuse_typos(cfg, path)
     for key, value in (options or {}).items():
-        _refuse_option_typo(cfg, key)
+        _refuse_bad_option(cfg, key, value)
         try:
             cfg.merge_from_dict({key: value})
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -107,7 +115,9 @@ def _read(path: Path) -> Config:
     try:
         return Config.fromfile(path)
     except SyntaxError as error:
-        raise InputError(f'{error.filename or path}, line {error.lineno}: not valid Python ({error.msg})') from error
+        file = error.filename if error.filename and Path(error.filename).is_file() else path
+        line = f', line {error.lineno}' if error.lineno else ''
+        raise InputError(f'{file}{line}: not valid Python ({error.msg})') from error
     except Exception as error:
         # A config is code, so reading it can fail in any way; the user needs the file and the reason, not our stack.
         raise InputError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
@@ -120,8 +130,8 @@ def _refuse_typos(cfg: Config, path: str | Path) -> None:
             raise InputError(f"{path}: unknown top-level key '{key}'; did you mean '{near[0]}'?")
 
 
-def _refuse_option_typo(cfg: Config, dotted: str) -> None:
-    """Refuse an override whose parent does not exist, or whose last part is a near miss of a sibling."""
+def _refuse_bad_option(cfg: Config, dotted: str, value: Any) -> None:
+    """Refuse an override without a parent, one that is a near miss of a sibling, and one value for a group of settings."""
     *parents, last = dotted.split('.')
     node: Any = cfg
     for depth, part in enumerate(parents):
@@ -135,32 +145,55 @@ def _refuse_option_typo(cfg: Config, dotted: str) -> None:
             raise InputError(f"--cfg-options {dotted}: the config has no '{'.'.join(parents[: depth + 1])}'{hint}")
     if isinstance(node, (Config, dict)) and last not in node:
         siblings = list(node) if parents else [*node, *KNOWN_KEYS]
-        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.85)
+        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.9)  # 'dtype' beside 'type' is no typo
         if near and last not in KNOWN_KEYS:
             raise InputError(f"--cfg-options {dotted}: unknown key '{last}'; did you mean '{near[0]}'?")
+    if isinstance(node, (Config, dict)) and isinstance(node.get(last), dict) and not isinstance(value, (dict, type(None))):
+        raise InputError(
+            f'--cfg-options {dotted}={value}: is a group of settings; expected one of them, as {dotted}.NAME=VALUE'
+        )
 
 
 def _resolve(cfg: Config, path: str | Path) -> None:
-    for required in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'data_root', 'split', 'randomness'):
+    for required in REQUIRED_KEYS:
         if cfg.get(required) is None:
             raise InputError(f"{path}: no '{required}'; build on the configs in configs/_base_")
     if cfg.get('test_dataloader') or cfg.get('test_evaluator'):
         raise InputError(f'{path}: sets test_dataloader or test_evaluator; testing is validation, change val_* instead')
+    if cfg.get('load_from') or cfg.get('resume'):
+        raise InputError(f'{path}: sets load_from or resume; name initial weights with --init, go on with a run by --resume')
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        loader.dataset.data_root = cfg.data_root
-        loader.dataset.split = cfg.split
+        for key in ('data_root', 'split'):
+            if loader.dataset.setdefault(key, cfg[key]) != cfg[key]:
+                raise InputError(f"{path}: a dataset sets {key}='{loader.dataset[key]}'; set the top-level {key} instead")
         if not loader.get('num_workers'):
             loader.persistent_workers = False
         if loader.dataset.get('reduce_zero_label'):
             raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
     _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
-    if cfg.default_hooks.checkpoint.get('save_best') and '-inner' not in cfg.split:
+    _check_init(cfg, path)
+    saving = cfg.default_hooks.get('checkpoint')
+    if not saving or not saving.get('save_last', True):
+        raise InputError(f'{path}: default_hooks.checkpoint must save the last weights, which are those that are scored')
+    if saving.get('save_best') and '-inner' not in cfg.split:
         raise InputError(
             f"{path}: save_best on split '{cfg.split}' would pick weights on the images that are reported; "
             "choose on an inner split such as 'paper-inner1', or remove save_best"
         )
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
     cfg.test_evaluator = copy.deepcopy(cfg.val_evaluator)
+
+
+def _check_init(cfg: Config, path: str | Path) -> None:
+    if not cfg.get('init'):
+        return
+    unknown = sorted(set(cfg.init) - {'files', 'reinit'})
+    if unknown or not cfg.init.get('files'):
+        found = f"has '{unknown[0]}'" if unknown else 'names no files'
+        raise InputError(f'{path}: init {found}; expected init=dict(files=[...], reinit=[...]), or None for random weights')
+    for key in ('files', 'reinit'):
+        if isinstance(cfg.init.get(key), str):
+            cfg.init[key] = [cfg.init[key]]
 
 
 def _fill_num_classes(model: ConfigDict, classes: int, path: str | Path) -> None:
@@ -180,15 +213,17 @@ def dataset_spec(cfg: Config) -> DatasetSpec:
     Raises:
         InputError: The dataset class is not one of ours.
     """
+    from mmseg.registry import DATASETS
+
     import octfluid.register  # noqa: F401  registers the dataset classes
     from octfluid.datasets.fluid_dataset import FluidDataset
-
-    from mmseg.registry import DATASETS
 
     dataset = cfg.train_dataloader.dataset
     cls = DATASETS.get(dataset.type)
     if cls is None or not issubclass(cls, FluidDataset):
-        raise InputError(f"dataset type '{dataset.type}' is not one of octfluid's; expected DukeDMEDataset or PhantomDataset")
+        raise InputError(
+            f"dataset type '{dataset.type}' is not one of octfluid's; expected DukeDMEDataset, PhantomDataset or HRFDataset"
+        )
     size = dataset.get('scan_size')
     return DatasetSpec(
         root=cfg.data_root,
@@ -196,6 +231,8 @@ def dataset_spec(cfg: Config) -> DatasetSpec:
         split=cfg.split,
         size=None if size is None else tuple(size),
         classes=tuple(cls.METAINFO['classes']),
+        image_suffix=cls.IMAGE_SUFFIX,
+        image_modes=cls.IMAGE_MODES,
     )
 
 
@@ -220,8 +257,16 @@ def config_sha256(cfg: Config) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def resume_settings(cfg: Config) -> dict[str, Any]:
+    """Return what a resumed run must share with its beginning: all that decides a result, but the number of iterations."""
+    endless = copy.deepcopy(cfg)
+    endless.train_cfg.pop('max_iters', None)
+    return dict(split=cfg.split, seed=cfg.randomness.get('seed'), precision=cfg.precision, config=config_sha256(endless))
+
+
 def _without_place(loader: ConfigDict) -> dict:
-    """A dataloader without its speed switches and without where its data lie."""
-    kept = {key: value for key, value in loader.items() if key not in ('num_workers', 'persistent_workers', 'pin_memory')}
+    """Return a dataloader without its speed switches and without where its data lie."""
+    speed = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
+    kept = {key: value for key, value in loader.items() if key not in speed}
     kept['dataset'] = {key: value for key, value in loader.dataset.items() if key != 'data_root'}
     return kept

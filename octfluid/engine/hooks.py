@@ -15,6 +15,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmseg.registry import HOOKS
 
+from octfluid.engine.config import resume_settings
 from octfluid.engine.plan import plan_lines
 
 DATA_BATCH = dict | tuple | list | None
@@ -48,21 +49,24 @@ class PlainCheckpointHook(Hook):
     priority = 'VERY_LOW'
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Replace the message hub's state by ``{name: {'values': tensor, 'counts': tensor}}``."""
-        buffers = runner.message_hub.log_scalars
-        checkpoint['message_hub'] = {
+        """Reduce the message hub's state to the scalars, as two tensors each, and to what `CheckpointHook` must remember."""
+        hub = runner.message_hub
+        scalars = {
             name: dict(zip(('values', 'counts'), map(torch.from_numpy, buffer.data), strict=True))
-            for name, buffer in buffers.items()
+            for name, buffer in hub.log_scalars.items()
         }
+        kept = {name: value for name, value in hub.runtime_info.items() if name.startswith(('best_', 'keep_ckpt_ids'))}
+        checkpoint['message_hub'] = dict(scalars=scalars, info=kept)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Turn the plain form back into what mmengine's resume expects."""
-        scalars = checkpoint.get('message_hub', {})
+        plain = checkpoint.get('message_hub', {})
+        scalars = plain.get('scalars', {})
         checkpoint['message_hub'] = dict(
             log_scalars={
                 name: HistoryBuffer(entry['values'].tolist(), entry['counts'].tolist()) for name, entry in scalars.items()
             },
-            runtime_info={},
+            runtime_info=plain.get('info', {}),
             resumed_keys=dict.fromkeys(scalars, True),
         )
 
@@ -82,10 +86,12 @@ class RunStateHook(Hook):
         runner.state.wall_seconds = self.earlier + time.perf_counter() - self.start
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Store initial weights and time spent, as plain values."""
+        """Store initial weights, time spent and what a resume must not change, as plain values."""
         self._update_clock(runner)
         init = runner.state.init
-        checkpoint['run'] = dict(init=init and asdict(init), wall_seconds=runner.state.wall_seconds)
+        checkpoint['run'] = dict(
+            init=init and asdict(init), wall_seconds=runner.state.wall_seconds, settings=resume_settings(runner.cfg)
+        )
 
     def after_train(self, runner: Any) -> None:
         """Stop the clock."""
@@ -151,9 +157,7 @@ class ProgressHook(Hook):
         """Show the test bar."""
         self._start(runner, 'testing', len(runner.test_dataloader))
 
-    def after_test_iter(
-        self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None
-    ) -> None:
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
         """Advance the test bar."""
         self._advance()
 
@@ -173,9 +177,7 @@ class OverlayHook(Hook):
     def __init__(self, out_dir: str) -> None:
         self.out_dir = Path(out_dir)
 
-    def after_test_iter(
-        self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None
-    ) -> None:
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
         """Draw prediction and ground truth, at the ground truth's size, over each scan of the batch."""
         import cv2
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
-from mmseg.registry import OPTIM_WRAPPERS
+from mmseg.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 
@@ -28,16 +28,28 @@ class BFloat16OptimWrapper(OptimWrapper):
 def enable_mixed_precision(cfg: Config) -> None:
     """Make a resolved config train in mixed precision (``--amp``).
 
-    bfloat16 on CPUs and on GPUs that have it, else float16 with mmengine's gradient scaler. Records the choice in
-    ``cfg.precision`` ('bf16' or 'fp16') and turns on channels-last memory.
+    bfloat16 on CPUs and on GPUs that have it, else float16 with mmengine's gradient scaler. Turns on channels-last memory.
     """
     if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
-        cfg.precision = 'fp16'
     else:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
-        cfg.precision = 'bf16'
     cfg.channels_last = True
+
+
+def check_optimizer(cfg: Config) -> None:
+    """Raise a ValueError that names an optimizer which does not exist; mmengine's own error does not."""
+    name = cfg.optim_wrapper.optimizer.type
+    if isinstance(name, str) and OPTIMIZERS.get(name) is None:
+        raise ValueError(f"no optimizer '{name}'; expected one of torch's, such as SGD")
+
+
+def precision_of(cfg: Config) -> str:
+    """Return 'fp32', 'bf16' or 'fp16': the precision in which a resolved config's optimizer wrapper has it trained."""
+    wrapper = cfg.optim_wrapper
+    if wrapper.type == 'BFloat16OptimWrapper' or (wrapper.type == 'AmpOptimWrapper' and wrapper.get('dtype') == 'bfloat16'):
+        return 'bf16'
+    return 'fp16' if wrapper.type == 'AmpOptimWrapper' else 'fp32'
 
 
 def keep_logits_float32(model: nn.Module) -> None:

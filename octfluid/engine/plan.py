@@ -43,17 +43,15 @@ def plan_lines(runner: Any) -> list[str]:
     """
     cfg, init = runner.cfg, runner.state.init
     parameters = sum(parameter.numel() for parameter in runner.bare_model.parameters())
-    if init is None:
-        weights = 'random'
-    else:
-        weights = f'{init.loaded} of {init.total} tensors from {init.name} ({init.source})'
+    weights = 'random' if init is None else f'{init.loaded} of {init.total} tensors from {init.name} ({init.source})'
+    model = cfg.model
     batch = cfg.train_dataloader.batch_size * runner.world_size
     start = f'from iteration {runner.iter} ' if runner.iter else ''
     return [
         *(f'data     {line}' for line in runner.state.data_lines),
-        f'network  {cfg.model.type} {cfg.model.backbone.type} {cfg.model.decode_head.type}, {parameters / 1e6:.2f} M parameters',
+        f'network  {model.type} {model.backbone.type} {model.decode_head.type}, {parameters / 1e6:.2f} M parameters',
         f'weights  {weights}',
         f'training {start}to iteration {runner.max_iters}, batch {batch}, seed {runner.seed}, {cfg.precision}, {device_name()}',
-        f'scoring  the weights after the last iteration, in fp32, on the validation scans at their own size',
+        'scoring  the weights after the last iteration, in fp32, on the validation scans at their own size',
         f'output   {cfg.work_dir}',
     ]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from octfluid.engine.checkpoint import (
     load_weights,
     read_checkpoint,
 )
+from octfluid.engine.config import resume_settings
 from octfluid.engine.optim import keep_logits_float32
 from octfluid.errors import InputError
 
@@ -47,6 +49,17 @@ def _not_about_file_clients(log_record: logging.LogRecord) -> bool:
     return not log_record.getMessage().startswith(('"FileClient" will be', '"HardDiskBackend" is'))
 
 
+def _leave_disk_errors_to_checkpoints(handler: logging.Handler) -> None:
+    """Keep a handler from printing a traceback for every line that a full disk refuses."""
+    report = handler.handleError
+
+    def handle(log_record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            report(log_record)
+
+    handler.handleError = handle
+
+
 class FluidRunner(Runner):
     """The runner of every training and test.
 
@@ -64,6 +77,8 @@ class FluidRunner(Runner):
         """Build the logger; until the runner is built, only warnings reach the console."""
         self.logger = super().build_logger(*args, **kwargs)
         self._set_console_level(logging.WARNING)
+        for handler in self.logger.handlers:
+            _leave_disk_errors_to_checkpoints(handler)
         return self.logger
 
     def _set_console_level(self, level: int) -> None:
@@ -102,14 +117,26 @@ class FluidRunner(Runner):
         """Resume from the last readable checkpoint of the work folder; False when there is none."""
         for path in find_own_checkpoints(self.work_dir):
             try:
-                read_checkpoint(path)
+                checkpoint = read_checkpoint(path)
             except InputError as error:
                 self.logger.warning(f'{error}; taking the checkpoint before it')
                 continue
+            self._refuse_another_run(path, checkpoint)
             self.resume(str(path))
             return True
         self.logger.info(f'nothing to resume in {self.work_dir}: starting at iteration 0')
         return False
+
+    def _refuse_another_run(self, path: Path, checkpoint: dict) -> None:
+        """Refuse to go on with weights that this config, split and seed would not have made."""
+        earlier = checkpoint.get('run', {}).get('settings', {})
+        for key, value in resume_settings(self.cfg).items():
+            if earlier.get(key) != value:
+                found = 'other config settings' if key == 'config' else f'{key} {earlier.get(key)}, not {value}'
+                raise InputError(f'{path}: trained with {found}; resume a run as it was begun, or choose another --work-dir')
+        done = checkpoint['meta']['iter']
+        if done > self.max_iters:
+            raise InputError(f'{path}: has {done} iterations, more than train_cfg.max_iters={self.max_iters}')
 
     def load_checkpoint(
         self,

@@ -17,9 +17,9 @@ from mmengine.dist import is_main_process
 import octfluid
 from octfluid.datasets.integrity import DatasetReport, check_dataset, subject_overlap
 from octfluid.engine import record as records
-from octfluid.engine.checkpoint import find_initial_weights, read_checkpoint
+from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints, read_checkpoint
 from octfluid.engine.config import config_sha256, dataset_spec
-from octfluid.engine.optim import enable_mixed_precision
+from octfluid.engine.optim import check_optimizer, enable_mixed_precision, precision_of
 from octfluid.engine.plan import device_name, versions
 from octfluid.engine.runner import FluidRunner
 from octfluid.errors import InputError, WorkError
@@ -66,13 +66,13 @@ def train(cfg: Config, request: Request) -> Path:
             something that cannot be built. Nothing has been written to the work folder when data or weights are missing.
     """
     data_lines = _data_lines(cfg, _checked_data(cfg))
-    if cfg.get('init') and not request.resume:
+    if cfg.get('init') and not (request.resume and find_own_checkpoints(request.work_dir)):
         find_initial_weights(cfg.init.files)
     if request.amp:
         if cfg.optim_wrapper.type != 'OptimWrapper':
             raise InputError(f'--amp: the config already sets optim_wrapper.type={cfg.optim_wrapper.type}; drop one of the two')
         enable_mixed_precision(cfg)
-    runner = _build(cfg, request)
+    runner = _build(cfg, request, training=True)
     runner.state.data_lines = data_lines
     runner.train()
     if runner.state.metrics is None:  # resumed after the last iteration and before its validation
@@ -118,7 +118,7 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
     cfg.init = None
     if show_dir:
         cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
-    runner = _build(cfg, request)
+    runner = _build(cfg, request, training=False)
     start = time.perf_counter()
     runner.test()
     seconds = time.perf_counter() - start
@@ -140,7 +140,10 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
 
 def _checked_data(cfg: Config) -> DatasetReport:
     spec = dataset_spec(cfg)
-    report = check_dataset(spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes))
+    report = check_dataset(
+        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes),
+        foreground=spec.classes[1], image_suffix=spec.image_suffix, image_modes=spec.image_modes,
+    )  # fmt: skip
     if report.problems:
         more = f' (and {len(report.problems) - 1} more problems)' if len(report.problems) > 1 else ''
         raise InputError(f'{report.problems[0]}{more}; see `python tools/check_dataset.py`')
@@ -162,11 +165,11 @@ def _data_lines(cfg: Config, report: DatasetReport) -> list[str]:
     return lines
 
 
-def _build(cfg: Config, request: Request) -> FluidRunner:
+def _build(cfg: Config, request: Request, training: bool) -> FluidRunner:
     cfg.work_dir = request.work_dir
     cfg.launcher = request.launcher
     cfg.resume = request.resume
-    cfg.setdefault('precision', 'fp32')
+    cfg.precision = precision_of(cfg)
     cfg.randomness.deterministic = request.deterministic
     # Two runs of one process must not share mmengine's global logger and message hub.
     cfg.experiment_name = f'{Path(request.config).stem}_{os.getpid()}_{time.time_ns()}'
@@ -175,9 +178,14 @@ def _build(cfg: Config, request: Request) -> FluidRunner:
     elif request.launcher != 'none':
         cfg.sync_bn = 'torch'
     try:
-        return FluidRunner.from_cfg(cfg)
+        runner = FluidRunner.from_cfg(cfg)
+        if training:  # mmengine would build these later, where a wrong setting could not be told from a bug
+            check_optimizer(cfg)
+            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        _ = (runner.train_loop, runner.val_loop) if training else runner.test_loop
     except (TypeError, KeyError, ValueError, AssertionError) as error:
         raise InputError(f'{request.config}: cannot be built, {" ".join(str(error).split())}') from error
+    return runner
 
 
 def _history(runner: FluidRunner) -> list[dict]:
@@ -196,7 +204,7 @@ def _history(runner: FluidRunner) -> list[dict]:
 
 
 def _config_name(config: str) -> str:
-    """The config's path from the repository's root, or its bare name when it lies elsewhere."""
+    """Return the config's path from the repository's root, or its bare name when it lies elsewhere."""
     path = Path(config).resolve()
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
@@ -212,6 +220,7 @@ def _peak_memory() -> int:
 def _write_record(cfg: Config, request: Request, runner: FluidRunner, evaluator: Any, measured: dict) -> Path:
     dataset = (runner.val_dataloader if measured['kind'] == 'train' else runner.test_dataloader).dataset
     items = [dataset.get_data_info(index) for index in range(len(dataset))]
+    scored = [(item['name'], Path(item['img_path']), Path(item['seg_map_path'])) for item in items]
     init = measured.pop('init')
     record = dict(
         schema=records.SCHEMA,
@@ -225,7 +234,7 @@ def _write_record(cfg: Config, request: Request, runner: FluidRunner, evaluator:
         deterministic=request.deterministic,
         variant='',
         split=cfg.split,
-        split_sha256=records.split_sha256([(item['name'], Path(item['img_path']), Path(item['seg_map_path'])) for item in items]),
+        split_sha256=records.split_sha256(scored),
         init=init and asdict(init),
         checkpoint_sha256=measured.pop('checkpoint_sha256'),
         iterations=measured.pop('iterations'),

@@ -1,0 +1,111 @@
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+
+from octfluid.datasets.fluid_dataset import seeded_draws
+from octfluid.engine.config import load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+PACK = [dict(type='PackFluidInputs')]
+SEEDS = st.integers(0, 2**32 - 1)
+SHAPES = st.tuples(st.integers(40, 80), st.integers(40, 80))
+
+
+@cache
+def pipelines(loader):
+    """The different pipelines of all configs, by the first config that has each."""
+    found = {}
+    for path in sorted(ROOT.glob('configs/*/*.py')):
+        if path.parent.name != '_base_':
+            pipeline = load_config(path)[loader].dataset.pipeline
+            found.setdefault(json.dumps(pipeline), (f'{path.parent.name}/{path.stem}', pipeline))
+    return dict(found.values())
+
+
+def run_pipeline(pipeline, mask, seed):
+    """Send a scan of noise with this mask through a pipeline; returns the scan's and the mask's pixels."""
+    init_default_scope('mmseg')
+    scan = np.random.default_rng(seed).integers(0, 256, mask.shape, dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = dict(img_path=f'{folder}/scan.png', seg_map_path=f'{folder}/mask.png')
+        cv2.imwrite(paths['img_path'], scan)
+        cv2.imwrite(paths['seg_map_path'], mask)
+        info = dict(**paths, name='s01_z00', subject=1, slice=0, label_map=None, reduce_zero_label=False, seg_fields=[])
+        with seeded_draws(seed):
+            packed = Compose(pipeline)(info)
+    return packed['inputs'].numpy(), packed['data_samples'].gt_sem_seg.data[0].numpy()
+
+
+def noise(shape, seed, values=(0, 1)):
+    """A mask of noise, in which every interpolation would show."""
+    return np.random.default_rng(seed).choice(np.array(values, dtype=np.uint8), shape)
+
+
+def test_there_are_pipelines_to_test():
+    assert len(pipelines('train_dataloader')) >= 7
+    assert len(pipelines('val_dataloader')) >= 2
+
+
+@pytest.mark.parametrize('name', pipelines('train_dataloader'))
+def test_training_invents_no_label(name):
+    # Whole fundus photographs take a second each.
+    @settings(max_examples=2 if name.startswith('hrf') else 10, deadline=None, derandomize=True)
+    @given(SHAPES, SEEDS)
+    def check(shape, seed):
+        scan, mask = run_pipeline(pipelines('train_dataloader')[name], noise(shape, seed), seed)
+        assert set(np.unique(mask)) <= {0, 1}
+        assert mask.any(), 'the mask has lost its fluid'
+        assert scan.shape[1:] == mask.shape
+
+    check()
+
+
+@pytest.mark.parametrize('name', pipelines('val_dataloader'))
+def test_testing_leaves_the_truth_as_it_is(name):
+    @settings(max_examples=2 if name.startswith('hrf') else 10, deadline=None, derandomize=True)
+    @given(SHAPES, SEEDS)
+    def check(shape, seed):
+        truth = noise(shape, seed)
+        assert np.array_equal(run_pipeline(pipelines('val_dataloader')[name], truth, seed)[1], truth)
+
+    check()
+
+
+# What users are likely to add. 255 is the label of pixels that do not count.
+FURTHER = {
+    'rotation': ([dict(type='RandomRotate', prob=1.0, degree=30, seg_pad_val=255)], {0, 1, 255}),
+    'rotation padded with background': ([dict(type='RandomRotate', prob=1.0, degree=30, seg_pad_val=0)], {0, 1}),
+    'random size': ([dict(type='RandomResize', scale=(96, 96), ratio_range=(0.5, 2.0), keep_ratio=True)], {0, 1}),
+    'other proportions': ([dict(type='Resize', scale=(37, 91), keep_ratio=False)], {0, 1}),
+    'both flips': ([dict(type='RandomFlip', prob=0.9, direction=['horizontal', 'vertical', 'diagonal'])], {0, 1}),
+    'gray values': ([dict(type='PhotoMetricDistortion')], {0, 1}),
+    'mosaic of holes': ([dict(type='RandomCutOut', prob=1.0, n_holes=3, cutout_ratio=(0.3, 0.3), seg_fill_in=0)], {0, 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', FURTHER)
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(shape=SHAPES, seed=SEEDS)
+def test_further_transforms_invent_no_label(name, shape, seed):
+    steps, allowed = FURTHER[name]
+    mask = run_pipeline([*LOAD, *steps, *PACK], noise(shape, seed), seed)[1]
+    assert set(np.unique(mask)) <= allowed
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(SHAPES, SEEDS)
+def test_labels_with_gaps_stay_apart(shape, seed):
+    # Between 0 and 3 an interpolation would invent 1 and 2.
+    steps = [FURTHER[name][0][0] for name in ('rotation', 'random size', 'other proportions', 'both flips')]
+    mask = run_pipeline([*LOAD, *steps, *PACK], noise(shape, seed, (0, 3, 255)), seed)[1]
+    assert set(np.unique(mask)) <= {0, 3, 255}

@@ -1,0 +1,294 @@
+import pytest
+
+from octfluid.engine.config import config_sha256, dataset_spec, load_config, parse_options, resume_settings
+from octfluid.engine.optim import enable_mixed_precision, precision_of
+from octfluid.errors import InputError
+
+ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
+SMOKE = 'configs/smoke/phantom.py'
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(request, monkeypatch):
+    monkeypatch.chdir(request.config.rootpath)
+
+
+@pytest.fixture
+def write_config(tmp_path, request):
+    """Write a config that builds on row 10 and has further lines."""
+
+    def write(*lines, base=ROW10):
+        path = tmp_path / 'mine.py'
+        path.write_text('\n'.join([f"_base_ = '{request.config.rootpath / base}'", *lines]) + '\n')
+        return path
+
+    return write
+
+
+def digest(options=None, config=ROW10, **arguments):
+    return config_sha256(load_config(config, options, **arguments))
+
+
+def test_options_are_parsed_as_mmsegmentation_parses_them():
+    options = parse_options(['train_cfg.max_iters=5', 'split=paper', 'a.b=[1,2]', 'c=(3,4)', 'd=true', 'init=None', 'e=x=y'])
+    assert options == {
+        'train_cfg.max_iters': 5, 'split': 'paper', 'a.b': [1, 2], 'c': (3, 4), 'd': True, 'init': None, 'e': 'x=y',
+    }  # fmt: skip
+    assert parse_options(None) == {}
+    for bad in ('train_cfg.max_iters', '=5'):
+        with pytest.raises(InputError, match='expected KEY=VALUE'):
+            parse_options([bad])
+
+
+def test_overrides_reach_dicts_and_lists():
+    cfg = load_config(ROW10, {'train_cfg.max_iters': 7, 'train_dataloader.dataset.pipeline.3.crop_size': (64, 64)})
+    assert cfg.train_cfg.max_iters == 7
+    assert cfg.train_dataloader.dataset.pipeline[3].crop_size == (64, 64)
+    assert cfg.train_dataloader.dataset.pipeline[3].cat_max_ratio == 0.75
+
+
+def test_split_and_data_root_reach_every_dataset():
+    cfg = load_config(ROW10, {'data_root': 'elsewhere'}, split='subject03')
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert (loader.dataset.split, loader.dataset.data_root) == ('subject03', 'elsewhere')
+    assert load_config(ROW10).val_dataloader.dataset.split == 'paper'
+
+
+def test_seed_and_initial_weights():
+    cfg = load_config(ROW10, seed=7, init='weights.pth')
+    assert cfg.randomness.seed == 7
+    assert cfg.init == dict(files=['weights.pth'], reinit=[])
+    assert load_config(ROW10, init='none').init is None
+    assert len(load_config(ROW10).init.files) == 2
+
+
+def test_init_keeps_the_heads_that_the_config_trains_anew(write_config):
+    path = write_config("init = dict(reinit=['decode_head.conv_seg'])")
+    assert load_config(path, init='weights.pth').init == dict(files=['weights.pth'], reinit=['decode_head.conv_seg'])
+
+
+def test_a_single_initial_file_may_be_given_as_text():
+    assert load_config(ROW10, {'init.files': 'weights.pth', 'init.reinit': 'decode_head'}).init == dict(
+        files=['weights.pth'], reinit=['decode_head']
+    )
+
+
+@pytest.mark.parametrize(('line', 'found'), [
+    ("init = dict(_delete_=True, file=['a.pth'])", "init has 'file'"),
+    ('init = dict(files=[])', 'init names no files'),
+])  # fmt: skip
+def test_malformed_init_is_refused(write_config, line, found):
+    with pytest.raises(InputError, match=found):
+        load_config(write_config(line))
+
+
+def test_no_workers_means_no_persistent_workers():
+    # torch refuses to build a loader that has one without the other.
+    cfg = load_config(ROW10, {'train_dataloader.num_workers': 0})
+    assert cfg.train_dataloader.persistent_workers is False
+    assert cfg.val_dataloader.persistent_workers is True
+
+
+@pytest.mark.parametrize(('typo', 'nearest'), [
+    ('train_dataloadr', 'train_dataloader'), ('optim_wraper', 'optim_wrapper'), ('val_evaluater', 'val_evaluator'),
+    ('data_rot', 'data_root'), ('param_schedulers', 'param_scheduler'), ('custom_hook', 'custom_hooks'),
+])  # fmt: skip
+def test_misspelt_top_level_key_names_the_nearest(write_config, typo, nearest):
+    path = write_config(f'{typo} = dict()')
+    with pytest.raises(InputError) as caught:
+        load_config(path)
+    assert str(caught.value) == f"{path}: unknown top-level key '{typo}'; did you mean '{nearest}'?"
+    with pytest.raises(InputError, match=f"unknown key '{typo}'; did you mean '{nearest}'"):
+        load_config(ROW10, {typo: 1})
+
+
+def test_helper_variables_at_top_level_are_allowed(write_config):
+    load_config(write_config('crop_size = (64, 64)', 'my_setting = 1'))
+
+
+@pytest.mark.parametrize(('key', 'message'), [
+    ('train_cfg.max_iter', "unknown key 'max_iter'; did you mean 'max_iters'"),
+    ('modle.backbone.base_channels', "has no 'modle'; did you mean 'model'"),
+    ('model.backbon.base_channels', "has no 'model.backbon'; did you mean 'backbone'"),
+    ('train_dataloader.dataset.pipeline.9.scale', "has no 'train_dataloader.dataset.pipeline.9'"),
+    ('optim_wrapper.optimizer.weight_decai', "did you mean 'weight_decay'"),
+])  # fmt: skip
+def test_misspelt_override_is_refused(key, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load_config(ROW10, {key: 5})
+    assert '\n' not in str(caught.value)
+
+
+def test_override_may_add_a_setting():
+    assert load_config(ROW10, {'optim_wrapper.clip_grad': {'max_norm': 1}}).optim_wrapper.clip_grad.max_norm == 1
+
+
+def test_override_that_does_not_fit_is_refused():
+    with pytest.raises(InputError, match='--cfg-options train_cfg=5: is a group of settings'):
+        load_config(ROW10, {'train_cfg': 5})
+    with pytest.raises(InputError, match=r'--cfg-options train_dataloader\.dataset\.pipeline\.9=5: does not fit'):
+        load_config(ROW10, {'train_dataloader.dataset.pipeline.9': 5})
+
+
+def test_missing_file():
+    with pytest.raises(InputError, match=r'no config file at configs/nowhere\.py; expected'):
+        load_config('configs/nowhere.py')
+
+
+@pytest.mark.parametrize(('content', 'message'), [
+    ('a = (1,\nb = 2\n', 'line 1: not valid Python'),
+    ('a = 1 / 0\n', 'ZeroDivisionError: division by zero'),
+    ("_base_ = './absent.py'\n", 'absent.py'),
+    ("custom_imports = dict(imports=['no_such_module'], allow_failed_imports=False)\n", 'no_such_module'),
+    ('a = 1\n', "no 'model'; build on the configs in configs/_base_"),
+])  # fmt: skip
+def test_unreadable_config_is_named(tmp_path, content, message):
+    path = tmp_path / 'broken.py'
+    path.write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_file_that_is_no_python(tmp_path):
+    path = tmp_path / 'broken.txt'
+    path.write_text('hello')
+    with pytest.raises(InputError, match=r'broken\.txt: cannot be read as a config'):
+        load_config(path)
+
+
+@pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader'])
+def test_reduce_zero_label_is_refused(write_config, loader):
+    with pytest.raises(InputError, match='reduce_zero_label=True would drop the background'):
+        load_config(write_config(f'{loader} = dict(dataset=dict(reduce_zero_label=True))'))
+
+
+@pytest.mark.parametrize('head', ['decode_head', 'auxiliary_head'])
+def test_number_of_classes_comes_from_the_dataset(write_config, head):
+    with pytest.raises(InputError, match=rf'{head}\.num_classes=3, but the dataset has 2 classes'):
+        load_config(write_config(f'model = dict({head}=dict(num_classes=3))'))
+    assert load_config(write_config(f'model = dict({head}=dict(num_classes=2))')).model[head].num_classes == 2
+
+
+@pytest.mark.parametrize('line', [
+    'test_dataloader = dict(batch_size=1)',
+    "test_evaluator = dict(type='IoUMetric')",
+])  # fmt: skip
+def test_testing_is_validation(write_config, line):
+    with pytest.raises(InputError, match='testing is validation'):
+        load_config(write_config(line))
+
+
+@pytest.mark.parametrize('line', ["load_from = 'weights.pth'", 'resume = True'])
+def test_second_ways_to_load_weights_are_refused(write_config, line):
+    with pytest.raises(InputError, match='sets load_from or resume; name initial weights with --init'):
+        load_config(write_config(line))
+
+
+@pytest.mark.parametrize('key', ['data_root', 'split'])
+@pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader'])
+def test_a_dataset_cannot_have_data_of_its_own(key, loader):
+    with pytest.raises(InputError, match=f'set the top-level {key} instead'):
+        load_config(ROW10, {f'{loader}.dataset.{key}': 'elsewhere'})
+
+
+BEST = "default_hooks = dict(checkpoint=dict(save_best='Dice.fluid', rule='greater'))"
+
+
+@pytest.mark.parametrize('split', ['paper', 'subject03'])
+def test_best_weights_cannot_be_picked_on_images_that_are_reported(write_config, split):
+    with pytest.raises(InputError, match=f"save_best on split '{split}' would pick weights on the images that are reported"):
+        load_config(write_config(BEST), split=split)
+
+
+def test_best_weights_may_be_picked_on_an_inner_split(write_config):
+    assert load_config(write_config(BEST), split='paper-inner1').default_hooks.checkpoint.save_best == 'Dice.fluid'
+
+
+@pytest.mark.parametrize('hook', ['dict(save_last=False)', 'None'])
+def test_last_weights_must_be_saved(write_config, hook):
+    with pytest.raises(InputError, match='must save the last weights'):
+        load_config(write_config(f'default_hooks = dict(checkpoint={hook})'))
+
+
+@pytest.mark.parametrize('dataset', ['ADE20KDataset', 'NoSuchDataset'])
+def test_foreign_dataset_is_refused(write_config, dataset):
+    with pytest.raises(InputError, match=f"dataset type '{dataset}' is not one of octfluid's; expected DukeDMEDataset"):
+        load_config(write_config(f"train_dataloader = dict(dataset=dict(type='{dataset}'))"))
+
+
+def test_dataset_spec():
+    spec = dataset_spec(load_config(ROW10, split='subject03'))
+    assert (spec.root, spec.size_dir, spec.split, spec.size) == ('data/duke_dme', 'paper_256', 'subject03', (256, 256))
+    assert spec.classes == ('background', 'fluid')
+
+
+@pytest.mark.parametrize('options', [
+    {'optim_wrapper.optimizer.weight_decay': 0.5},
+    {'optim_wrapper.clip_grad': {'max_norm': 1}},
+    {'train_dataloader.dataset.pipeline.3.crop_size': (64, 64)},
+    {'val_dataloader.dataset.pipeline.1.scale': (256, 256)},
+    {'split': 'subject03'},
+    {'model.decode_head.loss_decode.type': 'DiceLoss'},
+    {'model.auxiliary_head.loss_decode.loss_weight': 1.0},
+    {'model.test_cfg.stride': (85, 85)},
+    {'train_dataloader.batch_size': 4},
+    {'train_cfg.max_iters': 5},
+    {'param_scheduler.0.end': 400},
+    {'val_evaluator.ignore_index': 0},
+    {'custom_hooks': []},
+], ids=lambda options: next(iter(options)))  # fmt: skip
+def test_digest_covers_what_decides_the_result(options):
+    assert digest(options) != digest()
+
+
+@pytest.mark.parametrize('options', [
+    {'data_root': 'elsewhere'},
+    {'train_dataloader.num_workers': 0},
+    {'train_dataloader.num_workers': 7, 'train_dataloader.prefetch_factor': 4, 'train_dataloader.pin_memory': True},
+    {'val_dataloader.num_workers': 0},
+    {'default_hooks.logger.interval': 1},
+    {'default_hooks.checkpoint.interval': 1},
+    {'train_cfg.val_interval': 10},
+    {'log_level': 'DEBUG'},
+    {'randomness.seed': 5},
+    {'init': None},
+    {'custom_hooks.2.type': 'RunStateHook'},
+], ids=lambda options: next(iter(options)))  # fmt: skip
+def test_digest_leaves_out_what_does_not(options):
+    assert digest(options) == digest()
+
+
+def test_digest_leaves_out_precision():
+    cfg = load_config(ROW10)
+    enable_mixed_precision(cfg)
+    assert cfg.optim_wrapper.type != 'OptimWrapper'
+    assert config_sha256(cfg) == digest()
+
+
+def test_digest_leaves_out_how_a_setting_came_about(write_config):
+    written = write_config('optim_wrapper = dict(optimizer=dict(weight_decay=0.0001))', base='configs/table2/06_crop320.py')
+    assert digest(config=written) == digest() != digest(config='configs/table2/06_crop320.py')
+
+
+def test_precision_is_that_of_the_optimizer_wrapper():
+    found = {
+        precision_of(load_config(ROW10, options))
+        for options in ({}, {'optim_wrapper.type': 'BFloat16OptimWrapper'}, {'optim_wrapper.type': 'AmpOptimWrapper'})
+    }
+    assert found == {'fp32', 'bf16', 'fp16'}
+    cfg = load_config(ROW10, {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.dtype': 'bfloat16'})
+    assert precision_of(cfg) == 'bf16'
+
+
+def test_a_resumed_run_may_be_longer_but_not_different():
+    def settings(options=None, **arguments):
+        cfg = load_config(SMOKE, options, **arguments)
+        cfg.precision = precision_of(cfg)
+        return resume_settings(cfg)
+
+    assert settings({'train_cfg.max_iters': 5, 'train_dataloader.num_workers': 0}) == settings()
+    assert settings(seed=1) != settings()
+    assert settings(split='other') != settings()
+    assert settings({'optim_wrapper.optimizer.lr': 0.1}) != settings()
+    assert settings({'optim_wrapper.type': 'BFloat16OptimWrapper'}) != settings()

@@ -1,0 +1,81 @@
+import errno
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from octfluid.errors import InputError, OctfluidError, WorkError
+from octfluid.tooling import ToolParser, exit_status_of
+
+
+@pytest.fixture(autouse=True)
+def own_excepthook(monkeypatch):
+    monkeypatch.setattr(threading, 'excepthook', threading.excepthook)
+
+
+def failing(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize('result', [None, 0, 1])
+def test_status_is_what_main_returns(result, capsys):
+    assert exit_status_of(lambda: result) == (result or 0)
+    assert capsys.readouterr() == ('', '')
+
+
+@pytest.mark.parametrize(('error', 'status', 'line'), [
+    (InputError('bad input'), 2, 'error: bad input\n'),
+    (WorkError('failed'), 1, 'error: failed\n'),
+    (OctfluidError('failed'), 1, 'error: failed\n'),
+    (InputError('two\n  lines'), 2, 'error: two lines\n'),
+    (OSError(errno.ENOSPC, 'No space left on device', 'out.pth'), 1,
+     'error: No space left on device (out.pth); files written before this are intact\n'),
+    (OSError('odd'), 1, 'error: odd; files written before this are intact\n'),
+    (KeyboardInterrupt(), 130, 'error: interrupted\n'),
+])  # fmt: skip
+def test_failure_is_one_line(error, status, line, capsys):
+    assert exit_status_of(failing(error)) == status
+    assert capsys.readouterr() == ('', line)
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        exit_status_of(failing(ZeroDivisionError()))
+
+
+def test_a_reader_that_leaves_is_no_error():
+    code = 'import sys; from octfluid.tooling import *; sys.exit(exit_status_of(lambda: print("x\\n" * 10**6)))'
+    with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(('error', 'shown'), [(OSError(errno.ENOSPC, 'full'), False), (ValueError('a bug'), True)])
+def test_helper_threads_are_quiet_about_the_system_only(error, shown, capsys):
+    def main():
+        thread = threading.Thread(target=failing(error))
+        thread.start()
+        thread.join()
+
+    assert exit_status_of(main) == 0
+    assert ('Traceback' in capsys.readouterr().err) == shown
+
+
+def test_bad_argument_is_one_line_with_status_2(capsys):
+    parser = ToolParser('Does it.', 'python tools/do.py x')
+    parser.prog = 'do.py'
+    parser.add_argument('--number', type=int)
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(['--number', 'x'])
+    assert caught.value.code == 2
+    assert capsys.readouterr() == ('', "error: argument --number: invalid int value: 'x' (see do.py --help)\n")
+
+
+def test_help_ends_with_an_example():
+    assert ToolParser('Does it.', 'python tools/do.py x').format_help().endswith('example:\n  python tools/do.py x\n')
