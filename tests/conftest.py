@@ -1,4 +1,50 @@
+import os
+
 import pytest
+
+# Read by OpenMP when torch is loaded. Threads that wait in a loop for the next layer of a tiny network slow down whatever else
+# runs on the machine, and with it the tests, several times over.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+
+@pytest.fixture(scope='session')
+def phantoms(tmp_path_factory):
+    """A tiny prepared data set: 3 subjects with 4 phantoms of 64x64 each; of its splits, `all` has nothing to validate on."""
+    from octfluid.datasets.phantom_prepare import write_phantom_dataset
+
+    root = tmp_path_factory.mktemp('data') / 'phantom'
+    write_phantom_dataset(root, subjects=3, slices=4, height=64, width=64)
+    names = sorted(path.stem for path in (root / 'native' / 'images').glob('*.png'))
+    lists = {'other_train': names[4:], 'other_val': names[:4], 'heldout-inner1_train': names[:4],
+             'heldout-inner1_val': names[4:8], 'all_train': names}  # fmt: skip
+    for stem, members in lists.items():
+        (root / 'splits' / f'{stem}.txt').write_text(''.join(f'{name}\n' for name in members))
+    return root
+
+
+@pytest.fixture(scope='session')
+def tiny_options(phantoms):
+    """Overrides that make `configs/smoke/phantom.py` train in a second: 12 iterations of a minute network."""
+    return {
+        'data_root': str(phantoms),
+        'train_dataloader.dataset.scan_size': (64, 64),
+        'val_dataloader.dataset.scan_size': (64, 64),
+        'train_dataloader.dataset.pipeline.2.crop_size': (48, 48),
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.num_workers': 0,
+        'val_dataloader.num_workers': 0,
+        'model.backbone.base_channels': 4,
+        'model.decode_head.in_channels': 4,
+        'model.decode_head.channels': 4,
+        'model.auxiliary_head.in_channels': 8,
+        'model.auxiliary_head.channels': 4,
+        # Without these, so short a training predicts background everywhere, and a test of its scores would prove nothing.
+        'model.decode_head.loss_decode.0.class_weight': [0.1, 4.0],
+        'train_cfg.max_iters': 12,
+        'train_cfg.val_interval': 12,
+        'default_hooks.checkpoint.interval': 6,
+        'visualizer.vis_backends': [{'type': 'LocalVisBackend'}],
+    }
 
 
 @pytest.fixture
@@ -28,3 +74,23 @@ def make_record():
 def hrf_weights():
     """The `init` of a run record that started from HRF weights trained here."""
     return dict(source='hrf-own', name='pspnet_unet_s5-d16_hrf.safetensors', sha256='e' * 64, loaded=172, total=172)
+
+
+@pytest.fixture
+def write_hrf():
+    """Write HRF photographs of 64x96 with masks of 0/255, vessels in rows 10..19, as they are published; returns the folder."""
+    import numpy as np
+    from PIL import Image
+
+    def write(folder, names=('01_h', '02_dr', '05_g', '06_h', '07_dr')):
+        for kind in ('images', 'manual1'):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        mask = np.zeros((64, 96), np.uint8)
+        mask[10:20] = 255
+        for seed, name in enumerate(names):
+            pixels = np.random.default_rng(seed).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f'images/{name}.{"JPG" if name.endswith("dr") else "jpg"}', 'JPEG')
+            Image.fromarray(mask).save(folder / f'manual1/{name}.tif')
+        return folder
+
+    return write

@@ -23,7 +23,10 @@ def main() -> int | None:
 
     spec = dataset_spec(load_config(args.config, parse_options(args.cfg_options), split=args.split))
     foreground = ' or '.join(spec.classes[1:])
-    report = check_dataset(spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes), foreground=foreground)
+    report = check_dataset(
+        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes),
+        foreground=foreground, image_suffix=spec.image_suffix, image_modes=spec.image_modes,
+    )  # fmt: skip
     size = f'{spec.size[0]}x{spec.size[1]} pixels' if spec.size else 'any size'
     print(f"{spec.root}/{spec.size_dir}, split '{spec.split}', {size}, classes {', '.join(spec.classes)}")
     for subset, counts in report.subsets.items():

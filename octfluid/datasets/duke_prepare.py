@@ -1,15 +1,15 @@
 """From the published Duke DME volumes to the prepared data set that configs read (layout in `octfluid.datasets.integrity`)."""
 
 import csv
-import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import Scan, build_splits, is_list_name, paper_rows, parse_name, write_splits
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
@@ -169,7 +169,7 @@ def _convert_subject(path: Path, grader: int, folder: Path) -> tuple[int, list[_
             (PAPER_DIR, 'images', small_image),
             (PAPER_DIR, 'annotations', small_mask),
         ):
-            _write_png(folder / size_dir / kind / f'{scan.name}.png', pixels)
+            write_png(folder / size_dir / kind / f'{scan.name}.png', pixels)
         rows.append(_Row(scan, int(mask.sum()), int(small_mask.sum())))
     return subject.images.shape[2], rows
 
@@ -177,13 +177,6 @@ def _convert_subject(path: Path, grader: int, folder: Path) -> tuple[int, list[_
 def _paper_size(pixels: np.ndarray) -> np.ndarray:
     """Resize (H, W) uint8 to (256, 256) uint8 with Pillow's default filter, bicubic; masks too, as the paper did."""
     return np.asarray(Image.fromarray(pixels).resize(PAPER_SIZE))
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    # Encoded in memory first: writing to a full disk, Pillow may raise an OSError without the system's reason.
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, 'PNG')
-    path.write_bytes(buffer.getvalue())
 
 
 def _write_index(path: Path, rows: list[_Row]) -> None:
@@ -199,27 +192,7 @@ def _write_index(path: Path, rows: list[_Row]) -> None:
 
 
 def _is_earlier_conversion(folder: Path) -> bool:
-    """Tell whether a folder is ours to replace: our ``index.csv`` and ``splits/``, and nothing that we did not write.
-
-    Raises:
-        InputError: It is ours but also holds a file of the user's, which replacing the folder would delete.
-    """
-    index = folder / 'index.csv'
-    if not (index.is_file() and (folder / 'splits').is_dir()):
-        return False
-    if index.read_bytes().partition(b'\n')[0] != ','.join(INDEX_COLUMNS).encode():
-        return False
-    foreign = next((path for path in _files(folder) if not _is_ours(path.relative_to(folder))), None)
-    if foreign is not None:
-        raise InputError(
-            f'{foreign}: not made by this converter and would be deleted with the earlier conversion; move it '
-            'elsewhere, or choose another --out'
-        )
-    return True
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob('*')) if path.is_symlink() or not path.is_dir())
+    return is_earlier_conversion(folder, INDEX_COLUMNS, _is_ours)
 
 
 def _is_ours(path: Path) -> bool:

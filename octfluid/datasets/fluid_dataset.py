@@ -11,7 +11,8 @@ import torch
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from octfluid.datasets.integrity import load_index, read_split
+from octfluid.datasets.integrity import SUFFIX, load_index, read_split
+from octfluid.datasets.mask_checks import IMAGE_MODES
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.errors import InputError
 
@@ -46,6 +47,7 @@ class FluidDataset(BaseSegDataset):
 
     ``<data_root>/<size_dir>/{images,annotations}/<name>.png``, ``<data_root>/splits/<split>_{train,val}.txt`` and
     ``<data_root>/index.csv``. A sample's metainfo carries its ``name``, ``subject`` (int) and ``slice`` (0-based int).
+    A subclass may have images of another suffix (``IMAGE_SUFFIX``) and only some of Pillow's modes (``IMAGE_MODES``).
 
     Args:
         data_root: Folder of the prepared data set.
@@ -63,6 +65,8 @@ class FluidDataset(BaseSegDataset):
     """
 
     METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
+    IMAGE_SUFFIX: ClassVar[str] = SUFFIX
+    IMAGE_MODES: ClassVar[tuple[str, ...]] = IMAGE_MODES
 
     def __init__(
         self,
@@ -88,8 +92,8 @@ class FluidDataset(BaseSegDataset):
         super().__init__(
             data_root=data_root,
             data_prefix=dict(img_path=str(folder / 'images'), seg_map_path=str(folder / 'annotations')),
-            img_suffix='.png',
-            seg_map_suffix='.png',
+            img_suffix=self.IMAGE_SUFFIX,
+            seg_map_suffix=SUFFIX,
             pipeline=list(pipeline),
             test_mode=test_mode,
             reduce_zero_label=False,

@@ -1,7 +1,7 @@
 """Reading a prepared data set's lists, and checking every file of it before anything trains on it.
 
-Layout: ``<root>/<size_dir>/{images,annotations}/<name>.png``, ``<root>/splits/<split>_{train,val}.txt`` (a name a line) and
-``<root>/index.csv`` with at least the columns ``name``, ``subject``, ``slice``.
+Layout: ``<root>/<size_dir>/{images,annotations}/<name>.png`` (photographs ``.jpg``), ``<root>/splits/<split>_{train,val}.txt``
+(a name a line) and ``<root>/index.csv`` with at least the columns ``name``, ``subject``, ``slice``.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from octfluid.datasets.lists import SUBSETS, index_rows, load_index, read_split, split_names, subset_lines
-from octfluid.datasets.mask_checks import MaskStats, check_image, check_mask
+from octfluid.datasets.mask_checks import IMAGE_MODES, MaskStats, check_image, check_mask
 from octfluid.errors import InputError
 
 __all__ = ['DatasetReport', 'SubsetCounts', 'check_dataset', 'load_index', 'read_split', 'split_names', 'subject_overlap']
@@ -58,6 +58,8 @@ def check_dataset(
     classes: int = 2,
     ignore_index: int | None = None,
     foreground: str = 'fluid',
+    image_suffix: str = SUFFIX,
+    image_modes: Sequence[str] = IMAGE_MODES,
 ) -> DatasetReport:
     """Check every image and mask of one size of a data set, and the lists of one split.
 
@@ -69,6 +71,8 @@ def check_dataset(
         classes: Number of classes; masks may hold 0 .. classes - 1.
         ignore_index: A further mask value that is allowed and counts as no pixel.
         foreground: Name of what class 0 is not, for messages.
+        image_suffix: Suffix of the image files; masks are always ``.png``.
+        image_modes: Pillow's names of the pixel formats that an image may have.
 
     Returns:
         All problems and the counts; nothing that is wrong with single files is raised.
@@ -79,11 +83,13 @@ def check_dataset(
     root = Path(root)
     _require_folders(root, size_dir)
     report = DatasetReport()
-    names = {kind: _png_names(root / size_dir / kind, report.problems) for kind in KINDS}
-    report.problems += _unpaired(root / size_dir, names)
-    stats = _check_files(root / size_dir, names, size, classes, ignore_index, report.problems)
+    files = {kind: _Files(root / size_dir / kind, suffix) for kind, suffix in zip(KINDS, (image_suffix, SUFFIX), strict=True)}
+    names = {kind: _names(files[kind], report.problems) for kind in KINDS}
+    report.problems += _unpaired(files, names)
+    shapes = _check_images(files['images'], names['images'], size, image_modes, report.problems)
+    stats = _check_masks(files['annotations'], names['annotations'], size, shapes, classes, ignore_index, report.problems)
     subjects = _check_index(root, names['images'] | names['annotations'], report.problems)
-    lists = {'all': sorted(names['images'])} if split is None else _check_lists(root, size_dir, split, names, report.problems)
+    lists = {'all': sorted(names['images'])} if split is None else _check_lists(root, files, split, names, report.problems)
     report.subsets = {subset: _counts(members, subjects, stats) for subset, members in lists.items()}
     if 'train' in lists and not report.subsets['train'].with_fluid:
         report.problems.append(
@@ -123,43 +129,58 @@ def _require_folders(root: Path, size_dir: str) -> None:
             raise InputError(f'{folder}: no such folder; sizes in this data set: {", ".join(sizes) or "none"}')
 
 
-def _png_names(folder: Path, problems: list[str]) -> set[str]:
-    """Return the names of the PNG files; anything else in the folder is a problem, because nothing would read it."""
-    paths = sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
-    problems += [f'{path}: not a {SUFFIX} file; expected only {SUFFIX} files here' for path in paths if path.suffix != SUFFIX]
-    return {path.stem for path in paths if path.suffix == SUFFIX}
+@dataclass(frozen=True)
+class _Files:
+    """The files of one kind: where they lie and what their names end in."""
+
+    folder: Path
+    suffix: str
+
+    def path(self, name: str) -> Path:
+        return self.folder / f'{name}{self.suffix}'
 
 
-def _unpaired(folder: Path, names: Mapping[str, set[str]]) -> list[str]:
-    images, masks = names['images'], names['annotations']
-    return [
-        f'{folder}/images/{name}{SUFFIX}: no mask; expected {folder}/annotations/{name}{SUFFIX}'
-        for name in sorted(images - masks)
-    ] + [
-        f'{folder}/annotations/{name}{SUFFIX}: no image; expected {folder}/images/{name}{SUFFIX}'
-        for name in sorted(masks - images)
+def _names(files: _Files, problems: list[str]) -> set[str]:
+    """Return the names of the files; anything else in the folder is a problem, because nothing would read it."""
+    suffix = files.suffix
+    paths = sorted(path for path in files.folder.iterdir() if not path.name.startswith('.'))
+    problems += [f'{path}: not a {suffix} file; expected only {suffix} files here' for path in paths if path.suffix != suffix]
+    return {path.stem for path in paths if path.suffix == suffix}
+
+
+def _unpaired(files: Mapping[str, _Files], names: Mapping[str, set[str]]) -> list[str]:
+    image, mask = files['images'].path, files['annotations'].path
+    return [f'{image(name)}: no mask; expected {mask(name)}' for name in sorted(names['images'] - names['annotations'])] + [
+        f'{mask(name)}: no image; expected {image(name)}' for name in sorted(names['annotations'] - names['images'])
     ]
 
 
-def _check_files(
-    folder: Path,
-    names: Mapping[str, set[str]],
+def _check_images(
+    files: _Files, names: set[str], size: tuple[int, int] | None, modes: Sequence[str], problems: list[str]
+) -> dict[str, tuple[int, int]]:
+    """Open every image once; return (height, width) of the readable ones."""
+    shapes = {}
+    for name in sorted(names):
+        shape, complaints = check_image(files.path(name), size, modes)
+        problems += complaints
+        if shape is not None:
+            shapes[name] = shape
+    return shapes
+
+
+def _check_masks(
+    files: _Files,
+    names: set[str],
     size: tuple[int, int] | None,
+    shapes: Mapping[str, tuple[int, int]],
     classes: int,
     ignore_index: int | None,
     problems: list[str],
 ) -> dict[str, MaskStats]:
-    """Open every file once; return the pixel counts of the readable masks."""
-    found: dict[str, tuple[int, int]] = {}
-    for name in sorted(names['images']):
-        shape, complaints = check_image(folder / 'images' / f'{name}{SUFFIX}', size)
-        problems += complaints
-        if shape is not None:
-            found[name] = shape
+    """Open every mask once; return the pixel counts of the readable ones. Without ``size``, its image's size is expected."""
     stats = {}
-    for name in sorted(names['annotations']):
-        expected = size or found.get(name)
-        stat, complaints = check_mask(folder / 'annotations' / f'{name}{SUFFIX}', expected, classes, ignore_index)
+    for name in sorted(names):
+        stat, complaints = check_mask(files.path(name), size or shapes.get(name), classes, ignore_index)
         problems += complaints
         if stat is not None:
             stats[name] = stat
@@ -180,7 +201,7 @@ def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, 
 
 
 def _check_lists(
-    root: Path, size_dir: str, split: str, names: Mapping[str, set[str]], problems: list[str]
+    root: Path, files: Mapping[str, _Files], split: str, names: Mapping[str, set[str]], problems: list[str]
 ) -> dict[str, list[str]]:
     """Check both lists of a split; return them without repetitions."""
     lists = {}
@@ -194,7 +215,7 @@ def _check_lists(
             problems.append(f'{path}: is empty; expected one name a line')
         problems += [f"{path}: '{name}' is listed {count} times; expected once" for name, count in counted.items() if count > 1]
         problems += [
-            f"{path}: '{name}' has no {kind[:-1]}; expected {root}/{size_dir}/{kind}/{name}{SUFFIX}"
+            f"{path}: '{name}' has no {kind[:-1]}; expected {files[kind].path(name)}"
             for name in counted
             for kind in KINDS
             if name not in names[kind]

@@ -1,5 +1,6 @@
 """Checks of single image and mask files: readable, 8-bit gray, of the expected size, and masks with class numbers only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,9 @@ _MODES = {
     'I;16B': '16-bit',
     'F': 'float',
 }
-_IMAGE_MODES = ('L', 'RGB')
+IMAGE_MODES = ('L', 'RGB')
+"""Pillow's modes that a scan may have, unless its data set allows fewer."""
+
 _MOST_VALUES = 8
 
 
@@ -31,12 +34,15 @@ class MaskStats:
     valid: int
 
 
-def check_image(path: Path, size: tuple[int, int] | None) -> tuple[tuple[int, int] | None, list[str]]:
+def check_image(
+    path: Path, size: tuple[int, int] | None, modes: Sequence[str] = IMAGE_MODES
+) -> tuple[tuple[int, int] | None, list[str]]:
     """Check one image.
 
     Args:
         path: The file.
         size: Expected (height, width) in pixels, or None.
+        modes: Pillow's names of the pixel formats that are allowed, the usual one first.
 
     Returns:
         Its (height, width), None if unreadable; and its problems.
@@ -44,8 +50,10 @@ def check_image(path: Path, size: tuple[int, int] | None) -> tuple[tuple[int, in
     mode, pixels, problems = _open(path)
     if pixels is None:
         return None, problems
-    if mode not in _IMAGE_MODES:
-        problems.append(f'{path}: is a {_words(mode)} image; expected 8-bit gray (or RGB)')
+    if mode not in modes:
+        usual, *others = map(_words, modes)
+        expected = usual + ''.join(f' (or {other})' for other in others)
+        problems.append(f'{path}: is a {_words(mode)} image; expected {expected}')
     return pixels.shape[:2], problems + _wrong_size(path, pixels.shape[:2], size)
 
 

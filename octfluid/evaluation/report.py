@@ -51,32 +51,32 @@ def build_recipes(runs: Sequence[Run]) -> dict[str, Any]:
 def render_recipes(recipes: dict[str, Any]) -> str:
     """Return ``recipes.md`` from the output of `build_recipes`."""
     text = '# Our own recipes\n\n<!-- written by tools/report.py from the run records; do not edit -->\n\n'
+    text += _recipes_table(recipes) or 'No run is recorded.\n'
     if recipes['groups']:
-        scores = ['mIoU', 'mDice', 'foreground Dice', 'foreground IoU']
-        header = ['config', 'run', 'split', 'initial weights', 'iterations', *scores, 'seeds']
-        lines = []
-        for group in recipes['groups']:
-            run = group['kind'] + (f', {group["variant"]}' if group['variant'] else '')
-            scores = [percent_spread(group[name]) for name in table2.SCORES]
-            lines.append(
-                [
-                    f'`{group["config"]}`',
-                    run,
-                    group['split'],
-                    group['init'],
-                    str(group['iterations']),
-                    *scores,
-                    f'n = {group["n"]}',
-                ]
-            )
-        text += markdown_table(header, lines)
         text += '\nScores are percent, pooled over all pixels of the scored images: mean ± sample standard deviation over n '
         text += 'seeds.\n'
-    else:
-        text += 'No run is recorded.\n'
     if recipes['not_used']:
         text += '\n## Not used\n\n' + markdown_list(map(tuple, recipes['not_used']))
     return text
+
+
+def _recipes_table(recipes: dict[str, Any]) -> str:
+    """Return one line per group of runs as a Markdown table; empty without any."""
+    scores = ['mIoU', 'mDice', 'foreground Dice', 'foreground IoU']
+    header = ['config', 'run', 'split', 'initial weights', 'iterations', *scores, 'seeds']
+    lines = [
+        [
+            f'`{group["config"]}`',
+            group['kind'] + (f', {group["variant"]}' if group['variant'] else ''),
+            group['split'],
+            group['init'],
+            str(group['iterations']),
+            *(percent_spread(group[name]) for name in table2.SCORES),
+            f'n = {group["n"]}',
+        ]
+        for group in recipes['groups']
+    ]
+    return markdown_table(header, lines) if lines else ''
 
 
 def build_results(runs: Sequence[Run]) -> dict[str, Any]:
@@ -108,8 +108,10 @@ def render_readme_block(results: dict[str, Any], link: str) -> str:
         link: The results folder relative to the README, with forward slashes.
     """
     files = {name: f'[{link}/{name}]({link}/{name})' for name in ('table2.md', 'recipes.md', 'results.json')}
+    own = _recipes_table(results['recipes'])
     return (
-        'Table 2 of the paper, fine-tuning on Duke DME, beside our runs: mIoU / mDice in percent; ours is mean ± SD over n '
+        (f'Our own configs, scored the same way, in percent:\n\n{own}\n' if own else '')
+        + 'Table 2 of the paper, fine-tuning on Duke DME, beside our runs: mIoU / mDice in percent; ours is mean ± SD over n '
         f'seeds, and "{table2.PENDING}" has not been run.\n\n{table2.render_short(results["table2"])}\n'
         f'Fluid scores and notes: {files["table2.md"]}. Our own recipes: {files["recipes.md"]}. '
         f'All numbers: {files["results.json"]}.\n'

@@ -1,0 +1,41 @@
+"""HRF fundus photographs with vessel masks at their own 2336x3504 pixels, with MMSegmentation's pipeline for them.
+
+A window of 256x256 is cut from the photograph enlarged or reduced by a random factor of 0.5 to 2. In testing the scale
+(2336, 3504) leaves the photographs as they are; it matters for zero-shot tests, where it enlarges whatever comes.
+`data_root` and `split` hold for every dataloader. Testing is validation: both use `val_dataloader` and `val_evaluator`.
+"""
+
+data_root = 'data/hrf'
+split = 'usual'
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(2336, 3504), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(256, 256), cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackFluidInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2336, 3504), keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackFluidInputs'),
+]
+dataset = dict(type='HRFDataset', size_dir='native', scan_size=(2336, 3504))
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='CountedSampler'),
+    dataset=dict(subset='train', pipeline=train_pipeline, **dataset),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(subset='val', test_mode=True, pipeline=test_pipeline, **dataset),
+)
+val_evaluator = dict(type='FluidMetric')

@@ -1,0 +1,44 @@
+"""What the dataset converters share: writing a mask or scan, and telling an earlier conversion from a user's folder."""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from octfluid.errors import InputError
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 (H, W) pixels as a PNG, inside a folder of `octfluid.io.atomic_folder`."""
+    # Encoded in memory first: writing to a full disk, Pillow may raise an OSError without the system's reason.
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, 'PNG')
+    path.write_bytes(buffer.getvalue())
+
+
+def is_earlier_conversion(folder: Path, columns: Sequence[str], is_ours: Callable[[Path], bool]) -> bool:
+    """Tell whether a folder is ours to replace: our ``index.csv`` and ``splits/``, and nothing that we did not write.
+
+    Args:
+        folder: What stands where the conversion shall go.
+        columns: The columns that our ``index.csv`` has.
+        is_ours: Tells of a path relative to ``folder`` whether the converter gives that name to a file.
+
+    Raises:
+        InputError: It is ours but also holds a file of the user's, which replacing the folder would delete.
+    """
+    index = folder / 'index.csv'
+    if not (index.is_file() and (folder / 'splits').is_dir()):
+        return False
+    if index.read_bytes().partition(b'\n')[0] != ','.join(columns).encode():
+        return False
+    files = (path for path in sorted(folder.rglob('*')) if path.is_symlink() or not path.is_dir())
+    foreign = next((path for path in files if not is_ours(path.relative_to(folder))), None)
+    if foreign is not None:
+        raise InputError(
+            f'{foreign}: not made by this converter and would be deleted with the earlier conversion; move it '
+            'elsewhere, or choose another --out'
+        )
+    return True

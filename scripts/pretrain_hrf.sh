@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Train a U-Net on HRF vessels and publish its weights, for fine-tuning on fluid to start from.
+set -euo pipefail
+
+usage() {
+    cat <<'USAGE'
+usage: bash scripts/pretrain_hrf.sh [fcn|pspnet|deeplabv3] [--iters N] [--amp] [--half] [--name NAME] [--replace]
+                                    [--cfg-options KEY=VALUE ...]
+
+Trains configs/hrf/<head>.py (default: pspnet) in work_dirs/hrf/<head> and publishes the weights, with a card that says what they
+are, in checkpoints/hrf/. Takes the data from data/hrf, or first converts them from $OCTFLUID_HRF_RAW or data/raw/hrf (see
+scripts/download_data.sh). Run it again to go on where it stopped, from the last thousand iterations.
+
+  --iters N        train up to this iteration (default: 40000; 1000 for machines without a GPU). The learning rate follows the
+                   schedule of 40000 iterations in any case, so a later call with a larger N extends the run.
+  --amp            mixed precision: bfloat16 on CPUs and recent GPUs; a run must be extended with the same choice
+  --half           publish in 16 bits: half the size
+  --name NAME      begin of the published file's name (default: <head>_unet_s5-d16_hrf)
+  --replace        move weights of this head that were published before to checkpoints/hrf/superseded/; without it, this stops
+                   when there are some, because fine-tuning would not know which to start from
+  --cfg-options    settings of the config to override, as for tools/train.py; last on the line
+
+The environment variable PYTHON names another interpreter than python.
+
+exit status: 0 published, 1 the training failed, 2 bad arguments, data or weights
+
+example:
+  OCTFLUID_HRF_RAW=~/Downloads/hrf bash scripts/pretrain_hrf.sh pspnet --iters 1000 --amp
+USAGE
+}
+
+refuse() {
+    echo "error: $* (see bash scripts/pretrain_hrf.sh --help)" >&2
+    exit 2
+}
+
+head=pspnet iters=40000 name='' replace=''
+training=() publishing=()
+while (($#)); do
+    case $1 in
+        -h | --help) usage; exit 0 ;;
+        fcn | pspnet | deeplabv3) head=$1 ;;
+        --amp) training+=("$1") ;;
+        --half) publishing+=("$1") ;;
+        --replace) replace=$1; publishing+=("$1") ;;
+        --iters | --name)
+            [[ -n ${2-} ]] || refuse "$1: expected a value"
+            if [[ $1 == --iters ]]; then iters=$2; else name=$2; publishing+=("$1" "$2"); fi
+            shift
+            ;;
+        --cfg-options)
+            shift
+            break
+            ;;
+        *) refuse "unknown argument $1; expected fcn, pspnet, deeplabv3 or an option" ;;
+    esac
+    shift
+done
+[[ $iters =~ ^[1-9][0-9]*$ ]] || refuse "--iters $iters: expected a number of iterations, at least 1"
+
+# A path is meant from where this script was called.
+raw=${OCTFLUID_HRF_RAW:+$(realpath -m -- "$OCTFLUID_HRF_RAW")}
+python=${PYTHON:-python}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+work=work_dirs/hrf/$head
+out=checkpoints/hrf
+
+step() { printf '\n== %s\n' "$*"; }
+
+# Said before the training rather than after it. Weights under a name of another kind are in nobody's way.
+network=${head}_unet_s5-d16
+published=$(find "$out" -maxdepth 1 -name "${network}_*.safetensors" -print -quit 2>/dev/null || true)
+if [[ -n $published && -z $replace && ${name:-${network}_hrf} == "${network}"_* ]]; then
+    refuse "$published is there already, and fine-tuning would not know which to start from; --replace moves it to $out/superseded/"
+fi
+
+if [[ ! -f data/hrf/index.csv ]]; then
+    step "convert the HRF photographs"
+    "$python" tools/dataset_converters/hrf.py "${raw:-data/raw/hrf}" --out data/hrf
+fi
+
+# The odd expansions below are for bash 3 and 4.3 (macOS), where an empty array counts as unset.
+find_record() { find "$work" -maxdepth 1 -name "train_*_${iters}i_seed*.json" -print -quit 2>/dev/null || true; }
+if [[ -f $work/iter_$iters.pth && -n $(find_record) ]]; then
+    step "found $work/iter_$iters.pth and its record: trained already"
+else
+    step "train configs/hrf/$head.py up to iteration $iters"
+    "$python" tools/train.py "configs/hrf/$head.py" --work-dir "$work" --resume ${training[@]+"${training[@]}"} \
+        --cfg-options "train_cfg.max_iters=$iters" "$@"
+fi
+
+step "publish the weights"
+"$python" tools/publish_checkpoint.py "$work/iter_$iters.pth" --out "$out" --config "configs/hrf/$head.py" \
+    --record "$(find_record)" ${publishing[@]+"${publishing[@]}"}
