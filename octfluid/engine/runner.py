@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -71,7 +71,8 @@ class FluidRunner(Runner):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.state = RunState()
         super().__init__(*args, **kwargs)
-        self._set_console_level(logging.INFO)
+        if is_main_process():
+            self._set_console_level(logging.INFO)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; until the runner is built, only warnings reach the console."""

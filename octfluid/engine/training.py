@@ -175,6 +175,9 @@ def _build(cfg: Config, request: Request, training: bool) -> FluidRunner:
     cfg.experiment_name = f'{Path(request.config).stem}_{os.getpid()}_{time.time_ns()}'
     if not torch.cuda.is_available():
         cfg.env_cfg.dist_cfg.backend = 'gloo'
+        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+        if request.launcher == 'pytorch' and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group('gloo')  # mmengine's own start wants a GPU
     elif request.launcher != 'none':
         cfg.sync_bn = 'torch'
     try:
