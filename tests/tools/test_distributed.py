@@ -16,7 +16,8 @@ def test_two_processes(tmp_path):
     options = [
         f'data_root={tmp_path / "phantom"}', 'train_cfg.max_iters=3', 'train_dataloader.batch_size=2',
         'train_dataloader.dataset.scan_size=(64,64)', 'val_dataloader.dataset.scan_size=(64,64)',
-        'train_dataloader.dataset.pipeline.2.crop_size=(48,48)', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+        'train_dataloader.dataset.pipeline.2.crop_size=(48,48)',
+        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'tools/train.py',
