@@ -5,14 +5,16 @@ find_python() {
     local candidate
     if [[ -n ${VIRTUAL_ENV-} || -n ${CONDA_PREFIX-} ]]; then
         python=python
-    elif [[ -x .venv/bin/python ]]; then
+    elif [[ -x .venv/bin/python && -f .venv/bin/activate ]]; then # activate is written last
         python=$PWD/.venv/bin/python
     else
-        for candidate in python3.13 python3.12 python3.11 python3; do
+        # python3 first: it is the one that the user (or a CI matrix) chose.
+        for candidate in python3 python3.13 python3.12 python3.11; do
             if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
                 echo "making a virtual environment in .venv"
-                "$candidate" -m venv .venv.part
-                rm -rf .venv && mv .venv.part .venv
+                rm -rf .venv
+                # In place, because activate holds the folder's path.
+                "$candidate" -m venv .venv || { rm -rf .venv; exit 1; }
                 python=$PWD/.venv/bin/python
                 return
             fi

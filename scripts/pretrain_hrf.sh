@@ -59,7 +59,8 @@ done
 [[ $iters =~ ^[1-9][0-9]*$ ]] || refuse "--iters $iters: expected a number of iterations, at least 1"
 
 # A path is meant from where this script was called.
-raw=${OCTFLUID_HRF_RAW:+$(realpath -m -- "$OCTFLUID_HRF_RAW")}
+raw=${OCTFLUID_HRF_RAW-}
+case $raw in '' | /*) ;; *) raw=$PWD/$raw ;; esac
 python=${PYTHON:-python}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=work_dirs/hrf/$head

@@ -22,7 +22,8 @@ case ${1-} in
 esac
 
 # A path is meant from where this script was called.
-raw=${OCTFLUID_DUKE_RAW:+$(realpath -m -- "$OCTFLUID_DUKE_RAW")}
+raw=${OCTFLUID_DUKE_RAW-}
+case $raw in '' | /*) ;; *) raw=$PWD/$raw ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib_install.sh
 if [[ -n ${OCTFLUID_NO_INSTALL-} ]]; then find_python; else install_octfluid; fi
@@ -30,7 +31,7 @@ if [[ -n ${OCTFLUID_NO_INSTALL-} ]]; then find_python; else install_octfluid; fi
 step() { printf '\n== %s\n' "$*"; }
 
 if [[ -z $raw && ! -f data/duke_dme/index.csv ]]; then
-    found=$(find data/raw -name 'Subject_*.mat' -print -quit 2>/dev/null || true)
+    found=$(find -L data/raw -name 'Subject_*.mat' -print -quit 2>/dev/null || true)
     raw=${found:+$(dirname "$found")}
 fi
 if [[ -n $raw ]]; then

@@ -11,7 +11,7 @@ scores beside it to work_dirs/table2/report. Needs the Duke data in data/duke_dm
 weights (see scripts/download_checkpoints.sh), or --init none to train from scratch. Run it again to go on where it stopped:
 finished runs are skipped, unfinished ones resumed.
 
-All options are those of tools/sweep.py. The environment variable PYTHON names another interpreter than python.
+All options but --work-dir are those of tools/sweep.py. The environment variable PYTHON names another interpreter than python.
 
 exit status: 0 all runs done, 1 some failed (the report is written all the same), 2 bad arguments
 
@@ -29,7 +29,8 @@ while (($#)); do
         -h | --help) usage; exit 0 ;;
         --seeds | --seeds=*) seeds=() ;;
         # The trainings run in the repository; a path is meant from where this script was called.
-        --init) if [[ -e ${2-} ]]; then options+=("$1" "$(realpath "$2")"); shift 2; continue; fi ;;
+        --work-dir | --work-dir=*) echo "error: the runs go to work_dirs/table2; for another folder use tools/sweep.py" >&2; exit 2 ;;
+        --init) if [[ -e ${2-} ]]; then options+=("$1" "$(cd "$(dirname "$2")" && pwd)/$(basename "$2")"); shift 2; continue; fi ;;
     esac
     options+=("$1")
     shift

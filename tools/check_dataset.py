@@ -24,7 +24,7 @@ def main() -> int | None:
     spec = dataset_spec(load_config(args.config, parse_options(args.cfg_options), split=args.split))
     foreground = ' or '.join(spec.classes[1:])
     report = check_dataset(
-        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes),
+        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes), spec.ignore_index,
         foreground=foreground, image_suffix=spec.image_suffix, image_modes=spec.image_modes,
     )  # fmt: skip
     size = f'{spec.size[0]}x{spec.size[1]} pixels' if spec.size else 'any size'

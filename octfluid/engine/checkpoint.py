@@ -2,11 +2,13 @@
 
 import fnmatch
 import glob
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from safetensors import SafetensorError
@@ -156,7 +158,9 @@ def describe_weights(path: Path, loaded: int, total: int, name: str | None = Non
 
 def _fetch(url: str) -> Path:
     """Download ``url`` once into torch's hub cache; a digest in the file name is checked, as torch.hub does."""
-    target = Path(torch.hub.get_dir()) / 'checkpoints' / url.rsplit('/', 1)[-1]
+    # Files of one name from two places must not stand for each other, so each address has a folder of its own.
+    folder = Path(torch.hub.get_dir()) / 'checkpoints' / hashlib.sha256(url.encode()).hexdigest()[:16]
+    target = folder / Path(urlsplit(url).path).name
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         digest = torch.hub.HASH_REGEX.search(target.name)
@@ -168,9 +172,9 @@ def _fetch(url: str) -> Path:
 
 
 def _source(name: str) -> str:
-    if fnmatch.fnmatch(name, '*_40k_hrf_2020*.pth'):
+    if fnmatch.fnmatch(name, '*_40k_hrf_2020*.pth') or fnmatch.fnmatch(name, '*unet_s5-d16_zoo_*.safetensors'):
         return 'hrf-zoo'
-    return 'hrf-own' if fnmatch.fnmatch(name, '*unet_s5-d16*hrf*.safetensors') else 'other'
+    return 'hrf-own' if fnmatch.fnmatch(name, '*unet_s5-d16_hrf_*.safetensors') else 'other'
 
 
 def find_own_checkpoints(work_dir: str | Path) -> list[Path]:

@@ -2,9 +2,7 @@
 
 import copy
 import difflib
-import hashlib
 import inspect
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +23,6 @@ REQUIRED_KEYS = (
     'model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper', 'train_cfg', 'data_root', 'split',
     'randomness', 'env_cfg', 'default_hooks', 'custom_hooks',
 )  # fmt: skip
-# Hooks that watch a run and do not change it.
-PASSIVE_HOOKS = {'OverlayHook', 'PlainCheckpointHook', 'ProgressHook', 'RunStateHook'}
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,7 @@ class DatasetSpec:
         split: Name of the split.
         size: (height, width) in pixels of every scan, or None when not fixed.
         classes: Names by label, from 0.
+        ignore_index: Mask value that counts as no pixel, where the config declares one.
         image_suffix: Suffix of the image files.
         image_modes: Pillow's names of the pixel formats that an image may have.
     """
@@ -48,6 +45,7 @@ class DatasetSpec:
     split: str
     size: tuple[int, int] | None
     classes: tuple[str, ...]
+    ignore_index: int | None
     image_suffix: str
     image_modes: tuple[str, ...]
 
@@ -125,7 +123,7 @@ def _read(path: Path) -> Config:
 
 def _refuse_typos(cfg: Config, path: str | Path) -> None:
     for key in cfg:
-        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.85)
+        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.8)
         if key not in KNOWN_KEYS and near:
             raise InputError(f"{path}: unknown top-level key '{key}'; did you mean '{near[0]}'?")
 
@@ -144,8 +142,9 @@ def _refuse_bad_option(cfg: Config, dotted: str, value: Any) -> None:
             hint = f"; did you mean '{near[0]}'?" if near else ''
             raise InputError(f"--cfg-options {dotted}: the config has no '{'.'.join(parents[: depth + 1])}'{hint}")
     if isinstance(node, (Config, dict)) and last not in node:
+        # Deep in a config 'dtype' beside 'type' is no typo, so the likeness must be greater there.
         siblings = list(node) if parents else [*node, *KNOWN_KEYS]
-        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.9)  # 'dtype' beside 'type' is no typo
+        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.9 if parents else 0.8)
         if near and last not in KNOWN_KEYS:
             raise InputError(f"--cfg-options {dotted}: unknown key '{last}'; did you mean '{near[0]}'?")
     if isinstance(node, (Config, dict)) and isinstance(node.get(last), dict) and not isinstance(value, (dict, type(None))):
@@ -172,6 +171,10 @@ def _resolve(cfg: Config, path: str | Path) -> None:
             raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
     _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
     _check_init(cfg, path)
+    if cfg.val_evaluator.get('type') != 'FluidMetric':
+        raise InputError(
+            f"{path}: val_evaluator is '{cfg.val_evaluator.get('type')}'; expected FluidMetric, which counts by scan"
+        )
     saving = cfg.default_hooks.get('checkpoint')
     if not saving or not saving.get('save_last', True):
         raise InputError(f'{path}: default_hooks.checkpoint must save the last weights, which are those that are scored')
@@ -180,6 +183,8 @@ def _resolve(cfg: Config, path: str | Path) -> None:
             f"{path}: save_best on split '{cfg.split}' would pick weights on the images that are reported; "
             "choose on an inner split such as 'paper-inner1', or remove save_best"
         )
+    if saving.get('save_best'):
+        saving.setdefault('rule', 'greater')  # mmengine knows the direction of its own scores only
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
     cfg.test_evaluator = copy.deepcopy(cfg.val_evaluator)
 
@@ -203,6 +208,10 @@ def _fill_num_classes(model: ConfigDict, classes: int, path: str | Path) -> None
             if head.get('num_classes', classes) != classes:
                 raise InputError(
                     f'{path}: {key}.num_classes={head.num_classes}, but the dataset has {classes} classes; remove the setting'
+                )
+            if head.get('out_channels', classes) != classes or head.get('threshold') is not None:
+                raise InputError(
+                    f'{path}: {key} sets out_channels or threshold; every class has its own output here, remove the setting'
                 )
             head.num_classes = classes
 
@@ -231,42 +240,7 @@ def dataset_spec(cfg: Config) -> DatasetSpec:
         split=cfg.split,
         size=None if size is None else tuple(size),
         classes=tuple(cls.METAINFO['classes']),
+        ignore_index=cfg.val_evaluator.get('ignore_index'),
         image_suffix=cls.IMAGE_SUFFIX,
         image_modes=cls.IMAGE_MODES,
     )
-
-
-def config_sha256(cfg: Config) -> str:
-    """Digest of what decides the result of a run with a resolved config.
-
-    Covers model, losses, pipelines, split, sampling, optimizer, schedule and evaluator. Leaves out the seed and the initial
-    weights (a run record has them beside it), paths, workers, logging, validation interval and precision.
-    """
-    optim = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'loss_scale', 'dtype')}
-    train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith('val_')}
-    content = dict(
-        model=cfg.model,
-        train=_without_place(cfg.train_dataloader),
-        val=_without_place(cfg.val_dataloader),
-        optim=optim,
-        schedule=cfg.get('param_scheduler'),
-        train_cfg=train_cfg,
-        evaluator=cfg.val_evaluator,
-        hooks=[hook for hook in cfg.get('custom_hooks', []) if hook['type'] not in PASSIVE_HOOKS],
-    )
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def resume_settings(cfg: Config) -> dict[str, Any]:
-    """Return what a resumed run must share with its beginning: all that decides a result, but the number of iterations."""
-    endless = copy.deepcopy(cfg)
-    endless.train_cfg.pop('max_iters', None)
-    return dict(split=cfg.split, seed=cfg.randomness.get('seed'), precision=cfg.precision, config=config_sha256(endless))
-
-
-def _without_place(loader: ConfigDict) -> dict:
-    """Return a dataloader without its speed switches and without where its data lie."""
-    speed = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
-    kept = {key: value for key, value in loader.items() if key not in speed}
-    kept['dataset'] = {key: value for key, value in loader.dataset.items() if key != 'data_root'}
-    return kept

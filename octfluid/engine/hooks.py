@@ -15,7 +15,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmseg.registry import HOOKS
 
-from octfluid.engine.config import resume_settings
+from octfluid.engine.identity import resume_settings
 from octfluid.engine.plan import plan_lines
 
 DATA_BATCH = dict | tuple | list | None

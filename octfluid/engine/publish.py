@@ -16,7 +16,8 @@ from mmengine.config import Config
 import octfluid
 from octfluid.engine import record as records
 from octfluid.engine.checkpoint import InitialWeights, describe_weights, load_weights, read_checkpoint
-from octfluid.engine.config import config_sha256, load_config
+from octfluid.engine.config import load_config
+from octfluid.engine.identity import config_sha256
 from octfluid.errors import InputError
 from octfluid.io.atomic import write_bytes, write_json
 

@@ -22,7 +22,7 @@ from octfluid.engine.checkpoint import (
     load_weights,
     read_checkpoint,
 )
-from octfluid.engine.config import resume_settings
+from octfluid.engine.identity import resume_settings
 from octfluid.engine.optim import keep_logits_float32
 from octfluid.errors import InputError
 

@@ -78,7 +78,8 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
         InputError: The config cannot be used, or its initial weights are missing.
     """
     from octfluid.engine.checkpoint import find_initial_weights
-    from octfluid.engine.config import config_sha256, load_config, parse_options
+    from octfluid.engine.config import load_config, parse_options
+    from octfluid.engine.identity import config_sha256
 
     cfg = load_config(config, parse_options(options), split=split, init=init)
     weights = find_initial_weights(cfg.init.files) if cfg.get('init') else None

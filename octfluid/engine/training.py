@@ -18,7 +18,8 @@ import octfluid
 from octfluid.datasets.integrity import DatasetReport, check_dataset, subject_overlap
 from octfluid.engine import record as records
 from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints, read_checkpoint
-from octfluid.engine.config import config_sha256, dataset_spec
+from octfluid.engine.config import dataset_spec
+from octfluid.engine.identity import config_sha256
 from octfluid.engine.optim import check_optimizer, enable_mixed_precision, precision_of
 from octfluid.engine.plan import device_name, versions
 from octfluid.engine.runner import FluidRunner
@@ -90,6 +91,7 @@ def train(cfg: Config, request: Request) -> Path:
         images_per_second=round(len(seconds) * cfg.train_dataloader.batch_size * runner.world_size / seconds.sum(), 3),
         history=history,
         precision=cfg.precision,
+        variant=f'{runner.world_size}processes' if runner.world_size > 1 else '',
     )
     return _write_record(cfg, request, runner, runner.val_loop.evaluator, measured)
 
@@ -124,6 +126,9 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
     seconds = time.perf_counter() - start
     meta = stored.get('meta', {})
     own = 'run' in stored
+    trained_on = stored['run'].get('settings', {}).get('split', cfg.split) if own else cfg.split
+    if trained_on != cfg.split:
+        runner.logger.warning(f"trained on split '{trained_on}': scans of split '{cfg.split}' may have been in its training")
     measured = dict(
         kind='test',
         iterations=meta.get('iter', 0) if own else 0,
@@ -134,6 +139,7 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
         images_per_second=round(len(runner.test_dataloader.dataset) / seconds, 3),
         history=[],
         precision='fp32',
+        variant='' if trained_on == cfg.split else f'trained-on-{trained_on}',
     )
     return _write_record(cfg, request, runner, runner.test_loop.evaluator, measured)
 
@@ -141,7 +147,7 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
 def _checked_data(cfg: Config) -> DatasetReport:
     spec = dataset_spec(cfg)
     report = check_dataset(
-        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes),
+        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes), spec.ignore_index,
         foreground=spec.classes[1], image_suffix=spec.image_suffix, image_modes=spec.image_modes,
     )  # fmt: skip
     if report.problems:
@@ -230,12 +236,13 @@ def _write_record(cfg: Config, request: Request, runner: FluidRunner, evaluator:
         kind=measured.pop('kind'),
         config=_config_name(request.config),
         config_sha256=config_sha256(cfg),
-        overrides=dict(request.overrides),
+        # Where files lie is nobody's business and decides nothing.
+        overrides={key: value for key, value in request.overrides.items() if key not in ('data_root', 'work_dir')},
         git=records.git_state(ROOT),
         source_sha256=records.source_sha256(ROOT),
         seed=measured.pop('seed'),
         deterministic=request.deterministic,
-        variant='',
+        variant=measured.pop('variant'),
         split=cfg.split,
         split_sha256=records.split_sha256(scored),
         init=init and asdict(init),

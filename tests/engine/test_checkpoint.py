@@ -216,6 +216,9 @@ def test_url_is_fetched_once_into_torchs_cache(tmp_path, monkeypatch):
     for _ in range(2):
         assert load_initial_weights(small_model(), [url]).name == url
     assert calls == [(url, 'fdb7e29b')]
+    other = f'https://example.com/{ZOO}?download=1'
+    assert load_initial_weights(small_model(), [other]).name == other
+    assert calls[1:] == [(other, 'fdb7e29b')]
 
 
 def test_failed_download_is_one_line(tmp_path, monkeypatch):

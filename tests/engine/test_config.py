@@ -1,6 +1,7 @@
 import pytest
 
-from octfluid.engine.config import config_sha256, dataset_spec, load_config, parse_options, resume_settings
+from octfluid.engine.config import dataset_spec, load_config, parse_options
+from octfluid.engine.identity import config_sha256, resume_settings
 from octfluid.engine.optim import enable_mixed_precision, precision_of
 from octfluid.errors import InputError
 
@@ -91,7 +92,7 @@ def test_no_workers_means_no_persistent_workers():
 
 @pytest.mark.parametrize(('typo', 'nearest'), [
     ('train_dataloadr', 'train_dataloader'), ('optim_wraper', 'optim_wrapper'), ('val_evaluater', 'val_evaluator'),
-    ('data_rot', 'data_root'), ('param_schedulers', 'param_scheduler'), ('custom_hook', 'custom_hooks'),
+    ('modle', 'model'), ('data_rot', 'data_root'), ('param_schedulers', 'param_scheduler'), ('custom_hook', 'custom_hooks'),
 ])  # fmt: skip
 def test_misspelt_top_level_key_names_the_nearest(write_config, typo, nearest):
     path = write_config(f'{typo} = dict()')
@@ -237,6 +238,9 @@ def test_dataset_spec():
     {'param_scheduler.0.end': 400},
     {'val_evaluator.ignore_index': 0},
     {'custom_hooks': []},
+    {'default_hooks.ema': {'type': 'EMAHook'}},
+    {'default_hooks.param_scheduler': None},
+    {'init.reinit': ['decode_head.conv_seg']},
 ], ids=lambda options: next(iter(options)))  # fmt: skip
 def test_digest_covers_what_decides_the_result(options):
     assert digest(options) != digest()
@@ -292,3 +296,24 @@ def test_a_resumed_run_may_be_longer_but_not_different():
     assert settings(split='other') != settings()
     assert settings({'optim_wrapper.optimizer.lr': 0.1}) != settings()
     assert settings({'optim_wrapper.type': 'BFloat16OptimWrapper'}) != settings()
+
+
+def test_best_is_the_greatest_without_saying_so(write_config):
+    cfg = load_config(write_config("default_hooks = dict(checkpoint=dict(save_best='Dice.fluid'))"), split='paper-inner1')
+    assert cfg.default_hooks.checkpoint.rule == 'greater'
+
+
+def test_evaluator_that_feeds_no_record_is_refused():
+    with pytest.raises(InputError, match="val_evaluator is 'IoUMetric'; expected FluidMetric"):
+        load_config(ROW10, {'val_evaluator.type': 'IoUMetric'})
+
+
+@pytest.mark.parametrize('setting', ['out_channels=1', 'threshold=0.3'])
+def test_one_output_for_two_classes_is_refused(write_config, setting):
+    with pytest.raises(InputError, match='decode_head sets out_channels or threshold'):
+        load_config(write_config(f'model = dict(decode_head=dict({setting}))'))
+
+
+def test_ignored_label_must_be_declared(write_config):
+    assert dataset_spec(load_config(ROW10)).ignore_index is None
+    assert dataset_spec(load_config(ROW10, {'val_evaluator.ignore_index': 255})).ignore_index == 255

@@ -10,7 +10,8 @@ from mmseg.registry import MODELS
 from safetensors.torch import load_file
 
 from octfluid.engine.checkpoint import describe_weights, find_initial_weights, load_weights, read_checkpoint
-from octfluid.engine.config import config_sha256, load_config
+from octfluid.engine.config import load_config
+from octfluid.engine.identity import config_sha256
 from octfluid.engine.publish import architecture_of, publish
 from octfluid.engine.record import file_sha256, write_record
 from octfluid.errors import InputError

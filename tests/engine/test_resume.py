@@ -119,3 +119,9 @@ def test_best_weights_of_an_inner_split_outlive_a_resume(run, tmp_path):
     best = max(scores, key=scores.get)
     assert [path.name for path in (tmp_path / 'run').glob('best_*.pth')] == [f'best_aAcc_iter_{best}.pth']
     assert read_checkpoint(tmp_path / 'run' / LAST)['message_hub']['info']['best_score'] == scores[best]
+
+
+def test_resume_with_other_initial_weights_is_refused(run, copy_of_whole, weights):
+    with pytest.raises(InputError, match=r'trained with init None, not .*weights\.safetensors.*; resume a run as it was begun'):
+        run(copy_of_whole, init=str(weights), resume=True)
+    assert not list(copy_of_whole.glob('train_*.json'))

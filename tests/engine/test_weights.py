@@ -63,7 +63,7 @@ def test_earlier_checkpoint_is_scored_as_what_it_is(score, whole, tmp_path):
 
 def test_split_without_validation_list_is_scored_on_all_scans(score, whole, tmp_path):
     tested = score(whole[0] / LAST, tmp_path / 'out', split='all')
-    assert tested['split'] == 'all'
+    assert (tested['split'], tested['variant']) == ('all', 'trained-on-heldout')
     assert [row['subject'] for row in tested['images']] == [1] * 4 + [2] * 4 + [3] * 4
     assert tested['images'][8:] == whole[1]['images']
 

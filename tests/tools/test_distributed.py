@@ -26,6 +26,7 @@ def test_two_processes(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     ((_, record),) = read_records([tmp_path / 'work'])
+    assert record['variant'] == '2processes'  # its batch is twice the config's, so it must not pass for the config's run
     assert record['iterations'] == 3 and len(record['history']) == 1
     assert [image['name'] for image in record['images']] == ['s03_z00', 's03_z01', 's03_z02']
     assert all(image['tp'] + image['fp'] + image['fn'] + image['tn'] == 64 * 64 for image in record['images'])

@@ -51,7 +51,8 @@ def sweep(monkeypatch, tmp_path):
 
 def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tmp_path, capsys):
     pytest.importorskip('mmengine')
-    from octfluid.engine.config import config_sha256, load_config
+    from octfluid.engine.config import load_config
+    from octfluid.engine.identity import config_sha256
 
     digest = config_sha256(load_config(CONFIG))
     write_record(make_record(config_sha256=digest), tmp_path / 'record_0.json')

@@ -1,0 +1,64 @@
+"""Which Python the scripts find or make (`scripts/lib_install.sh`), with stand-ins for the interpreters."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def find(tmp_path):
+    """Call find_python in an empty folder where only the named interpreters exist; each is this one under that name."""
+
+    def call(*names, **environment):
+        commands = tmp_path / 'bin'
+        commands.mkdir(exist_ok=True)
+        for name in names:
+            (commands / name).write_text(f'#!/bin/bash\necho {name} >> {tmp_path}/asked\nexec {sys.executable} "$@"\n')
+            (commands / name).chmod(0o755)
+        for tool in ('rm', 'bash'):
+            if not (commands / tool).exists():
+                (commands / tool).symlink_to(f'/bin/{tool}')
+        script = f'set -euo pipefail; source {ROOT}/scripts/lib_install.sh; find_python; echo "$python"'
+        done = subprocess.run(
+            ['/bin/bash', '-c', script],
+            cwd=tmp_path,
+            env={'PATH': str(commands), **environment},
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    return call
+
+
+def test_makes_an_environment_that_can_be_activated(find, tmp_path):
+    status, lines, _ = find('python3', 'python3.13')
+    assert (status, lines) == (0, ['making a virtual environment in .venv', f'{tmp_path}/.venv/bin/python'])
+    assert set((tmp_path / 'asked').read_text().split()) == {'python3'}
+    inside = subprocess.run(
+        ['bash', '-c', 'source .venv/bin/activate && python -c "import sys; print(sys.prefix)"'],
+        cwd=tmp_path, env={'PATH': os.environ['PATH']}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert Path(inside.stdout.strip()).resolve() == (tmp_path / '.venv').resolve()
+    assert find('python3') == (0, [f'{tmp_path}/.venv/bin/python'], '')
+
+
+def test_half_made_environment_is_made_again(find, tmp_path):
+    (tmp_path / '.venv/bin').mkdir(parents=True)
+    (tmp_path / '.venv/bin/python').symlink_to(sys.executable)
+    assert find('python3')[1][0] == 'making a virtual environment in .venv'
+    assert (tmp_path / '.venv/bin/activate').is_file()
+
+
+def test_active_environment_is_used(find):
+    assert find('python', VIRTUAL_ENV='/somewhere') == (0, ['python'], '')
+
+
+def test_no_python(find):
+    status, _, error = find()
+    assert status == 2 and error == 'error: no Python 3.11 to 3.13 found; install one, or activate an environment that has it\n'
