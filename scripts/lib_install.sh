@@ -28,6 +28,22 @@ find_python() {
     fi
 }
 
+# Sets $python: $PYTHON if set, else the active environment's, else .venv's, else python. Makes nothing.
+pick_python() {
+    if [[ -n ${PYTHON-} ]]; then
+        python=$PYTHON
+        return
+    elif [[ -z ${VIRTUAL_ENV-} && -z ${CONDA_PREFIX-} && -x .venv/bin/python ]]; then
+        python=$PWD/.venv/bin/python
+    else
+        python=python
+    fi
+    if ! "$python" -c 'import octfluid' 2>/dev/null; then
+        echo "error: $python has no octfluid; run bash scripts/quickstart.sh first, or pip install -r requirements.txt" >&2
+        exit 2
+    fi
+}
+
 # install_octfluid [EXTRA]: installs requirements.txt (and an extra of pyproject.toml) unless that very set is installed.
 install_octfluid() {
     local extra=${1-} stamp wanted

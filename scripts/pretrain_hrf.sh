@@ -20,7 +20,7 @@ scripts/download_data.sh). Run it again to go on where it stopped, from the last
                    when there are some, because fine-tuning would not know which to start from
   --cfg-options    settings of the config to override, as for tools/train.py; last on the line
 
-The environment variable PYTHON names another interpreter than python.
+Runs in the active environment, or in .venv; the environment variable PYTHON names another interpreter.
 
 exit status: 0 published, 1 the training failed, 2 bad arguments, data or weights
 
@@ -61,8 +61,9 @@ done
 # A path is meant from where this script was called.
 raw=${OCTFLUID_HRF_RAW-}
 case $raw in '' | /*) ;; *) raw=$PWD/$raw ;; esac
-python=${PYTHON:-python}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib_install.sh
+pick_python
 work=work_dirs/hrf/$head
 out=checkpoints/hrf
 

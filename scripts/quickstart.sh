@@ -70,15 +70,16 @@ made:
 
 next:
 NEXT
+if [[ $python == */.venv/bin/python && -z ${VIRTUAL_ENV-} ]]; then
+    echo "  source .venv/bin/activate                                             # once, for the commands below"
+fi
 if [[ $name == phantom ]]; then
     echo "  bash scripts/download_data.sh duke                                    # the real scans; then run this again"
-else
-    echo "  bash scripts/download_checkpoints.sh pspnet                           # weights trained on retinal vessels"
 fi
 cat <<'NEXT'
+  bash scripts/download_checkpoints.sh pspnet                           # weights trained on retinal vessels
   python tools/train.py configs/table2/10_crop320_wd1e-4.py --amp       # the paper's best row (--init none: from scratch)
-  bash scripts/reproduce_table2.sh --amp                                # all of table 2, three seeds
 NEXT
-if [[ $python == */.venv/bin/python && -z ${VIRTUAL_ENV-} ]]; then
-    echo "first: source .venv/bin/activate"
+if [[ $name == duke_dme ]]; then
+    echo "  bash scripts/reproduce_table2.sh --amp                                # all of table 2, three seeds"
 fi

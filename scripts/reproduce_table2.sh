@@ -11,7 +11,8 @@ scores beside it to work_dirs/table2/report. Needs the Duke data in data/duke_dm
 weights (see scripts/download_checkpoints.sh), or --init none to train from scratch. Run it again to go on where it stopped:
 finished runs are skipped, unfinished ones resumed.
 
-All options but --work-dir are those of tools/sweep.py. The environment variable PYTHON names another interpreter than python.
+All options but --work-dir are those of tools/sweep.py. Runs in the active environment, or
+in .venv; the environment variable PYTHON names another interpreter.
 
 exit status: 0 all runs done, 1 some failed (the report is written all the same), 2 bad arguments
 
@@ -21,7 +22,6 @@ USAGE
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-python=${PYTHON:-python}
 options=()
 seeds=(--seeds 0 1 2)
 while (($#)); do
@@ -37,6 +37,8 @@ while (($#)); do
 done
 
 cd "$root"
+source scripts/lib_install.sh
+pick_python
 status=0
 # The odd expansion is for bash 3 and 4.3 (macOS), where an empty array counts as unset.
 "$python" tools/sweep.py configs/table2/*.py --work-dir work_dirs/table2 ${seeds[@]+"${seeds[@]}"} ${options[@]+"${options[@]}"} || status=$?

@@ -29,8 +29,10 @@ def main() -> int | None:
 
     from octfluid.engine.record import read_records, to_run
     from octfluid.evaluation.report import default_readme, write_report
+    from octfluid.io.atomic import require_folder
 
     runs = [to_run(path, record) for path, record in read_records(args.records)]
+    require_folder(args.out, '--out')
     _, files = write_report(runs, args.out, args.readme or default_readme(args.out))
     print(f'{len(runs)} run records read')
     for path in files:

@@ -99,9 +99,11 @@ def main() -> int:
     interrupt_on_signals()
     from octfluid.engine.sweep import split_done
     from octfluid.engine.sweep_plan import plan_runs
+    from octfluid.io.atomic import require_folder
 
     if missing := [config for config in args.configs if not config.is_file()]:
         raise InputError(f'{missing[0]}: no such config file')
+    require_folder(args.work_dir, '--work-dir')
     runs = plan_runs(
         args.configs, args.seeds, args.work_dir, splits=args.splits, init=args.init, amp=args.amp, options=args.cfg_options
     )

@@ -4,6 +4,7 @@ import fnmatch
 import glob
 import hashlib
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,9 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     try:
         if path.suffix == '.safetensors':
             return {'state_dict': load_file(path, device=str(map_location))}
-        content = torch.load(path, map_location=map_location, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # advice about foreign pickles, which are refused with one line below
+            content = torch.load(path, map_location=map_location, weights_only=True)
     except SafetensorError as error:
         raise InputError(f'{path}: not a whole safetensors file ({error}); fetch or write it again') from error
     except Exception as error:
@@ -111,7 +114,7 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, rei
                    (('missing', missing), ('unexpected', extra), ('of another shape', misfits)) if keys]  # fmt: skip
         raise InputError(
             f'{name}: made for another architecture, of {len(expected)} tensors {", ".join(details)}; '
-            'use the config it was trained with, or name heads to train anew in `init.reinit`'
+            'use the config it was trained with (when fine-tuning, heads to train anew can be named in `init.reinit`)'
         )
     model.load_state_dict({**expected, **given})
     return len(given), len(expected)

@@ -131,6 +131,12 @@ def _refuse_typos(cfg: Config, path: str | Path) -> None:
 def _refuse_bad_option(cfg: Config, dotted: str, value: Any) -> None:
     """Refuse an override without a parent, one that is a near miss of a sibling, and one value for a group of settings."""
     *parents, last = dotted.split('.')
+    top = dotted.split('.')[0]
+    if top in cfg and top not in KNOWN_KEYS:
+        raise InputError(
+            f"--cfg-options {dotted}: '{top}' is only a variable of the config file and changing it now would change nothing; "
+            'set what is made of it, such as train_dataloader... or model...'
+        )
     node: Any = cfg
     for depth, part in enumerate(parents):
         if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
@@ -147,6 +153,8 @@ def _refuse_bad_option(cfg: Config, dotted: str, value: Any) -> None:
         near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.9 if parents else 0.8)
         if near and last not in KNOWN_KEYS:
             raise InputError(f"--cfg-options {dotted}: unknown key '{last}'; did you mean '{near[0]}'?")
+        if not parents and last not in KNOWN_KEYS:
+            raise InputError(f"--cfg-options {dotted}: nothing reads '{last}'; expected one of {', '.join(KNOWN_KEYS)}")
     if isinstance(node, (Config, dict)) and isinstance(node.get(last), dict) and not isinstance(value, (dict, type(None))):
         raise InputError(
             f'--cfg-options {dotted}={value}: is a group of settings; expected one of them, as {dotted}.NAME=VALUE'
@@ -171,6 +179,10 @@ def _resolve(cfg: Config, path: str | Path) -> None:
             raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
     _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
     _check_init(cfg, path)
+    for group, key in (('train_cfg', 'max_iters'), ('train_dataloader', 'batch_size'), ('val_dataloader', 'batch_size')):
+        value = cfg[group].get(key) if isinstance(cfg[group], dict) else None
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f'{path}: {group}.{key} is {value!r}; expected a whole number, at least 1')
     if cfg.val_evaluator.get('type') != 'FluidMetric':
         raise InputError(
             f"{path}: val_evaluator is '{cfg.val_evaluator.get('type')}'; expected FluidMetric, which counts by scan"

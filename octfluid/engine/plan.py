@@ -44,6 +44,8 @@ def plan_lines(runner: Any) -> list[str]:
     cfg, init = runner.cfg, runner.state.init
     parameters = sum(parameter.numel() for parameter in runner.bare_model.parameters())
     weights = 'random' if init is None else f'{init.loaded} of {init.total} tensors from {init.name} ({init.source})'
+    if runner.iter:
+        weights = f'of the checkpoint at iteration {runner.iter}, begun from {weights}'
     model = cfg.model
     batch = cfg.train_dataloader.batch_size * runner.world_size
     start = f'from iteration {runner.iter} ' if runner.iter else ''

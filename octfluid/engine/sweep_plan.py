@@ -75,14 +75,18 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
     """Resolve a config as ``tools/train.py`` will.
 
     Raises:
-        InputError: The config cannot be used, or its initial weights are missing.
+        InputError: The config cannot be used, its data set has no such split, or its initial weights are missing.
     """
+    from octfluid.datasets.integrity import read_split
+    from octfluid.datasets.splits import SUBSETS
     from octfluid.engine.checkpoint import find_initial_weights
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.identity import config_sha256
 
     cfg = load_config(config, parse_options(options), split=split, init=init)
     weights = find_initial_weights(cfg.init.files) if cfg.get('init') else None
+    for subset in SUBSETS:
+        read_split(cfg.data_root, cfg.split, subset)
     return Resolved(config_sha256(cfg), cfg.split, weights)
 
 

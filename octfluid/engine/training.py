@@ -3,9 +3,11 @@
 import math
 import os
 import resource
+import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 import octfluid
-from octfluid.datasets.integrity import DatasetReport, check_dataset, subject_overlap
+from octfluid.datasets.integrity import DatasetReport, check_dataset, read_split, subject_overlap
 from octfluid.engine import record as records
 from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints, read_checkpoint
 from octfluid.engine.config import dataset_spec
@@ -24,6 +26,7 @@ from octfluid.engine.optim import check_optimizer, enable_mixed_precision, preci
 from octfluid.engine.plan import device_name, versions
 from octfluid.engine.runner import FluidRunner
 from octfluid.errors import InputError, WorkError
+from octfluid.io.atomic import require_folder
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]
 HISTORY_INTERVAL = 10
@@ -66,16 +69,19 @@ def train(cfg: Config, request: Request) -> Path:
         InputError: The data set is not sound, the initial weights are missing or do not fit, or the config asks for
             something that cannot be built. Nothing has been written to the work folder when data or weights are missing.
     """
+    require_folder(request.work_dir, '--work-dir')
     data_lines = _data_lines(cfg, _checked_data(cfg))
+    read_split(cfg.data_root, cfg.split, 'val')
     if cfg.get('init') and not (request.resume and find_own_checkpoints(request.work_dir)):
         find_initial_weights(cfg.init.files)
     if request.amp:
         if cfg.optim_wrapper.type != 'OptimWrapper':
             raise InputError(f'--amp: the config already sets optim_wrapper.type={cfg.optim_wrapper.type}; drop one of the two')
         enable_mixed_precision(cfg)
-    runner = _build(cfg, request, training=True)
-    runner.state.data_lines = data_lines
-    runner.train()
+    with _without_trace_if_refused(request.work_dir):
+        runner = _build(cfg, request, training=True)
+        runner.state.data_lines = data_lines
+        runner.train()
     if runner.state.metrics is None:  # resumed after the last iteration and before its validation
         runner.val_loop.run()
     checkpoint = Path(request.work_dir) / f'iter_{runner.max_iters}.pth'
@@ -111,6 +117,9 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
     Raises:
         InputError: The data set is not sound, or the checkpoint is missing, unsafe, or of another architecture.
     """
+    require_folder(request.work_dir, '--out')
+    if show_dir:
+        require_folder(show_dir, '--show-dir')
     if cfg.split == 'all':
         for loader in (cfg.val_dataloader, cfg.test_dataloader):
             loader.dataset.subset = 'train'
@@ -120,9 +129,10 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
     cfg.init = None
     if show_dir:
         cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
-    runner = _build(cfg, request, training=False)
-    start = time.perf_counter()
-    runner.test()
+    with _without_trace_if_refused(request.work_dir):
+        runner = _build(cfg, request, training=False)
+        start = time.perf_counter()
+        runner.test()
     seconds = time.perf_counter() - start
     meta = stored.get('meta', {})
     own = 'run' in stored
@@ -144,6 +154,18 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
     return _write_record(cfg, request, runner, runner.test_loop.evaluator, measured)
 
 
+@contextmanager
+def _without_trace_if_refused(work_dir: str) -> Iterator[None]:
+    """Remove the work folder again if the block made it and then refuses its input."""
+    made_here = not Path(work_dir).exists()
+    try:
+        yield
+    except InputError:
+        if made_here and is_main_process():
+            shutil.rmtree(work_dir, ignore_errors=True)
+        raise
+
+
 def _checked_data(cfg: Config) -> DatasetReport:
     spec = dataset_spec(cfg)
     report = check_dataset(
@@ -151,8 +173,10 @@ def _checked_data(cfg: Config) -> DatasetReport:
         foreground=spec.classes[1], image_suffix=spec.image_suffix, image_modes=spec.image_modes,
     )  # fmt: skip
     if report.problems:
-        more = f' (and {len(report.problems) - 1} more problems)' if len(report.problems) > 1 else ''
-        raise InputError(f'{report.problems[0]}{more}; see `python tools/check_dataset.py`')
+        raise InputError(
+            f'{report.problems[0]}; this is the first of {len(report.problems)} problems that '
+            f'`python tools/check_dataset.py {cfg.filename}` (with the same --split and --cfg-options) lists'
+        )
     return report
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from octfluid.errors import InputError
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
@@ -36,6 +38,24 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_folder(path: str | os.PathLike, what: str) -> None:
+    """Refuse an output folder that cannot be one.
+
+    Args:
+        path: The folder, which need not exist.
+        what: What to call it in the message, such as ``'--work-dir'``.
+
+    Raises:
+        InputError: It, or what should hold it, is a file, or cannot be written to.
+    """
+    path = Path(path)
+    standing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not standing.is_dir():
+        raise InputError(f'{what} {path}: {standing} is a file; expected a folder or a name that is still free')
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise InputError(f'{what} {path}: no permission to write in {standing}; choose another folder')
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

@@ -85,7 +85,8 @@ def _check_layout(path: str | os.PathLike, annotation: str) -> None:
     present = {name: (shape, kind) for name, shape, kind in _matlab(path, scipy.io.whosmat)}
     for key in (_IMAGES, annotation):
         if key not in present:
-            raise InputError(f"{path}: no variable '{key}'; the file holds {', '.join(sorted(present)) or 'no variables'}")
+            held = ', '.join(sorted(present)) or 'no variables'
+            raise InputError(f"{path}: no variable '{key}'; the file holds {held}; if it was cut short, fetch it again")
         shape, kind = present[key]
         if kind not in _NUMERIC:
             raise InputError(f"{path}: '{key}' is a MATLAB {kind}; expected a numeric array (height, width, slices)")

@@ -78,3 +78,15 @@ def weights(whole, tmp_path):
     state = torch.load(whole[0] / 'iter_12.pth', weights_only=True)['state_dict']
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
     return path
+
+
+@pytest.fixture
+def write_config(tmp_path, request):
+    """Write a config that builds on row 10 and has further lines."""
+
+    def write(*lines, base='configs/table2/10_crop320_wd1e-4.py'):
+        path = tmp_path / 'mine.py'
+        path.write_text('\n'.join([f"_base_ = '{request.config.rootpath / base}'", *lines]) + '\n')
+        return path
+
+    return write

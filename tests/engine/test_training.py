@@ -136,7 +136,6 @@ def test_loss_that_is_not_finite_becomes_null(run, tmp_path):
 @pytest.mark.parametrize(('options', 'said'), [
     ({'optim_wrapper.optimizer.type': 'NoSuchOptimizer'}, "no optimizer 'NoSuchOptimizer'"),
     ({'optim_wrapper.optimizer.wd': 1}, "unexpected keyword argument 'wd'"),
-    ({'train_cfg.max_iters': 'many'}, 'many'),
     ({'train_dataloader.dataset.pipeline.2.type': 'RandomCorp'}, 'RandomCorp is not in'),
     ({'model.decode_head.type': 'NoSuchHead'}, 'NoSuchHead is not in'),
     ({'randomness.seed': -1}, 'cannot be built'),
@@ -146,6 +145,15 @@ def test_what_cannot_be_built_is_one_line(run, tmp_path, options, said):
         run(tmp_path / 'run', options)
     assert said in str(caught.value)
     assert '\n' not in str(caught.value)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_work_dir_that_is_a_file(run, tmp_path):
+    (tmp_path / 'file').write_text('mine')
+    for place in (tmp_path / 'file', tmp_path / 'file' / 'below'):
+        with pytest.raises(InputError, match=r'--work-dir .*file is a file; expected a folder'):
+            run(place)
+    assert (tmp_path / 'file').read_text() == 'mine'
 
 
 def test_unsound_data_stop_before_anything_is_written(run, phantoms, tmp_path):
