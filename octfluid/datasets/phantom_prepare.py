@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from octfluid.datasets.phantoms import SHARE_WITHOUT_FLUID, SMALLEST_SIDE, draw_anatomy, render
+from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import Scan, Split, parse_name, write_splits
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
@@ -74,8 +74,8 @@ def write_phantom_dataset(
         report(0, subjects * slices)
         for subject in range(1, subjects + 1):
             for scan, image, mask in _subject(seed, subject, slices, height, width):
-                _write_png(folder / 'native' / 'images' / f'{scan.name}.png', image)
-                _write_png(folder / 'native' / 'annotations' / f'{scan.name}.png', mask)
+                write_png(folder / 'native' / 'images' / f'{scan.name}.png', image)
+                write_png(folder / 'native' / 'annotations' / f'{scan.name}.png', mask)
                 areas[scan] = int(mask.sum())
                 report(len(areas), subjects * slices)
         _write_index(folder / 'index.csv', areas)
@@ -113,17 +113,9 @@ def _write_index(path: Path, areas: dict[Scan, int]) -> None:
     path.write_bytes(''.join(f'{line}\n' for line in (INDEX_HEADER, *lines)).encode())
 
 
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    # cv2.imwrite only returns False when a disk is full; write_bytes raises.
-    path.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
-
-
 def _is_earlier_dataset(folder: Path) -> bool:
     """Tell whether a folder holds phantoms that we wrote, and nothing else."""
-    index = folder / 'index.csv'
-    if not index.is_file() or index.read_bytes().partition(b'\n')[0] != INDEX_HEADER.encode():
-        return False
-    return all(_is_ours(path.relative_to(folder).parts) for path in folder.rglob('*') if path.is_symlink() or not path.is_dir())
+    return is_earlier_conversion(folder, INDEX_HEADER.split(','), lambda path: _is_ours(path.parts))
 
 
 def _is_ours(parts: tuple[str, ...]) -> bool:

@@ -97,7 +97,7 @@ def test_anything_else_is_kept(tmp_path, foreign):
     (tmp_path / 'data' / foreign).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / 'data' / foreign).write_text('mine')
     before = contents(tmp_path / 'data')
-    with pytest.raises(InputError, match='did not make'):
+    with pytest.raises(InputError, match='not made by this converter'):
         write_phantom_dataset(tmp_path / 'data', subjects=2, slices=2, **SMALL)
     assert contents(tmp_path / 'data') == before
     assert names(tmp_path) == ['data']

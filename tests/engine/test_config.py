@@ -86,7 +86,7 @@ def test_misspelt_top_level_key_names_the_nearest(write_config, typo, nearest):
 
 
 def test_helper_variables_at_top_level_are_allowed(write_config):
-    load_config(write_config('crop_size = (64, 64)', 'my_setting = 1'))
+    assert load_config(write_config('crop_size = (64, 64)', 'my_setting = 1')).my_setting == 1
 
 
 @pytest.mark.parametrize(('key', 'message'), [

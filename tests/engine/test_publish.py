@@ -136,7 +136,7 @@ def test_scores_come_from_the_record_of_this_very_checkpoint(config, model, save
     images = make_record()['images']
     record = make_record(
         config='configs/hrf/pspnet.py', config_sha256=config_sha256(load_config(config)), iterations=7, split='usual', seed=5,
-        metrics=pooled_metrics(images, ('background', 'vessel')), overrides={'data_root': '/home/me/hrf'},
+        metrics=pooled_metrics(images, ('background', 'vessel')), overrides={'data_root': 'elsewhere/hrf'},
         checkpoint_sha256=file_sha256(checkpoint),
     )  # fmt: skip
     write_record(record, tmp_path / 'record.json')
