@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 
@@ -94,3 +95,14 @@ def write_hrf():
         return folder
 
     return write
+
+
+@pytest.fixture
+def listening():
+    """Let a child process hear signals that whoever started the tests (nohup, a shell's background) has it ignore."""
+
+    def listen():
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    return listen

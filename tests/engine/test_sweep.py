@@ -257,9 +257,10 @@ def is_running(pid):
     return True
 
 
-def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench):
+def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench, listening):
     bench.behave({'0': 'wait'})
-    sweep = subprocess.Popen([sys.executable, '-c', INTERRUPTED_SWEEP, str(bench.folder)], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, '-c', INTERRUPTED_SWEEP, str(bench.folder)]
+    sweep = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     note = bench.plan([0])[0].folder / 'pid'
     deadline = time.monotonic() + 20
     while not (note.is_file() and note.read_text()) and time.monotonic() < deadline:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from octfluid.engine.record import write_record
+from octfluid.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'sweep.py'
@@ -54,9 +55,15 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
     from octfluid.engine.config import load_config
     from octfluid.engine.identity import config_sha256
 
+    (tmp_path / 'data' / 'splits').mkdir(parents=True)
+    for subset in ('train', 'val'):
+        (tmp_path / 'data' / 'splits' / f'paper_{subset}.txt').write_text('s01_z10\n')
     digest = config_sha256(load_config(CONFIG))
     write_record(make_record(config_sha256=digest), tmp_path / 'record_0.json')
-    arguments = [CONFIG, '--init', 'none', '--seeds', 0, 1]
+    arguments = [CONFIG, '--init', 'none', '--seeds', 0, 1, '--cfg-options', f'data_root={tmp_path / "data"}']
+    with pytest.raises(InputError, match="unknown split 'papre'; did you mean 'paper'"):
+        sweep(*arguments, '--splits', 'papre')
+    assert not (tmp_path / 'work').exists()
     assert sweep(*arguments) == 1
     output = capsys.readouterr()
     assert '2 runs: 0 done before, 2 to do, 1 at a time' in output.out
@@ -87,13 +94,14 @@ def test_bad_arguments_are_one_line_and_status_2(arguments, message, tmp_path):
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
-def test_a_terminated_sweep_ends_as_an_interrupted_one(number):
+def test_a_terminated_sweep_ends_as_an_interrupted_one(number, listening):
     code = (
         'import sys, time; from octfluid.tooling import exit_status_of; import sweep\n'
         'sweep.interrupt_on_signals()\n'
         'sys.exit(exit_status_of(lambda: print("ready", flush=True) or time.sleep(30)))'
     )
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=TOOL.parent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, '-c', code], cwd=TOOL.parent, preexec_fn=listening, **pipes)
     assert process.stdout.readline() == b'ready\n'
     process.send_signal(number)
     assert process.wait(timeout=20) == 130
