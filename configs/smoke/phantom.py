@@ -1,6 +1,6 @@
 """A small U-Net on phantoms: what the quickstart trains when there is no real data, and what the tests train.
 
-Half a minute on two CPU cores.
+About a minute on two CPU cores.
 
     python tools/dataset_converters/phantom.py --out data/phantom
     python tools/train.py configs/smoke/phantom.py --amp
