@@ -61,6 +61,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     path = Path(path)
     if not path.is_file():
         raise InputError(f'no checkpoint at {path}; expected a .pth or .safetensors file')
+    _refuse_web_page(path)
     try:
         if path.suffix == '.safetensors':
             return {'state_dict': load_file(path, device=str(map_location))}
@@ -84,6 +85,14 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     if not isinstance(tensors, Mapping) or not all(isinstance(name, str) for name in tensors):
         raise InputError(f'{path}: holds no weights; expected a dict of tensors by name')
     return content
+
+
+def _refuse_web_page(path: Path) -> None:
+    """Tell the error page of a server, saved under a checkpoint's name, from a damaged checkpoint."""
+    with path.open('rb') as file:
+        start = file.read(256).lstrip().lower()
+    if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
+        raise InputError(f'{path}: is a web page, not a checkpoint; delete it and download the file again')
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, reinit: Sequence[str] = ()) -> tuple[int, int]:

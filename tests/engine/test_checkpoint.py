@@ -71,6 +71,17 @@ def test_truncated_file_is_refused(suffix, keep, tmp_path):
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+@pytest.mark.parametrize(
+    'page', ['<!DOCTYPE html>\n<html><body>404</body></html>', '\n  <HTML>Not found', '<?xml version="1.0"?><Error/>']
+)
+def test_the_error_page_of_a_server_is_called_one(suffix, page, tmp_path):
+    path = tmp_path / f'weights{suffix}'
+    path.write_text(page)
+    with pytest.raises(InputError, match='is a web page, not a checkpoint'):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize('content', [5, [1.0], torch.zeros(2), {'state_dict': 5}, {0: torch.zeros(2)}, {'state_dict': {0: 1}}])
 def test_file_without_named_tensors_is_refused(content, tmp_path):
     path = tmp_path / 'odd.pth'
