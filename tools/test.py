@@ -19,6 +19,9 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', help='folder for the log and the record (default: work_dirs/<config name>/test)')
     parser.add_argument('--show-dir', help='also write one overlay picture per scan to this folder')
     parser.add_argument('--split', help="split whose validation scans are scored, or all (default: the config's)")
+    parser.add_argument(
+        '--amp', action='store_true', help='score in mixed precision: bfloat16 on CPUs and recent GPUs, else float16'
+    )
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
     return parser.parse_args()
 
@@ -33,7 +36,8 @@ def main() -> None:
     options = parse_options(args.cfg_options)
     cfg = load_config(args.config, options, split=args.split)
     out = args.out or str(Path('work_dirs') / Path(args.config).stem / 'test')
-    path = test(cfg, Request(config=args.config, work_dir=out, overrides=options), args.checkpoint, args.show_dir)
+    request = Request(config=args.config, work_dir=out, overrides=options, amp=args.amp)
+    path = test(cfg, request, args.checkpoint, args.show_dir)
     metrics = read_record(path)['metrics']
     print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items() if value is not None))
     print(f'record: {path}')

@@ -18,7 +18,11 @@ def parse_args() -> Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and the record (default: work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint in the work folder')
-    parser.add_argument('--amp', action='store_true', help='mixed precision: bfloat16 on CPUs and recent GPUs, else float16')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: bfloat16 on CPUs and recent GPUs, else float16; also in scoring if the config sets amp_scoring',
+    )
     parser.add_argument('--seed', type=int, help='random seed (default: the configs say 0)')
     parser.add_argument('--deterministic', action='store_true', help='use deterministic kernels only')
     parser.add_argument('--split', help="split to train and validate on, such as paper or subject03 (default: the config's)")

@@ -28,3 +28,5 @@ visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 log_processor = dict(by_epoch=False, window_size=10)
 log_level = 'INFO'
 channels_last = True
+# Windows that slide inference takes at once on a GPU; a CPU takes one at a time. None: mmseg's own slide inference.
+window_batch = 8

@@ -2,6 +2,7 @@
 
 A checkpoint to resume from is written every 1 000 iterations (the last two are kept), and the weights alone every 4 000
 (`weights_4000.pth` ..., all kept), to fine-tune from networks that saw vessels for a shorter or longer time.
+Trained with --amp they are scored in mixed precision too: a photograph has hundreds of windows.
 """
 
 _base_ = ['./datasets/hrf.py', './schedules/hrf_40k.py', './default_runtime.py']
@@ -17,3 +18,4 @@ default_hooks = dict(
         save_last=False,
     ),
 )
+amp_scoring = True

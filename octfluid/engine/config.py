@@ -17,7 +17,7 @@ from octfluid.errors import InputError
 # they are so close to one of these that a typo is more likely.
 KNOWN_KEYS = sorted(
     set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
-    | {'custom_imports', 'data_root', 'init', 'split', 'channels_last', 'runner_type'}
+    | {'custom_imports', 'data_root', 'init', 'split', 'channels_last', 'window_batch', 'amp_scoring', 'runner_type'}
 )
 REQUIRED_KEYS = (
     'model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper', 'train_cfg', 'data_root', 'split',
@@ -179,6 +179,7 @@ def _resolve(cfg: Config, path: str | Path) -> None:
             raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
     _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
     _check_init(cfg, path)
+    _check_scoring(cfg, path)
     for group, key in (('train_cfg', 'max_iters'), ('train_dataloader', 'batch_size'), ('val_dataloader', 'batch_size')):
         value = cfg[group].get(key) if isinstance(cfg[group], dict) else None
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -211,6 +212,16 @@ def _check_init(cfg: Config, path: str | Path) -> None:
     for key in ('files', 'reinit'):
         if isinstance(cfg.init.get(key), str):
             cfg.init[key] = [cfg.init[key]]
+
+
+def _check_scoring(cfg: Config, path: str | Path) -> None:
+    windows, amp = cfg.get('window_batch'), cfg.get('amp_scoring', False)
+    if windows is not None and (not isinstance(windows, int) or isinstance(windows, bool) or windows < 1):
+        raise InputError(
+            f"{path}: window_batch is {windows!r}; expected a whole number, at least 1, or None for mmseg's own slide inference"
+        )
+    if not isinstance(amp, bool):
+        raise InputError(f'{path}: amp_scoring is {amp!r}; expected True or False')
 
 
 def _fill_num_classes(model: ConfigDict, classes: int, path: str | Path) -> None:

@@ -5,6 +5,7 @@ import random
 import sys
 import time
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from octfluid.engine.identity import resume_settings
 from octfluid.engine.plan import plan_lines
 
 DATA_BATCH = dict | tuple | list | None
+SECONDS_BETWEEN_LINES = 60
 
 
 @HOOKS.register_module()
@@ -98,7 +100,8 @@ class RunStateHook(Hook):
         self._update_clock(runner)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keep the latest scores."""
+        """Keep the latest scores, and count the time they took also where scoring is all that a resumed run had left."""
+        self._update_clock(runner)
         runner.state.metrics = metrics
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
@@ -108,30 +111,44 @@ class RunStateHook(Hook):
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """A progress bar with the time left, where stderr is a terminal; elsewhere the log lines carry the time left."""
+    """Progress bars with the time left, where stderr is a terminal; elsewhere the log lines carry the time left.
+
+    mmengine logs every tenth scan only, which may take many minutes, so that scoring gets lines of its own.
+    """
 
     def __init__(self) -> None:
         self.bar = None
-        self.task = None
+        self.tasks: list = []
         self.handlers: list[logging.StreamHandler] = []
+        self.begun = self.said = 0.0
 
     def _start(self, runner: Any, title: str, total: int, done: int = 0) -> None:
+        self.begun = self.said = time.monotonic()
         if not (is_main_process() and sys.stderr.isatty()):
             return
+        if self.bar is None:
+            self._open_bar(runner)
+        self.tasks.append(self.bar.add_task(title, total=total, completed=done))
+
+    def _open_bar(self, runner: Any) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.bar = Progress(*columns, TextColumn('left'), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        left = (TextColumn('left'), TimeRemainingColumn())
+        # A scan may take longer than the half minute from which rich would estimate the time left.
+        self.bar = Progress(*columns, *left, console=Console(stderr=True), transient=True, speed_estimate_period=600)
         self.bar.start()
-        self.task = self.bar.add_task(title, total=total, completed=done)
         # Log lines must go through the bar's own stream, or the two overwrite each other.
         self.handlers = [h for h in runner.logger.handlers if type(h) is logging.StreamHandler]
         for handler in self.handlers:
             handler.setStream(sys.stderr)
 
     def _stop(self) -> None:
-        if self.bar is not None:
+        if self.bar is None:
+            return
+        self.bar.remove_task(self.tasks.pop())
+        if not self.tasks:
             self.bar.stop()
             self.bar = None
             for handler in self.handlers:
@@ -139,7 +156,16 @@ class ProgressHook(Hook):
 
     def _advance(self) -> None:
         if self.bar is not None:
-            self.bar.advance(self.task)
+            self.bar.advance(self.tasks[-1])
+
+    def _scored(self, runner: Any, done: int, total: int) -> None:
+        """Advance the bar; without one, log how far scoring is, at most once in `SECONDS_BETWEEN_LINES`."""
+        self._advance()
+        now = time.monotonic()
+        if self.bar is None and done < total and now - self.said >= SECONDS_BETWEEN_LINES:
+            left = timedelta(seconds=round((now - self.begun) / done * (total - done)))
+            runner.logger.info(f'scored {done} of {total}, {left} left')
+            self.said = now
 
     def before_train(self, runner: Any) -> None:
         """Show the training bar."""
@@ -153,13 +179,25 @@ class ProgressHook(Hook):
         """Remove the training bar."""
         self._stop()
 
+    def before_val(self, runner: Any) -> None:
+        """Show the scoring bar, below the training's where there is one."""
+        self._start(runner, 'scoring', len(runner.val_dataloader))
+
+    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
+        """Advance the scoring bar."""
+        self._scored(runner, batch_idx + 1, len(runner.val_dataloader))
+
+    def after_val(self, runner: Any) -> None:
+        """Remove the scoring bar."""
+        self._stop()
+
     def before_test(self, runner: Any) -> None:
         """Show the test bar."""
         self._start(runner, 'testing', len(runner.test_dataloader))
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
         """Advance the test bar."""
-        self._advance()
+        self._scored(runner, batch_idx + 1, len(runner.test_dataloader))
 
     def after_test(self, runner: Any) -> None:
         """Remove the test bar."""

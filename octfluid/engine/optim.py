@@ -1,13 +1,17 @@
-"""Mixed precision that works on CPUs too."""
+"""Mixed precision that works on CPUs too, in training and in scoring."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS, OPTIMIZERS
-from torch import nn
+from torch import Tensor, nn
+
+DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+"""Of the mixed precisions, by their names in a run record."""
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -25,12 +29,18 @@ class BFloat16OptimWrapper(OptimWrapper):
             yield
 
 
+def mixed_precision() -> str:
+    """Return what ``--amp`` means on this machine: 'bf16' on CPUs and on GPUs that have it, else 'fp16'."""
+    without = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return 'fp16' if without else 'bf16'
+
+
 def enable_mixed_precision(cfg: Config) -> None:
     """Make a resolved config train in mixed precision (``--amp``).
 
-    bfloat16 on CPUs and on GPUs that have it, else float16 with mmengine's gradient scaler. Turns on channels-last memory.
+    The one of `mixed_precision`; float16 with mmengine's gradient scaler. Turns on channels-last memory.
     """
-    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if mixed_precision() == 'fp16':
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
     else:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
@@ -61,3 +71,22 @@ def keep_logits_float32(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(getattr(module, 'conv_seg', None), nn.Module):
             module.conv_seg.register_forward_hook(lambda _module, _inputs, logits: logits.float())
+
+
+def _encode_decode_in(model: nn.Module, dtype: torch.dtype, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+    with torch.autocast(inputs.device.type, dtype=dtype):
+        return type(model).encode_decode(model, inputs, batch_img_metas).float()
+
+
+def score_in(model: nn.Module, precision: str) -> None:
+    """Have a built segmentor predict in a precision; its training is not concerned.
+
+    Only the network itself runs in 16 bits: windows are summed, resized and turned into labels in float32. mmengine's
+    ``fp16=True`` of validation and test loops covers all that too, and is float16 on every GPU.
+
+    Args:
+        model: An mmseg segmentor, changed in place.
+        precision: 'fp32', 'bf16' or 'fp16'.
+    """
+    if precision in DTYPES:
+        model.encode_decode = partial(_encode_decode_in, model, DTYPES[precision])

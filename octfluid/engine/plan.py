@@ -1,6 +1,8 @@
 """What a run is about to do, in a few lines, and on what machine."""
 
 import platform
+import resource
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,17 +24,30 @@ def device_name() -> str:
     """Name the device that a run uses: the GPU, or the CPU with its number of threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
+    return f'{cpu_name()}, {torch.get_num_threads()} threads'
+
+
+def cpu_name() -> str:
+    """Name the CPU."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path('/proc/cpuinfo')
     if cpuinfo.is_file():
         names = [line.partition(':')[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
         model = names[0] if names else model
-    return f'CPU, {model}, {torch.get_num_threads()} threads'
+    return f'CPU, {model}'
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
     return {'python': platform.python_version(), **{name: metadata.version(dist) for name, dist in PACKAGES.items()}}
+
+
+def peak_memory() -> int:
+    """Peak memory in bytes: allocated on the GPU where there is one, else the resident set of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def plan_lines(runner: Any) -> list[str]:
@@ -54,6 +69,7 @@ def plan_lines(runner: Any) -> list[str]:
         f'network  {model.type} {model.backbone.type} {model.decode_head.type}, {parameters / 1e6:.2f} M parameters',
         f'weights  {weights}',
         f'training {start}to iteration {runner.max_iters}, batch {batch}, seed {runner.seed}, {cfg.precision}, {device_name()}',
-        'scoring  the weights after the last iteration, in fp32, on the validation scans at their own size',
+        f'scoring  the weights after the last iteration, in {cfg.scoring_precision}, on {len(runner.val_dataloader.dataset)} '
+        'validation scans at their own size',
         f'output   {cfg.work_dir}',
     ]

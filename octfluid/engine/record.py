@@ -16,6 +16,7 @@ from typing import Any
 from octfluid.engine.record_schema import SCHEMA, check_record, metric_classes
 from octfluid.errors import InputError
 from octfluid.evaluation.runs import Run
+from octfluid.evaluation.starts import file_label, source_iterations
 from octfluid.io.atomic import write_text
 
 RESULT_NEUTRAL = (
@@ -29,6 +30,8 @@ RESULT_NEUTRAL = (
     'visualizer.*',
     '*.num_workers',
     '*.persistent_workers',
+    '*.window_first',
+    'window_batch',
     'train_cfg.val_interval',
 )
 """Config keys (shell patterns over dotted names) that may be overridden without changing a run's result."""
@@ -120,8 +123,13 @@ def init_source(record: Mapping[str, Any]) -> str:
 
 
 def record_filename(record: Mapping[str, Any]) -> str:
-    """Return the file name of a record: ``<kind>_<split>_<init source>_<iterations>i_seed<k>[_<variant>].json``."""
-    parts = [record['kind'], record['split'], init_source(record), f'{record["iterations"]}i', f'seed{record["seed"]}']
+    """Return the file name of a record: ``<kind>_<split>_<init>_<iterations>i_seed<k>[_<variant>].json``.
+
+    ``<init>`` is the source of the initial weights; for weights of our own that had another training than the full one of
+    40 000 iterations, with its length: ``hrf-own-1000i``.
+    """
+    init = file_label(init_source(record), source_iterations(record['init']))
+    parts = [record['kind'], record['split'], init, f'{record["iterations"]}i', f'seed{record["seed"]}']
     return '_'.join(parts + ([record['variant']] if record['variant'] else [])) + '.json'
 
 
@@ -162,6 +170,7 @@ def to_run(path: Path, record: Mapping[str, Any]) -> Run:
         label=published_path(record),
         table=config_table(record),
         source=init_source(record),
+        source_iterations=source_iterations(record['init']),
         foreground=metric_classes(record)[1],
         changed=tuple(result_changing_overrides(record['overrides'])),
         record=record,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from mmengine.device import get_device
 from mmengine.dist import is_main_process, master_only
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
@@ -23,7 +25,7 @@ from octfluid.engine.checkpoint import (
     read_checkpoint,
 )
 from octfluid.engine.identity import resume_settings
-from octfluid.engine.optim import keep_logits_float32
+from octfluid.engine.optim import keep_logits_float32, score_in
 from octfluid.errors import InputError
 
 
@@ -89,12 +91,17 @@ class FluidRunner(Runner):
                 handler.addFilter(_not_about_file_clients)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Prepare the memory layout before the model is moved and wrapped."""
+        """Prepare memory layout and scoring before the model is moved and wrapped."""
         if self.cfg.get('channels_last', False):
-            import torch
-
             model = model.to(memory_format=torch.channels_last)
             keep_logits_float32(model)
+        if self.cfg.get('window_batch') is not None:
+            # Imported here, after `octfluid.register`, which silences what mmseg says when it is imported.
+            from octfluid.models.slide import use_window_batches
+
+            # A CPU is slower with many: memory for their larger features comes from the system anew for every layer.
+            use_window_batches(model, 1 if get_device() == 'cpu' else self.cfg.window_batch)
+        score_in(model, self.cfg.get('scoring_precision', 'fp32'))
         return super().wrap_model(model_wrapper_cfg, model)
 
     @property

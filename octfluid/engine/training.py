@@ -2,9 +2,7 @@
 
 import math
 import os
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +20,8 @@ from octfluid.engine import record as records
 from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints, read_checkpoint
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.identity import config_sha256
-from octfluid.engine.optim import check_optimizer, enable_mixed_precision, precision_of
-from octfluid.engine.plan import device_name, versions
+from octfluid.engine.optim import check_optimizer, enable_mixed_precision, mixed_precision, precision_of
+from octfluid.engine.plan import device_name, peak_memory, versions
 from octfluid.engine.runner import FluidRunner
 from octfluid.errors import InputError, WorkError
 from octfluid.io.atomic import require_folder
@@ -41,7 +39,7 @@ class Request:
         work_dir: Folder for logs, checkpoints and the record.
         overrides: ``--cfg-options`` by dotted key.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
-        amp: Train in mixed precision.
+        amp: Train in mixed precision, or test in it.
         deterministic: Use deterministic kernels only.
         resume: Go on from the last checkpoint in ``work_dir``.
     """
@@ -148,10 +146,16 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
         wall_seconds=round(seconds, 3),
         images_per_second=round(len(runner.test_dataloader.dataset) / seconds, 3),
         history=[],
-        precision='fp32',
-        variant='' if trained_on == cfg.split else f'trained-on-{trained_on}',
+        precision=cfg.scoring_precision,
+        variant=_test_variant(trained_on, cfg),
     )
     return _write_record(cfg, request, runner, runner.test_loop.evaluator, measured)
+
+
+def _test_variant(trained_on: str, cfg: Config) -> str:
+    """Say in what a test differs from the usual: scans of another split than the training's, scoring in 16 bits."""
+    parts = [] if trained_on == cfg.split else [f'trained-on-{trained_on}']
+    return '+'.join(parts + ([] if cfg.scoring_precision == 'fp32' else [cfg.scoring_precision]))
 
 
 @contextmanager
@@ -200,6 +204,9 @@ def _build(cfg: Config, request: Request, training: bool) -> FluidRunner:
     cfg.launcher = request.launcher
     cfg.resume = request.resume
     cfg.precision = precision_of(cfg)
+    cfg.scoring_precision = cfg.precision if training and cfg.get('amp_scoring') else 'fp32'
+    if request.amp and not training:
+        cfg.scoring_precision, cfg.channels_last = mixed_precision(), True
     cfg.randomness.deterministic = request.deterministic
     # Two runs of one process must not share mmengine's global logger and message hub.
     cfg.experiment_name = f'{Path(request.config).stem}_{os.getpid()}_{time.time_ns()}'
@@ -242,14 +249,6 @@ def _config_name(config: str) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
-def _peak_memory() -> int:
-    """Peak memory in bytes: allocated on the GPU where there is one, else the resident set of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == 'darwin' else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def _write_record(cfg: Config, request: Request, runner: FluidRunner, evaluator: Any, measured: dict) -> Path:
     dataset = (runner.val_dataloader if measured['kind'] == 'train' else runner.test_dataloader).dataset
     items = [dataset.get_data_info(index) for index in range(len(dataset))]
@@ -277,7 +276,7 @@ def _write_record(cfg: Config, request: Request, runner: FluidRunner, evaluator:
         versions=versions(),
         wall_seconds=measured.pop('wall_seconds'),
         images_per_second=measured.pop('images_per_second'),
-        peak_memory_bytes=_peak_memory(),
+        peak_memory_bytes=peak_memory(),
         metrics={key: None if math.isnan(value) else value for key, value in runner.state.metrics.items()},
         history=measured.pop('history'),
         images=evaluator.metrics[0].images,

@@ -1,13 +1,15 @@
 """Run records as the tables see them: which runs are the same, which may be averaged, and mean and spread over seeds."""
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from octfluid.errors import InputError
-from octfluid.evaluation.counts import pooled_metrics
+from octfluid.evaluation.counts import pooled_metrics, predict_nothing
+from octfluid.evaluation.starts import Start
 
 DECIMALS = 8
 """Digits kept in ``results.json``: beyond any meaning, short of the last bits in which two machines may differ."""
@@ -22,6 +24,7 @@ class Run:
         label: The record's published name, ``<table>/<config stem>/<file name>``.
         table: ``table1``, ``table2``, ``ablations``, ``hrf`` or ``recipes``.
         source: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``.
+        source_iterations: Iterations that the initial weights had been trained for, None if unknown, 0 from scratch.
         foreground: Name of the positive class.
         changed: Overridden config keys that change the result, sorted.
         record: The record itself.
@@ -31,6 +34,7 @@ class Run:
     label: str
     table: str
     source: str
+    source_iterations: int | None
     foreground: str
     changed: tuple[str, ...]
     record: Mapping[str, Any]
@@ -41,6 +45,11 @@ class Run:
         return PurePosixPath(self.record['config']).stem
 
     @property
+    def start(self) -> Start:
+        """Origin and length of training of the initial weights."""
+        return Start(self.source, self.source_iterations)
+
+    @property
     def init_sha256(self) -> str | None:
         """SHA-256 of the initial weights, None for training from scratch."""
         return self.record['init']['sha256'] if self.record['init'] else None
@@ -48,13 +57,23 @@ class Run:
     @property
     def scores(self) -> dict[str, float | None]:
         """Pooled fractions recomputed from the counts; the foreground's are called ``Dice`` and ``IoU``."""
-        metrics = pooled_metrics(self.record['images'], ('background', self.foreground))
-        return {
-            'mIoU': metrics['mIoU'],
-            'mDice': metrics['mDice'],
-            'Dice': metrics[f'Dice.{self.foreground}'],
-            'IoU': metrics[f'IoU.{self.foreground}'],
-        }
+        return _named(pooled_metrics(self.record['images'], ('background', self.foreground)), self.foreground)
+
+
+def _named(metrics: Mapping[str, float | None], foreground: str) -> dict[str, float | None]:
+    return {
+        'mIoU': metrics['mIoU'],
+        'mDice': metrics['mDice'],
+        'Dice': metrics[f'Dice.{foreground}'],
+        'IoU': metrics[f'IoU.{foreground}'],
+    }
+
+
+def background_everywhere(run: Run) -> dict[str, float | None]:
+    """Return the scores that calling every pixel background would have on a run's images: fractions, rounded."""
+    metrics = pooled_metrics(predict_nothing(run.record['images']), ('background', run.foreground))
+    scores = _named(metrics, run.foreground)
+    return {name: None if value is None else round(value, DECIMALS) for name, value in scores.items()}
 
 
 def _identity(run: Run) -> tuple:
@@ -136,6 +155,58 @@ def check_averageable(runs: Sequence[Run]) -> None:
             raise InputError(f'{known.path} and {run.path} are of one seed and would count twice; remove one of them')
 
 
+def check_one_start(runs: Sequence[Run]) -> None:
+    """Check that runs began with the very same weights.
+
+    Raises:
+        InputError: Naming two records whose initial weights differ.
+    """
+    for run in runs[1:]:
+        if run.init_sha256 != runs[0].init_sha256:
+            raise InputError(
+                f'{runs[0].path} and {run.path} started from different initial weights of one origin and length and cannot '
+                'stand in one section; remove one of them'
+            )
+
+
+def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
+    """Return why a run does not count as the training that its config describes, or None if it does.
+
+    Args:
+        run: The run.
+        iterations: Of the whole training.
+        split: The split that the table is about.
+    """
+    record = run.record
+    if record['kind'] != 'train':
+        return 'a test; the table takes training runs'
+    if record['split'] != split:
+        return f'split {record["split"]}; the table takes the split {split}'
+    if record['variant']:
+        return f'variant {record["variant"]}'
+    if record['iterations'] != iterations:
+        return f'{record["iterations"]} of {iterations} iterations'
+    if run.changed:
+        return 'overrides ' + ', '.join(run.changed)
+    if run.source == 'other':
+        return f'initial weights of another origin ({record["init"]["name"]})'
+    return None
+
+
+def weights_of(runs: Iterable[Run]) -> list[dict[str, str]]:
+    """Return ``name`` and ``sha256`` of the initial weights of runs, each once, by name."""
+    found = {(run.record['init']['name'], run.record['init']['sha256']) for run in runs if run.record['init']}
+    return [{'name': name, 'sha256': digest} for name, digest in sorted(found)]
+
+
+def conditions_of(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
+    """Return ``devices`` and ``precisions``: names and numbers of runs."""
+    return {
+        'devices': dict(sorted(Counter(run.record['device'] for run in runs).items())),
+        'precisions': dict(sorted(Counter(run.record['precision'] for run in runs).items())),
+    }
+
+
 def summarise(runs: Sequence[Run]) -> dict[str, Any]:
     """Return the scores of runs that differ in their seeds only.
 
@@ -160,24 +231,3 @@ def summarise(runs: Sequence[Run]) -> dict[str, Any]:
             'values': [None if value is None else round(value, DECIMALS) for value in values],
         }
     return summary
-
-
-def percent(value: float | None) -> str:
-    """Return a fraction as percent with two decimals, a dash for an undefined one."""
-    return '-' if value is None else f'{100 * value:.2f}'
-
-
-def percent_spread(score: Mapping[str, Any]) -> str:
-    """Return ``mean ± SD`` in percent from an element of `summarise`; without SD when there is none."""
-    return percent(score['mean']) + ('' if score['sd'] is None else f' ± {percent(score["sd"])}')
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, one line a row, ending in a newline."""
-    lines = [header, ['---'] * len(header), *rows]
-    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
-
-
-def markdown_list(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return ``- `label`: reason`` lines, each ending in a newline."""
-    return ''.join(f'- `{label}`: {reason}\n' for label, reason in pairs)

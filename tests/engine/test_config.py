@@ -75,6 +75,7 @@ def test_no_workers_means_no_persistent_workers():
 @pytest.mark.parametrize(('typo', 'nearest'), [
     ('train_dataloadr', 'train_dataloader'), ('optim_wraper', 'optim_wrapper'), ('val_evaluater', 'val_evaluator'),
     ('modle', 'model'), ('data_rot', 'data_root'), ('param_schedulers', 'param_scheduler'), ('custom_hook', 'custom_hooks'),
+    ('window_batches', 'window_batch'), ('amp_scorin', 'amp_scoring'),
 ])  # fmt: skip
 def test_misspelt_top_level_key_names_the_nearest(write_config, typo, nearest):
     path = write_config(f'{typo} = dict()')
@@ -244,3 +245,24 @@ def test_override_of_a_mere_variable_is_refused(key):
 def test_override_that_nothing_reads_is_refused(key):
     with pytest.raises(InputError, match=f"nothing reads '{key}'"):
         load_config(ROW10, {key: 1})
+
+
+@pytest.mark.parametrize('value', ['0', '-1', '2.5', 'True', 'many'])
+def test_windows_at_once_are_a_whole_number_or_none(value):
+    with pytest.raises(InputError, match=r'window_batch is .*; expected a whole number, at least 1, or None') as caught:
+        load_config(ROW10, parse_options([f'window_batch={value}']))
+    assert '\n' not in str(caught.value)
+    assert load_config(ROW10, parse_options(['window_batch=None'])).window_batch is None
+    assert load_config(ROW10, parse_options(['window_batch=1'])).window_batch == 1
+
+
+@pytest.mark.parametrize('value', ['1', 'None', 'bf16'])
+def test_precision_of_scoring_is_a_yes_or_no(value):
+    with pytest.raises(InputError, match=r'amp_scoring is .*; expected True or False'):
+        load_config(ROW10, parse_options([f'amp_scoring={value}']))
+    assert load_config(ROW10, parse_options(['amp_scoring=True'])).amp_scoring is True
+
+
+def test_trainings_on_photographs_alone_are_scored_in_mixed_precision():
+    assert load_config('configs/hrf/pspnet.py').amp_scoring is True
+    assert not load_config(ROW10).get('amp_scoring')

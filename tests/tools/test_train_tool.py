@@ -193,3 +193,11 @@ def test_work_folder_of_the_config_and_of_its_name(call, options, tmp_path, monk
     call('train', CONFIG, '--work-dir', 'other', '--cfg-options', f'work_dir={tmp_path}/mine')
     assert [request.work_dir for request in seen] == ['work_dirs/phantom', f'{tmp_path}/mine', 'other']
     assert [(request.amp, request.resume, request.deterministic) for request in seen] == [(True,) * 3] + [(False,) * 3] * 2
+
+
+def test_testing_hands_on_mixed_precision(call, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr('octfluid.engine.training.test', lambda cfg, request, *_: seen.append(request.amp) or sys.exit(0))
+    for arguments in ([], ['--amp']):
+        call('test', CONFIG, 'weights.pth', '--out', tmp_path / 'out', *arguments)
+    assert seen == [False, True]

@@ -1,0 +1,63 @@
+"""How tables write numbers, pending cells, and what was run where."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+PENDING = 'pending'
+WRITTEN_BY = '<!-- written by tools/report.py from the run records; do not edit -->'
+SCORES = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'fluid Dice', 'IoU': 'fluid IoU'}
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as percent with two decimals, a dash for an undefined one."""
+    return '-' if value is None else f'{100 * value:.2f}'
+
+
+def percent_spread(score: Mapping[str, Any]) -> str:
+    """Return ``mean ± SD`` in percent from an element of `summarise`; without SD when there is none."""
+    return percent(score['mean']) + ('' if score['sd'] is None else f' ± {percent(score["sd"])}')
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as hours and minutes, or minutes and seconds below an hour; a dash for None."""
+    if seconds is None:
+        return '-'
+    minutes, rest = divmod(round(seconds), 60)
+    return f'{minutes // 60} h {minutes % 60:02d} min' if minutes >= 60 else f'{minutes} min {rest:02d} s'
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table, one line a row, ending in a newline."""
+    lines = [header, ['---'] * len(header), *rows]
+    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
+
+
+def bullets(notes: Iterable[str]) -> str:
+    """Return ``- note`` lines, each ending in a newline."""
+    return ''.join(f'- {note}\n' for note in notes)
+
+
+def not_used_section(pairs: Sequence[Sequence[str]]) -> str:
+    """Return the section that lists runs that do not count; empty without any."""
+    return '\n## Not used\n\n' + bullets(f'`{label}`: {reason}' for label, reason in pairs) if pairs else ''
+
+
+def weights_line(weights: Sequence[Mapping[str, str]]) -> str:
+    """Return a paragraph that names files of initial weights with the first digits of their SHA-256; empty without any."""
+    files = ', '.join(f'`{item["name"]}` (SHA-256 `{item["sha256"][:8]}...`)' for item in weights)
+    return f'Initial weights: {files}.\n\n' if files else ''
+
+
+def conditions_notes(content: Mapping[str, Any]) -> list[str]:
+    """Return the lines about devices and precisions from a mapping with the keys of `conditions_of`; none without runs."""
+    if not content['devices']:
+        return []
+    return [
+        f'{title} of the runs: ' + ', '.join(f'{name} ({number})' for name, number in content[key].items()) + '.'
+        for key, title in (('devices', 'Devices'), ('precisions', 'Precisions'))
+    ] + ['Device, precision, versions and commit of each run are in its record.']
+
+
+def figure(name: str, caption: str) -> str:
+    """Return a picture of the folder ``figures`` with its caption, which is its alternative text too."""
+    return f'![{caption}](figures/{name})\n\n*{caption}*\n\n'

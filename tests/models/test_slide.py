@@ -1,0 +1,181 @@
+import copy
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+from torch import nn
+
+from octfluid.errors import InputError
+from octfluid.models.slide import slide_inference, use_window_batches, window_starts
+
+WINDOW, STRIDE = (24, 32), (16, 18)
+# Smaller than a window, exactly one, whole strides, odd, and high and narrow: (height, width).
+SIZES = [(17, 21), (24, 32), (24, 40), (40, 68), (57, 75), (131, 20)]
+
+
+class HalvingBackbone(nn.Module):
+    """Features at half the size, which the decode head must enlarge to the window's."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2d(3, 6, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+
+    def forward(self, inputs):
+        """Return one feature map."""
+        return (torch.relu(self.norm(self.down(inputs))),)
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A minute segmentor with random weights, in evaluation."""
+    monkeypatch.setitem(MODELS._module_dict, 'HalvingBackbone', HalvingBackbone)
+    torch.manual_seed(0)
+    head = dict(
+        type='FCNHead',
+        in_channels=6,
+        in_index=0,
+        channels=4,
+        num_convs=1,
+        concat_input=False,
+        num_classes=2,
+        align_corners=False,
+    )
+    test_cfg = ConfigDict(mode='slide', crop_size=WINDOW, stride=STRIDE)
+    model = EncoderDecoder(backbone=dict(type='HalvingBackbone'), decode_head=head, test_cfg=test_cfg).eval()
+    nn.init.normal_(model.decode_head.conv_seg.weight, std=2)  # mmseg begins with logits of nearly 0, which all look right
+    return model
+
+
+def metas(images, size):
+    return [dict(ori_shape=size, img_shape=size, pad_shape=size) for _ in range(images)]
+
+
+@torch.no_grad()
+def probabilities(infer, images, size):
+    return infer(images, metas(len(images), size)).softmax(dim=1)
+
+
+@pytest.mark.parametrize('window_batch', [1, 3, 8, 1000])
+@pytest.mark.parametrize('images', [1, 2])
+@pytest.mark.parametrize('size', SIZES)
+def test_result_is_that_of_mmseg(model, size, images, window_batch):
+    inputs = torch.randn(images, 3, *size)
+    expected = probabilities(model.slide_inference, inputs, size)
+    assert expected.std() > 0.05
+    use_window_batches(model, window_batch)
+    found = probabilities(model.slide_inference, inputs, size)
+    assert found.shape == expected.shape == (images, 2, *size)
+    assert (found - expected).abs().max() < 1e-4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+def test_result_is_that_of_mmseg_on_a_gpu(model):
+    model.cuda()
+    inputs = torch.randn(2, 3, 57, 75, device='cuda')
+    expected = probabilities(model.slide_inference, inputs, (57, 75))
+    use_window_batches(model, 8)
+    assert (probabilities(model.slide_inference, inputs, (57, 75)) - expected).abs().max() < 1e-4
+
+
+def test_channels_last_memory_gives_the_same(model):
+    inputs = torch.randn(1, 3, 57, 75)
+    expected = probabilities(model.slide_inference, inputs, (57, 75))
+    model.to(memory_format=torch.channels_last)
+    use_window_batches(model, 4)
+    found = probabilities(model.slide_inference, inputs.to(memory_format=torch.channels_last), (57, 75))
+    assert (found - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(('size', 'window', 'stride', 'starts'), [
+    (100, 256, 170, [0]),
+    (256, 256, 170, [0]),
+    (257, 256, 170, [0, 1]),
+    (512, 256, 170, [0, 170, 256]),
+    (596, 256, 170, [0, 170, 340]),
+])  # fmt: skip
+def test_places_of_windows(size, window, stride, starts):
+    assert window_starts(size, window, stride) == starts
+
+
+def test_photographs_have_as_many_windows_as_the_paper_s_pipeline():
+    assert [len(window_starts(size, 256, 170)) for size in (2336, 3504)] == [14, 21]
+
+
+class Watched:
+    """Stands for a segmentor, notes what it is given, and says 1 for class 0 and the first input channel for class 1."""
+
+    out_channels = 2
+
+    def __init__(self):
+        self.test_cfg = ConfigDict(crop_size=WINDOW, stride=STRIDE)
+        self.seen = []
+
+    def encode_decode(self, inputs, batch_img_metas):
+        """Note the batch and its meta information."""
+        self.seen.append((tuple(inputs.shape), [meta['name'] for meta in batch_img_metas], batch_img_metas[0]['img_shape']))
+        return torch.stack([torch.ones_like(inputs[:, 0]), inputs[:, 0]], dim=1)
+
+
+def test_windows_come_in_batches_and_each_with_its_own_meta_information():
+    watched = Watched()
+    inputs = torch.randn(2, 3, 57, 75)  # 4 x 4 windows an image
+    result = slide_inference(watched, inputs, [dict(name='a'), dict(name='b')], 10)
+    assert [shape for shape, *_ in watched.seen] == [(10, 3, *WINDOW)] * 3 + [(2, 3, *WINDOW)]
+    assert [names for _, names, _ in watched.seen] == [['a', 'b'] * 5] * 3 + [['a', 'b']]
+    assert all(isinstance(shape, torch.Size) and shape == WINDOW for *_, shape in watched.seen)
+    torch.testing.assert_close(result, torch.stack([torch.ones(2, 57, 75), inputs[:, 0]], dim=1))
+
+
+def test_more_images_than_windows_allowed_go_through_together():
+    watched = Watched()
+    slide_inference(watched, torch.randn(3, 3, 24, 50), [dict(name=name) for name in 'abc'], 2)
+    assert [shape[0] for shape, *_ in watched.seen] == [3, 3]
+
+
+def test_logits_of_16_bits_are_averaged_in_32():
+    watched = Watched()
+    inputs = torch.full((1, 3, 57, 75), 1 + 2**-7, dtype=torch.bfloat16)  # three of these need more bits than bfloat16 has
+    result = slide_inference(watched, inputs, [dict(name='a')], 4)
+    assert result.dtype == torch.float32
+    assert (result[:, 1] == 1 + 2**-7).all()
+    assert slide_inference(watched, inputs.double(), [dict(name='a')], 4).dtype == torch.float64
+
+
+def test_windows_that_leave_gaps_are_refused(model):
+    model.test_cfg.stride = (30, 18)
+    with pytest.raises(InputError, match=r'windows of 24 pixels at 0, 30, \.\.\. leave gaps; expected a stride'):
+        slide_inference(model, torch.randn(1, 3, 60, 60), metas(1, (60, 60)), 4)
+
+
+def test_copy_of_a_network_has_weights_of_its_own(model):
+    inputs = torch.randn(1, 3, 40, 68)
+    use_window_batches(model, 4)
+    other = copy.deepcopy(model)
+    nn.init.zeros_(other.decode_head.conv_seg.weight)
+    before = probabilities(model.slide_inference, inputs, (40, 68))
+    assert probabilities(other.slide_inference, inputs, (40, 68)).std(dim=(2, 3)).max() < 1e-6 < before.std(dim=(2, 3)).max()
+
+
+def test_slide_inference_of_another_class_is_left_alone(model):
+    class Own(EncoderDecoder):
+        """Has its own way."""
+
+        def slide_inference(self, inputs, batch_img_metas):
+            """Return nothing."""
+
+    model.__class__ = Own
+    use_window_batches(model, 4)
+    assert model.slide_inference(None, None) is None
+
+
+def test_whole_inference_stays(model):
+    use_window_batches(model, 4)
+    model.test_cfg.mode = 'whole'
+    inputs = torch.randn(1, 3, 40, 68)
+    with torch.no_grad():
+        assert torch.equal(model.inference(inputs, metas(1, (40, 68))), model.encode_decode(inputs, metas(1, (40, 68))))
+        model.test_cfg.mode = 'slide'
+        assert not torch.equal(model.inference(inputs, metas(1, (40, 68))), model.encode_decode(inputs, metas(1, (40, 68))))
