@@ -21,11 +21,15 @@ class ToolParser(argparse.ArgumentParser):
     Args:
         description: What the tool does.
         example: A command that can be pasted, shown at the end of ``--help``.
+        prog: Name of the program; for a subcommand, argparse's own choice of it.
     """
 
-    def __init__(self, description: str, example: str) -> None:
+    def __init__(self, description: str, example: str, prog: str | None = None) -> None:
         super().__init__(
-            description=description, epilog=f'example:\n  {example}', formatter_class=argparse.RawDescriptionHelpFormatter
+            prog=prog,
+            description=description,
+            epilog=f'example:\n  {example}',
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
     def error(self, message: str) -> None:

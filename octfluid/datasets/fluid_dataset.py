@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS
 from octfluid.datasets.integrity import SUFFIX, load_index, read_split
 from octfluid.datasets.mask_checks import IMAGE_MODES
 from octfluid.datasets.sampler import SampleDraw
+from octfluid.datasets.windows import HEAD, WindowFirst
 from octfluid.errors import InputError
 
 FLUID_CLASSES = ('background', 'fluid')
@@ -57,11 +58,15 @@ class FluidDataset(BaseSegDataset):
         scan_size: (height, width) in pixels that every scan has, checked before training; None when they differ.
         pipeline: Transforms.
         test_mode: True for validation and testing.
+        window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` would keep, from scans that
+            are decoded once, when the dataset is built, and stay in memory (see `octfluid.datasets.windows.WindowFirst`). The
+            samples are the same.
         reduce_zero_label: Must stay False: label 0 is the background and takes part in everything.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        InputError: Unknown split, missing data, or ``reduce_zero_label=True``.
+        InputError: Unknown split, missing data, ``reduce_zero_label=True``, or ``window_first=True`` with a pipeline whose
+            beginning `WindowFirst` cannot reproduce.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
@@ -77,6 +82,7 @@ class FluidDataset(BaseSegDataset):
         scan_size: tuple[int, int] | None = None,
         pipeline: Sequence[dict] = (),
         test_mode: bool = False,
+        window_first: bool = False,
         reduce_zero_label: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -88,6 +94,7 @@ class FluidDataset(BaseSegDataset):
         self.subset = subset
         self.size_dir = size_dir
         self.scan_size = scan_size
+        self.window_first = window_first
         folder = Path(size_dir)
         super().__init__(
             data_root=data_root,
@@ -99,6 +106,17 @@ class FluidDataset(BaseSegDataset):
             reduce_zero_label=False,
             **kwargs,
         )
+
+    def full_init(self) -> None:
+        """Read the lists, and decode the scans if windows are to be cut from them."""
+        if self._fully_initialized:
+            return
+        steps = self.pipeline.transforms
+        first = WindowFirst(steps[: len(HEAD)]) if self.window_first else None
+        super().full_init()
+        if first is not None:
+            steps[: len(HEAD)] = [first]
+            first.fill(self.get_data_info(index) for index in range(len(self)))
 
     def load_data_list(self) -> list[dict]:
         """Return one dict per B-scan of the split, in the order of the split file."""

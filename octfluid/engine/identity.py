@@ -14,6 +14,7 @@ PASSIVE_HOOKS = {
     'OverlayHook', 'PlainCheckpointHook', 'ProgressHook', 'RunStateHook',
 }  # fmt: skip
 SPEED_SWITCHES = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
+DATASET_NEUTRAL = ('data_root', 'window_first')
 
 
 def config_sha256(cfg: Config) -> str:
@@ -62,7 +63,7 @@ def _unusual_defaults(cfg: Config) -> list:
 
 
 def _without_place(loader: ConfigDict) -> dict:
-    """Return a dataloader without its speed switches and without where its data lie."""
+    """Return a dataloader without speed switches, its own and its dataset's, and without where its data lie."""
     kept = {key: value for key, value in loader.items() if key not in SPEED_SWITCHES}
-    kept['dataset'] = {key: value for key, value in loader.dataset.items() if key != 'data_root'}
+    kept['dataset'] = {key: value for key, value in loader.dataset.items() if key not in DATASET_NEUTRAL}
     return kept

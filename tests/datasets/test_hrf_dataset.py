@@ -106,6 +106,8 @@ def test_configs_say_what_the_zoo_trained(head):
         dict(type='PhotoMetricDistortion'),
         dict(type='PackFluidInputs'),
     ]
+    assert cfg.train_dataloader.dataset.window_first is True
+    assert 'window_first' not in cfg.val_dataloader.dataset
     assert cfg.val_dataloader.dataset.pipeline == [
         dict(type='LoadImageFromFile'),
         dict(type='Resize', scale=(2336, 3504), keep_ratio=True),

@@ -3,9 +3,12 @@ import pytest
 from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_sha256, resume_settings
 from octfluid.engine.optim import enable_mixed_precision, precision_of
+from octfluid.engine.record import result_changing_overrides
 
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
 SMOKE = 'configs/smoke/phantom.py'
+VESSELS = 'configs/hrf/pspnet.py'
+WINDOW_FIRST = 'train_dataloader.dataset.window_first'
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,32 @@ def test_digest_leaves_out_precision():
     enable_mixed_precision(cfg)
     assert cfg.optim_wrapper.type != 'OptimWrapper'
     assert config_sha256(cfg) == digest()
+
+
+def test_digest_leaves_out_how_windows_are_cut():
+    cfg = load_config(VESSELS)
+    assert cfg.train_dataloader.dataset.pop('window_first') is True
+    without = config_sha256(cfg)
+    assert {digest({WINDOW_FIRST: value}, VESSELS) for value in (True, False)} == {without}
+    assert digest({'train_dataloader.dataset.pipeline.3.crop_size': (128, 128)}, VESSELS) != without
+    assert result_changing_overrides({WINDOW_FIRST: False, 'split': 'other'}) == ['split']
+
+
+def test_run_may_go_on_with_windows_cut_in_another_way(run, tmp_path):
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations'),
+        dict(type='RandomResize', scale=(64, 64), ratio_range=(0.8, 2.0), keep_ratio=True),
+        dict(type='RandomCrop', crop_size=(48, 48), cat_max_ratio=0.75),
+        dict(type='PackFluidInputs'),
+    ]
+    options = {'train_dataloader.dataset.pipeline': pipeline, WINDOW_FIRST: False}
+    whole = run(tmp_path / 'whole', options)
+    run(tmp_path / 'halves', {**options, 'train_cfg.max_iters': 6})
+    record = run(tmp_path / 'halves', {**options, WINDOW_FIRST: True}, resume=True)
+    assert (record['iterations'], record['config_sha256']) == (12, whole['config_sha256'])
+    for point, expected in zip(record['history'], whole['history'], strict=True):
+        assert point['loss'] == pytest.approx(expected['loss'], rel=0.01)
 
 
 def test_digest_leaves_out_how_a_setting_came_about(write_config):

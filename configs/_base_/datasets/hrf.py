@@ -2,6 +2,8 @@
 
 A window of 256x256 is cut from the photograph enlarged or reduced by a random factor of 0.5 to 2. In testing the scale
 (2336, 3504) leaves the photographs as they are; it matters for zero-shot tests, where it enlarges whatever comes.
+`window_first=True` makes the same training samples many times faster, by computing the windows alone from photographs decoded
+once (491 MB, shared by all workers); False runs MMSegmentation's transforms as they are.
 `data_root` and `split` hold for every dataloader. Testing is validation: both use `val_dataloader` and `val_evaluator`.
 """
 
@@ -29,7 +31,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='CountedSampler'),
-    dataset=dict(subset='train', pipeline=train_pipeline, **dataset),
+    dataset=dict(subset='train', pipeline=train_pipeline, window_first=True, **dataset),
 )
 val_dataloader = dict(
     batch_size=1,

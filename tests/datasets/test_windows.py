@@ -1,0 +1,250 @@
+import copy
+import os
+import pickle
+import platform
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader
+
+import octfluid.register  # noqa: F401
+from octfluid.datasets.fluid_dataset import seeded_draws
+from octfluid.datasets.hrf_dataset import HRFDataset
+from octfluid.datasets.hrf_prepare import prepare
+from octfluid.datasets.sampler import SampleDraw
+from octfluid.datasets.windows import WindowFirst, linear_window, nearest_index
+from octfluid.errors import InputError
+
+LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+RESIZE = dict(type='RandomResize', scale=(64, 96), ratio_range=(0.5, 2.0), keep_ratio=True)
+CROP = dict(type='RandomCrop', crop_size=(32, 32), cat_max_ratio=0.75)
+TAIL = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackFluidInputs')]
+
+
+@pytest.fixture(autouse=True)
+def registry_scope():
+    init_default_scope('mmseg')
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """Write an image of noise, and a mask whose windows may hold one label or several; returns the sample."""
+
+    def write(shape=(64, 96), labels=(0, 1)):
+        rng = np.random.default_rng(0)
+        mask = np.zeros(shape, np.uint8)
+        mask[: shape[0] // 2, : shape[1] // 2] = rng.choice(labels, (shape[0] // 2, shape[1] // 2))
+        paths = dict(img_path=str(tmp_path / 'scan.png'), seg_map_path=str(tmp_path / 'mask.png'))
+        cv2.imwrite(paths['img_path'], rng.integers(0, 256, (*shape, 3), dtype=np.uint8))
+        cv2.imwrite(paths['seg_map_path'], mask)
+        return dict(**paths, label_map=None, reduce_zero_label=False, seg_fields=[])
+
+    return write
+
+
+@pytest.fixture
+def data(tmp_path, write_hrf):
+    prepare(write_hrf(tmp_path / 'raw'), tmp_path / 'hrf')
+    return tmp_path / 'hrf'
+
+
+@pytest.fixture
+def dataset(data):
+    """Make the training set of three photographs of 64x96; keyword arguments go to the dataset."""
+
+    def make(tail=TAIL, **settings):
+        return HRFDataset(str(data), 'native', 'usual', 'train', pipeline=[*LOAD, RESIZE, CROP, *tail], **settings)
+
+    return make
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    def refuse(self, results):
+        raise AssertionError('decoded again')
+
+    return lambda: monkeypatch.setattr(LoadImageFromFile, 'transform', refuse)
+
+
+def assert_close(image, expected):
+    assert (image.dtype, image.shape) == (expected.dtype, expected.shape)
+    assert np.abs(image.astype(int) - expected).max() <= 1
+
+
+CASES = {
+    'smaller and larger': ((64, 96), {}, {}, {}),
+    'odd sizes': ((57, 83), {}, dict(scale=(71, 53)), dict(crop_size=(23, 40))),
+    'much larger': ((31, 45), {}, dict(scale=(200, 300), ratio_range=(0.8, 1.3)), {}),
+    'much smaller': ((150, 131), {}, dict(scale=(60, 50), ratio_range=(0.7, 1.4)), dict(crop_size=16)),
+    'smaller than the window': ((20, 70), {}, dict(scale=(20, 70)), dict(crop_size=(48, 64))),
+    'own size': ((64, 96), {}, dict(ratio_range=(1.0, 1.0)), {}),
+    'half its size': ((128, 192), {}, dict(ratio_range=(1.0, 1.0)), {}),
+    'other proportions': ((64, 96), {}, dict(scale=(150, 50), keep_ratio=False), {}),
+    'scale between two': ((64, 96), {}, dict(scale=[(50, 80), (120, 90)], ratio_range=None), {}),
+    'any window will do': ((64, 96), {}, {}, dict(cat_max_ratio=1.0)),
+    'ignored pixels': ((64, 96), dict(labels=(0, 2, 7, 255)), {}, {}),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_same_as_the_stock_transforms(scan, case):
+    shape, written, resize, crop = CASES[case]
+    sample = scan(shape, **written)
+    stock = Compose([*LOAD, {**RESIZE, **resize}, {**CROP, **crop}]).transforms
+    first = WindowFirst(stock)
+    for seed in range(30):
+        results = []
+        for steps in (stock, [first]):
+            with seeded_draws(seed):
+                found = copy.deepcopy(sample)
+                for step in steps:
+                    found = step(found)
+                # What comes next in a pipeline draws from the same generator.
+                results.append((found, np.random.random()))
+        (expected, after), (found, after_too) = results
+        assert after == after_too
+        assert found.keys() == expected.keys()
+        assert np.array_equal(found.pop('gt_seg_map'), expected.pop('gt_seg_map'))
+        assert_close(found.pop('img'), expected.pop('img'))
+        assert found == expected
+
+
+def test_gray_images(scan):
+    sample = scan()
+    steps = Compose([dict(type='LoadImageFromFile', color_type='grayscale'), LOAD[1], RESIZE, CROP]).transforms
+    first = WindowFirst(steps)
+    with seeded_draws(3):
+        expected = Compose(steps)(copy.deepcopy(sample))['img']
+    with seeded_draws(3):
+        assert_close(first(sample)['img'], expected)
+    assert expected.ndim == 2
+
+
+def test_interpolation_by_hand():
+    # Four pixels from two: centres at -1/4, 1/4, 3/4, 5/4 of the old ones.
+    row = np.array([[0, 100]], np.uint8)
+    assert linear_window(row, (1, 4), np.arange(1), np.arange(4)).tolist() == [[0, 25, 75, 100]]
+    assert linear_window(row.T, (4, 1), np.arange(1, 3), np.arange(1)).tolist() == [[25], [75]]
+    assert nearest_index(3, 5, np.arange(5)).tolist() == [0, 0, 1, 1, 2]
+
+
+SIZES = st.tuples(st.integers(1, 90), st.integers(1, 90))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(source=SIZES, target=SIZES, seed=st.integers(0, 2**32 - 1))
+def test_windows_of_what_opencv_resizes(source, target, seed):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (*source, 3), dtype=np.uint8)
+    rows, columns = (np.arange(*sorted(rng.integers(0, size + 1, 2))) for size in target)
+    rows, columns = rows if rows.size else np.arange(1), columns if columns.size else np.arange(1)
+    window = np.ix_(rows, columns)
+    expected = cv2.resize(image, target[::-1], interpolation=cv2.INTER_LINEAR)[window]
+    found = linear_window(image, target, rows, columns)
+    assert_close(found, expected)
+    if platform.machine() in ('x86_64', 'AMD64') and cv2.__version__.startswith('5.'):
+        assert np.array_equal(found, expected)
+    taken = np.ix_(*(nearest_index(*axis) for axis in zip(source, target, (rows, columns), strict=True)))
+    assert np.array_equal(image[taken], cv2.resize(image, target[::-1], interpolation=cv2.INTER_NEAREST)[window])
+
+
+def test_dataset_gives_the_same_samples(dataset):
+    # Without the change of colours, which can enlarge a difference of one gray level.
+    stock, fast = (dataset([TAIL[0], TAIL[2]], window_first=first) for first in (False, True))
+    for seed in range(20):
+        one, other = (each[SampleDraw(seed % 3, seed)] for each in (stock, fast))
+        assert_close(other['inputs'].numpy(), one['inputs'].numpy())
+        assert torch.equal(one['data_samples'].gt_sem_seg.data, other['data_samples'].gt_sem_seg.data)
+        assert one['data_samples'].metainfo == other['data_samples'].metainfo
+
+
+def test_workers_share_what_was_decoded_before(dataset, no_decoding):
+    fast = dataset(window_first=True)
+    assert fast.pipeline.transforms[0].bytes == 3 * 64 * 96 * 4
+    no_decoding()
+    draws = [SampleDraw(index, index + 5) for index in range(3)]
+    loader = DataLoader(fast, sampler=draws, num_workers=2, collate_fn=pseudo_collate, multiprocessing_context='fork')
+    for draw, batch in zip(draws, loader, strict=True):
+        assert torch.equal(batch['inputs'][0], fast[draw]['inputs'])
+
+
+def test_nothing_is_decoded_without(dataset, no_decoding):
+    no_decoding()
+    assert len(dataset()) == 3
+
+
+@pytest.mark.parametrize('again', [copy.deepcopy, lambda dataset: pickle.loads(pickle.dumps(dataset))], ids=['copy', 'pickle'])
+def test_copies_decode_for_themselves(dataset, again):
+    fast = dataset(window_first=True)
+    other = again(fast)
+    assert other.pipeline.transforms[0].bytes == 0
+    assert torch.equal(other[SampleDraw(1, 4)]['inputs'], fast[SampleDraw(1, 4)]['inputs'])
+    assert other.pipeline.transforms[0].bytes == 64 * 96 * 4
+
+
+@pytest.mark.parametrize('kind', ['img_path', 'seg_map_path'])
+def test_changed_file_is_decoded_again(scan, kind):
+    sample = scan()
+    first = WindowFirst(Compose([*LOAD, RESIZE, CROP]).transforms)
+    first.fill([sample])
+    held = first.bytes
+    pixels = cv2.imread(sample[kind], cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(sample[kind], np.full_like(pixels, 9))
+    os.utime(sample[kind], ns=(0, 0))
+    found = first(sample)['img' if kind == 'img_path' else 'gt_seg_map']
+    assert np.unique(found).tolist() == [9]
+    assert first.bytes == held
+
+
+def test_windows_are_nobody_elses(scan):
+    sample = scan()
+    steps = Compose([*LOAD, {**RESIZE, 'ratio_range': (1.0, 1.0)}, CROP]).transforms
+    first = WindowFirst(steps)
+    found = []
+    for _ in range(2):
+        with seeded_draws(0):
+            found.append(first(copy.deepcopy(sample)))
+        pixels = [found[-1][key].copy() for key in ('img', 'gt_seg_map')]
+        found[-1]['img'][:], found[-1]['gt_seg_map'][:] = 77, 77
+        found[-1] = pixels
+    assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize(('steps', 'said'), [
+    ([*LOAD, CROP], 'begins with LoadImageFromFile, LoadAnnotations, RandomCrop; expected'),
+    ([*LOAD, dict(type='Resize', scale=(64, 96)), CROP], 'begins with LoadImageFromFile, LoadAnnotations, Resize, RandomCrop'),
+    ([dict(type='LoadImageFromFile', to_float32=True), LOAD[1], RESIZE, CROP], 'LoadImageFromFile.to_float32 is True'),
+    ([dict(type='LoadImageFromFile', ignore_empty=True), LOAD[1], RESIZE, CROP], 'LoadImageFromFile.ignore_empty is True'),
+    ([*LOAD, {**RESIZE, 'interpolation': 'bicubic'}, CROP], "RandomResize.interpolation is 'bicubic', expected 'bilinear'"),
+    ([*LOAD, {**RESIZE, 'backend': 'pillow'}, CROP], "RandomResize.backend is 'pillow', expected 'cv2'"),
+    (
+        [*LOAD, dict(type='RandomResize', resize_type='ResizeShortestEdge', scale=(9, 9), max_size=9), CROP],
+        "RandomResize.resize_type is 'ResizeShortestEdge', expected 'Resize'",
+    ),
+])  # fmt: skip
+def test_what_cannot_be_reproduced_is_refused(data, steps, said):
+    with pytest.raises(InputError, match=said) as caught:
+        HRFDataset(str(data), 'native', 'usual', 'train', pipeline=steps, window_first=True)
+    assert str(caught.value).endswith('set window_first=False')
+
+
+def test_bad_files_are_named(scan):
+    first = WindowFirst(Compose([*LOAD, RESIZE, CROP]).transforms)
+    sample = scan()
+    cv2.imwrite(sample['seg_map_path'], np.zeros((64, 95), np.uint8))
+    with pytest.raises(InputError, match=r'mask\.png: mask and image are 64x95 and 64x96 pixels; expected the same size'):
+        first(sample)
+    os.unlink(sample['img_path'])
+    with pytest.raises(InputError, match=r'scan\.png: No such file or directory; expected an image'):
+        first(sample)
+    deep = WindowFirst(Compose([dict(type='LoadImageFromFile', color_type='unchanged'), LOAD[1], RESIZE, CROP]).transforms)
+    cv2.imwrite(sample['img_path'], np.zeros((64, 95), np.uint16))
+    with pytest.raises(InputError, match=r'scan\.png: uint16 pixels; expected 8 bits'):
+        deep(sample)
