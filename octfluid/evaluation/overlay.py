@@ -69,24 +69,49 @@ def draw_overlay(
     Raises:
         ValueError: A shape, a type or a mask value is not as above.
     """
+    scale = -(-CAPTION_WIDTH // image.shape[1]) if scale is None else scale
+    picture = colour_fluid(image, prediction, truth, scale)
+    return np.vstack([picture, _strip(picture.shape[1], caption, ALONE if truth is None else COMPARED)])
+
+
+def colour_fluid(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray | None, scale: int) -> np.ndarray:
+    """Colour a prediction over its scan as `draw_overlay` does, without the strip below.
+
+    Args:
+        image: B-scan, uint8 (H, W).
+        prediction: Mask of 0 and 1 (or bool), (H, W).
+        truth: Mask of 0 and 1 (or bool), (H, W), or None.
+        scale: Integer factor of enlargement, at least 1.
+
+    Returns:
+        RGB, uint8 (H * scale, W * scale, 3).
+
+    Raises:
+        ValueError: A shape, a type or a mask value is not as above.
+    """
     predicted = _checked_mask('prediction', prediction, image)
     true = None if truth is None else _checked_mask('truth', truth, image)
-    scale = -(-CAPTION_WIDTH // image.shape[1]) if scale is None else scale
     size = (image.shape[1] * scale, image.shape[0] * scale)
-    gray = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) if scale > 1 else image
-    rgb = np.repeat(gray[:, :, None], 3, axis=2).astype(np.float32)
+    rgb = enlarged_scan(image, scale).astype(np.float32)
     predicted = _enlarged(predicted, size)
     if true is None:
         _blend(rgb, predicted, PREDICTED, FILL_OPACITY)
-        outlined, legend = predicted, ALONE
+        outlined = predicted
     else:
         true = _enlarged(true, size)
         _blend(rgb, predicted & true, TRUE_POSITIVE, FILL_OPACITY)
         _blend(rgb, predicted & ~true, FALSE_POSITIVE, FILL_OPACITY)
         _blend(rgb, ~predicted & true, FALSE_NEGATIVE, FILL_OPACITY)
-        outlined, legend = true, COMPARED
+        outlined = true
     _blend(rgb, _outer_edge(outlined), CONTOUR, CONTOUR_OPACITY)
-    return np.vstack([np.rint(rgb).astype(np.uint8), _strip(size[0], caption, legend)])
+    return np.rint(rgb).astype(np.uint8)
+
+
+def enlarged_scan(image: np.ndarray, scale: int) -> np.ndarray:
+    """Enlarge a B-scan, uint8 (H, W), by an integer factor: RGB, uint8 (H * scale, W * scale, 3)."""
+    size = (image.shape[1] * scale, image.shape[0] * scale)
+    gray = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) if scale > 1 else image
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
@@ -123,7 +148,9 @@ def save_png(path: str | os.PathLike, rgb: np.ndarray) -> None:
     Raises:
         OSError: Writing failed, such as a full disk.
     """
-    write_bytes(path, cv2.imencode('.png', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
+    # OpenCV's own choice is fast and makes files several times as large; some of these are committed.
+    smallest = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    write_bytes(path, cv2.imencode('.png', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), smallest)[1].tobytes())
 
 
 def _checked_mask(name: str, mask: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -155,15 +182,24 @@ def _strip(width: int, caption: str, legend: Sequence[tuple]) -> np.ndarray:
     height = LARGEST_FONT + LEGEND_FONT + 3 * MARGIN
     strip = Image.new('RGB', (width, height), STRIP)
     draw = ImageDraw.Draw(strip)
-    text, font = _fitted(' '.join(caption.split()), width - 2 * MARGIN)
+    text, font = fitted_text(' '.join(caption.split()), width - 2 * MARGIN)
     draw.text((MARGIN, MARGIN + LARGEST_FONT // 2), text, TEXT, font, anchor='lm')
-    _draw_legend(draw, legend, width, height - MARGIN - LEGEND_FONT // 2)
+    draw_legend(draw, legend, width, height - MARGIN - LEGEND_FONT // 2)
     return np.asarray(strip)
 
 
-def _fitted(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
-    """Choose the largest font in which the text fits; shorten the text in its middle if even the smallest is too large."""
-    for size in range(LARGEST_FONT, SMALLEST_FONT - 1, -1):
+def fitted_text(text: str, width: int, largest: int = LARGEST_FONT) -> tuple[str, ImageFont.FreeTypeFont]:
+    """Choose the largest font in which a text fits; shorten it in its middle if even the smallest is too large.
+
+    Args:
+        text: One line.
+        width: Room for it in pixels.
+        largest: Largest font size to try, at least `SMALLEST_FONT`.
+
+    Returns:
+        (the text, perhaps shortened; its font).
+    """
+    for size in range(largest, SMALLEST_FONT - 1, -1):
         font = ImageFont.load_default(size)
         if font.getlength(text) <= width:
             return text, font
@@ -176,10 +212,20 @@ def _fitted(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
     return '', font
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, legend: Sequence[tuple], width: int, middle: int) -> None:
-    """Draw a coloured square (or, for the outline, a line) and a label for each entry, with long labels if they fit."""
-    font = ImageFont.load_default(LEGEND_FONT)
-    square, gap = LEGEND_FONT - 2, 2 * MARGIN
+def draw_legend(
+    draw: ImageDraw.ImageDraw, legend: Sequence[tuple], width: int, middle: int, font_size: int = LEGEND_FONT
+) -> None:
+    """Draw a coloured square (or, for the outline, a line) and a label for each entry, with long labels if they fit.
+
+    Args:
+        draw: The strip to draw on.
+        legend: `COMPARED` or `ALONE`.
+        width: Of the strip in pixels; a legend that does not fit with short labels either is left out.
+        middle: Height of the legend's middle line in the strip, in pixels.
+        font_size: Of the labels.
+    """
+    font = ImageFont.load_default(font_size)
+    square, gap = font_size - 2, 2 * MARGIN
     for labels in ([entry[1] for entry in legend], [entry[2] for entry in legend]):
         lengths = [square + MARGIN // 2 + font.getlength(label) for label in labels]
         if 2 * MARGIN + sum(lengths) + gap * (len(legend) - 1) <= width:

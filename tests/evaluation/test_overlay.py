@@ -93,16 +93,16 @@ def test_caption_and_legend_are_drawn_and_end_inside_the_picture():
 def test_long_captions_shrink_and_then_lose_their_middle():
     caption = 'folder/' * 8 + 's01_z10 · Dice 0.812'
     largest, smallest = (ImageFont.load_default(size) for size in (overlay.LARGEST_FONT, overlay.SMALLEST_FONT))
-    text, font = overlay._fitted(caption, int(largest.getlength(caption)) + 1)
+    text, font = overlay.fitted_text(caption, int(largest.getlength(caption)) + 1)
     assert (text, font.size) == (caption, overlay.LARGEST_FONT)
-    text, font = overlay._fitted(caption, int(smallest.getlength(caption)) + 1)
+    text, font = overlay.fitted_text(caption, int(smallest.getlength(caption)) + 1)
     assert (text, font.size) == (caption, overlay.SMALLEST_FONT)
-    text, font = overlay._fitted(caption, 200)
+    text, font = overlay.fitted_text(caption, 200)
     assert text.startswith('folder/')
     assert text.endswith('Dice 0.812')
     assert '…' in text
     assert 180 < font.getlength(text) <= 200
-    assert overlay._fitted(caption, 1)[0] == ''
+    assert overlay.fitted_text(caption, 1)[0] == ''
 
 
 def test_captions():

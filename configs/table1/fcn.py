@@ -1,0 +1,19 @@
+"""Table 1, FCN head: the network trained on HRF vessels applied unchanged to all 110 graded scans.
+
+Paper: 0.0008, its "mIoU" there: the mean over the scans of the foreground IoU, with 0 for a scan where neither the grader nor
+the network has any. It is not the mean over two classes that table 2 calls mIoU.
+
+CHECKPOINT is what fine-tuning starts from, the first of `init.files` that exists.
+
+    bash scripts/reproduce_table1.sh fcn
+    python tools/test.py configs/table1/fcn.py CHECKPOINT --split all
+"""
+
+_base_ = ['../_base_/models/fcn_unet_s5-d16.py', '../_base_/table1.py']
+init = dict(
+    files=[
+        'checkpoints/hrf/fcn_unet_s5-d16_*.safetensors',
+        'checkpoints/fcn_unet_s5-d16_256x256_40k_hrf_20201223_173724-d89cf1ed.pth',
+    ],
+    reinit=[],
+)

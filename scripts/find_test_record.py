@@ -1,0 +1,35 @@
+#!/usr/bin/env python
+"""Print the run record of a test that was made before, if there is one. Used by reproduce_table1.sh."""
+
+import sys
+from pathlib import Path
+
+from octfluid.engine.record import file_sha256, read_records, result_changing_overrides
+from octfluid.tooling import ToolParser, exit_status_of
+
+
+def main() -> None:
+    """Print the first record in the folder of the same checkpoint, config and split, of the asked precision or a higher one."""
+    parser = ToolParser(
+        'Print the path of the run record of a test of this checkpoint, or nothing.',
+        'python scripts/find_test_record.py work_dirs/table1/fcn configs/table1/fcn.py weights.safetensors --split all',
+    )
+    parser.add_argument('folder', type=Path, help='where to look; need not exist')
+    parser.add_argument('config', type=Path, help='config file, known by its name')
+    parser.add_argument('checkpoint', type=Path, help='file of weights')
+    parser.add_argument('--split', required=True, help='split that was scored')
+    parser.add_argument('--amp', action='store_true', help='also one that was scored in mixed precision')
+    args = parser.parse_args()
+    if not args.folder.is_dir():
+        return
+    digest = file_sha256(args.checkpoint)
+    for path, record in read_records([args.folder]):
+        what = (record['kind'], Path(record['config']).name, record['split'], record['checkpoint_sha256'])
+        same = what == ('test', args.config.name, args.split, digest) and not result_changing_overrides(record['overrides'])
+        if same and (args.amp or record['precision'] == 'fp32'):
+            print(path)
+            return
+
+
+if __name__ == '__main__':
+    sys.exit(exit_status_of(main))

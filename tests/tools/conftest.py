@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='session')
+def tiny_network(phantoms, tiny_options, tmp_path_factory):
+    """A config of a minute network on phantoms that needs no overrides, and random weights for it: two files."""
+    torch = pytest.importorskip('torch')
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+    from safetensors.torch import save_file
+    from yapf.yapflib import yapf_api
+
+    from octfluid.engine.config import load_config
+
+    folder = tmp_path_factory.mktemp('tiny_network')
+    config = Config.fromfile(ROOT / 'configs/smoke/phantom.py')
+    config.merge_from_dict(tiny_options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))  # slow, and nobody reads it
+        config.dump(folder / 'tiny.py')
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    model = MODELS.build(load_config(folder / 'tiny.py').model)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / 'tiny.safetensors')
+    return folder / 'tiny.py', folder / 'tiny.safetensors'
