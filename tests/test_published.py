@@ -6,10 +6,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from octfluid.engine.record import published_path, read_records
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'docs/results'
+
+
+def files_of(folder):
+    """Files of a results folder but for benchmarks, which are records of another kind that the report does not read."""
+    paths = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
+    return sorted(path for path in paths if path.parts[0] != 'benchmarks')
+
+
+def blocks(path):
+    """Mean gray of each 8x8 block of a picture, which hardly depends on how edges are shaded."""
+    gray = np.asarray(Image.open(path).convert('L')).astype(float)
+    height, width = (side // 8 for side in gray.shape)
+    return gray.shape, gray[: 8 * height, : 8 * width].reshape(height, 8, width, 8).mean((1, 3))
 
 
 def test_the_report_regenerates_what_is_committed(tmp_path):
@@ -21,10 +37,16 @@ def test_the_report_regenerates_what_is_committed(tmp_path):
     (tmp_path / 'README.md').write_text(emptied)
     subprocess.run([sys.executable, ROOT / 'tools/report.py', copy / 'records', '--out', copy], check=True, capture_output=True)
     assert (tmp_path / 'README.md').read_text() == readme
-    written = sorted(path.relative_to(copy) for path in copy.rglob('*') if path.is_file())
-    assert written == sorted(path.relative_to(RESULTS) for path in RESULTS.rglob('*') if path.is_file())
+    written = files_of(copy)
+    assert written == files_of(RESULTS)
     for name in written:
-        assert (copy / name).read_bytes() == (RESULTS / name).read_bytes(), name
+        if name.parts[0] == 'figures':
+            # Other versions of matplotlib or FreeType shade the edges of letters and lines differently, and no more than that.
+            (size, drawn), (committed_size, committed) = blocks(copy / name), blocks(RESULTS / name)
+            assert size == committed_size, name
+            assert (abs(drawn - committed) > 16).mean() < 0.005, name
+        else:
+            assert (copy / name).read_bytes() == (RESULTS / name).read_bytes(), name
 
 
 def test_records_have_their_names_and_come_from_clean_commits():
@@ -42,7 +64,8 @@ def test_pictures_of_the_readme_exist():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    pages = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *(ROOT / name / 'README.md' for name in ('data', 'checkpoints'))]
+    pages = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *RESULTS.glob('*.md')]
+    pages += [ROOT / name / 'README.md' for name in ('data', 'checkpoints')]
     broken = [
         f'{page.name}: {target}'
         for page in pages

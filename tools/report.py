@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the results tables from run records."""
+"""Write the results pages from run records."""
 
 import sys
 from pathlib import Path
@@ -8,15 +8,15 @@ from octfluid.tooling import ToolParser, exit_status_of
 
 
 def main() -> int | None:
-    """Read the records, write the tables, and say what was written."""
+    """Read the records, write the pages, and say what was written."""
     parser = ToolParser(
-        'Write table2.md, recipes.md, results.json and the results block of the README from run records.',
+        'Write the results pages, their figures, results.json and the results block of the README from run records.',
         'python tools/report.py docs/results/records --out docs/results',
     )
     parser.add_argument(
         'records', nargs='+', type=Path, metavar='RECORD_OR_DIR', help='run records, or folders searched for them'
     )
-    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the tables')
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the pages')
     parser.add_argument(
         '--readme',
         type=Path,

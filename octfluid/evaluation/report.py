@@ -1,6 +1,6 @@
-"""Tables from run records: ``table2.md``, ``recipes.md``, ``results.json`` and the results block of the README.
+"""Every results page, ``results.json``, the figures and the results block of the README, from run records.
 
-Everything is a pure function of the records: no dates, no places, no order of reading.
+All of it is a pure function of the records: no dates, no places, no order of reading.
 """
 
 import json
@@ -10,77 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.errors import InputError
-from octfluid.evaluation import table2
-from octfluid.evaluation.runs import Run, markdown_list, markdown_table, percent_spread, summarise, unique_runs
-from octfluid.io.atomic import write_text
+from octfluid.evaluation import ablations, figures, holds_up, hrf, recipes, run_times, summary, table1, table2
+from octfluid.evaluation.runs import Run, check_comparable, unique_runs
+from octfluid.evaluation.starts import Start
+from octfluid.io.atomic import write_bytes, write_text
 
 SCHEMA = 'octfluid.results/1'
 README_BEGIN, README_END = '<!-- results:begin -->', '<!-- results:end -->'
+PAGES = {
+    'table1.md': "Vessel networks on B-scans, unchanged (the paper's table 1)",
+    'table2.md': 'Fluid scores and notes of table 2',
+    'ablations.md': 'What the paper names or leaves open, and row 10 by length of source training',
+    'what_holds_up.md': "Which of the paper's conclusions hold up",
+    'hrf.md': 'The vessel networks themselves',
+    'recipes.md': 'Our own recipes',
+}
+"""The pages and what the README calls them."""
 
 
-def build_recipes(runs: Sequence[Run]) -> dict[str, Any]:
-    """Collect the scores of runs whose config belongs to no table of its own.
-
-    Args:
-        runs: Unique runs.
-
-    Returns:
-        ``groups``: one mapping for runs that agree in config, kind, split, initial weights, iterations and variant, with the
-        summary over their seeds; ``not_used``: label and reason.
-
-    Raises:
-        InputError: Runs of one group differ in config content, initial weights or scored files.
-    """
-    groups: dict[tuple, list[Run]] = {}
-    not_used = []
-    for run in runs:
-        record = run.record
-        if run.changed:
-            not_used.append([run.label, 'overrides ' + ', '.join(run.changed)])
-            continue
-        key = (record['config'], record['kind'], record['split'], run.source, record['iterations'], record['variant'])
-        groups.setdefault(key, []).append(run)
-    names = ('config', 'kind', 'split', 'init', 'iterations', 'variant')
-    rows = [
-        {**dict(zip(names, key, strict=True)), 'foreground': group[0].foreground, **summarise(group)}
-        for key, group in sorted(groups.items())
-    ]
-    return {'groups': rows, 'not_used': sorted(not_used)}
-
-
-def render_recipes(recipes: dict[str, Any]) -> str:
-    """Return ``recipes.md`` from the output of `build_recipes`."""
-    text = '# Our own recipes\n\n<!-- written by tools/report.py from the run records; do not edit -->\n\n'
-    text += _recipes_table(recipes) or 'No run is recorded.\n'
-    if recipes['groups']:
-        text += '\nScores are percent, pooled over all pixels of the scored images: mean ± sample standard deviation over n '
-        text += 'seeds.\n'
-    if recipes['not_used']:
-        text += '\n## Not used\n\n' + markdown_list(map(tuple, recipes['not_used']))
-    return text
-
-
-def _recipes_table(recipes: dict[str, Any]) -> str:
-    """Return one line per group of runs as a Markdown table; empty without any."""
-    scores = ['mIoU', 'mDice', 'foreground Dice', 'foreground IoU']
-    header = ['config', 'run', 'split', 'initial weights', 'iterations', *scores, 'seeds']
-    lines = [
-        [
-            f'`{group["config"]}`',
-            group['kind'] + (f', {group["variant"]}' if group['variant'] else ''),
-            group['split'],
-            group['init'],
-            str(group['iterations']),
-            *(percent_spread(group[name]) for name in table2.SCORES),
-            f'n = {group["n"]}',
-        ]
-        for group in recipes['groups']
-    ]
-    return markdown_table(header, lines) if lines else ''
+def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Return runs by the table they belong to; a table without runs has an empty list."""
+    return {name: [run for run in runs if run.table == name] for name in ('table1', 'table2', 'ablations', 'hrf', 'recipes')}
 
 
 def build_results(runs: Sequence[Run]) -> dict[str, Any]:
-    """Collect all numbers behind the tables.
+    """Collect all numbers behind the pages.
 
     Args:
         runs: Runs in any order; repetitions are counted once.
@@ -92,11 +46,38 @@ def build_results(runs: Sequence[Run]) -> dict[str, Any]:
         InputError: Records contradict each other; the message names two of them.
     """
     kept, repeated = unique_runs(runs)
+    of = by_table(kept)
+    rows = table2.build(of['table2'])
+    beside = ablations.build(of['ablations'], of['table2'])
+    # The page of conclusions compares runs of both tables.
+    check_comparable([run for _, run in table2.select(of['table2'])[0]] + ablations.select(of['ablations'])[0])
     return {
         'schema': SCHEMA,
-        'table2': table2.build([run for run in kept if run.table == 'table2']),
-        'recipes': build_recipes([run for run in kept if run.table == 'recipes']),
+        'table1': table1.build(of['table1']),
+        'table2': rows,
+        'ablations': beside,
+        'holds_up': holds_up.build(rows, beside),
+        'hrf': hrf.build(of['hrf']),
+        'recipes': recipes.build(of['recipes']),
+        'run_times': run_times.build(kept),
         'repeated': sorted(run.label for run in repeated),
+    }
+
+
+def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str, str]:
+    """Return the pages of `PAGES` by name.
+
+    Args:
+        results: Output of `build_results`.
+        drawn: Names of the figures that there are.
+    """
+    return {
+        'table1.md': table1.render(results['table1']),
+        'table2.md': table2.render(results['table2'], drawn),
+        'ablations.md': ablations.render(results['ablations'], drawn),
+        'what_holds_up.md': holds_up.render(results['holds_up']),
+        'hrf.md': hrf.render(results['hrf'], drawn),
+        'recipes.md': recipes.render(results['recipes']),
     }
 
 
@@ -107,15 +88,26 @@ def render_readme_block(results: dict[str, Any], link: str) -> str:
         results: Output of `build_results`.
         link: The results folder relative to the README, with forward slashes.
     """
-    files = {name: f'[{link}/{name}]({link}/{name})' for name in ('table2.md', 'recipes.md', 'results.json')}
-    own = _recipes_table(results['recipes'])
-    return (
-        (f'Our own configs, scored the same way, in percent:\n\n{own}\n' if own else '')
-        + 'Table 2 of the paper, fine-tuning on Duke DME, beside our runs: mIoU / mDice in percent; ours is mean ± SD over n '
-        f'seeds, and "{table2.PENDING}" has not been run.\n\n{table2.render_short(results["table2"])}\n'
-        f'Fluid scores and notes: {files["table2.md"]}. Our own recipes: {files["recipes.md"]}. '
-        f'All numbers: {files["results.json"]}.\n'
+    own = recipes.summary_table(results['recipes'])
+    text = summary.sentences(results) + '\n\n'
+    text += f'Our own configs, scored the same way, in percent:\n\n{own}\n' if own else ''
+    text += (
+        'Table 2 of the paper, fine-tuning on Duke DME, beside our runs: mIoU / mDice in percent; ours is mean ± SD over n '
+        f'seeds, and "pending" has not been run.\n\n{table2.render_short(results["table2"])}\n'
     )
+    for name, what in PAGES.items():
+        text += f'* {what}: [{link}/{name}]({link}/{name})'
+        if name == 'what_holds_up.md':
+            verdicts = [
+                f'{Start.of(key).short}: {holds_up.counts_line(judged)}'
+                for key, judged in results['holds_up']['sections'].items()
+            ]
+            text += f' ({"; ".join(verdicts)})'
+        text += '\n'
+    text += f'* All numbers: [{link}/results.json]({link}/results.json)\n'
+    if times := run_times.render(results['run_times']):
+        text += f'\nHow long the recorded runs took, on machines that other work shared in part:\n\n{times}'
+    return text
 
 
 def _readme_parts(path: Path) -> tuple[str, str]:
@@ -139,11 +131,12 @@ def default_readme(out: Path) -> Path | None:
 
 
 def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> tuple[dict[str, Any], list[Path]]:
-    """Write every table.
+    """Write every page and figure.
 
     Args:
         runs: Runs in any order.
-        out: The results folder, created when missing.
+        out: The results folder, created when missing. Figures that an earlier report left there and that have no runs any more
+            are removed.
         readme: A README whose marked block is replaced; None leaves READMEs alone.
 
     Returns:
@@ -153,15 +146,20 @@ def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> 
         InputError: Records contradict each other, or the README lacks the markers; nothing is written.
     """
     out, results = Path(out), build_results(runs)
-    files = {
-        out / 'table2.md': table2.render(results['table2']),
-        out / 'recipes.md': render_recipes(results['recipes']),
-        out / 'results.json': json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n',
-    }
+    of = by_table(unique_runs(runs)[0])
+    paper = next(row['paper'] for row in results['table2']['rows'] if row['row'] == ablations.REFERENCE_ROW)
+    drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], paper['Dice'])
+    files = {out / name: page for name, page in render_pages(results, list(drawn)).items()}
+    files[out / 'results.json'] = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
     if readme is not None:
         before, after = _readme_parts(Path(readme))
         link = Path(os.path.relpath(out.resolve(), Path(readme).resolve().parent)).as_posix()
         files[Path(readme)] = f'{before}\n{render_readme_block(results, link)}{after}'
     for path, content in files.items():
         write_text(path, content)
-    return results, list(files)
+    for name in figures.NAMES:
+        if name in drawn:
+            write_bytes(out / 'figures' / name, drawn[name])
+        else:
+            (out / 'figures' / name).unlink(missing_ok=True)
+    return results, [*files, *(out / 'figures' / name for name in drawn)]

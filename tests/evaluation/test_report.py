@@ -8,8 +8,8 @@ import pytest
 from octfluid.engine.record import to_run
 from octfluid.errors import InputError
 from octfluid.evaluation.counts import pooled_metrics
-from octfluid.evaluation.report import README_BEGIN, README_END, build_results, default_readme, write_report
-from octfluid.evaluation.table2 import paper_rows, render, row_number
+from octfluid.evaluation.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
+from octfluid.evaluation.table2 import paper_rows, render, render_short, row_number
 
 # Two images; fluid in the first only.
 EMPTY = (0, 0, 0, 65536)
@@ -44,7 +44,7 @@ def test_paper_rows_agree_with_themselves():
 
 
 def test_mean_and_sd_are_those_of_the_recomputed_scores(runs):
-    summary = build_results(runs)['table2']['sections']['hrf-own']['10']
+    summary = build_results(runs)['table2']['sections']['hrf-own-40000i']['10']
     images = [[dict(zip(('tp', 'fp', 'fn', 'tn'), image, strict=True)) for image in counts] for counts in COUNTS]
     scores = list(map(pooled_metrics, images))
     assert (summary['n'], summary['seeds']) == (3, [0, 1, 2])
@@ -71,7 +71,7 @@ def test_table_shows_spread_single_runs_and_pending_rows(runs):
 
 def test_without_runs_the_default_section_stands_and_is_pending():
     table = build_results([])['table2']
-    assert list(table['sections']) == ['hrf']
+    assert list(table['sections']) == ['hrf-40000i']
     text = render(table)
     assert row_of(text, 'From HRF vessel weights', 10)[3] == 'pending'
     assert 'background everywhere' not in text
@@ -182,25 +182,68 @@ def test_the_order_of_reading_changes_nothing(runs, tmp_path):
     _, first = write_report(runs, tmp_path / 'a')
     shuffled = random.Random(0).sample(runs, len(runs))
     _, second = write_report(shuffled, tmp_path / 'b')
-    assert [path.name for path in first] == ['table2.md', 'recipes.md', 'results.json']
+    assert [path.name for path in first] == [*PAGES, 'results.json', 'loss_table2.png', 'row10_by_source_length.png']
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
 def test_the_readme_block_is_replaced_and_nothing_else(runs, tmp_path):
     out, readme = tmp_path / 'docs' / 'results', tmp_path / 'README.md'
     assert default_readme(out) is None
-    readme.write_text(f'before\n\n{README_BEGIN}\nold\n{README_END}\n\nafter\n')
+    readme.write_text(f'before\n\n{README_BEGIN}\nearlier\n{README_END}\n\nafter\n')
     assert default_readme(out) == readme
     assert default_readme(tmp_path / 'elsewhere') is None
     write_report(runs, out, readme)
     text = readme.read_text()
     assert text.startswith(f'before\n\n{README_BEGIN}\n') and text.endswith(f'{README_END}\n\nafter\n')
-    assert 'old' not in text
-    assert '(docs/results/table2.md)' in text
+    assert 'earlier' not in text
+    assert all(f'(docs/results/{name})' in text for name in (*PAGES, 'results.json'))
+    assert 'what_holds_up.md) (from HRF (own), 40 000 iterations: 14 pending, 1 no verdict' in text
     row = next(line for line in text.splitlines() if line.startswith('| 10 |'))
     assert '| 76.00 / 84.30 |' in row and row.endswith('(n = 2) |')
     write_report(runs, out, readme)
     assert readme.read_text() == text
+
+
+def test_a_figure_without_runs_is_removed_and_other_files_are_left(runs, tmp_path):
+    write_report(runs, tmp_path)
+    (tmp_path / 'figures/mine.png').write_bytes(b'')
+    assert '](figures/loss_table2.png)' in (tmp_path / 'table2.md').read_text()
+    write_report([], tmp_path)
+    assert [path.name for path in (tmp_path / 'figures').iterdir()] == ['mine.png']
+    assert 'figures/' not in (tmp_path / 'table2.md').read_text() + (tmp_path / 'ablations.md').read_text()
+
+
+def test_other_lengths_of_source_training_have_sections_and_columns_of_their_own(make_record, hrf_weights, own, zoo_weights):
+    weights = [hrf_weights, own(iterations=1000, digit='a'), zoo_weights, None]
+    records = [make_record(init=init, seed=seed) for seed, init in enumerate(weights)]
+    table = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])['table2']
+    assert [(key, rows['10']['seeds']) for key, rows in table['sections'].items()] == [
+        ('hrf-own-40000i', [0]), ('hrf-zoo-40000i', [2]), ('hrf-own-1000i', [1]), ('scratch', [3])]  # fmt: skip
+    text = render(table)
+    short = text.split('## From HRF vessel weights trained here, 1 000 iterations')[1]
+    assert '`pspnet_unet_s5-d16_hrf_1000i_aaaaaaaa.safetensors` (SHA-256 `aaaaaaaa...`)' in short
+    header = render_short(table).splitlines()[0].strip('| ').split(' | ')
+    assert header[3:] == ['ours, from HRF (own), 40 000 iterations', 'ours, from HRF (zoo), 40 000 iterations',
+                          'ours, from HRF (own), 1 000 iterations', 'ours, from scratch']  # fmt: skip
+
+
+def test_the_full_length_stays_pending_before_shorter_ones(make_record, own):
+    table = build_results([to_run(Path('a.json'), make_record(init=own(iterations=1000)))])['table2']
+    assert list(table['sections']) == ['hrf-40000i', 'hrf-own-1000i'] and not table['sections']['hrf-40000i']
+
+
+def test_rows_of_a_section_share_their_weights(make_record, own):
+    runs = [to_run(Path('a.json'), make_record(init=own())),
+            to_run(Path('b.json'), make_record(config='configs/table2/06_crop320.py', init=own(digit='a')))]  # fmt: skip
+    with pytest.raises(InputError, match=r'b\.json and a\.json started from different initial weights'):
+        build_results(runs)
+
+
+def test_recipes_from_other_lengths_are_not_averaged(make_record, own):
+    records = [make_record(config='configs/duke_dme/a.py', init=own(iterations=length), seed=seed)
+               for seed, length in enumerate((1000, 40000))]  # fmt: skip
+    groups = build_results([to_run(Path(f'{i}.json'), record) for i, record in enumerate(records)])['recipes']['groups']
+    assert [(group['init'], group['n']) for group in groups] == [('hrf-own', 1), ('hrf-own-1000i', 1)]
 
 
 @pytest.mark.parametrize('text', ['', README_BEGIN, f'{README_END}{README_BEGIN}', f'{README_BEGIN}{README_END}{README_BEGIN}'])

@@ -1,0 +1,196 @@
+"""Which of the paper's conclusions survive: each a measured difference with its uncertainty and a verdict by a stated rule."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from octfluid.evaluation import markdown as md
+from octfluid.evaluation.difference import CONFIDENCE, MIN_SEEDS, difference, points, points_interval
+from octfluid.evaluation.markdown import PENDING, percent
+from octfluid.evaluation.runs import DECIMALS
+from octfluid.evaluation.starts import FULL, PENDING_START, SCRATCH, Start
+
+HIGHER, LOWER, NO_BETTER = 'higher', 'lower', 'no better'
+HOLDS, CONTRADICTED, NOT_SETTLED, ONE_SEED = 'holds', 'contradicted', 'not settled', 'no verdict (one seed)'
+FEW_SEEDS, NO_FLUID = 'no verdict (too few seeds)', 'not settled (no fluid outlined on either side)'
+MARGIN = 0.01
+"""A gain in fluid Dice from which on "no better" would be wrong: one point."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A conclusion and the two groups of runs that test it.
+
+    Attributes:
+        text: The conclusion.
+        arm: A row of table 2 (int), or the stem of a config in ``configs/ablations``.
+        reference: The same, of the runs that the arm is compared with.
+        direction: What the conclusion says of the arm's fluid Dice: `HIGHER`, `LOWER` or `NO_BETTER` than the reference's.
+        from_scratch: The reference starts from random weights; otherwise both start from the same vessel weights.
+    """
+
+    text: str
+    arm: int | str
+    reference: int | str
+    direction: str
+    from_scratch: bool = False
+
+    @property
+    def compared(self) -> str:
+        """The two sides in words."""
+        names = [f'row {side}' if isinstance(side, int) else f'`{side}`' for side in (self.arm, self.reference)]
+        return f'{names[0]} minus {names[1]}' + (' from scratch' if self.from_scratch else '')
+
+
+CLAIMS = (
+    Claim('Transfer works: vessel weights beat random ones', 10, 10, HIGHER, from_scratch=True),
+    Claim('and still do after 4 000 iterations', 'row10_4000', 'row10_4000', HIGHER, from_scratch=True),
+    Claim('A crop of 320 helps', 6, 2, HIGHER),
+    Claim('A horizontal flip hurts', 3, 2, LOWER),
+    Claim('Dice loss is no better than cross-entropy', 7, 6, NO_BETTER),
+    Claim('Focal loss is no better than cross-entropy', 8, 6, NO_BETTER),
+    Claim('Adam with learning rate 0.01 fails', 9, 6, LOWER),
+    Claim('Less weight decay, 1e-4, is better than 5e-4', 10, 6, HIGHER),
+    Claim('More weight decay, 1e-3, is worse than 5e-4', 11, 6, LOWER),
+    Claim('Without a crop, 400 iterations are worse than 200 (by its rows; its text expects more to help)', 2, 1, LOWER),
+    Claim('PSPNet is the head to fine-tune: FCN is worse', 'fcn_head', 10, LOWER),
+    Claim('PSPNet is the head to fine-tune: DeepLabV3 is worse', 'deeplabv3_head', 10, LOWER),
+    Claim('Random rotation helps (in its text, in none of its rows)', 'rotate15', 10, HIGHER),
+    Claim('CE + Dice, 0.75 to 0.25, improves on CE (its future work)', 'ce_dice_75_25', 10, HIGHER),
+    Claim('CE + Dice, 0.5 to 0.5, improves on CE (its future work)', 'ce_dice_50_50', 10, HIGHER),
+    Claim('CE + Dice, 0.25 to 0.75, improves on CE (its future work)', 'ce_dice_25_75', 10, HIGHER),
+)
+
+
+def verdict(direction: str, found: Mapping[str, Any] | None, fluid_outlined: bool = True) -> str:
+    """Judge a conclusion by the interval of the difference in fluid Dice.
+
+    Args:
+        direction: What the conclusion says of the difference.
+        found: Output of `octfluid.evaluation.difference.difference`, None if it is undefined.
+        fluid_outlined: Whether any run of the two groups has a fluid Dice above 0.
+
+    Returns:
+        `HOLDS` if the interval lies wholly on the conclusion's side of 0 (for `NO_BETTER`: it reaches above 0, but not to
+        `MARGIN`, or lies wholly below 0), `CONTRADICTED` if it lies wholly on the other side (for `NO_BETTER`: above 0),
+        otherwise `NOT_SETTLED`. Without an interval `ONE_SEED` or `FEW_SEEDS`.
+    """
+    if found is None:
+        return NOT_SETTLED
+    if found['interval'] is None:
+        return ONE_SEED if min(found['n']) == 1 else FEW_SEEDS
+    if not fluid_outlined:
+        return NO_FLUID
+    low, high = found['interval']
+    if direction == LOWER:
+        low, high = -high, -low
+    if direction == NO_BETTER:
+        return CONTRADICTED if low > 0 else HOLDS if high < MARGIN else NOT_SETTLED
+    return HOLDS if low > 0 else CONTRADICTED if high < 0 else NOT_SETTLED
+
+
+def build(table2: Mapping[str, Any], ablations: Mapping[str, Any]) -> dict[str, Any]:
+    """Judge every conclusion, for each kind of vessel weights by itself.
+
+    Args:
+        table2: Output of `octfluid.evaluation.table2.build`.
+        ablations: Output of `octfluid.evaluation.ablations.build`, whose runs were scored on the same files.
+
+    Returns:
+        ``sections``: `Start.key` of the vessel weights -> a list, in the order of `CLAIMS`, of mappings with ``claim``,
+        ``compared``, ``direction``, ``paper`` (difference of the paper's scores by name, fractions; None where it has none),
+        ``ours`` (Dice and mIoU -> output of `difference`, or None), ``n`` (seeds of the two sides) and ``verdict``.
+    """
+    keys = {key for table in (table2, ablations) for key in table['sections'] if key != SCRATCH.key}
+    if any(Start.of(key).iterations == FULL for key in keys - {PENDING_START.key}):
+        keys.discard(PENDING_START.key)
+    paper = {row['row']: row['paper'] for row in table2['rows']}
+    ordered = sorted(keys, key=lambda key: Start.of(key).rank)
+    return {'sections': {key: [_judged(claim, key, table2, ablations, paper) for claim in CLAIMS] for key in ordered}}
+
+
+def _runs_of(side: int | str, key: str, table2: Mapping[str, Any], ablations: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if isinstance(side, int):
+        return table2['sections'].get(key, {}).get(str(side))
+    return ablations['sections'].get(key, {}).get('runs', {}).get(side)
+
+
+def _judged(claim: Claim, key: str, table2: Mapping, ablations: Mapping, paper: Mapping[int, Mapping]) -> dict[str, Any]:
+    arm = _runs_of(claim.arm, key, table2, ablations)
+    reference = _runs_of(claim.reference, SCRATCH.key if claim.from_scratch else key, table2, ablations)
+    ours = {name: difference(arm, reference, name) if arm and reference else None for name in ('Dice', 'mIoU')}
+    outcome = PENDING
+    if arm and reference:
+        outlined = any(value for side in (arm, reference) for value in side['Dice']['values'])
+        outcome = verdict(claim.direction, ours['Dice'], outlined)
+    return {
+        'claim': claim.text,
+        'compared': claim.compared,
+        'direction': claim.direction,
+        'paper': _paper_gaps(claim, paper),
+        'ours': ours,
+        'n': [side['n'] if side else 0 for side in (arm, reference)],
+        'verdict': outcome,
+    }
+
+
+def _paper_gaps(claim: Claim, paper: Mapping[int, Mapping[str, float | None]]) -> dict[str, float | None] | None:
+    """Return the differences of the paper's own scores, None where it ran only one side."""
+    if claim.from_scratch or not (isinstance(claim.arm, int) and isinstance(claim.reference, int)):
+        return None
+    pairs = {name: (paper[claim.arm][name], paper[claim.reference][name]) for name in ('Dice', 'mIoU')}
+    return {name: None if None in pair else round(pair[0] - pair[1], DECIMALS) for name, pair in pairs.items()}
+
+
+def counts_line(judged: list[Mapping[str, Any]]) -> str:
+    """Return how many conclusions have which verdict, such as ``3 holds, 13 pending``."""
+    return ', '.join(f'{number} {name}' for name, number in Counter(item['verdict'] for item in judged).most_common())
+
+
+def _section(key: str, judged: list[Mapping[str, Any]], whole: bool) -> str:
+    """Return a section: with ``whole``, pending conclusions too; otherwise only their number."""
+    scores = [f'{name}, {whose}' for name in ('fluid Dice', 'mIoU') for whose in ('paper', 'ours')]
+    header = ['conclusion', 'compared', *scores, 'seeds', 'verdict']
+    lines = []
+    shown = [item for item in judged if whole or item['verdict'] != PENDING]
+    for item in shown:
+        scores = [
+            text
+            for name in ('Dice', 'mIoU')
+            for text in (points((item['paper'] or {}).get(name)), points_interval(item['ours'][name]))
+        ]
+        seeds = f'{item["n"][0]} and {item["n"][1]}'
+        lines.append([item['claim'], item['compared'], *scores, seeds, item['verdict']])
+    start = Start.of(key)
+    short = '' if start.iterations == FULL else "These weights are not the paper's: their source training was shorter.\n\n"
+    left_out = f'Pending: {len(judged) - len(shown)} further conclusions.\n\n' if len(shown) < len(judged) else ''
+    return f'## {start.title}\n\n{short}' + (f'{md.table(header, lines)}\n' if lines else '') + left_out
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """Return ``what_holds_up.md`` from the output of `build`."""
+    text = f'# What holds up\n\n{md.WRITTEN_BY}\n\n'
+    text += "The paper's conclusions about fine-tuning, each as a difference between two groups of our runs, in points.\n\n"
+    for index, (key, judged) in enumerate(content['sections'].items()):
+        text += _section(key, judged, whole=index == 0)
+    share = f'{percent(CONFIDENCE).removesuffix(".00")} %'
+    notes = [
+        f'Differences are of mean scores, in points. In brackets, with {MIN_SEEDS} seeds or more on both sides: the {share} '
+        "interval over seeds, by Student's t of the differences seed by seed where both sides have the same seeds, by "
+        "Welch's otherwise. Each stands for itself: with many conclusions judged, one of them may fall outside by chance.",
+        'The verdict follows from the interval of the fluid Dice alone; mIoU is shown beside it, because the paper reports it.',
+        f'"{HOLDS}": the interval lies wholly on the side of 0 that the conclusion names. "{CONTRADICTED}": wholly on the '
+        f'other side. "{NOT_SETTLED}": it contains 0.',
+        'A conclusion that something is no better is contradicted if the interval lies wholly above 0, and holds only if the '
+        f'interval ends below a gain of {points(MARGIN)} points; a wide interval around 0 proves nothing and is '
+        f'"{NOT_SETTLED}".',
+        f'"{ONE_SEED}" and "{FEW_SEEDS}": fewer than {MIN_SEEDS} seeds on a side, from which no spread can be told. '
+        f'"{PENDING}": a side has no runs. Where no run of either side outlines any fluid, nothing is settled.',
+        'Seeds vary the random draws of training: order, windows, dropout, and initial weights where they are random. The '
+        'source weights are one training each, and the scored images are always the same, of patients who have other slices '
+        'in the training: the intervals speak of seeds, not of new patients.',
+        'Both sides of a comparison start from weights of the same origin and length, but for the conclusions about transfer. '
+        'Means and spreads, devices and precisions: [table2.md](table2.md), [ablations.md](ablations.md).',
+    ]
+    return text + '## How to read it\n\n' + md.bullets(notes)

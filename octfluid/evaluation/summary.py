@@ -1,0 +1,54 @@
+"""Two sentences for the README: what was reproduced, how close, and with whose weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from octfluid.evaluation.markdown import percent, percent_spread
+from octfluid.evaluation.starts import FULL, SCRATCH, Start
+
+BEST_ROW = 10
+WHOSE = {'hrf-own': 'vessel weights trained here', 'hrf-zoo': "the model zoo's vessel weights"}
+
+
+def sentences(results: Mapping[str, Any]) -> str:
+    """Return the two sentences, from the content of ``results.json``."""
+    return f'{_fine_tuning(results["table2"])} {_zero_shot(results["table1"])}'
+
+
+def _fine_tuning(table: Mapping[str, Any]) -> str:
+    """Say how far table 2 has been reproduced: its best row from each kind of weights, the paper's weights or not."""
+    row = next(row for row in table['rows'] if row['row'] == BEST_ROW)
+    found = []
+    for key, section in table['sections'].items():
+        start = Start.of(key)
+        if ours := section.get(str(BEST_ROW)):
+            whose = 'random weights' if start == SCRATCH else f'{WHOSE[start.source]} for {start.length}'
+            scores = f'{percent_spread(ours["mIoU"])} / {percent_spread(ours["mDice"])}'
+            found.append(f'{scores} from {whose} (n = {ours["n"]})')
+    rows = {
+        number for key, section in table['sections'].items() if key != SCRATCH.key for number, ours in section.items() if ours
+    }
+    text = f"Table 2: {len(rows)} of the paper's {len(table['rows'])} rows have been run from vessel weights"
+    full = any(Start.of(key).iterations == FULL and section for key, section in table['sections'].items())
+    if rows and not full:
+        text += ", all trained for less than the paper's 40 000 iterations"
+    text += (
+        f'; row {BEST_ROW}, its best, with mIoU / mDice of {percent(row["paper"]["mIoU"])} / {percent(row["paper"]["mDice"])}'
+    )
+    return text + (f', reaches {", ".join(found)}.' if found else ', has not been run.')
+
+
+def _zero_shot(table: Mapping[str, Any]) -> str:
+    """Say how far table 1 has been reproduced."""
+    found = []
+    for section in table['sections']:
+        for head, ours in section['heads'].items():
+            paper = table['paper'][head]
+            start = Start.of(section['start'])
+            found.append(
+                f'{ours["measure"]:.4f} for {paper["title"]} on {section["images"]} scans with {WHOSE[start.source]} for '
+                f'{start.length} (paper: {paper["measure"]:.4f} on 110)'
+            )
+    if not found:
+        return 'Table 1, the same networks before fine-tuning, has not been run.'
+    return f"Table 1, the networks before fine-tuning, by the paper's own measure: {'; '.join(found)}."

@@ -1,0 +1,87 @@
+import pytest
+
+from octfluid.evaluation import ablations, table2
+from octfluid.evaluation.holds_up import CLAIMS, HIGHER, LOWER, NO_BETTER, build, counts_line, render, verdict
+
+
+def within(low, high):
+    return {'difference': (low + high) / 2, 'interval': [low, high], 'n': [3, 3]}
+
+
+@pytest.mark.parametrize(('direction', 'low', 'high', 'expected'), [
+    (HIGHER, 0.01, 0.05, 'holds'),
+    (HIGHER, -0.05, -0.01, 'contradicted'),
+    (HIGHER, -0.01, 0.05, 'not settled'),
+    (HIGHER, 0.0, 0.05, 'not settled'),
+    (LOWER, -0.05, -0.01, 'holds'),
+    (LOWER, 0.01, 0.05, 'contradicted'),
+    (LOWER, -0.05, 0.01, 'not settled'),
+    (NO_BETTER, -0.05, -0.01, 'holds'),
+    (NO_BETTER, -0.05, 0.009, 'holds'),
+    (NO_BETTER, -0.05, 0.01, 'not settled'),
+    (NO_BETTER, 0.001, 0.005, 'contradicted'),
+])  # fmt: skip
+def test_verdicts_follow_from_the_interval(direction, low, high, expected):
+    assert verdict(direction, within(low, high)) == expected
+
+
+def test_no_verdict_without_spread_or_without_any_fluid():
+    assert verdict(HIGHER, {'interval': None, 'n': [1, 3]}) == 'no verdict (one seed)'
+    assert verdict(HIGHER, {'interval': None, 'n': [3, 2]}) == 'no verdict (too few seeds)'
+    assert verdict(NO_BETTER, within(0, 0), fluid_outlined=False).startswith('not settled (no fluid')
+    assert verdict(HIGHER, None) == 'not settled'
+
+
+def judge(table2_runs, ablation_runs=()):
+    rows = table2.build(table2_runs)
+    return build(rows, ablations.build(ablation_runs, table2_runs))
+
+
+def claim(sections, key, compared):
+    return next(item for item in sections['sections'][key] if item['compared'] == compared)
+
+
+def test_conclusions_from_runs(row_runs, own, rows_below):
+    runs = row_runs(10, [60, 62, 64], own()) + row_runs(10, [0, 1, 2]) + row_runs(6, [60, 61, 62], own())
+    runs += row_runs(2, [70], own()) + row_runs(7, [70, 71, 72], own())
+    content = judge(runs, row_runs('rotate15', [50, 52, 54], own()))
+    assert list(content['sections']) == ['hrf-own-40000i']
+    found = {item['compared']: (item['n'], item['verdict']) for item in content['sections']['hrf-own-40000i']}
+    assert found['row 10 minus row 10 from scratch'] == ([3, 3], 'holds')
+    assert found['row 6 minus row 2'] == ([3, 1], 'no verdict (one seed)')
+    assert found['row 7 minus row 6'] == ([3, 3], 'contradicted')
+    assert found['row 10 minus row 6'] == ([3, 3], 'not settled')
+    assert found['`rotate15` minus row 10'] == ([3, 3], 'contradicted')
+    assert found['row 9 minus row 6'] == ([0, 3], 'pending')
+    lines = {line[1]: line for line in rows_below(render(content), 'From HRF vessel weights trained here, 40 000')}
+    # The paper: 84.30 / 84.01, 76.00 / 75.67. Ours: differences 0, 1, 2 of the fluid Dice.
+    assert lines['row 10 minus row 6'][2:4] == ['+0.57', '+1.00 [-1.48, +3.48]']
+    assert lines['row 10 minus row 6'][4] == '+0.33'
+    assert lines['row 10 minus row 10 from scratch'][2] == '-'
+    assert len(lines) == len(CLAIMS)
+
+
+def test_both_sides_start_from_the_same_weights(row_runs, own):
+    short = own(iterations=1000, digit='a')
+    content = judge(row_runs(6, [60, 61, 62], own()) + row_runs(2, [40, 41, 42], short) + row_runs(6, [50, 51, 52], short))
+    assert list(content['sections']) == ['hrf-own-40000i', 'hrf-own-1000i']
+    assert claim(content, 'hrf-own-40000i', 'row 6 minus row 2')['verdict'] == 'pending'
+    assert claim(content, 'hrf-own-1000i', 'row 6 minus row 2')['verdict'] == 'holds'
+    text = render(content)
+    assert "These weights are not the paper's" in text.split('1 000 iterations (`hrf-own`)')[1]
+    assert f'Pending: {len(CLAIMS) - 1} further conclusions.' in text
+
+
+def test_a_fallen_network_settles_nothing(row_runs, own):
+    content = judge(row_runs(7, [0, 0, 0], own()) + row_runs(6, [0, 0, 0], own()))
+    item = claim(content, 'hrf-own-40000i', 'row 7 minus row 6')
+    assert item['ours']['Dice']['interval'] == [0.0, 0.0] and item['verdict'].startswith('not settled (no fluid')
+
+
+def test_without_runs_every_conclusion_is_pending_with_the_papers_difference():
+    content = judge([])
+    (judged,) = content['sections'].values()
+    assert counts_line(judged) == f'{len(CLAIMS)} pending'
+    item = claim(content, 'hrf-40000i', 'row 6 minus row 2')
+    assert item['paper'] == {'Dice': pytest.approx(0.2452), 'mIoU': pytest.approx(0.1196)}
+    assert claim(content, 'hrf-40000i', 'row 11 minus row 6')['paper']['Dice'] is None
