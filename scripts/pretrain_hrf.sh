@@ -13,7 +13,8 @@ scripts/download_data.sh). Run it again to go on where it stopped, from the last
 
   --iters N        train up to this iteration (default: 40000; 1000 for machines without a GPU). The learning rate follows the
                    schedule of 40000 iterations in any case, so a later call with a larger N extends the run.
-  --amp            mixed precision: bfloat16 on CPUs and recent GPUs; a run must be extended with the same choice
+  --amp            mixed precision, in training and in scoring: bfloat16 on CPUs and recent GPUs; a run must be extended with
+                   the same choice
   --half           publish in 16 bits: half the size
   --name NAME      begin of the published file's name (default: <head>_unet_s5-d16_hrf)
   --replace        move weights of this head that were published before to checkpoints/hrf/superseded/; without it, this stops
