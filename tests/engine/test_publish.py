@@ -174,7 +174,7 @@ def test_what_is_refused(config, model, save, tmp_path):
     with pytest.raises(InputError, match=f'{name} has values that are not finite'):
         publish(save(model, 'nan.pth', **{name: torch.tensor([float('nan'), 0.0])}), out, config=config)
     (tmp_path / 'page.pth').write_text('<html>404 Not Found</html>')
-    with pytest.raises(InputError, match=r'page\.pth: refused, .* is no checkpoint'):
+    with pytest.raises(InputError, match=r'page\.pth: is a web page, not a checkpoint'):
         publish(tmp_path / 'page.pth', out, config=config)
     assert not out.exists()
 
