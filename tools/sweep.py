@@ -81,7 +81,7 @@ def print_table(outcomes: Sequence[Any]) -> None:
     from rich.table import Table
 
     from octfluid.engine.record import to_run
-    from octfluid.evaluation.runs import percent
+    from octfluid.evaluation.markdown import percent
 
     table = Table('config', 'split', 'init', 'seed', 'mIoU %', 'mDice %', 'foreground Dice %', 'status')
     for outcome in outcomes:
