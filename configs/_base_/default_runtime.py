@@ -28,5 +28,6 @@ visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 log_processor = dict(by_epoch=False, window_size=10)
 log_level = 'INFO'
 channels_last = True
-# Windows that slide inference takes at once on a GPU; a CPU takes one at a time. None: mmseg's own slide inference.
-window_batch = 8
+# Windows that slide inference takes at once. 'auto': 8 on a GPU, 1 on a CPU, which is slower with more. None: mmseg's own
+# slide inference.
+window_batch = 'auto'

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile, RandomResize
@@ -191,7 +192,8 @@ class WindowFirst(BaseTransform):
             The same dict with what the four transforms add to it.
 
         Raises:
-            InputError: A file that is missing, is not an 8-bit image, or a mask of another size than its image.
+            InputError: A file that is missing, cannot be decoded, or is not an 8-bit image, or a mask of another size than its
+                image.
         """
         scan = self._scan(results)
         height, width = scan.mask.shape
@@ -217,7 +219,8 @@ class WindowFirst(BaseTransform):
         return known[1]
 
     def _decode(self, sample: dict) -> DecodedScan:
-        loaded = self.load_mask(self.load_image({**sample, 'seg_fields': []}))
+        loaded = _load(self.load_image, {**sample, 'seg_fields': []}, sample['img_path'])
+        loaded = _load(self.load_mask, loaded, sample['seg_map_path'])
         image, mask = loaded['img'], loaded['gt_seg_map']
         if image.dtype != np.uint8:
             raise InputError(f'{sample["img_path"]}: {image.dtype} pixels; expected 8 bits, or set window_first=False')
@@ -235,6 +238,14 @@ def _file_state(path: str) -> tuple[int, int]:
     except OSError as error:
         raise InputError(f'{path}: {error.strerror}; expected an image, see tools/check_dataset.py') from error
     return status.st_mtime_ns, status.st_size
+
+
+def _load(step: Callable, sample: dict, path: str) -> dict:
+    try:
+        return step(sample)
+    except (AssertionError, cv2.error, OSError, SyntaxError, ValueError) as error:  # as OpenCV, mmcv and Pillow put it
+        reason = getattr(error, 'strerror', None) or 'cannot be decoded as an image'
+        raise InputError(f'{path}: {reason}; expected a whole image file, see tools/check_dataset.py') from error
 
 
 def _refuse_other_pipelines(head: Sequence[Callable]) -> None:

@@ -24,6 +24,11 @@ REQUIRED_KEYS = (
     'randomness', 'env_cfg', 'default_hooks', 'custom_hooks',
 )  # fmt: skip
 
+WHOLE_NUMBERS = (
+    ('train_cfg', 'max_iters', 1), ('train_dataloader', 'batch_size', 1), ('val_dataloader', 'batch_size', 1),
+    ('train_dataloader', 'num_workers', 0), ('val_dataloader', 'num_workers', 0),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class DatasetSpec:
@@ -173,17 +178,17 @@ def _resolve(cfg: Config, path: str | Path) -> None:
         for key in ('data_root', 'split'):
             if loader.dataset.setdefault(key, cfg[key]) != cfg[key]:
                 raise InputError(f"{path}: a dataset sets {key}='{loader.dataset[key]}'; set the top-level {key} instead")
-        if not loader.get('num_workers'):
+        if not loader.setdefault('num_workers', 0):
             loader.persistent_workers = False
         if loader.dataset.get('reduce_zero_label'):
             raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
     _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
     _check_init(cfg, path)
     _check_scoring(cfg, path)
-    for group, key in (('train_cfg', 'max_iters'), ('train_dataloader', 'batch_size'), ('val_dataloader', 'batch_size')):
+    for group, key, least in WHOLE_NUMBERS:
         value = cfg[group].get(key) if isinstance(cfg[group], dict) else None
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InputError(f'{path}: {group}.{key} is {value!r}; expected a whole number, at least 1')
+        if not _is_whole(value, least):
+            raise InputError(f'{path}: {group}.{key} is {value!r}; expected a whole number, at least {least}')
     if cfg.val_evaluator.get('type') != 'FluidMetric':
         raise InputError(
             f"{path}: val_evaluator is '{cfg.val_evaluator.get('type')}'; expected FluidMetric, which counts by scan"
@@ -216,12 +221,31 @@ def _check_init(cfg: Config, path: str | Path) -> None:
 
 def _check_scoring(cfg: Config, path: str | Path) -> None:
     windows, amp = cfg.get('window_batch'), cfg.get('amp_scoring', False)
-    if windows is not None and (not isinstance(windows, int) or isinstance(windows, bool) or windows < 1):
+    if windows not in (None, 'auto') and not _is_whole(windows, 1):
         raise InputError(
-            f"{path}: window_batch is {windows!r}; expected a whole number, at least 1, or None for mmseg's own slide inference"
+            f"{path}: window_batch is {windows!r}; expected a whole number, at least 1, 'auto', or None for mmseg's own "
+            'slide inference'
         )
     if not isinstance(amp, bool):
         raise InputError(f'{path}: amp_scoring is {amp!r}; expected True or False')
+    test_cfg = cfg.model.get('test_cfg')
+    mode = test_cfg.get('mode') if isinstance(test_cfg, dict) else None
+    if mode not in ('slide', 'whole'):
+        raise InputError(f"{path}: model.test_cfg.mode is {mode!r}; expected 'slide' or 'whole'")
+    crop, stride = test_cfg.get('crop_size'), test_cfg.get('stride')
+    if mode == 'slide' and not (_is_pair(crop) and _is_pair(stride) and all(map(int.__le__, stride, crop))):
+        raise InputError(
+            f'{path}: model.test_cfg has crop_size={crop!r} and stride={stride!r}; expected two whole numbers each, and a '
+            'stride that is at most crop_size, or windows would leave gaps'
+        )
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(_is_whole(item, 1) for item in value)
 
 
 def _fill_num_classes(model: ConfigDict, classes: int, path: str | Path) -> None:

@@ -21,8 +21,8 @@ def config_sha256(cfg: Config) -> str:
     """Digest of what decides the result of a run with a resolved config.
 
     Covers model, losses, pipelines, split, sampling, optimizer, schedule, evaluator, hooks that act, and the heads that start
-    anew. Leaves out the seed and the initial weights (a run record has them beside it), paths, workers, logging, validation
-    interval and precision.
+    anew. Leaves out the seed and the initial weights (a run record has them beside it), paths, workers, `window_first`,
+    `window_batch`, logging, validation interval and precision (`amp_scoring` too).
     """
     optim = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'loss_scale', 'dtype')}
     train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith('val_')}

@@ -28,6 +28,8 @@ from octfluid.engine.identity import resume_settings
 from octfluid.engine.optim import keep_logits_float32, score_in
 from octfluid.errors import InputError
 
+WINDOWS_AT_ONCE = 8
+
 
 @dataclass
 class RunState:
@@ -38,12 +40,22 @@ class RunState:
         wall_seconds: Time spent on this run by earlier processes that it resumes.
         metrics: Latest scores, or None before the first evaluation.
         data_lines: What the integrity check found, for the log.
+        begun: Weights are in place and the first batch is next: from here on, a failure is one of the work.
     """
 
     init: InitialWeights | None = None
     wall_seconds: float = 0.0
     metrics: dict[str, float] | None = None
     data_lines: list[str] = field(default_factory=list)
+    begun: bool = False
+
+
+def reason_of(error: Exception) -> str:
+    """Return an error's message; of one that PyTorch passed on from a loader worker, the worker's own without the traceback."""
+    message = str(error)
+    if not (message.startswith('Caught ') and '\nOriginal Traceback' in message):
+        return message
+    return message.rstrip().splitlines()[-1].partition(': ')[2]
 
 
 def _not_about_file_clients(log_record: logging.LogRecord) -> bool:
@@ -95,12 +107,15 @@ class FluidRunner(Runner):
         if self.cfg.get('channels_last', False):
             model = model.to(memory_format=torch.channels_last)
             keep_logits_float32(model)
-        if self.cfg.get('window_batch') is not None:
+        windows = self.cfg.get('window_batch')
+        if windows is not None:
             # Imported here, after `octfluid.register`, which silences what mmseg says when it is imported.
             from octfluid.models.slide import use_window_batches
 
-            # A CPU is slower with many: memory for their larger features comes from the system anew for every layer.
-            use_window_batches(model, 1 if get_device() == 'cpu' else self.cfg.window_batch)
+            if windows == 'auto':
+                # A CPU is slower with many: memory for their larger features comes from the system anew for every layer.
+                windows = 1 if get_device() == 'cpu' else WINDOWS_AT_ONCE
+            use_window_batches(model, windows)
         score_in(model, self.cfg.get('scoring_precision', 'fp32'))
         return super().wrap_model(model_wrapper_cfg, model)
 
@@ -111,10 +126,11 @@ class FluidRunner(Runner):
 
     def load_or_resume(self) -> None:
         """Resume, load the checkpoint under test, or load initial weights, whichever the config asks for."""
-        if self._has_loaded:
-            return
-        if self._resume and self._resume_last():
-            return
+        if not self._has_loaded and not (self._resume and self._resume_last()):
+            self._load()
+        self.state.begun = True
+
+    def _load(self) -> None:
         if self._load_from is not None:
             self.load_checkpoint(self._load_from)
         elif self.cfg.get('init'):

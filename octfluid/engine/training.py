@@ -22,7 +22,7 @@ from octfluid.engine.config import dataset_spec
 from octfluid.engine.identity import config_sha256
 from octfluid.engine.optim import check_optimizer, enable_mixed_precision, mixed_precision, precision_of
 from octfluid.engine.plan import device_name, peak_memory, versions
-from octfluid.engine.runner import FluidRunner
+from octfluid.engine.runner import FluidRunner, reason_of
 from octfluid.errors import InputError, WorkError
 from octfluid.io.atomic import require_folder
 
@@ -65,7 +65,8 @@ def train(cfg: Config, request: Request) -> Path:
 
     Raises:
         InputError: The data set is not sound, the initial weights are missing or do not fit, or the config asks for
-            something that cannot be built. Nothing has been written to the work folder when data or weights are missing.
+            something that cannot be built. No work folder is left that was not there before.
+        WorkError: Files that were sound cannot be read any more, or the record does not hold together.
     """
     require_folder(request.work_dir, '--work-dir')
     data_lines = _data_lines(cfg, _checked_data(cfg))
@@ -76,12 +77,11 @@ def train(cfg: Config, request: Request) -> Path:
         if cfg.optim_wrapper.type != 'OptimWrapper':
             raise InputError(f'--amp: the config already sets optim_wrapper.type={cfg.optim_wrapper.type}; drop one of the two')
         enable_mixed_precision(cfg)
-    with _without_trace_if_refused(request.work_dir):
-        runner = _build(cfg, request, training=True)
+    with _runner(cfg, request, training=True) as runner:
         runner.state.data_lines = data_lines
         runner.train()
-    if runner.state.metrics is None:  # resumed after the last iteration and before its validation
-        runner.val_loop.run()
+        if runner.state.metrics is None:  # resumed after the last iteration and before its validation
+            runner.val_loop.run()
     checkpoint = Path(request.work_dir) / f'iter_{runner.max_iters}.pth'
     history = _history(runner)
     seconds, _ = runner.message_hub.get_scalar('train/time').data
@@ -114,6 +114,7 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
 
     Raises:
         InputError: The data set is not sound, or the checkpoint is missing, unsafe, or of another architecture.
+        WorkError: As in `train`.
     """
     require_folder(request.work_dir, '--out')
     if show_dir:
@@ -127,8 +128,7 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
     cfg.init = None
     if show_dir:
         cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
-    with _without_trace_if_refused(request.work_dir):
-        runner = _build(cfg, request, training=False)
+    with _runner(cfg, request, training=False) as runner:
         start = time.perf_counter()
         runner.test()
     seconds = time.perf_counter() - start
@@ -159,14 +159,20 @@ def _test_variant(trained_on: str, cfg: Config) -> str:
 
 
 @contextmanager
-def _without_trace_if_refused(work_dir: str) -> Iterator[None]:
-    """Remove the work folder again if the block made it and then refuses its input."""
-    made_here = not Path(work_dir).exists()
+def _runner(cfg: Config, request: Request, training: bool) -> Iterator[FluidRunner]:
+    """Build the block's runner. Input refused before the first batch leaves no trace; all that fails later keeps its files."""
+    made_here, runner = not Path(request.work_dir).exists(), None
     try:
-        yield
-    except InputError:
-        if made_here and is_main_process():
-            shutil.rmtree(work_dir, ignore_errors=True)
+        runner = _build(cfg, request, training)
+        yield runner
+    except (InputError, OSError) as error:
+        if runner is not None and runner.state.begun:
+            reason = reason_of(error)
+            if isinstance(error, InputError) or reason != str(error):
+                advice = '; with this put right, --resume goes on from the last checkpoint' if training else ''
+                raise WorkError(f'{reason}{advice}') from error
+        elif isinstance(error, InputError) and made_here and is_main_process():
+            shutil.rmtree(request.work_dir, ignore_errors=True)
         raise
 
 

@@ -2,6 +2,7 @@ import copy
 import os
 import pickle
 import platform
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -233,6 +234,22 @@ def test_what_cannot_be_reproduced_is_refused(data, steps, said):
     with pytest.raises(InputError, match=said) as caught:
         HRFDataset(str(data), 'native', 'usual', 'train', pipeline=steps, window_first=True)
     assert str(caught.value).endswith('set window_first=False')
+
+
+@pytest.mark.parametrize('kind', ['img_path', 'seg_map_path'])
+@pytest.mark.parametrize('cut', [lambda content: b'', lambda content: b'junk', lambda content: content[:40]])
+def test_files_that_cannot_be_decoded_are_named(scan, kind, cut):
+    sample = scan()
+    path = Path(sample[kind])
+    path.write_bytes(cut(path.read_bytes()))
+    with pytest.raises(InputError) as caught:
+        WindowFirst(Compose([*LOAD, RESIZE, CROP]).transforms).fill([sample])
+    assert str(caught.value).startswith(f'{path}: cannot be decoded as an image; expected a whole image file')
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError) as caught:
+        WindowFirst(Compose([*LOAD, RESIZE, CROP]).transforms).fill([sample])
+    assert str(caught.value).startswith(f'{path}: Is a directory; expected a whole image file')
 
 
 def test_bad_files_are_named(scan):

@@ -248,12 +248,43 @@ def test_override_that_nothing_reads_is_refused(key):
 
 
 @pytest.mark.parametrize('value', ['0', '-1', '2.5', 'True', 'many'])
-def test_windows_at_once_are_a_whole_number_or_none(value):
-    with pytest.raises(InputError, match=r'window_batch is .*; expected a whole number, at least 1, or None') as caught:
+def test_windows_at_once_are_a_whole_number_auto_or_none(value):
+    with pytest.raises(InputError, match=r"window_batch is .*; expected a whole number, at least 1, 'auto', or None") as caught:
         load_config(ROW10, parse_options([f'window_batch={value}']))
     assert '\n' not in str(caught.value)
     assert load_config(ROW10, parse_options(['window_batch=None'])).window_batch is None
     assert load_config(ROW10, parse_options(['window_batch=1'])).window_batch == 1
+    assert load_config(ROW10, parse_options(['window_batch=auto'])).window_batch == load_config(ROW10).window_batch == 'auto'
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (['model.test_cfg.stride=(257,170)'], r'crop_size=\(256, 256\) and stride=\(257, 170\); .* at most crop_size'),
+    (['model.test_cfg.stride=(170,257)'], 'at most crop_size'),
+    (['model.test_cfg.stride=(0,170)'], 'two whole numbers'),
+    (['model.test_cfg.stride=170'], 'stride=170; expected two whole numbers'),
+    (['model.test_cfg.crop_size=None'], 'crop_size=None'),
+    (['model.test_cfg.mode=slid'], "model.test_cfg.mode is 'slid'; expected 'slide' or 'whole'"),
+    (['model.test_cfg=None'], 'model.test_cfg.mode is None'),
+])  # fmt: skip
+def test_windows_that_cannot_cover_a_scan_are_refused(options, said):
+    with pytest.raises(InputError, match=said) as caught:
+        load_config(ROW10, parse_options(options))
+    assert '\n' not in str(caught.value)
+
+
+def test_windows_side_by_side_cover_a_scan():
+    options = parse_options(['model.test_cfg.crop_size=(256,128)', 'model.test_cfg.stride=256,128'])
+    assert list(load_config(ROW10, options).model.test_cfg.stride) == [256, 128]
+    whole = parse_options(['model.test_cfg.mode=whole', 'model.test_cfg.stride=(999,999)'])
+    assert load_config(ROW10, whole).model.test_cfg.mode == 'whole'
+
+
+@pytest.mark.parametrize('value', ['-1', '1.5', 'many', 'None', 'True'])
+@pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader'])
+def test_workers_are_a_whole_number(loader, value):
+    with pytest.raises(InputError, match=rf'{loader}\.num_workers is .*; expected a whole number, at least 0'):
+        load_config(ROW10, parse_options([f'{loader}.num_workers={value}']))
+    assert load_config(ROW10, parse_options([f'{loader}.num_workers=0']))[loader].num_workers == 0
 
 
 @pytest.mark.parametrize('value', ['1', 'None', 'bf16'])

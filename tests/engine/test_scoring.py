@@ -27,10 +27,11 @@ SCORES = ('metrics', 'images', 'config_sha256', 'split_sha256', 'checkpoint_sha2
 
 
 class ScoringSpy(Hook):
-    """Note dtypes inside the network while it scores, of the logits that labels are made of, and who slides."""
+    """Note dtypes and batch sizes inside the network while it scores, dtypes of what labels are made of, and who slides."""
 
     features: set = set()  # noqa: RUF012  mmengine builds hooks itself, so a test can only read class attributes
     logits: set = set()  # noqa: RUF012
+    batches: set = set()  # noqa: RUF012
     slide = None
     clock = SimpleNamespace(seconds=0)
 
@@ -41,6 +42,7 @@ class ScoringSpy(Hook):
         def note(module, _, out):
             if not module.training:
                 self.features.add(out[-1].dtype)
+                self.batches.add(len(out[-1]))
 
         runner.bare_model.backbone.register_forward_hook(note)
 
@@ -56,6 +58,7 @@ class ScoringSpy(Hook):
 def spy(monkeypatch):
     monkeypatch.setattr(ScoringSpy, 'features', set())
     monkeypatch.setattr(ScoringSpy, 'logits', set())
+    monkeypatch.setattr(ScoringSpy, 'batches', set())
     monkeypatch.setattr(ScoringSpy, 'slide', None)
     monkeypatch.setitem(HOOKS._module_dict, 'ScoringSpy', ScoringSpy)
     return ScoringSpy
@@ -120,15 +123,20 @@ def test_resumed_run_that_lacks_its_scores_gets_them_in_mixed_precision(run, spy
     assert again['wall_seconds'] == pytest.approx(earlier + 400, abs=0.01), 'the time of scoring was not counted'
 
 
-@pytest.mark.parametrize(('device', 'window_batch', 'expected'), [('cpu', 8, 1), ('cuda', 8, 8), ('cuda', None, None)])
+@pytest.mark.parametrize(('device', 'window_batch', 'expected'), [
+    ('cpu', 'auto', 1), ('cuda', 'auto', 8), ('cpu', 5, 5), ('cuda', 5, 5), ('cpu', None, None), ('cuda', None, None),
+])  # fmt: skip
 def test_windows_at_once(run, spy, tmp_path, monkeypatch, device, window_batch, expected):
     monkeypatch.setattr('octfluid.engine.runner.get_device', lambda: device)
     run(tmp_path / 'run', {**HOOKS_AND_SPY, **SLIDE, 'window_batch': window_batch, 'train_cfg.max_iters': 1})
     assert (spy.slide and spy.slide.keywords['window_batch']) == expected
 
 
-def test_windows_at_once_do_not_change_the_scores(run, tmp_path):
-    records = [run(tmp_path / f'{number}', {**SLIDE, 'window_batch': number}) for number in (None, 8)]
+def test_windows_at_once_do_not_change_the_scores(run, spy, tmp_path):
+    records = []
+    for number in (None, 8):
+        records.append(run(tmp_path / f'{number}', {**HOOKS_AND_SPY, **SLIDE, 'window_batch': number}))
+        assert max(spy.batches) == (number or 1)
     assert records[0]['images'] == records[1]['images']
     assert records[0]['config_sha256'] == records[1]['config_sha256']
 

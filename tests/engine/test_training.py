@@ -8,11 +8,12 @@ from mmengine.device import utils as device_utils
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from octfluid.datasets.fluid_dataset import FluidDataset
 from octfluid.engine import record as records
 from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_sha256
 from octfluid.engine.record import file_sha256
-from octfluid.errors import InputError
+from octfluid.errors import InputError, WorkError
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'
 LAST = 'iter_12.pth'
@@ -146,6 +147,64 @@ def test_what_cannot_be_built_is_one_line(run, tmp_path, options, said):
     assert said in str(caught.value)
     assert '\n' not in str(caught.value)
     assert not (tmp_path / 'run').exists()
+
+
+LOST = 'scan.png: No such file or directory; expected an image'
+
+
+@pytest.fixture
+def lose(monkeypatch):
+    """Make every sample raise an error once a file exists, in loader workers too; returns what undoes it."""
+
+    def patch(error, once):
+        whole_sample = FluidDataset.__getitem__
+
+        def sample(self, item):
+            if once.exists():
+                raise error(LOST)
+            return whole_sample(self, item)
+
+        monkeypatch.setattr(FluidDataset, '__getitem__', sample)
+        return lambda: monkeypatch.setattr(FluidDataset, '__getitem__', whole_sample)
+
+    return patch
+
+
+@pytest.mark.parametrize(('workers', 'error'), [(0, InputError), (1, InputError), (1, FileNotFoundError)])
+def test_scan_that_is_lost_during_training_costs_no_checkpoint(run, whole, lose, tmp_path, workers, error):
+    folder, options = tmp_path / 'run', {'train_dataloader.num_workers': workers}
+    put_back = lose(error, folder / 'iter_6.pth')
+    with pytest.raises(WorkError) as caught:
+        run(folder, options)
+    assert str(caught.value) == f'{LOST}; with this put right, --resume goes on from the last checkpoint'
+    assert (folder / 'iter_6.pth').is_file()
+    put_back()
+    assert run(folder, options, resume=True)['images'] == whole[1]['images']
+
+
+def test_scan_that_is_lost_during_scoring(run, score, whole, lose, tmp_path):
+    (tmp_path / 'kept').mkdir()
+    put_back = lose(InputError, tmp_path / 'kept')
+    with pytest.raises(WorkError) as caught:
+        score(whole[0] / LAST, tmp_path / 'out', {'val_dataloader.num_workers': 1})
+    assert str(caught.value) == LOST
+    assert list((tmp_path / 'out').glob('*/*.log'))
+    put_back()
+    (tmp_path / 'run').mkdir()
+    for path in (LAST, 'last_checkpoint'):
+        shutil.copy(whole[0] / path, tmp_path / 'run')
+    lose(InputError, tmp_path / 'kept')  # all that this resumed run has left to do is scoring
+    with pytest.raises(WorkError, match=r'scan\.png: No such file'):
+        run(tmp_path / 'run', {'val_dataloader.num_workers': 1}, resume=True)
+
+
+@pytest.mark.parametrize('there_before', [False, True])
+def test_weights_that_do_not_fit_leave_no_trace(run, weights, tmp_path, there_before):
+    if there_before:
+        (tmp_path / 'run').mkdir()
+    with pytest.raises(InputError, match='made for another architecture'):
+        run(tmp_path / 'run', {'model.decode_head.channels': 6}, init=str(weights))
+    assert (tmp_path / 'run').exists() == there_before
 
 
 def test_work_dir_that_is_a_file(run, tmp_path):

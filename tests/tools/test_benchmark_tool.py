@@ -60,6 +60,7 @@ def test_data(tmp_path, tiny):
     (['speed'], "invalid choice: 'speed'"),
     (['data', 'configs/hrf/none.py'], 'no config file at configs/hrf/none.py'),
     (['data', '--cfg-options', 'data_root=nowhere'], 'nowhere: no such data set'),
+    (['data', '--cfg-options', 'train_dataloader.num_workers=-1'], 'num_workers is -1; expected a whole number'),
     (['data', '--out', 'README.md'], '--out README.md: README.md is a file'),
 ])  # fmt: skip
 def test_bad_arguments(arguments, said):
@@ -73,6 +74,15 @@ def test_pipeline_without_windows(tmp_path, phantoms):
     done = run('data', 'configs/smoke/phantom.py', '--out', tmp_path / 'out', '--cfg-options', f'data_root={phantoms}')
     assert (done.returncode, done.stderr.count('\n')) == (2, 1)
     assert 'window_first=True: the pipeline begins with LoadImageFromFile, LoadAnnotations' in done.stderr
+    assert not (tmp_path / 'out').exists()
+
+
+def test_photograph_that_cannot_be_decoded(tmp_path, tiny):
+    photograph = sorted((tmp_path / 'hrf/native/images').iterdir())[0]
+    photograph.write_bytes(b'junk')
+    done = run('data', '--out', tmp_path / 'out', *tiny)
+    assert (done.returncode, done.stdout, done.stderr.count('\n')) == (2, '', 1), done.stderr
+    assert f'{photograph}: cannot be decoded as an image' in done.stderr
     assert not (tmp_path / 'out').exists()
 
 
