@@ -4,16 +4,17 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/reproduce_table1.sh [fcn|pspnet|deeplabv3 ...] [--split NAME] [--amp] [--finetuned CONFIG CHECKPOINT]
+usage: bash scripts/reproduce_table1.sh [fcn|pspnet|deeplabv3 ...] [--split all|paper] [--amp] [--finetuned CONFIG CHECKPOINT]
 
 Applies configs/table1/<head>.py (default: all three heads) to the Duke scans in data/duke_dme (see scripts/download_data.sh) with
 the weights that fine-tuning starts from: checkpoints/hrf/<head>_unet_s5-d16_*.safetensors (scripts/pretrain_hrf.sh), else the
 model zoo's in checkpoints/ (scripts/download_checkpoints.sh). Writes records to work_dirs/table1/<head>, the table to
 work_dirs/table1/report, and to work_dirs/table1/figures the validation scan with most fluid as the paper's figures show one:
 scan, PSPNet's zero-shot prediction (else that of the first head scored), the fine-tuned one if given, ground truth. Run it again
-to go on where it stopped: a head whose record is there is skipped.
+to go on where it stopped: a head with a record of the same weights, settings and scans is skipped.
 
-  --split NAME     score the validation scans of this split (default: all, the 110 of the paper's table); with paper, 22 scans
+  --split NAME     all: the 110 scans of the paper's table (default); paper: the 22 validation scans of its split. The table takes
+                   no other; tools/test.py scores any
   --amp            mixed precision: bfloat16 on CPUs and recent GPUs; a head already scored in float32 stays as it is
   --finetuned ...  config and weights of a fine-tuned network, for figure 6; without it the picture shows what figure 5 does
 
@@ -47,8 +48,8 @@ while (($#)); do
         fcn | pspnet | deeplabv3) heads+=("$1"); named=1 ;;
         --amp) amp=(--amp) ;;
         --split)
-            [[ -n ${2-} ]] || refuse "--split: expected a name"
-            split=$2
+            split=${2-}
+            [[ $split == all || $split == paper ]] || refuse "--split '$split': expected all or paper, which table 1 takes"
             shift
             ;;
         --finetuned)

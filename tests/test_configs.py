@@ -11,7 +11,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import HOOKS, METRICS, MODELS, PARAM_SCHEDULERS
 
-from octfluid.engine.config import load_config
+from octfluid.engine.config import KNOWN_KEYS, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
@@ -28,6 +28,7 @@ LISTED = {
 }  # fmt: skip
 TABLE1 = [path for path in EXPERIMENTS if path.parent.name == 'table1']
 TABLE2 = [path for path in EXPERIMENTS if path.parent.name == 'table2']
+ABLATIONS = [path for path in EXPERIMENTS if path.parent.name == 'ablations']
 
 CE = dict(type='CrossEntropyLoss', use_sigmoid=False)
 DICE = dict(type='DiceLoss', use_sigmoid=False)
@@ -206,6 +207,48 @@ def test_network_of_table_2_has_the_size_of_the_zoo_checkpoint():
     assert len(model.state_dict()) == 172
     assert sum(parameter.numel() for parameter in model.parameters()) == 29_046_276
     assert {type(module).__name__ for module in model.modules() if 'Norm' in type(module).__name__} == {'BatchNorm2d'}
+
+
+def settings_of(path):
+    """All that a run reads of a resolved config, without the variables of its files."""
+    cfg = load_config(path).to_dict()
+    return {key: cfg[key] for key in KNOWN_KEYS if key in cfg}
+
+
+def row_10_with(name):
+    """Row 10 of table 2 with what the name of an ablation says, and nothing else, changed."""
+    expected = settings_of(TABLE2[9])
+    model, what = expected['model'], name.split('_')
+    if name.startswith('ce_dice_'):
+        ce, dice = (int(percent) / 100 for percent in what[2:])
+        for head, scale in (('decode_head', 1.0), ('auxiliary_head', 0.4)):
+            losses = [dict(CE, loss_weight=scale * ce), dict(DICE, ignore_index=0, loss_weight=scale * dice)]
+            model[head]['loss_decode'] = losses
+    elif name.endswith('_head'):
+        model['decode_head'] = settings_of(CONFIGS / 'hrf' / f'{what[0]}.py')['model']['decode_head']
+        expected['init'] = settings_of(CONFIGS / 'table1' / f'{what[0]}.py')['init']
+    elif name == 'rotate15':
+        pipeline = expected['train_dataloader']['dataset']['pipeline']
+        assert [step['type'] for step in pipeline[2:4]] == ['Resize', 'RandomCrop']
+        pipeline.insert(3, dict(type='RandomRotate', prob=0.5, degree=15.0, pad_val=0, seg_pad_val=255))
+    elif name == 'row10_4000':
+        expected['train_cfg'].update(max_iters=4000, val_interval=4000)
+    return expected
+
+
+@pytest.mark.parametrize('path', ABLATIONS, ids=lambda path: path.stem)
+def test_an_ablation_is_row_10_but_for_what_its_name_says(path):
+    assert settings_of(path) == row_10_with(path.stem) != settings_of(TABLE2[9])
+
+
+@pytest.mark.parametrize('path', [*TABLE1, *ABLATIONS], ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_lab_note_says_where_our_scores_and_run_times_are(path):
+    scores = f'docs/results/{path.parent.name}.md'
+    assert f'Ours: {scores}. Run time and device: README.md, below the results' in ast.get_docstring(
+        ast.parse(path.read_text())
+    )
+    assert (ROOT / scores).is_file()
+    assert '\n| run | work | wall time | device and precision |\n' in (ROOT / 'README.md').read_text()
 
 
 def test_learning_rate_of_table_2_hardly_falls():

@@ -5,15 +5,10 @@ the network has any. It is not the mean over two classes that table 2 calls mIoU
 
 CHECKPOINT is what fine-tuning starts from, the first of `init.files` that exists.
 
+Ours: docs/results/table1.md. Run time and device: README.md, below the results, from the runs recorded.
+
     bash scripts/reproduce_table1.sh deeplabv3
     python tools/test.py configs/table1/deeplabv3.py CHECKPOINT --split all
 """
 
-_base_ = ['../_base_/models/deeplabv3_unet_s5-d16.py', '../_base_/table1.py']
-init = dict(
-    files=[
-        'checkpoints/hrf/deeplabv3_unet_s5-d16_*.safetensors',
-        'checkpoints/deeplabv3_unet_s5-d16_256x256_40k_hrf_20201226_094047-3a1fdf85.pth',
-    ],
-    reinit=[],
-)
+_base_ = ['../_base_/models/deeplabv3_unet_s5-d16.py', '../_base_/table1.py', '../_base_/init_hrf_deeplabv3.py']

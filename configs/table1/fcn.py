@@ -5,15 +5,10 @@ the network has any. It is not the mean over two classes that table 2 calls mIoU
 
 CHECKPOINT is what fine-tuning starts from, the first of `init.files` that exists.
 
+Ours: docs/results/table1.md. Run time and device: README.md, below the results, from the runs recorded.
+
     bash scripts/reproduce_table1.sh fcn
     python tools/test.py configs/table1/fcn.py CHECKPOINT --split all
 """
 
-_base_ = ['../_base_/models/fcn_unet_s5-d16.py', '../_base_/table1.py']
-init = dict(
-    files=[
-        'checkpoints/hrf/fcn_unet_s5-d16_*.safetensors',
-        'checkpoints/fcn_unet_s5-d16_256x256_40k_hrf_20201223_173724-d89cf1ed.pth',
-    ],
-    reinit=[],
-)
+_base_ = ['../_base_/models/fcn_unet_s5-d16.py', '../_base_/table1.py', '../_base_/init_hrf_fcn.py']

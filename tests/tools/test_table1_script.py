@@ -138,24 +138,70 @@ def test_two_files_of_weights_are_refused(script, add_weights):
     assert done.stderr.count('.safetensors') == 2
 
 
+@pytest.fixture
+def scored(repository, add_weights, phantoms, make_record, monkeypatch):
+    """Have the FCN network scored on all of a few Duke scans, 64x64 pixels; returns the record's path and its weights' file."""
+    pytest.importorskip('mmseg')
+    from octfluid.engine.config import load_config
+    from octfluid.engine.scored import fingerprints_of_test
+
+    data = repository / 'data/duke_dme'
+    shutil.copytree(phantoms, data)
+    (data / 'native').rename(data / 'paper_256')
+    for side in ('train', 'val'):
+        (data / f'splits/heldout_{side}.txt').rename(data / f'splits/paper_{side}.txt')
+    monkeypatch.chdir(repository)
+
+    def score(precision='fp32', split='all'):
+        file = add_weights('fcn')
+        config, files = fingerprints_of_test(load_config('configs/table1/fcn.py', split=split))
+        record = make_record(
+            kind='test', config='configs/table1/fcn.py', split=split, precision=precision, iterations=0, history=[],
+            checkpoint_sha256=file_sha256(file), config_sha256=config, split_sha256=files,
+        )  # fmt: skip
+        path = Path(f'work_dirs/table1/fcn/test_{split}_hrf-own_0i_seed0.json')
+        write_record(record, path)
+        return path, Path(file)
+
+    return score
+
+
 @pytest.mark.parametrize(('precision', 'arguments', 'again'), [
     ('fp32', [], False), ('bf16', [], True), ('bf16', ['--amp'], False), ('fp32', ['--amp'], False),
     ('fp32', ['--split', 'paper'], True),
 ])  # fmt: skip
-def test_a_scored_head_is_skipped(script, add_weights, repository, make_record, precision, arguments, again):
-    file = add_weights('fcn')
-    record = make_record(
-        kind='test', config='configs/table1/fcn.py', split='all', precision=precision, iterations=0, history=[],
-        checkpoint_sha256=file_sha256(repository / file),
-    )  # fmt: skip
-    write_record(record, repository / 'work_dirs/table1/fcn/test_all_hrf-own_0i_seed0.json')
+def test_a_scored_head_is_skipped(script, scored, precision, arguments, again):
+    path, file = scored(precision)
     done, steps = script('fcn', *arguments)
     assert done.returncode == 0
     assert [step.split()[0] for step in steps] == ['tools/test.py'] * again + [REPORT.split()[0], DRAW.split()[0]]
-    assert ('scored already' in done.stdout) != again
+    assert (f'== found {path}: scored already\n' in done.stdout) != again
     # Other weights are another test.
-    (repository / file).write_text('retrained')
+    file.write_text('retrained')
     assert script('fcn', *arguments)[1][0].startswith('tools/test.py')
+
+
+def test_a_head_scored_with_other_settings_or_scans_is_scored_again(script, scored, repository):
+    scored(split='paper')
+    arguments = ('fcn', '--split', 'paper')
+    assert script(*arguments)[1][0] == REPORT
+    # The config of today differs from the one that was scored.
+    (repository / 'configs').unlink()
+    shutil.copytree(ROOT / 'configs', repository / 'configs')
+    base = repository / 'configs/_base_/table1.py'
+    written = base.read_text()
+    base.write_text(written.replace('scale=(2336, 3504)', 'scale=(512, 512)'))
+    assert script(*arguments)[1][0].startswith('tools/test.py')
+    base.write_text(written)
+    assert script(*arguments)[1][0] == REPORT
+    # So do the scans.
+    name = (repository / 'data/duke_dme/splits/paper_val.txt').read_text().split()[0]
+    with open(repository / f'data/duke_dme/paper_256/annotations/{name}.png', 'ab') as file:
+        file.write(b'prepared anew')
+    assert script(*arguments)[1][0].startswith('tools/test.py')
+    shutil.rmtree(repository / 'data/duke_dme/paper_256')
+    done, steps = script(*arguments)
+    assert (done.returncode, done.stderr.count('\n'), steps) == (2, 1, [])
 
 
 def test_a_failed_head_does_not_stop_the_others(script, add_weights):
@@ -175,7 +221,7 @@ def test_a_failed_head_does_not_stop_the_others(script, add_weights):
 
 
 @pytest.mark.parametrize('arguments', [
-    ['resnet'], ['--split'], ['--frobnicate'], ['--finetuned', 'a.py'],
+    ['resnet'], ['--split'], ['--split', 'subject01'], ['--split', 'all-inner1'], ['--frobnicate'], ['--finetuned', 'a.py'],
     ['--finetuned', 'configs/table1/fcn.py', 'not_there.pth'],
 ])  # fmt: skip
 def test_bad_arguments_are_one_line_and_status_2(script, add_weights, arguments):
@@ -205,5 +251,8 @@ def test_from_weights_to_table_and_pictures(repository, tmp_path, phantoms, tiny
     record = json.loads(next((work / 'fcn').glob('test_all_*.json')).read_text())
     assert (record['kind'], record['split'], len(record['images'])) == ('test', 'all', 12)
     assert record['checkpoint_sha256'] == file_sha256(weights)
+    search = [sys.executable, 'scripts/find_test_record.py', work / 'fcn', 'configs/table1/fcn.py', weights, '--split', 'all']
+    found = subprocess.run(search, cwd=repository, capture_output=True, text=True)
+    assert found.stdout == f'{next((work / "fcn").glob("test_all_*.json"))}\n', found.stderr
     assert (work / 'report/results.json').is_file()
     assert len(list((work / 'figures').glob('*.png'))) == 1
