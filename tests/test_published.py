@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image
 
 from octfluid.engine.record import published_path, read_records
+from octfluid.evaluation.speed import FOLDER, read_benchmarks
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'docs/results'
 
 
 def files_of(folder):
-    """Files of a results folder but for benchmarks, which are records of another kind that the report does not read."""
+    """Files of a results folder but for benchmarks, which the report reads and does not write."""
     paths = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
     return sorted(path for path in paths if path.parts[0] != 'benchmarks')
 
@@ -30,7 +31,9 @@ def blocks(path):
 
 def test_the_report_regenerates_what_is_committed(tmp_path):
     copy = tmp_path / 'docs/results'
-    shutil.copytree(RESULTS / 'records', copy / 'records')
+    for folder in ('records', FOLDER):
+        if (RESULTS / folder).is_dir():
+            shutil.copytree(RESULTS / folder, copy / folder)
     readme = (ROOT / 'README.md').read_text()
     emptied = re.sub(r'(?s)(<!-- results:begin -->).*(<!-- results:end -->)', r'\1\n\2', readme)
     assert emptied != readme
@@ -55,6 +58,16 @@ def test_records_have_their_names_and_come_from_clean_commits():
     for path, record in records:
         assert path.relative_to(RESULTS / 'records').as_posix() == published_path(record)
         assert record['git'] and not record['git']['dirty'], path
+
+
+def test_benchmarks_come_from_clean_commits_and_are_shown():
+    page = (RESULTS / 'speed.md').read_text()
+    benchmarks = read_benchmarks(RESULTS / FOLDER)
+    assert len(benchmarks) == sum(path.is_file() for path in (RESULTS / FOLDER).rglob('*'))
+    for benchmark in benchmarks:
+        assert benchmark.content['git'] and benchmark.content['git']['dirty'] is False, benchmark.name
+        assert benchmark.name == f'{benchmark.content["kind"]}_{Path(benchmark.content["config"]).stem}.json'
+        assert f']({FOLDER}/{benchmark.name})' in page
 
 
 def test_pictures_of_the_readme_exist():

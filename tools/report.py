@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the results pages from run records."""
+"""Write the results pages from run records and benchmarks."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,8 @@ from octfluid.tooling import ToolParser, exit_status_of
 def main() -> int | None:
     """Read the records, write the pages, and say what was written."""
     parser = ToolParser(
-        'Write the results pages, their figures, results.json and the results block of the README from run records.',
+        'Write the results pages, their figures, results.json and the results block of the README from run records,\n'
+        'and from the benchmarks in DIR/benchmarks (see tools/benchmark.py), if there are any.',
         'python tools/report.py docs/results/records --out docs/results',
     )
     parser.add_argument(
@@ -29,12 +30,14 @@ def main() -> int | None:
 
     from octfluid.engine.record import read_records, to_run
     from octfluid.evaluation.report import default_readme, write_report
+    from octfluid.evaluation.speed import FOLDER, read_benchmarks
     from octfluid.io.atomic import require_folder
 
     runs = [to_run(path, record) for path, record in read_records(args.records)]
     require_folder(args.out, '--out')
-    _, files = write_report(runs, args.out, args.readme or default_readme(args.out))
-    print(f'{len(runs)} run records read')
+    benchmarks = read_benchmarks(args.out / FOLDER)
+    _, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks)
+    print(f'{len(runs)} run records read' + (f', {len(benchmarks)} benchmarks' if benchmarks else ''))
     for path in files:
         print(f'wrote {path}')
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,6 +18,9 @@ from octfluid.errors import InputError
 from octfluid.evaluation.runs import Run
 from octfluid.evaluation.starts import file_label, source_iterations
 from octfluid.io.atomic import write_text
+
+SPEED_SWITCHES = ('*.num_workers', '*.persistent_workers', '*.window_first', 'window_batch', 'train_cfg.val_interval')
+"""Config keys (shell patterns over dotted names) that may change how long a run takes, and nothing else."""
 
 RESULT_NEUTRAL = (
     'work_dir',
@@ -28,11 +31,7 @@ RESULT_NEUTRAL = (
     'default_hooks.timer.*',
     'visualizer',
     'visualizer.*',
-    '*.num_workers',
-    '*.persistent_workers',
-    '*.window_first',
-    'window_batch',
-    'train_cfg.val_interval',
+    *SPEED_SWITCHES,
 )
 """Config keys (shell patterns over dotted names) that may be overridden without changing a run's result."""
 
@@ -144,23 +143,32 @@ def published_path(record: Mapping[str, Any]) -> str:
     return f'{config_table(record)}/{PurePosixPath(record["config"]).stem}/{record_filename(record)}'
 
 
-def result_changing_overrides(overrides: Mapping[str, Any], prefix: str = '') -> list[str]:
+def _flat(overrides: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and values, stopping at the first name that `RESULT_NEUTRAL` lists: all below it is neutral too."""
+    for key, value in overrides.items():
+        name = f'{prefix}.{key}' if prefix else key
+        if isinstance(value, Mapping) and value and not _matches(name, RESULT_NEUTRAL):
+            yield from _flat(value, name)
+        else:
+            yield name, value
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def result_changing_overrides(overrides: Mapping[str, Any]) -> list[str]:
     """Return the overridden keys, dotted and sorted, that `RESULT_NEUTRAL` does not list.
 
     Args:
         overrides: A record's ``overrides``: dotted keys, values of any type; nested objects count as dotted keys.
-        prefix: Put before every key, with a dot, where it is not empty.
     """
-    keys = []
-    for key, value in overrides.items():
-        name = f'{prefix}.{key}' if prefix else key
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in RESULT_NEUTRAL):
-            continue
-        if isinstance(value, Mapping) and value:
-            keys += result_changing_overrides(value, name)
-        else:
-            keys.append(name)
-    return sorted(keys)
+    return sorted(name for name, _ in _flat(overrides) if not _matches(name, RESULT_NEUTRAL))
+
+
+def speed_overrides(overrides: Mapping[str, Any]) -> list[str]:
+    """Return the overridden `SPEED_SWITCHES` as ``key=value``, sorted; ``overrides`` as in `result_changing_overrides`."""
+    return sorted(f'{name}={json.dumps(value)}' for name, value in _flat(overrides) if _matches(name, SPEED_SWITCHES))
 
 
 def to_run(path: Path, record: Mapping[str, Any]) -> Run:
@@ -173,6 +181,7 @@ def to_run(path: Path, record: Mapping[str, Any]) -> Run:
         source_iterations=source_iterations(record['init']),
         foreground=metric_classes(record)[1],
         changed=tuple(result_changing_overrides(record['overrides'])),
+        speed=tuple(speed_overrides(record['overrides'])),
         record=record,
     )
 

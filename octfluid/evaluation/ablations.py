@@ -114,16 +114,21 @@ def _section(content: Mapping[str, Any], key: str) -> str:
         found = section['runs'].get(stem)
         # From scratch only the longer training is asked for.
         if found or key != SCRATCH.key or stem == LONG:
-            gaps = [points_interval(found['difference'][name]) if found else '-' for name in _COMPARED]
+            gaps = [_gap(found, section['reference'], name) for name in _COMPARED]
             lines.append([f'`{stem}`', config['title'], *_cells(found), *gaps])
     weights = md.weights_line(section['weights'])
     return f'## {Start.of(key).title}\n\n{weights}{md.table(header, lines)}\n'
 
 
+def _gap(found: Mapping[str, Any] | None, reference: Mapping[str, Any] | None, name: str) -> str:
+    gap = found and found['difference'][name]
+    return points_interval(gap) + md.mark(found, reference) if gap else '-'
+
+
 def _cells(summary: Mapping[str, Any] | None) -> list[str]:
     if summary is None:
         return [PENDING] * len(SCORES) + ['-']
-    return [*(percent_spread(summary[name]) for name in SCORES), f'n = {summary["n"]}']
+    return [*(percent_spread(summary[name]) for name in SCORES), md.seeds(summary)]
 
 
 def _length_table(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -133,7 +138,7 @@ def _length_table(lines: Sequence[Mapping[str, Any]]) -> str:
     for line in lines:
         start, cells = Start.of(line['start']), []
         for summary in (line['short'], line['long']):
-            seeds = f' (n = {summary["n"]})' if summary else ''
+            seeds = f' ({md.seeds(summary)})' if summary else ''
             cells += [percent_spread(summary[name]) + seeds if summary else PENDING for name in _COMPARED]
         files = ', '.join(f'`{item["name"]}`' for item in line['weights'])
         rows.append([thousands(line['iterations']), files or ('none' if start == SCRATCH else '-'), *cells])
@@ -158,5 +163,5 @@ def render(content: Mapping[str, Any], figures: Sequence[str] = ()) -> str:
         'more on both sides, the 95 % interval over seeds (see [what_holds_up.md](what_holds_up.md)).',
         f'"{PENDING}" means that no complete run is recorded.',
     ]
-    text += '## How to read it\n\n' + md.bullets(notes + md.conditions_notes(content))
+    text += '## How to read it\n\n' + md.bullets(notes + md.conditions_notes(content) + md.mixed_notes(text))
     return text + md.not_used_section(content['not_used'])

@@ -37,10 +37,29 @@ def difference(arm: Mapping[str, Any], reference: Mapping[str, Any], score: str)
     mean = statistics.fmean(first) - statistics.fmean(second)
     interval = None
     if min(len(first), len(second)) >= MIN_SEEDS:
-        error, freedom = _paired_error(first, second) if paired else _welch_error(first, second)
-        half = error * float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) if error else 0.0
-        interval = [round(mean - half, DECIMALS), round(mean + half, DECIMALS)]
+        interval = _interval(mean, *(_paired_error(first, second) if paired else _welch_error(first, second)))
     return {'difference': round(mean, DECIMALS), 'interval': interval, 'paired': paired, 'n': [len(first), len(second)]}
+
+
+def mean_interval(group: Mapping[str, Any], score: str) -> list[float] | None:
+    """Return the 95 % interval of a group's mean score over seeds, by Student's t with n - 1 degrees of freedom.
+
+    Args:
+        group: Output of `octfluid.evaluation.runs.summarise`.
+        score: mIoU, mDice, Dice or IoU.
+
+    Returns:
+        Lower and upper end, fractions rounded to `DECIMALS`; None with fewer than `MIN_SEEDS` seeds or an undefined score.
+    """
+    values = group[score]['values']
+    if None in values or len(values) < MIN_SEEDS:
+        return None
+    return _interval(statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values)), len(values) - 1)
+
+
+def _interval(mean: float, error: float, freedom: float) -> list[float]:
+    half = error * float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) if error else 0.0
+    return [round(mean - half, DECIMALS), round(mean + half, DECIMALS)]
 
 
 def _paired_error(first: list[float], second: list[float]) -> tuple[float, float]:

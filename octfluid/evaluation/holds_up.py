@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from octfluid.evaluation import markdown as md
-from octfluid.evaluation.difference import CONFIDENCE, MIN_SEEDS, difference, points, points_interval
+from octfluid.evaluation.difference import CONFIDENCE, MIN_SEEDS, difference, mean_interval, points, points_interval
 from octfluid.evaluation.markdown import PENDING, percent
-from octfluid.evaluation.runs import DECIMALS
-from octfluid.evaluation.starts import FULL, PENDING_START, SCRATCH, Start
+from octfluid.evaluation.runs import DECIMALS, mixed
+from octfluid.evaluation.starts import FULL, PENDING_START, SCRATCH, Start, thousands
 
-HIGHER, LOWER, NO_BETTER = 'higher', 'lower', 'no better'
+HIGHER, LOWER, NO_BETTER, FAILS = 'higher', 'lower', 'no better', 'fails'
 HOLDS, CONTRADICTED, NOT_SETTLED, ONE_SEED = 'holds', 'contradicted', 'not settled', 'no verdict (one seed)'
 FEW_SEEDS, NO_FLUID = 'no verdict (too few seeds)', 'not settled (no fluid outlined on either side)'
+BOTH_FAIL = 'not settled (the other side fails too)'
 MARGIN = 0.01
 """A gain in fluid Dice from which on "no better" would be wrong: one point."""
+FAILED = 0.05
+"""Fluid Dice below which training has failed: next to everything is called background."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Claim:
         text: The conclusion.
         arm: A row of table 2 (int), or the stem of a config in ``configs/ablations``.
         reference: The same, of the runs that the arm is compared with.
-        direction: What the conclusion says of the arm's fluid Dice: `HIGHER`, `LOWER` or `NO_BETTER` than the reference's.
+        direction: What the conclusion says of the arm's fluid Dice: `HIGHER`, `LOWER` or `NO_BETTER` than the reference's, or
+            that it `FAILS` by itself where the reference does not.
         from_scratch: The reference starts from random weights; otherwise both start from the same vessel weights.
     """
 
@@ -50,7 +54,7 @@ CLAIMS = (
     Claim('A horizontal flip hurts', 3, 2, LOWER),
     Claim('Dice loss is no better than cross-entropy', 7, 6, NO_BETTER),
     Claim('Focal loss is no better than cross-entropy', 8, 6, NO_BETTER),
-    Claim('Adam with learning rate 0.01 fails', 9, 6, LOWER),
+    Claim('Adam with learning rate 0.01 fails', 9, 6, FAILS),
     Claim('Less weight decay, 1e-4, is better than 5e-4', 10, 6, HIGHER),
     Claim('More weight decay, 1e-3, is worse than 5e-4', 11, 6, LOWER),
     Claim('Without a crop, 400 iterations are worse than 200 (by its rows; its text expects more to help)', 2, 1, LOWER),
@@ -90,6 +94,29 @@ def verdict(direction: str, found: Mapping[str, Any] | None, fluid_outlined: boo
     return HOLDS if low > 0 else CONTRADICTED if high < 0 else NOT_SETTLED
 
 
+def verdict_of_failure(arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
+    """Judge the conclusion that a training fails, by its own fluid Dice and not by a difference.
+
+    Args:
+        arm: Output of `octfluid.evaluation.runs.summarise`.
+        reference: The same, of the training that should not fail.
+
+    Returns:
+        `HOLDS` if every seed of the arm is below `FAILED`, `CONTRADICTED` if the interval of its mean lies wholly above it,
+        otherwise, or where a score is undefined, `NOT_SETTLED`; `BOTH_FAIL` if every seed of the reference is below `FAILED`
+        too. `ONE_SEED` or `FEW_SEEDS` with fewer than `MIN_SEEDS` on a side.
+    """
+    fewest = min(arm['n'], reference['n'])
+    if fewest < MIN_SEEDS:
+        return ONE_SEED if fewest == 1 else FEW_SEEDS
+    ours, others = arm['Dice']['values'], reference['Dice']['values']
+    if None in (*ours, *others):
+        return NOT_SETTLED
+    if max(ours) < FAILED:
+        return BOTH_FAIL if max(others) < FAILED else HOLDS
+    return CONTRADICTED if mean_interval(arm, 'Dice')[0] > FAILED else NOT_SETTLED
+
+
 def build(table2: Mapping[str, Any], ablations: Mapping[str, Any]) -> dict[str, Any]:
     """Judge every conclusion, for each kind of vessel weights by itself.
 
@@ -100,7 +127,9 @@ def build(table2: Mapping[str, Any], ablations: Mapping[str, Any]) -> dict[str, 
     Returns:
         ``sections``: `Start.key` of the vessel weights -> a list, in the order of `CLAIMS`, of mappings with ``claim``,
         ``compared``, ``direction``, ``paper`` (difference of the paper's scores by name, fractions; None where it has none),
-        ``ours`` (Dice and mIoU -> output of `difference`, or None), ``n`` (seeds of the two sides) and ``verdict``.
+        ``ours`` (Dice and mIoU -> output of `difference`, or None), ``arm`` (for `FAILS`, mean and interval of the arm's own
+        fluid Dice; otherwise None), ``n`` (seeds of the two sides), ``differ_in`` (see `octfluid.evaluation.runs.mixed`) and
+        ``verdict``.
     """
     keys = {key for table in (table2, ablations) for key in table['sections'] if key != SCRATCH.key}
     if any(Start.of(key).iterations == FULL for key in keys - {PENDING_START.key}):
@@ -120,8 +149,11 @@ def _judged(claim: Claim, key: str, table2: Mapping, ablations: Mapping, paper: 
     arm = _runs_of(claim.arm, key, table2, ablations)
     reference = _runs_of(claim.reference, SCRATCH.key if claim.from_scratch else key, table2, ablations)
     ours = {name: difference(arm, reference, name) if arm and reference else None for name in ('Dice', 'mIoU')}
-    outcome = PENDING
-    if arm and reference:
+    outcome, alone = PENDING, None
+    if arm and reference and claim.direction == FAILS:
+        outcome = verdict_of_failure(arm, reference)
+        alone = {'mean': arm['Dice']['mean'], 'interval': mean_interval(arm, 'Dice')}
+    elif arm and reference:
         outlined = any(value for side in (arm, reference) for value in side['Dice']['values'])
         outcome = verdict(claim.direction, ours['Dice'], outlined)
     return {
@@ -130,7 +162,9 @@ def _judged(claim: Claim, key: str, table2: Mapping, ablations: Mapping, paper: 
         'direction': claim.direction,
         'paper': _paper_gaps(claim, paper),
         'ours': ours,
+        'arm': alone,
         'n': [side['n'] if side else 0 for side in (arm, reference)],
+        'differ_in': mixed(arm, reference) if arm and reference else [],
         'verdict': outcome,
     }
 
@@ -148,6 +182,14 @@ def counts_line(judged: list[Mapping[str, Any]]) -> str:
     return ', '.join(f'{number} {name}' for name, number in Counter(item['verdict'] for item in judged).most_common())
 
 
+def _verdict_cell(item: Mapping[str, Any]) -> str:
+    text = item['verdict']
+    if alone := item['arm']:
+        ends = alone['interval']
+        text += f'; by itself {percent(alone["mean"])}' + (f' [{percent(ends[0])}, {percent(ends[1])}]' if ends else '')
+    return text + (f'; runs differ in {" and ".join(item["differ_in"])}' if item['differ_in'] else '')
+
+
 def _section(key: str, judged: list[Mapping[str, Any]], whole: bool) -> str:
     """Return a section: with ``whole``, pending conclusions too; otherwise only their number."""
     scores = [f'{name}, {whose}' for name in ('fluid Dice', 'mIoU') for whose in ('paper', 'ours')]
@@ -161,11 +203,16 @@ def _section(key: str, judged: list[Mapping[str, Any]], whole: bool) -> str:
             for text in (points((item['paper'] or {}).get(name)), points_interval(item['ours'][name]))
         ]
         seeds = f'{item["n"][0]} and {item["n"][1]}'
-        lines.append([item['claim'], item['compared'], *scores, seeds, item['verdict']])
+        lines.append([item['claim'], item['compared'], *scores, seeds, _verdict_cell(item)])
     start = Start.of(key)
-    short = '' if start.iterations == FULL else "These weights are not the paper's: their source training was shorter.\n\n"
+    length = {
+        'shorter': "These weights are not the paper's: their source training was shorter.\n\n",
+        'longer': "These weights are not the paper's: their source training was longer.\n\n",
+        'unknown': "How long these weights' source training was is not known; the paper's had "
+        f'{thousands(FULL)} iterations.\n\n',
+    }.get(start.beside_full, '')
     left_out = f'Pending: {len(judged) - len(shown)} further conclusions.\n\n' if len(shown) < len(judged) else ''
-    return f'## {start.title}\n\n{short}' + (f'{md.table(header, lines)}\n' if lines else '') + left_out
+    return f'## {start.title}\n\n{length}' + (f'{md.table(header, lines)}\n' if lines else '') + left_out
 
 
 def render(content: Mapping[str, Any]) -> str:
@@ -185,11 +232,17 @@ def render(content: Mapping[str, Any]) -> str:
         'A conclusion that something is no better is contradicted if the interval lies wholly above 0, and holds only if the '
         f'interval ends below a gain of {points(MARGIN)} points; a wide interval around 0 proves nothing and is '
         f'"{NOT_SETTLED}".',
+        f'That Adam fails is judged by its row itself: "{HOLDS}" if every seed has a fluid Dice below {percent(FAILED)} %, '
+        'which '
+        f'is calling next to everything background; "{CONTRADICTED}" if the {share} interval of its mean (in brackets, beside '
+        'the verdict) lies wholly above that. Where every seed of the other side fails in the same way, nothing is settled.',
         f'"{ONE_SEED}" and "{FEW_SEEDS}": fewer than {MIN_SEEDS} seeds on a side, from which no spread can be told. '
         f'"{PENDING}": a side has no runs. Where no run of either side outlines any fluid, nothing is settled.',
         'Seeds vary the random draws of training: order, windows, dropout, and initial weights where they are random. The '
         'source weights are one training each, and the scored images are always the same, of patients who have other slices '
         'in the training: the intervals speak of seeds, not of new patients.',
+        'Runs that differ in device or precision are compared all the same, and the verdict says so: the intervals do not tell '
+        'that difference from the one in question. Which ran where is in [results.json](results.json).',
         'Both sides of a comparison start from weights of the same origin and length, but for the conclusions about transfer. '
         'Means and spreads, devices and precisions: [table2.md](table2.md), [ablations.md](ablations.md).',
     ]

@@ -8,7 +8,7 @@ from octfluid.evaluation import markdown as md
 from octfluid.evaluation.difference import points
 from octfluid.evaluation.markdown import PENDING, percent, percent_spread
 from octfluid.evaluation.published import fraction, read_published
-from octfluid.evaluation.runs import DECIMALS, Run, check_comparable, conditions_of, summarise
+from octfluid.evaluation.runs import DECIMALS, Run, check_comparable, conditions_of, less_exact, summarise
 from octfluid.evaluation.starts import FULL, thousands
 
 SPLIT = 'usual'
@@ -55,7 +55,7 @@ def why_not(run: Run) -> str | None:
 
 
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
-    """Choose the runs that count: of a training and a test of weights after the same iterations and seed, the training.
+    """Choose the runs that count: all trainings, and the tests that say something new.
 
     Args:
         runs: Unique runs of configs in ``configs/hrf``.
@@ -63,17 +63,38 @@ def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     Returns:
         (runs, label and reason of every other run).
     """
-    reasons = {run.label: reason for run in runs if (reason := why_not(run))}
+    used, not_used = [], []
     fitting = [run for run in runs if why_not(run) is None]
-    trained = {_trained(run) for run in fitting if run.record['kind'] == 'train'}
-    for run in fitting:
-        if run.record['kind'] == 'test' and _trained(run) in trained:
-            reasons[run.label] = 'a test of weights that a training run scored already'
-    return [run for run in fitting if run.label not in reasons], [list(pair) for pair in sorted(reasons.items())]
+    for run in runs:
+        rivals = [other for other in fitting if other.config_stem == run.config_stem]
+        reason = why_not(run)
+        if reason is None and run.record['kind'] == 'test':
+            reason = _nothing_new(run, rivals)
+        if reason is None:
+            used.append(run)
+        else:
+            not_used.append([run.label, reason])
+    return used, sorted(not_used)
 
 
-def _trained(run: Run) -> tuple:
-    return run.config_stem, _whose(run), trained_iterations(run), run.record['seed']
+def _nothing_new(run: Run, rivals: Sequence[Run]) -> str | None:
+    """Say why a test is left out beside the trainings and the other tests of its head, or None if it is not.
+
+    A record does not tell which training of ours published weights come from; that all their counts agree does.
+    """
+    trained = (_whose(run), trained_iterations(run))
+    for other in (rival for rival in rivals if rival.record['kind'] == 'train'):
+        same_file = other.record['checkpoint_sha256'] == run.record['checkpoint_sha256']
+        same_length = (_whose(other), trained_iterations(other)) == trained
+        if same_file or (same_length and other.record['images'] == run.record['images']):
+            return 'a test of weights that a training run scored already'
+    return less_exact(run, [other for other in rivals if other.record['kind'] == 'test'])
+
+
+def _group_key(run: Run) -> tuple:
+    """Trainings are grouped over their seeds; each test stands by itself, told apart by the digest of its weights."""
+    digest = run.record['checkpoint_sha256'] if run.record['kind'] == 'test' else ''
+    return list(zoo_heads()).index(run.config_stem), run.config_stem, _whose(run), trained_iterations(run), digest
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -84,10 +105,10 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         ``zoo`` (see `zoo_heads`), ``groups`` (one mapping for each head, owner of the weights and number of iterations, in this
-        order: ``head``, ``whose`` (``ours`` or ``zoo``), ``iterations``, ``kinds``, ``devices``, ``precisions``,
-        ``wall_seconds`` (mean over trainings, None without), ``difference`` (name of the score -> our mean minus the zoo's, a
-        fraction) and the summary over seeds), ``images`` (scored photographs, None without runs), ``devices``, ``precisions``,
-        ``not_used``.
+        order, and for each tested file of weights: ``head``, ``whose`` (``ours`` or ``zoo``), ``iterations``, ``tested``
+        (SHA-256 of the weights, None for trainings), ``wall_seconds`` (mean over trainings, None for a test), ``difference``
+        (name of the score -> our mean minus the zoo's, a fraction) and the summary over seeds), ``images`` (scored photographs,
+        None without runs), ``devices``, ``precisions``, ``not_used``.
 
     Raises:
         InputError: Runs differ in what they were scored on, or in more than the seed within a group.
@@ -95,9 +116,8 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     used, not_used = select(runs)
     check_comparable(used)
     groups: dict[tuple, list[Run]] = {}
-    order = list(zoo_heads())
-    for run in sorted(used, key=lambda run: (order.index(run.config_stem), *_trained(run)[1:])):
-        groups.setdefault(_trained(run)[:3], []).append(run)
+    for run in sorted(used, key=_group_key):
+        groups.setdefault(_group_key(run)[1:], []).append(run)
     return {
         'zoo': zoo_heads(),
         'groups': [_group(*key, members) for key, members in groups.items()],
@@ -107,17 +127,15 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _group(head: str, whose: str, iterations: int, runs: Sequence[Run]) -> dict[str, Any]:
+def _group(head: str, whose: str, iterations: int, digest: str, runs: Sequence[Run]) -> dict[str, Any]:
     summary, zoo = summarise(runs), zoo_heads()[head]
-    seconds = [run.record['wall_seconds'] for run in runs if run.record['kind'] == 'train']
     gaps = {name: None if summary[name]['mean'] is None else summary[name]['mean'] - zoo[name] for name in _SCORES}
     return {
         'head': head,
         'whose': whose,
         'iterations': iterations,
-        'kinds': sorted({run.record['kind'] for run in runs}),
-        **{key: list(values) for key, values in conditions_of(runs).items()},
-        'wall_seconds': round(statistics.fmean(seconds), 3) if seconds else None,
+        'tested': digest or None,
+        'wall_seconds': None if digest else round(statistics.fmean(run.record['wall_seconds'] for run in runs), 3),
         'difference': {name: None if gap is None else round(gap, DECIMALS) for name, gap in gaps.items()},
         **summary,
     }
@@ -129,10 +147,11 @@ def _line(zoo: dict[str, Any], group: dict[str, Any]) -> list[str]:
         for name in _SCORES
         for text in (percent(zoo[name]), percent_spread(group[name]), points(group['difference'][name]))
     ]
-    seeds = ', '.join(map(str, group['seeds'])) if 'train' in group['kinds'] else '-'
+    whose = group['whose'] + (f', `{group["tested"][:8]}`' if group['tested'] else '')
+    seeds = '-' if group['tested'] else ', '.join(map(str, group['seeds'])) + md.mark(group)
     time = md.duration(group['wall_seconds'])
     where = [', '.join(group['devices']), ', '.join(group['precisions'])]
-    return [zoo['title'], group['whose'], thousands(group['iterations']), *scores, seeds, time, *where]
+    return [zoo['title'], whose, thousands(group['iterations']), *scores, seeds, time, *where]
 
 
 def _pending_line(zoo: dict[str, Any]) -> list[str]:
@@ -163,8 +182,9 @@ def render(content: dict[str, Any], figures: Sequence[str] = ()) -> str:
         '± sample standard deviation over the seeds, without SD for one. Differences are in points.',
         'The zoo states its scores for 30 validation photographs, so a part of a difference may lie in which ones are '
         'scored. Lines with weights "zoo" are its files, scored here.',
+        'Lines with digits are tests of the file of weights whose SHA-256 begins with them; all others are trainings.',
         'Fewer iterations are the beginning of the full training: the learning rate falls as if it went on.',
         f'"{PENDING}" means that no complete run is recorded. Wall time is that of the training, scoring included.',
     ]
-    text += '## How to read it\n\n' + md.bullets(notes + md.conditions_notes(content))
+    text += '## How to read it\n\n' + md.bullets(notes + md.conditions_notes(content) + md.mixed_notes(text))
     return text + md.not_used_section(content['not_used'])

@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from octfluid.evaluation.runs import mixed
+
 PENDING = 'pending'
-WRITTEN_BY = '<!-- written by tools/report.py from the run records; do not edit -->'
+WRITTEN_BY = '<!-- written by tools/report.py from the records; do not edit -->'
+MIXED = '†'
+"""Marks what comes from runs on different devices or in different precision."""
 SCORES = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'fluid Dice', 'IoU': 'fluid IoU'}
 
 
@@ -16,6 +20,22 @@ def percent(value: float | None) -> str:
 def percent_spread(score: Mapping[str, Any]) -> str:
     """Return ``mean ± SD`` in percent from an element of `summarise`; without SD when there is none."""
     return percent(score['mean']) + ('' if score['sd'] is None else f' ± {percent(score["sd"])}')
+
+
+def seeds(summary: Mapping[str, Any]) -> str:
+    """Return ``n = 3`` from the output of `summarise`, with `MIXED` where the runs differ in more than their seeds."""
+    return f'n = {summary["n"]}{mark(summary)}'
+
+
+def mark(*summaries: Mapping[str, Any] | None) -> str:
+    """Return `MIXED`, after a space, if the runs behind summaries differ in device or precision; None stands for no runs."""
+    return f' {MIXED}' if mixed(*(summary for summary in summaries if summary)) else ''
+
+
+def mixed_notes(text: str) -> list[str]:
+    """Return the line that explains `MIXED`, if a text has any."""
+    note = f'{MIXED}: from runs on different devices or in different precision, which adds to what differs between them.'
+    return [note] if MIXED in text else []
 
 
 def duration(seconds: float | None) -> str:

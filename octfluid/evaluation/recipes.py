@@ -47,6 +47,7 @@ def render(recipes: dict[str, Any]) -> str:
     if recipes['groups']:
         text += '\nScores are percent, pooled over all pixels of the scored images: mean ± sample standard deviation over n '
         text += 'seeds.\n'
+        text += ''.join(f'\n{note}\n' for note in md.mixed_notes(text))
     return text + md.not_used_section(recipes['not_used'])
 
 
@@ -62,7 +63,7 @@ def summary_table(recipes: dict[str, Any]) -> str:
             group['init'],
             str(group['iterations']),
             *(percent_spread(group[name]) for name in SCORES),
-            f'n = {group["n"]}',
+            md.seeds(group),
         ]
         for group in recipes['groups']
     ]

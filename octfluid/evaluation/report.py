@@ -1,6 +1,6 @@
-"""Every results page, ``results.json``, the figures and the results block of the README, from run records.
+"""Every results page, ``results.json``, the figures and the results block of the README, from run records and benchmarks.
 
-All of it is a pure function of the records: no dates, no places, no order of reading.
+All of it is a pure function of those: no dates, no places, no order of reading.
 """
 
 import json
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.errors import InputError
-from octfluid.evaluation import ablations, figures, holds_up, hrf, recipes, run_times, summary, table1, table2
+from octfluid.evaluation import ablations, figures, holds_up, hrf, recipes, run_times, speed, summary, table1, table2
+from octfluid.evaluation.markdown import mixed_notes
 from octfluid.evaluation.runs import Run, check_comparable, unique_runs
+from octfluid.evaluation.speed import Benchmark
 from octfluid.evaluation.starts import Start
 from octfluid.io.atomic import write_bytes, write_text
 
@@ -24,6 +26,7 @@ PAGES = {
     'what_holds_up.md': "Which of the paper's conclusions hold up",
     'hrf.md': 'The vessel networks themselves',
     'recipes.md': 'Our own recipes',
+    'speed.md': 'How fast training samples are made',
 }
 """The pages and what the README calls them."""
 
@@ -33,11 +36,12 @@ def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {name: [run for run in runs if run.table == name] for name in ('table1', 'table2', 'ablations', 'hrf', 'recipes')}
 
 
-def build_results(runs: Sequence[Run]) -> dict[str, Any]:
+def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> dict[str, Any]:
     """Collect all numbers behind the pages.
 
     Args:
         runs: Runs in any order; repetitions are counted once.
+        benchmarks: The published ones, in any order.
 
     Returns:
         The content of ``results.json``.
@@ -60,6 +64,7 @@ def build_results(runs: Sequence[Run]) -> dict[str, Any]:
         'hrf': hrf.build(of['hrf']),
         'recipes': recipes.build(of['recipes']),
         'run_times': run_times.build(kept),
+        'speed': speed.build(benchmarks),
         'repeated': sorted(run.label for run in repeated),
     }
 
@@ -78,6 +83,7 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         'what_holds_up.md': holds_up.render(results['holds_up']),
         'hrf.md': hrf.render(results['hrf'], drawn),
         'recipes.md': recipes.render(results['recipes']),
+        'speed.md': speed.render(results['speed']),
     }
 
 
@@ -93,8 +99,10 @@ def render_readme_block(results: dict[str, Any], link: str) -> str:
     text += f'Our own configs, scored the same way, in percent:\n\n{own}\n' if own else ''
     text += (
         'Table 2 of the paper, fine-tuning on Duke DME, beside our runs: mIoU / mDice in percent; ours is mean ± SD over n '
-        f'seeds, and "pending" has not been run.\n\n{table2.render_short(results["table2"])}\n'
+        f'seeds, and "pending" has not been run. From scratch only row {table2.SCRATCH_ROW} is asked for.\n\n'
+        f'{table2.render_short(results["table2"])}\n'
     )
+    text += ''.join(f'{note}\n\n' for note in mixed_notes(text))
     for name, what in PAGES.items():
         text += f'* {what}: [{link}/{name}]({link}/{name})'
         if name == 'what_holds_up.md':
@@ -130,7 +138,9 @@ def default_readme(out: Path) -> Path | None:
     return readme if README_BEGIN in readme.read_text(encoding='utf-8') else None
 
 
-def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> tuple[dict[str, Any], list[Path]]:
+def write_report(
+    runs: Sequence[Run], out: Path, readme: Path | None = None, benchmarks: Sequence[Benchmark] = ()
+) -> tuple[dict[str, Any], list[Path]]:
     """Write every page and figure.
 
     Args:
@@ -138,6 +148,7 @@ def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> 
         out: The results folder, created when missing. Figures that an earlier report left there and that have no runs any more
             are removed.
         readme: A README whose marked block is replaced; None leaves READMEs alone.
+        benchmarks: The published ones, in any order.
 
     Returns:
         (content of ``results.json``, files written).
@@ -145,7 +156,7 @@ def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> 
     Raises:
         InputError: Records contradict each other, or the README lacks the markers; nothing is written.
     """
-    out, results = Path(out), build_results(runs)
+    out, results = Path(out), build_results(runs, benchmarks)
     of = by_table(unique_runs(runs)[0])
     paper = next(row['paper'] for row in results['table2']['rows'] if row['row'] == ablations.REFERENCE_ROW)
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], paper['Dice'])

@@ -8,6 +8,10 @@ from octfluid.evaluation import markdown as md
 from octfluid.evaluation.runs import Run
 from octfluid.evaluation.starts import thousands
 
+# What a table is about; a run on another split says so.
+SPLITS = {'hrf': 'usual', 'table1': 'all', 'table2': 'paper', 'ablations': 'paper'}
+# A shorter training is one of its own; what it did in its time is still that of its config.
+_MAY_CHANGE = {'hrf': {'train_cfg.max_iters'}}
 TABLES = {'hrf': 'vessels', 'table1': 'table 1', 'table2': 'table 2', 'ablations': 'ablation'}
 
 
@@ -18,23 +22,24 @@ def build(runs: Sequence[Run]) -> list[dict[str, Any]]:
         runs: Unique runs.
 
     Returns:
-        One mapping for each table, config, kind, split, number of iterations, device and precision, in this order: ``table``,
-        ``config`` (stem), ``kind``, ``split``, ``iterations``, ``images`` (scored), ``device``, ``precision``, ``n`` (runs) and
-        ``wall_seconds`` (their median).
+        One mapping for each table, config, kind, split, number of iterations, variant, overridden switches of speed, device and
+        precision, in this order: ``table``, ``config`` (stem), ``kind``, ``split``, ``iterations``, ``variant``, ``speed``
+        (`Run.speed`), ``device``, ``precision``, ``images`` (scored), ``n`` (runs) and ``wall_seconds`` (their median). Runs
+        with overrides that change the result are left out: they are not what the config describes.
     """
     groups: dict[tuple, list[Run]] = {}
     order = list(TABLES)
     for run in runs:
         record = run.record
-        # A run with fewer iterations by an override is one of its own; other overrides hardly change the time.
-        key = (record['kind'], record['split'], record['iterations'], record['device'], record['precision'])
-        if run.table in TABLES:
-            groups.setdefault((order.index(run.table), run.config_stem, *key), []).append(run)
-    names = ('config', 'kind', 'split', 'iterations', 'device', 'precision')
+        if run.table in TABLES and set(run.changed) <= _MAY_CHANGE.get(run.table, set()):
+            what = (run.config_stem, record['kind'], record['split'], record['iterations'], record['variant'], run.speed)
+            groups.setdefault((order.index(run.table), *what, record['device'], record['precision']), []).append(run)
+    names = ('config', 'kind', 'split', 'iterations', 'variant', 'speed', 'device', 'precision')
     return [
         {
             'table': order[key[0]],
             **dict(zip(names, key[1:], strict=True)),
+            'speed': list(key[6]),
             'images': len(members[0].record['images']),
             'n': len(members),
             'wall_seconds': round(statistics.median(run.record['wall_seconds'] for run in members), 3),
@@ -48,8 +53,12 @@ def render(groups: Sequence[dict[str, Any]]) -> str:
     lines = []
     for group in groups:
         work = f'{thousands(group["iterations"])} iterations, ' if group['kind'] == 'train' else ''
+        special = [f'split {group["split"]}'] if group['split'] != SPLITS[group['table']] else []
+        # Scoring in 16 bits is a variant too, and the last column says that already.
+        special += [group['variant']] if group['variant'] not in ('', group['precision']) else []
+        special += [f'`{setting}`' for setting in group['speed']]
         lines.append([
-            f'{TABLES[group["table"]]}: `{group["config"]}`',
+            ', '.join([f'{TABLES[group["table"]]}: `{group["config"]}`', *special]),
             f'{work}{group["images"]} images scored',
             md.duration(group['wall_seconds']) + ('' if group['n'] == 1 else f' (median of {group["n"]})'),
             f'{group["device"]}, {group["precision"]}',

@@ -27,6 +27,7 @@ class Run:
         source_iterations: Iterations that the initial weights had been trained for, None if unknown, 0 from scratch.
         foreground: Name of the positive class.
         changed: Overridden config keys that change the result, sorted.
+        speed: Overridden config keys that change no result but the time it takes, with their values (``key=value``), sorted.
         record: The record itself.
     """
 
@@ -37,6 +38,7 @@ class Run:
     source_iterations: int | None
     foreground: str
     changed: tuple[str, ...]
+    speed: tuple[str, ...]
     record: Mapping[str, Any]
 
     @property
@@ -134,7 +136,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
 
 
 def check_averageable(runs: Sequence[Run]) -> None:
-    """Check that runs differ in their seeds, and in nothing else.
+    """Check that runs differ in their seeds, and in nothing else but device and precision, which summaries show.
 
     Raises:
         InputError: Naming two records whose config, initial weights or scored files differ, or whose seeds agree.
@@ -193,6 +195,20 @@ def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
     return None
 
 
+def less_exact(run: Run, runs: Iterable[Run]) -> str | None:
+    """Return why a test in 16 bits does not count beside a more exact one of the same weights, or None if it does.
+
+    Args:
+        run: A test.
+        runs: Tests of the same config and split, of any weights.
+    """
+    exact = ('fp32', 'fp16', 'bf16')
+    precision = run.record['precision']
+    same = (other.record for other in runs if other.record['checkpoint_sha256'] == run.record['checkpoint_sha256'])
+    best = min((record['precision'] for record in same), key=exact.index, default=precision)
+    return None if exact.index(precision) <= exact.index(best) else f'scored in {precision}, and there is a test in {best}'
+
+
 def weights_of(runs: Iterable[Run]) -> list[dict[str, str]]:
     """Return ``name`` and ``sha256`` of the initial weights of runs, each once, by name."""
     found = {(run.record['init']['name'], run.record['init']['sha256']) for run in runs if run.record['init']}
@@ -207,20 +223,26 @@ def conditions_of(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
     }
 
 
+def mixed(*summaries: Mapping[str, Any]) -> list[str]:
+    """Return in what the runs behind summaries differ beside their seeds: ``device``, ``precision``, both or nothing."""
+    kinds = {'device': 'devices', 'precision': 'precisions'}
+    return [what for what, key in kinds.items() if len({name for summary in summaries for name in summary[key]}) > 1]
+
+
 def summarise(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the scores of runs that differ in their seeds only.
+    """Return the scores of runs that differ in their seeds, and at most in device and precision beside.
 
     Args:
         runs: At least one run; see `check_averageable`.
 
     Returns:
-        ``n``, ``seeds``, and for each of mIoU, mDice, Dice, IoU a mapping of ``mean``, ``sd`` and ``values`` (in the order
-        of the seeds): fractions rounded to `DECIMALS`. ``sd`` is the sample standard deviation (n - 1), None for one run. Mean
-        and SD are None where a run's score is undefined.
+        ``n``, ``seeds``, ``devices`` and ``precisions`` (see `conditions_of` and `mixed`), and for each of mIoU, mDice, Dice,
+        IoU a mapping of ``mean``, ``sd`` and ``values`` (in the order of the seeds): fractions rounded to `DECIMALS`. ``sd`` is
+        the sample standard deviation (n - 1), None for one run. Mean and SD are None where a run's score is undefined.
     """
     check_averageable(runs)
     runs = sorted(runs, key=lambda run: run.record['seed'])
-    summary: dict[str, Any] = {'n': len(runs), 'seeds': [run.record['seed'] for run in runs]}
+    summary: dict[str, Any] = {'n': len(runs), 'seeds': [run.record['seed'] for run in runs], **conditions_of(runs)}
     scores = [run.scores for run in runs]
     for name in scores[0]:
         values = [score[name] for score in scores]

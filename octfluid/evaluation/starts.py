@@ -78,6 +78,13 @@ class Start:
         return 'an unknown number of iterations' if self.iterations is None else f'{thousands(self.iterations)} iterations'
 
     @property
+    def beside_full(self) -> str:
+        """The length of the source training beside the full one: ``full``, ``shorter``, ``longer`` or ``unknown``."""
+        if self.iterations is None:
+            return 'unknown'
+        return 'full' if self.iterations == FULL else 'shorter' if self.iterations < FULL else 'longer'
+
+    @property
     def title(self) -> str:
         """Heading of the section."""
         return {

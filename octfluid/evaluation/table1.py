@@ -1,14 +1,22 @@
 """The paper's table 1: networks trained on vessels, applied unchanged to B-scans."""
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from octfluid.evaluation import markdown as md
 from octfluid.evaluation.counts import pooled_metrics, predict_nothing
 from octfluid.evaluation.markdown import PENDING, percent
 from octfluid.evaluation.published import read_published
-from octfluid.evaluation.runs import DECIMALS, Run, check_averageable, check_comparable, conditions_of, weights_of
+from octfluid.evaluation.runs import (
+    DECIMALS,
+    Run,
+    check_averageable,
+    check_comparable,
+    conditions_of,
+    less_exact,
+    weights_of,
+)
 from octfluid.evaluation.starts import PENDING_START, Start, in_order
 
 SPLITS = {'all': 'All graded scans', 'paper': "A subset: the validation scans of the paper's split"}
@@ -76,15 +84,28 @@ def _why_not(run: Run) -> str | None:
     return None
 
 
-def _cell(run: Run) -> tuple:
-    return run.config_stem, run.record['split'], run.init_sha256
+def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
+    """Choose the runs that count; of several tests of one file of weights in one split, the most exact.
+
+    Args:
+        runs: Unique runs of configs in ``configs/table1``.
+
+    Returns:
+        (runs, label and reason of every other run).
+    """
+    used, not_used = [], []
+    fitting = [run for run in runs if _why_not(run) is None]
+    for run in runs:
+        rivals = [other for other in fitting if _place(other) == _place(run)]
+        if reason := _why_not(run) or less_exact(run, rivals):
+            not_used.append([run.label, reason])
+        else:
+            used.append(run)
+    return used, sorted(not_used)
 
 
-def _less_exact(run: Run, exact: Collection[tuple]) -> str | None:
-    """Say why a test in 16 bits is left out where there is one in float32 of the same weights."""
-    if run.record['precision'] == 'fp32' or _cell(run) not in exact:
-        return None
-    return f'scored in {run.record["precision"]}, and there is a test in fp32'
+def _place(run: Run) -> tuple[str, str]:
+    return run.config_stem, run.record['split']
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -96,15 +117,14 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Returns:
         ``paper`` (see `paper_heads`), ``sections`` (a list, all scans before the subset, then by the weights' length:
         ``split``, ``start`` (`Start.key`), ``images`` and ``with_fluid`` (numbers of scans, None without runs), ``heads``
-        (config stem -> scores and precision), ``background`` (scores of calling every pixel background, None without runs),
-        ``weights``), ``devices``, ``precisions``, ``not_used``.
+        (config stem -> a list with, for each file of weights, its ``sha256``, the scores and ``precision``), ``background``
+        (scores of calling every pixel background, None without runs), ``weights``), ``devices``, ``precisions``,
+        ``not_used``.
 
     Raises:
-        InputError: Runs of one split were scored on different files, or a head has two runs.
+        InputError: Runs of one split were scored on different files, or weights have two tests.
     """
-    exact = {_cell(run) for run in runs if _why_not(run) is None and run.record['precision'] == 'fp32'}
-    reasons = {run.label: reason for run in runs if (reason := _why_not(run) or _less_exact(run, exact))}
-    used = [run for run in runs if run.label not in reasons]
+    used, not_used = select(runs)
     sections = []
     for split in SPLITS:
         members = [run for run in used if run.record['split'] == split]
@@ -118,7 +138,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         'paper': paper_heads(),
         'sections': sections,
         **conditions_of(used),
-        'not_used': [list(pair) for pair in sorted(reasons.items())],
+        'not_used': not_used,
     }
 
 
@@ -126,9 +146,8 @@ def _section_of(split: str, start: Start, runs: Sequence[Run]) -> dict[str, Any]
     heads = {}
     for head in paper_heads():
         cell = [run for run in runs if run.config_stem == head]
-        check_averageable(cell)
         if cell:
-            heads[head] = {**scores_of(cell[0].record['images']), 'precision': cell[0].record['precision']}
+            heads[head] = [_of_weights(cell, digest) for digest in sorted({run.init_sha256 for run in cell})]
     images = runs[0].record['images'] if runs else []
     return {
         'split': split,
@@ -139,6 +158,12 @@ def _section_of(split: str, start: Start, runs: Sequence[Run]) -> dict[str, Any]
         'background': scores_of(predict_nothing(images)) if images else None,
         'weights': weights_of(runs),
     }
+
+
+def _of_weights(cell: Sequence[Run], digest: str) -> dict[str, Any]:
+    runs = [run for run in cell if run.init_sha256 == digest]
+    check_averageable(runs)
+    return {'sha256': digest, **scores_of(runs[0].record['images']), 'precision': runs[0].record['precision']}
 
 
 _COLUMNS = {
@@ -162,10 +187,14 @@ def _section(content: dict[str, Any], section: dict[str, Any]) -> str:
     lines = []
     for head, paper in content['paper'].items():
         # The paper's figure is that of all scans.
-        line = [paper['title'], _measure(paper['measure']) if section['split'] == 'all' else '-']
-        ours = section['heads'].get(head)
-        cells = [_measure(ours['measure']), *(percent(ours[name]) for name in _COLUMNS), ours['precision']] if ours else []
-        lines.append(line + (cells or [PENDING] * (len(_COLUMNS) + 1) + ['-']))
+        published = _measure(paper['measure']) if section['split'] == 'all' else '-'
+        found = section['heads'].get(head, [])
+        for ours in found:
+            name = paper['title'] + (f', `{ours["sha256"][:8]}`' if len(found) > 1 else '')
+            cells = [_measure(ours['measure']), *(percent(ours[column]) for column in _COLUMNS), ours['precision']]
+            lines.append([name, published, *cells])
+        if not found:
+            lines.append([paper['title'], published, *[PENDING] * (len(_COLUMNS) + 1), '-'])
     if background := section['background']:
         cells = [_measure(background['measure']), *(percent(background[name]) for name in _COLUMNS)]
         lines.append(['background everywhere', '-', *cells, '-'])
@@ -189,6 +218,8 @@ def render(content: dict[str, Any]) -> str:
         'What the network calls vessel is scored as fluid. Scans of 256x256 go through the test pipeline for HRF photographs, '
         'enlarged to 2336x2336; predictions are brought back and scored at 256x256.',
         f'"{PENDING}" means that nothing is recorded. "background everywhere" is computed from the counts in the records.',
+        'Several files of weights of one head, with the same length of training, have a line each, with the first digits of '
+        'their SHA-256.',
         '"scored in" is the arithmetic of the network\'s forward passes; counts are exact.',
     ]
     text += '## How to read it\n\n' + md.bullets(notes + md.conditions_notes(content))

@@ -17,10 +17,12 @@ from octfluid.evaluation.runs import (
     weights_of,
     why_not,
 )
-from octfluid.evaluation.starts import Start, in_order
+from octfluid.evaluation.starts import FULL, SCRATCH, Start, in_order
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
 FIGURE = 'loss_table2.png'
+# The one row that is asked for from random weights too.
+SCRATCH_ROW = 10
 
 
 def paper_rows() -> list[dict[str, Any]]:
@@ -106,17 +108,21 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _section(content: dict[str, Any], key: str) -> str:
     header = ['row', 'setting', *(f'{title}, {whose}' for title in SCORES.values() for whose in ('paper', 'ours')), 'seeds']
-    lines = []
-    for row in content['rows']:
+    start, lines = Start.of(key), []
+    # Weights that are not the paper's are not asked for all rows: those that have run are shown, the others counted.
+    shown = [row for row in content['rows'] if start.iterations == FULL or str(row['row']) in content['sections'][key]]
+    for row in shown:
         ours = content['sections'][key].get(str(row['row']))
         cells = [
             text for name in SCORES for text in (percent(row['paper'][name]), percent_spread(ours[name]) if ours else PENDING)
         ]
-        lines.append([str(row['row']), row['setting'], *cells, f'n = {ours["n"]}' if ours else '-'])
+        lines.append([str(row['row']), row['setting'], *cells, md.seeds(ours) if ours else '-'])
     if content['reference']:
         cells = [text for name in SCORES for text in ('-', percent(content['reference'][name]))]
         lines.append(['-', 'background everywhere', *cells, '-'])
-    return f'## {Start.of(key).title}\n\n{md.weights_line(content["weights"][key])}{md.table(header, lines)}\n'
+    rest = len(content['rows']) - len(shown)
+    left_out = f'Pending: {rest} further {"row" if rest == 1 else "rows"}.\n\n' if rest and start != SCRATCH else ''
+    return f'## {start.title}\n\n{md.weights_line(content["weights"][key])}{md.table(header, lines)}\n{left_out}'
 
 
 def _notes(content: dict[str, Any]) -> str:
@@ -142,14 +148,14 @@ def _notes(content: dict[str, Any]) -> str:
 def render(content: dict[str, Any], figures: Sequence[str] = ()) -> str:
     """Return ``table2.md`` from the output of `build` and the names of the figures that there are."""
     text = f'# Table 2: fine-tuning on Duke DME\n\n{md.WRITTEN_BY}\n\n'
-    text += ''.join(_section(content, key) for key in content['sections'])
+    text += (tables := ''.join(_section(content, key) for key in content['sections']))
     if FIGURE in figures:
         text += '## Loss\n\n' + md.figure(
             FIGURE,
             'Training loss of each row, every ten iterations the mean of the last ten: one line a seed. Losses of different '
             'kinds have different scales.',
         )
-    text += '## How to read it\n\n' + _notes(content)
+    text += '## How to read it\n\n' + _notes(content) + md.bullets(md.mixed_notes(tables))
     return text + md.not_used_section(content['not_used'])
 
 
@@ -158,10 +164,10 @@ def render_short(content: dict[str, Any]) -> str:
     lines = []
     for row in content['rows']:
         cells = [f'{percent(row["paper"]["mIoU"])} / {percent(row["paper"]["mDice"])}']
-        for section in content['sections'].values():
+        for key, section in content['sections'].items():
             ours = section.get(str(row['row']))
-            scores = ours and f'{percent_spread(ours["mIoU"])} / {percent_spread(ours["mDice"])} (n = {ours["n"]})'
-            cells.append(scores or PENDING)
+            scores = ours and f'{percent_spread(ours["mIoU"])} / {percent_spread(ours["mDice"])} ({md.seeds(ours)})'
+            cells.append(scores or ('-' if key == SCRATCH.key and row['row'] != SCRATCH_ROW else PENDING))
         lines.append([str(row['row']), row['setting'], *cells])
     if content['reference']:
         reference = f'{percent(content["reference"]["mIoU"])} / {percent(content["reference"]["mDice"])}'

@@ -4,7 +4,14 @@ import pytest
 
 from octfluid.engine.record import to_run
 
-ROWS = {1: '01_iters200', 2: '02_iters400', 6: '06_crop320', 7: '07_crop320_dice', 10: '10_crop320_wd1e-4'}
+ROWS = {
+    1: '01_iters200',
+    2: '02_iters400',
+    6: '06_crop320',
+    7: '07_crop320_dice',
+    9: '09_crop320_adam',
+    10: '10_crop320_wd1e-4',
+}
 
 
 @pytest.fixture

@@ -34,6 +34,13 @@ def test_without_the_reference_there_is_no_difference(row_runs, own, rows_below)
     assert reference[2] == 'pending' and rotated[-2:] == ['-', '-']
 
 
+def test_a_difference_between_precisions_is_marked(row_runs, own, rows_below):
+    table = build(row_runs('rotate15', [70], own(), precision='fp32'), row_runs(10, [60], own()))
+    text = render(table)
+    reference, rotated, *_ = rows_below(text, 'From HRF')
+    assert (reference[6], rotated[6], rotated[7]) == ('n = 1', 'n = 1', '+10.00 †') and '- †: from runs' in text
+
+
 def test_without_runs_everything_is_pending(rows_below):
     text = render(build([], []))
     assert [line[2] for line in rows_below(text, 'From HRF vessel weights, 40 000')] == ['pending'] * (len(expected()) + 1)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from octfluid.evaluation.difference import difference, points, points_interval
+from octfluid.evaluation.difference import difference, mean_interval, points, points_interval
 
 
 def group(values, seeds=None):
@@ -27,6 +27,14 @@ def test_intervals_agree_with_scipy(seeds):
     oracle = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
     assert found['paired'] is paired
     assert found['interval'] == pytest.approx(list(oracle.confidence_interval()), abs=1e-8)
+
+
+def test_the_interval_of_a_mean():
+    values = [0.49, 0.5, 0.51]
+    oracle = stats.ttest_1samp(values, 0).confidence_interval()
+    assert mean_interval(group(values), 'Dice') == pytest.approx(list(oracle), abs=1e-8)
+    assert mean_interval(group([0.0] * 3), 'Dice') == [0, 0]
+    assert mean_interval(group([0.4, 0.6]), 'Dice') is None and mean_interval(group([0.4, 0.6, None]), 'Dice') is None
 
 
 def test_groups_of_different_size_are_compared_by_welch():

@@ -1,7 +1,17 @@
 import pytest
 
 from octfluid.evaluation import ablations, table2
-from octfluid.evaluation.holds_up import CLAIMS, HIGHER, LOWER, NO_BETTER, build, counts_line, render, verdict
+from octfluid.evaluation.holds_up import (
+    CLAIMS,
+    HIGHER,
+    LOWER,
+    NO_BETTER,
+    build,
+    counts_line,
+    render,
+    verdict,
+    verdict_of_failure,
+)
 
 
 def within(low, high):
@@ -30,6 +40,28 @@ def test_no_verdict_without_spread_or_without_any_fluid():
     assert verdict(HIGHER, {'interval': None, 'n': [3, 2]}) == 'no verdict (too few seeds)'
     assert verdict(NO_BETTER, within(0, 0), fluid_outlined=False).startswith('not settled (no fluid')
     assert verdict(HIGHER, None) == 'not settled'
+
+
+def group(*dice):
+    return {'n': len(dice), 'seeds': list(range(len(dice))), 'Dice': {'values': list(dice)}}
+
+
+@pytest.mark.parametrize(('arm', 'reference', 'expected'), [
+    ((0.0, 0.0, 0.0), (0.6, 0.7, 0.8), 'holds'),
+    ((0.0, 0.049, 0.0), (0.6, 0.7, 0.8), 'holds'),
+    # Below row 6 by far, but half of the fluid is outlined: mean 0.5, interval 0.5 +- 4.30 x 0.01 / sqrt(3).
+    ((0.49, 0.5, 0.51), (0.7, 0.7, 0.7), 'contradicted'),
+    # One seed fails, two do not: mean 0.4, interval from -0.46.
+    ((0.0, 0.6, 0.6), (0.7, 0.7, 0.7), 'not settled'),
+    ((0.06, 0.06, 0.06), (0.7, 0.7, 0.7), 'contradicted'),
+    ((0.05, 0.05, 0.05), (0.7, 0.7, 0.7), 'not settled'),
+    ((0.0, 0.0, 0.0), (0.0, 0.04, 0.0), 'not settled (the other side fails too)'),
+    ((0.0, 0.0), (0.7, 0.7, 0.7), 'no verdict (too few seeds)'),
+    ((0.0,), (0.7, 0.7, 0.7), 'no verdict (one seed)'),
+    ((0.0, None, 0.0), (0.7, 0.7, 0.7), 'not settled'),
+])  # fmt: skip
+def test_failing_is_judged_by_the_runs_themselves(arm, reference, expected):
+    assert verdict_of_failure(group(*arm), group(*reference)) == expected
 
 
 def judge(table2_runs, ablation_runs=()):
@@ -85,3 +117,33 @@ def test_without_runs_every_conclusion_is_pending_with_the_papers_difference():
     item = claim(content, 'hrf-40000i', 'row 6 minus row 2')
     assert item['paper'] == {'Dice': pytest.approx(0.2452), 'mIoU': pytest.approx(0.1196)}
     assert claim(content, 'hrf-40000i', 'row 11 minus row 6')['paper']['Dice'] is None
+
+
+def test_adam_somewhat_below_row_6_has_not_failed(row_runs, own, rows_below):
+    content = judge(row_runs(6, [60, 61, 62], own()) + row_runs(9, [58, 59, 60], own()))
+    item = claim(content, 'hrf-own-40000i', 'row 9 minus row 6')
+    assert item['ours']['Dice']['interval'][1] < 0 and item['verdict'] == 'contradicted'
+    line = next(line for line in rows_below(render(content), 'From HRF') if line[1] == 'row 9 minus row 6')
+    # Mean 59, SD 1, and 4.302653 / sqrt(3) = 2.48.
+    assert line[-1] == 'contradicted; by itself 59.00 [56.52, 61.48]'
+
+
+def test_sides_in_different_precision_are_judged_and_marked(row_runs, own, rows_below):
+    rough, exact = row_runs(6, [60, 61, 62], own()), row_runs(2, [40, 41, 42], own(), precision='fp32', device='a GPU')
+    content = judge(rough + exact)
+    item = claim(content, 'hrf-own-40000i', 'row 6 minus row 2')
+    assert (item['verdict'], item['differ_in']) == ('holds', ['device', 'precision'])
+    line = next(line for line in rows_below(render(content), 'From HRF') if line[1] == 'row 6 minus row 2')
+    assert line[-1] == 'holds; runs differ in device and precision'
+    assert counts_line([item]) == '1 holds'
+    assert claim(judge(rough), 'hrf-own-40000i', 'row 6 minus row 2')['differ_in'] == []
+
+
+@pytest.mark.parametrize(('length', 'words'), [
+    (80000, 'source training was longer'),
+    (None, "is not known; the paper's had 40 000 iterations"),
+])  # fmt: skip
+def test_a_source_training_that_was_not_shorter_is_not_called_so(row_runs, own, length, words):
+    init = own(iterations=length, digit='a') if length else own() | {'name': 'mine.safetensors'}
+    text = render(judge(row_runs(6, [60], init)))
+    assert words in text and 'shorter' not in text

@@ -47,13 +47,56 @@ def test_shorter_trainings_have_lines_of_their_own_and_the_full_one_stays_pendin
     assert lines == ['1 000', '4 000', '40 000']
 
 
-def test_a_test_counts_only_where_no_training_scored_the_same_weights(vessels, own, zoo_weights):
-    published = dict(kind='test', iterations=0, config_sha256='4' * 64, history=[], overrides={})
-    table = build([vessels(), vessels(**published, init=own()), vessels(**published, init=own('pspnet', 1000)),
-                   vessels(**published, init=zoo_weights)])  # fmt: skip
+@pytest.fixture
+def published(vessels):
+    """Make a test of published weights, which records seed 0 whatever seed they were trained with."""
+
+    def make(init, counts=COUNTS, precision='fp32', **changes):
+        variant = '' if precision == 'fp32' else precision
+        return vessels(counts=counts, init=init, checkpoint_sha256=init['sha256'], precision=precision, variant=variant,
+                       kind='test', iterations=0, config_sha256='4' * 64, history=[], overrides={}, **changes)  # fmt: skip
+
+    return make
+
+
+def test_a_test_counts_only_where_no_training_scored_the_same_weights(vessels, published, own, zoo_weights):
+    table = build([vessels(), published(own()), published(own('pspnet', 1000, 'a')), published(zoo_weights)])
     assert heads(table) == [('pspnet', 'ours', 1000, 1), ('pspnet', 'ours', 40000, 1), ('pspnet', 'zoo', 40000, 1)]
     assert [reason for _, reason in table['not_used']] == ['a test of weights that a training run scored already']
+    assert [group['tested'] and group['tested'][0] for group in table['groups']] == ['a', None, 'f']
     assert table['groups'][0]['wall_seconds'] is None
+    assert '| PSPNet | ours, `aaaaaaaa` | 1 000 |' in render(table) and '| PSPNet | zoo, `ffffffff` |' in render(table)
+
+
+def test_a_test_of_a_trainings_own_checkpoint_says_nothing_new(vessels):
+    # Another score, because it was made in other arithmetic.
+    again = vessels(counts=[(81, 19, 19, 65417)], kind='test', overrides={}, precision='fp32')
+    assert heads(build([vessels(checkpoint_sha256='1' * 64), again])) == [('pspnet', 'ours', 40000, 1)] * 2
+    assert heads(build([vessels(), again])) == [('pspnet', 'ours', 40000, 1)]
+
+
+def test_of_two_tests_of_the_same_weights_the_one_in_float32_counts(published, own):
+    rough, exact = published(own(), [(79, 21, 21, 65415)], 'bf16'), published(own())
+    assert heads(build([rough])) == [('pspnet', 'ours', 40000, 1)]
+    table = build([rough, exact])
+    assert table['groups'][0]['Dice']['values'] == [0.8]
+    assert table['not_used'] == [[rough.label, 'scored in bf16, and there is a test in fp32']]
+
+
+def test_tests_are_not_averaged_with_trainings_or_with_each_other(vessels, published, own):
+    # Of another seed's weights, or rounded ones: either way not those of the training.
+    other = published(own(), [(70, 30, 30, 65406)])
+    for seed in (0, 1):
+        table = build([vessels(seed=seed), other, published(own(digit='a'), [(60, 40, 40, 65396)])])
+        assert [(group['tested'] and group['tested'][0], group['Dice']['values']) for group in table['groups']] == [
+            (None, [0.8]), ('a', [0.6]), ('e', [0.7])]  # fmt: skip
+        assert not table['not_used']
+
+
+def test_trainings_in_different_precision_are_marked(vessels):
+    text = render(build([vessels(), vessels(seed=1, precision='fp32')]))
+    assert '| 0, 1 † |' in text and '- †: from runs' in text
+    assert '†' not in render(build([vessels(), vessels(seed=1)]))
 
 
 @pytest.mark.parametrize(('changes', 'reason'), [

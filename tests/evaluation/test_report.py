@@ -9,6 +9,7 @@ from octfluid.engine.record import to_run
 from octfluid.errors import InputError
 from octfluid.evaluation.counts import pooled_metrics
 from octfluid.evaluation.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
+from octfluid.evaluation.runs import mixed
 from octfluid.evaluation.table2 import paper_rows, render, render_short, row_number
 
 # Two images; fluid in the first only.
@@ -67,6 +68,17 @@ def test_table_shows_spread_single_runs_and_pending_rows(runs):
     assert row_of(text, 'From HRF vessel weights trained here', 1)[3:10:2] == ['pending'] * 4
     assert row_of(text, 'From scratch', 10)[-1] == 'n = 2'
     assert row_of(text, 'From HRF vessel weights trained here', 11)[6] == '-'
+
+
+def test_starts_with_few_runs_show_those_and_count_the_rest(make_record, own):
+    records = [make_record(init=own(iterations=1000)), make_record(init=None)]
+    table = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])['table2']
+    whole, short, scratch = render(table).split('\n## ')[1:4]
+    assert whole.count('\n| ') == 2 + 11 + 1 and short.count('\n| ') == scratch.count('\n| ') == 2 + 1 + 1
+    assert 'Pending: 10 further rows.' in short and 'Pending:' not in whole + scratch
+    assert row_of('\n## x\n' + render_short(table), 'x', 6)[2:] == ['75.67 / 84.01', 'pending', 'pending', '-']
+    assert row_of('\n## x\n' + render_short(table), 'x', 10)[2:4] == ['76.00 / 84.30', 'pending']
+    assert render_short(build_results([])['table2']).count('pending') == 11
 
 
 def test_without_runs_the_default_section_stands_and_is_pending():
@@ -176,6 +188,35 @@ def test_values_come_in_the_order_of_the_seeds(make_record):
 
 def test_row_number_is_the_two_digit_prefix():
     assert [row_number(stem) for stem in ('01_a', '10_crop320', '1_a', 'ten', '100_a')] == [1, 10, None, None, None]
+
+
+def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_record, tmp_path):
+    readme = tmp_path / 'README.md'
+    readme.write_text(f'{README_BEGIN}\n{README_END}\n')
+    changes = [{'precision': 'bf16'}, {'precision': 'fp32'}]
+    configs = ('configs/table2/10_crop320_wd1e-4.py', 'configs/table2/06_crop320.py', 'configs/smoke/tiny.py')
+    records = [make_record(config=config, seed=seed, **changes[seed % len(changes)]) for config in configs for seed in range(2)]
+    records[3]['precision'] = 'bf16'  # row 6: one precision only
+    runs = [to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)]
+    results, _ = write_report(runs, tmp_path / 'out', readme)
+    summary = results['table2']['sections']['scratch']['10']
+    assert (summary['precisions'], summary['devices']) == ({'bf16': 1, 'fp32': 1}, {'a CPU': 2})
+    text = (tmp_path / 'out/table2.md').read_text()
+    assert row_of(text, 'From scratch', 10)[-1] == 'n = 2 †' and row_of(text, 'From scratch', 6)[-1] == 'n = 2'
+    assert text.count('†: from runs on different devices or in different precision') == 1
+    assert readme.read_text().count('†: from runs') == 1 and '(n = 2 †) |' in readme.read_text()
+    assert '| n = 2 † |' in (tmp_path / 'out/recipes.md').read_text()
+    assert '(n = 2 †)' in (tmp_path / 'out/ablations.md').read_text()
+
+
+def test_runs_that_differ_in_seeds_only_are_not_marked(runs, tmp_path):
+    write_report(runs, tmp_path)
+    assert not any('†' in path.read_text() for path in tmp_path.glob('*.md'))
+
+
+def test_seeds_on_different_devices_are_marked(make_record):
+    runs = [to_run(Path('a.json'), make_record()), to_run(Path('b.json'), make_record(seed=1, device='a GPU'))]
+    assert mixed(build_results(runs)['table2']['sections']['scratch']['10']) == ['device']
 
 
 def test_the_order_of_reading_changes_nothing(runs, tmp_path):

@@ -47,3 +47,8 @@ def test_the_place_of_the_full_length_is_kept():
 
 def test_thousands_are_parted_by_spaces():
     assert [thousands(number) for number in (0, 400, 4000, 40000, 1234567)] == ['0', '400', '4 000', '40 000', '1 234 567']
+
+
+def test_lengths_beside_the_full_one():
+    lengths = [Start('hrf-own', length).beside_full for length in (1000, 40000, 80000, None)]
+    assert lengths == ['shorter', 'full', 'longer', 'unknown']

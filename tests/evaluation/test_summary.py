@@ -1,3 +1,5 @@
+import pytest
+
 from octfluid.evaluation import table1, table2
 from octfluid.evaluation.summary import sentences
 
@@ -26,5 +28,35 @@ def test_full_length_and_table_1(row_runs, own, make_run):
         'table1/pspnet', [(10, 10, 30, 50)], kind='test', split='all', iterations=0, init=own('pspnet'), history=[]
     )
     text = said(row_runs(10, [50, 50, 50], init=own('pspnet')), [zero_shot])
-    assert "1 of the paper's 11 rows have been run from vessel weights; row 10" in text
+    assert "1 of the paper's 11 rows has been run from vessel weights; row 10" in text
     assert '0.2000 for PSPNet on 1 scans with vessel weights trained here for 40 000 iterations (paper: 0.0022 on 110).' in text
+
+
+@pytest.mark.parametrize(('lengths', 'words'), [
+    ([80000], "all trained for more than the paper's 40 000 iterations"),
+    ([None], "none of them known to have been trained for the paper's 40 000 iterations"),
+    ([1000, 80000], "none of them known to have been trained for the paper's 40 000 iterations"),
+    ([1000, 4000], "all trained for less than the paper's 40 000 iterations"),
+    ([], 'vessel weights; row 10'),
+])  # fmt: skip
+def test_the_length_of_source_training_is_said_as_far_as_it_is_known(row_runs, own, lengths, words):
+    runs = row_runs(10, [0])
+    for length, digit in zip(lengths, 'abc', strict=False):
+        init = own('pspnet', length, digit) if length else own() | {'name': 'mine.safetensors'}
+        runs += row_runs(6, [50], init=init)
+    assert words in said(runs)
+
+
+def test_rows_from_the_whole_source_training_are_told_from_others(row_runs, own):
+    short = own('pspnet', 1000, 'a')
+    text = said(row_runs(10, [50], init=own()) + row_runs(6, [50], init=short) + row_runs(10, [50], init=short))
+    assert "2 of the paper's 11 rows have been run from vessel weights, 1 of them from weights trained for" in text
+
+
+def test_several_files_of_a_head_are_told_apart(own, make_run):
+    runs = [
+        make_run('table1/pspnet', kind='test', split='all', iterations=0, init=init, checkpoint_sha256=init['sha256'])
+        for init in (own(), own(digit='a'))
+    ]
+    text = said((), runs)
+    assert '40 000 iterations (`aaaaaaaa`) (paper' in text and '40 000 iterations (`eeeeeeee`) (paper' in text

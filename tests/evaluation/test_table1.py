@@ -11,8 +11,10 @@ IMAGES = [dict(zip(('tp', 'fp', 'fn', 'tn'), counts, strict=True)) for counts in
 @pytest.fixture
 def zero_shot(make_run, own):
     def make(head='pspnet', counts=COUNTS, **changes):
-        common = dict(kind='test', split='all', iterations=0, init=own(head), history=[])
-        return make_run(f'table1/{head}', counts, **{**common, **changes})
+        record = dict(kind='test', split='all', iterations=0, init=own(head), history=[]) | changes
+        # The scored weights are the initial ones.
+        digest = record['init']['sha256'] if record['init'] else 'd' * 64
+        return make_run(f'table1/{head}', counts, checkpoint_sha256=digest, **record)
 
     return make
 
@@ -85,18 +87,41 @@ def test_a_run_that_does_not_count_is_listed(zero_shot, changes, reason):
 
 def test_a_test_in_16_bits_counts_until_there_is_one_in_float32(zero_shot):
     rough = zero_shot(precision='bf16', variant='bf16', counts=[(10, 10, 30, 50)])
-    assert build([rough])['sections'][0]['heads']['pspnet']['measure'] == pytest.approx(0.2)
+    assert build([rough])['sections'][0]['heads']['pspnet'][0]['measure'] == pytest.approx(0.2)
     table = build([rough, zero_shot(precision='fp32')])
-    assert table['sections'][0]['heads']['pspnet']['measure'] == pytest.approx(0.05)
+    (exact,) = table['sections'][0]['heads']['pspnet']
+    assert exact['measure'] == pytest.approx(0.05)
     assert table['not_used'] == [[rough.label, 'scored in bf16, and there is a test in fp32']]
+
+
+def test_several_files_of_one_head_have_a_line_each(zero_shot, own, rows_below):
+    # After new weights have replaced published ones: the old ones were scored in 16 bits, the new ones in float32.
+    old = zero_shot(precision='bf16', variant='bf16', counts=[(10, 10, 30, 50)])
+    table = build([old, zero_shot(init=own(digit='a'), precision='fp32')])
+    lines = table['sections'][0]['heads']['pspnet']
+    assert [(line['sha256'][0], line['precision']) for line in lines] == [('a', 'fp32'), ('e', 'bf16')]
+    assert not table['not_used']
+    shown = rows_below(render(table), 'All graded scans')
+    assert [(line[0], line[2], line[-1]) for line in shown[:3]] == [
+        ('PSPNet, `aaaaaaaa`', '0.0500', 'fp32'),
+        ('PSPNet, `eeeeeeee`', '0.2000', 'bf16'),
+        ('FCN', 'pending', '-'),
+    ]
+
+
+def test_two_files_tested_under_one_name_both_count(zero_shot, own):
+    # Their records have one name, since it tells the length of the training only.
+    runs = [zero_shot(), zero_shot(init=own(digit='a'))]
+    assert runs[0].label == runs[1].label
+    assert len(build(runs)['sections'][0]['heads']['pspnet']) == 2
 
 
 def test_a_head_outside_the_table_is_listed(make_run):
     assert build([make_run('table1/common', kind='test')])['not_used'][0][1] == 'its config is none of the three heads'
 
 
-def test_two_tests_of_one_head_and_other_files_are_refused(zero_shot, own):
-    with pytest.raises(InputError, match='different initial weights'):
-        build([zero_shot(), zero_shot(init=own(digit='a'))])
+def test_two_tests_of_the_same_weights_and_other_files_are_refused(zero_shot):
+    with pytest.raises(InputError, match='different versions of the config'):
+        build([zero_shot(), zero_shot(config_sha256='9' * 64)])
     with pytest.raises(InputError, match='different images or masks'):
         build([zero_shot(), zero_shot('fcn', split_sha256='9' * 64)])
