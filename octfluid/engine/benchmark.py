@@ -29,8 +29,8 @@ from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
 from octfluid.engine.plan import cpu_name, versions
 from octfluid.engine.record import git_state, source_sha256
+from octfluid.evaluation.speed import SCHEMA
 
-SCHEMA = 'octfluid.benchmark/1'
 ROOT = Path(octfluid.__file__).resolve().parents[1]
 
 
