@@ -57,6 +57,8 @@ while (($#)); do
     esac
     shift
 done
+# As tools/publish_checkpoint.py will want it, but said before the training rather than after it.
+[[ -z $name || $name =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] || refuse "--name $name: expected letters, digits and . _ + -"
 [[ $iters =~ ^[1-9][0-9]*$ ]] || refuse "--iters $iters: expected a number of iterations, at least 1"
 
 # A path is meant from where this script was called.

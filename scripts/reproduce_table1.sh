@@ -67,6 +67,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for file in ${finetuned[@]+"${finetuned[@]}"}; do
     [[ -f $file ]] || refuse "--finetuned: no file $file"
 done
+case ${finetuned[1]-.pth} in *.pth | *.safetensors) ;; *) refuse "--finetuned: ${finetuned[1]}: expected a .pth or .safetensors file" ;; esac
 [[ -n $named ]] || heads=(pspnet fcn deeplabv3)
 source scripts/lib_install.sh
 

@@ -10,8 +10,7 @@ from octfluid.datasets.splits import SUBSETS
 from octfluid.errors import InputError
 
 _HOW_TO_MAKE = (
-    'make the data set first: python tools/dataset_converters/duke_dme.py RAW_DIR --out data/duke_dme '
-    '(hrf.py and phantom.py beside it make the other data sets)'
+    'make the data set first: python tools/dataset_converters/<duke_dme, hrf or phantom>.py, whose --help has an example'
 )
 _INDEX_COLUMNS = ('name', 'subject', 'slice')
 

@@ -27,8 +27,10 @@ import octfluid
 import octfluid.register
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
+from octfluid.datasets.windows import HEAD
 from octfluid.engine.plan import cpu_name, versions
 from octfluid.engine.record import git_state, source_sha256
+from octfluid.errors import InputError
 from octfluid.evaluation.speed import SCHEMA
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]
@@ -74,10 +76,17 @@ def benchmark_data(
         The fields ``settings``, ``timings``, ``memory``, ``summary`` of a benchmark.
 
     Raises:
-        InputError: The data are missing, or ``window_first`` does not know the config's pipeline.
+        InputError: The data are missing, or the config's training resizes whole images without a random scale, so that there
+            is nothing to compare.
     """
     init_default_scope('mmseg')
     loader, seed = cfg.train_dataloader, cfg.randomness.seed
+    steps = [step.type for step in loader.dataset.pipeline[: len(HEAD)]]
+    if steps != [step.__name__ for step in HEAD]:
+        raise InputError(
+            f'{cfg.filename}: trains with {", ".join(steps)}; expected a pipeline that begins with '
+            f'{", ".join(step.__name__ for step in HEAD)}, such as that of configs/hrf/pspnet.py'
+        )
     workers = max(1, loader.get('num_workers', 0))
     with _one_thread():
         stock, _ = _build(loader.dataset, window_first=False)

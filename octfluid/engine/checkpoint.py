@@ -73,9 +73,13 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     except Exception as error:
         # A damaged file can make the reader fail in any way; which one says little to the user.
         unsafe = 'weights_only' in str(error)
-        reason = 'holds more than tensors and plain values, which could run code' if unsafe else 'is damaged'
+        reason = (
+            'is no checkpoint, or holds more than tensors and plain values, which could run code'
+            if unsafe
+            else 'is damaged or no checkpoint'
+        )
         raise InputError(
-            f'{path}: refused, it {reason} or is no checkpoint; expected tensors and plain values as train.py writes them'
+            f'{path}: refused, it {reason}; expected tensors and plain values as train.py writes them: fetch or write it again'
         ) from error
     if not isinstance(content, dict):
         raise InputError(f'{path}: holds a {type(content).__name__}; expected a dict of tensors')

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
     """Resolve a config as ``tools/train.py`` will.
 
     Raises:
-        InputError: The config cannot be used, its data set has no such split, or its initial weights are missing.
+        InputError: The config cannot be used, its data set has no such split, or its initial weights are missing or no weights.
     """
     from octfluid.datasets.integrity import read_split
     from octfluid.datasets.splits import SUBSETS
@@ -84,10 +85,20 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
     from octfluid.engine.identity import config_sha256
 
     cfg = load_config(config, parse_options(options), split=split, init=init)
-    weights = find_initial_weights(cfg.init.files) if cfg.get('init') else None
     for subset in SUBSETS:
         read_split(cfg.data_root, cfg.split, subset)
+    weights = find_initial_weights(cfg.init.files) if cfg.get('init') else None
+    if weights and '://' not in weights:
+        _require_weights(weights)
     return Resolved(config_sha256(cfg), cfg.split, weights)
+
+
+@cache
+def _require_weights(path: str) -> None:
+    """Read a file of initial weights once, lest every run of the sweep fails for its sake."""
+    from octfluid.engine.checkpoint import read_checkpoint
+
+    read_checkpoint(path)
 
 
 def _refuse_repeated(what: str, values: Sequence[Any]) -> None:

@@ -47,7 +47,7 @@ class Bomb:
 def test_code_in_a_checkpoint_never_runs(save, tmp_path):
     trace, path = tmp_path / 'trace', tmp_path / 'evil.pth'
     save({'state_dict': small_model().state_dict(), 'extra': Bomb(trace)}, path)
-    with pytest.raises(InputError, match=r'evil\.pth: refused, it holds more than tensors') as caught:
+    with pytest.raises(InputError, match=r'evil\.pth: refused, it is no checkpoint, or holds more than tensors') as caught:
         read_checkpoint(path)
     assert '\n' not in str(caught.value)
     assert not trace.exists()

@@ -73,7 +73,7 @@ def test_bad_arguments(arguments, said):
 def test_pipeline_without_windows(tmp_path, phantoms):
     done = run('data', 'configs/smoke/phantom.py', '--out', tmp_path / 'out', '--cfg-options', f'data_root={phantoms}')
     assert (done.returncode, done.stderr.count('\n')) == (2, 1)
-    assert 'window_first=True: the pipeline begins with LoadImageFromFile, LoadAnnotations' in done.stderr
+    assert 'trains with LoadImageFromFile, LoadAnnotations' in done.stderr and 'configs/hrf/pspnet.py' in done.stderr
     assert not (tmp_path / 'out').exists()
 
 

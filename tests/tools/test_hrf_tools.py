@@ -124,7 +124,9 @@ def test_pretrain_keeps_the_status_of_a_failure(pretrain):
     assert (done.returncode, len(steps)) == (2, 1)
 
 
-@pytest.mark.parametrize('arguments', [['resnet'], ['--iters'], ['--iters', 'many'], ['--iters', '0'], ['--frobnicate']])
+@pytest.mark.parametrize('arguments', [
+    ['resnet'], ['--iters'], ['--iters', 'many'], ['--iters', '0'], ['--frobnicate'], ['--name', '../x'],
+])  # fmt: skip
 def test_pretrain_refuses_bad_arguments(pretrain, arguments):
     done, steps = pretrain(*arguments)
     assert (done.returncode, done.stderr.count('\n'), steps) == (2, 1, [])

@@ -61,6 +61,10 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
     digest = config_sha256(load_config(CONFIG))
     write_record(make_record(config_sha256=digest), tmp_path / 'record_0.json')
     arguments = [CONFIG, '--init', 'none', '--seeds', 0, 1, '--cfg-options', f'data_root={tmp_path / "data"}']
+    page = tmp_path / 'page.pth'
+    page.write_text('<!DOCTYPE html><html>404</html>')
+    with pytest.raises(InputError, match='is a web page, not a checkpoint'):
+        sweep(CONFIG, '--init', page, *arguments[3:])
     with pytest.raises(InputError, match="unknown split 'papre'; did you mean 'paper'"):
         sweep(*arguments, '--splits', 'papre')
     assert not (tmp_path / 'work').exists()

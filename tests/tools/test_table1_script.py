@@ -222,7 +222,7 @@ def test_a_failed_head_does_not_stop_the_others(script, add_weights):
 
 @pytest.mark.parametrize('arguments', [
     ['resnet'], ['--split'], ['--split', 'subject01'], ['--split', 'all-inner1'], ['--frobnicate'], ['--finetuned', 'a.py'],
-    ['--finetuned', 'configs/table1/fcn.py', 'not_there.pth'],
+    ['--finetuned', 'configs/table1/fcn.py', 'not_there.pth'], ['--finetuned', 'configs/table1/fcn.py', 'README.md'],
 ])  # fmt: skip
 def test_bad_arguments_are_one_line_and_status_2(script, add_weights, arguments):
     add_weights('fcn')
