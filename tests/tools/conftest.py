@@ -1,8 +1,20 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository of its own, so that nothing is written to this one."""
+    root = tmp_path / 'repository'
+    root.mkdir()
+    shutil.copytree(ROOT / 'scripts', root / 'scripts')
+    for name in ('tools', 'configs'):
+        (root / name).symlink_to(ROOT / name)
+    return root
 
 
 @pytest.fixture(scope='session')

@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,17 +31,6 @@ exit "${FAKE_STATUS:-0}"
 
 def run(*command, **options):
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
-
-
-@pytest.fixture
-def repository(tmp_path):
-    """A repository of its own, so that nothing is written to this one."""
-    root = tmp_path / 'repository'
-    root.mkdir()
-    shutil.copytree(ROOT / 'scripts', root / 'scripts')
-    for name in ('tools', 'configs'):
-        (root / name).symlink_to(ROOT / name)
-    return root
 
 
 @pytest.fixture
