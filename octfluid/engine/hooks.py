@@ -217,15 +217,10 @@ class OverlayHook(Hook):
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
         """Draw prediction and ground truth, at the ground truth's size, over each scan of the batch."""
-        import cv2
-
-        from octfluid.evaluation.counts import image_row
-        from octfluid.evaluation.overlay import caption_for, draw_overlay, save_png
+        from octfluid.evaluation.gallery import scan_overlay
+        from octfluid.evaluation.overlay import save_png
 
         for sample in outputs:
             prediction = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
             truth = sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8)
-            row = image_row(sample.name, sample.subject, prediction, truth)
-            scan = cv2.imread(sample.img_path, cv2.IMREAD_GRAYSCALE)
-            caption = caption_for(sample.name, row['tp'], row['fp'], row['fn'])
-            save_png(self.out_dir / f'{sample.name}.png', draw_overlay(scan, prediction, truth, caption))
+            save_png(self.out_dir / f'{sample.name}.png', scan_overlay(sample.name, sample.img_path, prediction, truth))

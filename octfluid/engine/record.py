@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from octfluid.engine.record_schema import SCHEMA, check_record, metric_classes
+from octfluid.engine.record_schema import SCHEMA, SCHEMA_FAMILY, check_record, metric_classes
 from octfluid.errors import InputError
 from octfluid.evaluation.runs import Run
 from octfluid.evaluation.starts import file_label, source_iterations
@@ -68,18 +68,26 @@ def _parse(path: Path) -> Any:
         ) from error
 
 
-def _is_record(content: Any) -> bool:
-    return isinstance(content, dict) and content.get('schema') == SCHEMA
+def _is_record(path: Path, content: Any) -> bool:
+    """Tell records from other JSON; one of another version of the schema would silently be missing from every table."""
+    schema = content.get('schema') if isinstance(content, dict) else None
+    if schema != SCHEMA and isinstance(schema, str) and schema.startswith(SCHEMA_FAMILY):
+        raise InputError(
+            f'{path}: a run record of schema "{schema}"; expected "{SCHEMA}", '
+            'use the version of octfluid that wrote it, or move it out of the way'
+        )
+    return schema == SCHEMA
 
 
 def read_record(path: str | os.PathLike) -> dict[str, Any]:
     """Read and check one run record.
 
     Raises:
-        InputError: The file is missing, is not JSON, is not a run record, or breaks a rule of `validate_record`.
+        InputError: The file is missing, is not JSON, is not a run record or one of another schema, or breaks a rule of
+            `validate_record`.
     """
     record = _parse(Path(path))
-    if not _is_record(record):
+    if not _is_record(Path(path), record):
         raise InputError(f'{path}: not a run record; expected JSON with "schema": "{SCHEMA}"')
     validate_record(record, str(path))
     return record
@@ -89,14 +97,16 @@ def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path,
     """Read every run record among files and folders.
 
     Args:
-        paths_or_dirs: Record files, and folders searched recursively for ``*.json``. JSON files of other schemas are skipped
-            in folders, and so are hidden files and folders, and mmengine's ``vis_data`` folders, whose ``.json`` are line logs.
+        paths_or_dirs: Record files, and folders searched recursively for ``*.json``. JSON files that are no run records are
+            skipped in folders, and so are hidden files and folders, and mmengine's ``vis_data`` folders, whose ``.json`` are
+            line logs.
 
     Returns:
         (path, record) in the order of the paths' names; a file reached twice appears once.
 
     Raises:
-        InputError: A path does not exist, a file is broken JSON, or a record is invalid.
+        InputError: A path does not exist, a file is broken JSON, or a record is invalid or of another schema than
+            `octfluid.engine.record_schema.SCHEMA`.
     """
     found: dict[Path, dict[str, Any]] = {}
     for given in map(Path, paths_or_dirs):
@@ -110,7 +120,7 @@ def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path,
             if 'vis_data' in parts or any(part.startswith('.') for part in parts) or not path.is_file():
                 continue
             content = _parse(path)
-            if _is_record(content):
+            if _is_record(path, content):
                 validate_record(content, str(path))
                 found.setdefault(path.resolve(), (path, content))
     return [found[key] for key in sorted(found, key=lambda path: path.as_posix())]

@@ -1,7 +1,7 @@
 """What a run record must look like: the rules behind `octfluid.engine.record.validate_record`.
 
 A record is refused when a table made from it would be wrong: a missing or mistyped field, a count that does not fit its
-image, a NaN, or scores that do not follow from the counts.
+image or does not add up, a NaN, or scores that do not follow from the counts.
 """
 
 import math
@@ -11,8 +11,10 @@ from typing import Any, NoReturn
 
 from octfluid.errors import InputError
 from octfluid.evaluation.counts import COUNTS, pooled_metrics
+from octfluid.evaluation.pockets import POCKET_COUNTS
 
-SCHEMA = 'octfluid.run/1'
+SCHEMA_FAMILY = 'octfluid.run/'
+SCHEMA = f'{SCHEMA_FAMILY}1'
 KINDS = ('train', 'test')
 INIT_SOURCES = ('hrf-own', 'hrf-zoo', 'other')
 PRECISIONS = ('fp32', 'bf16', 'fp16')
@@ -112,6 +114,15 @@ _IMAGE = {
     **{key: _COUNT for key in COUNTS},
     'extra': _OBJECT,
 }
+# Each may be missing: older records have none of them, and ``ignored`` is there only when a pixel is.
+_EXTRA = {
+    'surface_dice_1px': _FRACTION,
+    'surface_dice_2px': _FRACTION,
+    'hd95_px': _OPTIONAL_AMOUNT,
+    'pockets': _OBJECT,
+    'ignored': (lambda value: _is_count(value) and value > 0, 'a positive integer, or nothing where no pixel is ignored'),
+}
+_POCKETS = dict.fromkeys(POCKET_COUNTS, _COUNT)
 
 
 def _refuse(where: str, field: str, found: Any, expected: str) -> NoReturn:
@@ -181,9 +192,25 @@ def _check_images(images: list, where: str) -> None:
         if image['name'] in seen:
             _refuse(where, f'{field}.name', image['name'], 'a name that no other image has')
         seen.add(image['name'])
-        counted, pixels = sum(image[key] for key in COUNTS), image['height'] * image['width']
-        if counted > pixels:
-            _refuse(where, f'{field} ({image["name"]}) tp+fp+fn+tn', counted, f'at most height x width = {pixels}')
+        _check_extra(image['extra'], f'{field}.extra', where)
+        ignored = image['extra'].get('ignored', 0)
+        total, pixels = sum(image[key] for key in COUNTS) + ignored, image['height'] * image['width']
+        if total != pixels:
+            terms = 'tp+fp+fn+tn' + ('+ignored' if ignored else '')
+            _refuse(where, f'{field} ({image["name"]}) {terms}', total, f'height x width = {pixels}')
+
+
+def _check_extra(extra: Mapping[str, Any], field: str, where: str) -> None:
+    if surplus := sorted(set(extra) - set(_EXTRA)):
+        _refuse(where, f'{field}.{surplus[0]}', extra[surplus[0]], 'no key but ' + ', '.join(_EXTRA))
+    _check_object(where, field, extra, {key: rule for key, rule in _EXTRA.items() if key in extra})
+    if 'pockets' not in extra:
+        return
+    pockets = extra['pockets']
+    _check_object(where, f'{field}.pockets', pockets, _POCKETS)
+    for part, whole in (('found', 'true'), ('right', 'predicted')):
+        if pockets[part] > pockets[whole]:
+            _refuse(where, f'{field}.pockets.{part}', pockets[part], f'at most {field}.pockets.{whole} = {pockets[whole]}')
 
 
 def check_record(record: Any, where: str) -> None:

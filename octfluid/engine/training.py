@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,16 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-import octfluid
 from octfluid.datasets.integrity import DatasetReport, check_dataset, read_split, subject_overlap
-from octfluid.engine import record as records
 from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints, read_checkpoint
 from octfluid.engine.config import dataset_spec
-from octfluid.engine.identity import config_sha256
 from octfluid.engine.optim import check_optimizer, enable_mixed_precision, mixed_precision, precision_of
-from octfluid.engine.plan import device_name, peak_memory, versions
+from octfluid.engine.outcome import write_outcome
+from octfluid.engine.record import file_sha256
 from octfluid.engine.runner import FluidRunner, reason_of
 from octfluid.errors import InputError, WorkError
 from octfluid.io.atomic import require_folder
 
-ROOT = Path(octfluid.__file__).resolve().parents[1]
 HISTORY_INTERVAL = 10
 
 
@@ -54,7 +51,7 @@ class Request:
 
 
 def train(cfg: Config, request: Request) -> Path:
-    """Train a resolved config and write its run record.
+    """Train a resolved config, and write its run record and gallery pictures beside it.
 
     Args:
         cfg: From `octfluid.engine.config.load_config`; changed in place.
@@ -90,18 +87,18 @@ def train(cfg: Config, request: Request) -> Path:
         iterations=runner.max_iters,
         seed=runner.seed,
         init=runner.state.init,
-        checkpoint_sha256=records.file_sha256(checkpoint),
+        checkpoint_sha256=file_sha256(checkpoint),
         wall_seconds=round(runner.state.wall_seconds, 3),
         images_per_second=round(len(seconds) * cfg.train_dataloader.batch_size * runner.world_size / seconds.sum(), 3),
         history=history,
         precision=cfg.precision,
         variant=f'{runner.world_size}processes' if runner.world_size > 1 else '',
     )
-    return _write_record(cfg, request, runner, runner.val_loop.evaluator, measured)
+    return write_outcome(cfg, request, runner, runner.val_loop, measured)
 
 
 def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = None) -> Path:
-    """Score a checkpoint on the validation scans of a resolved config's split and write a run record.
+    """Score a checkpoint on the validation scans of a resolved config's split, and write as `train` does.
 
     Args:
         cfg: From `octfluid.engine.config.load_config`; changed in place.
@@ -142,14 +139,14 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
         iterations=meta.get('iter', 0) if own else 0,
         seed=meta.get('seed', 0) if own else 0,
         init=runner.state.init,
-        checkpoint_sha256=records.file_sha256(checkpoint),
+        checkpoint_sha256=file_sha256(checkpoint),
         wall_seconds=round(seconds, 3),
         images_per_second=round(len(runner.test_dataloader.dataset) / seconds, 3),
         history=[],
         precision=cfg.scoring_precision,
         variant=_test_variant(trained_on, cfg),
     )
-    return _write_record(cfg, request, runner, runner.test_loop.evaluator, measured)
+    return write_outcome(cfg, request, runner, runner.test_loop, measured)
 
 
 def _test_variant(trained_on: str, cfg: Config) -> str:
@@ -247,50 +244,3 @@ def _history(runner: FluidRunner) -> list[dict]:
         mean = float(window.mean())
         points.append(dict(iteration=end, loss=mean if math.isfinite(mean) else None, lr=float(rates[end - 1])))
     return points
-
-
-def _config_name(config: str) -> str:
-    """Return the config's path from the repository's root, or its bare name when it lies elsewhere."""
-    path = Path(config).resolve()
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-
-
-def _write_record(cfg: Config, request: Request, runner: FluidRunner, evaluator: Any, measured: dict) -> Path:
-    dataset = (runner.val_dataloader if measured['kind'] == 'train' else runner.test_dataloader).dataset
-    items = [dataset.get_data_info(index) for index in range(len(dataset))]
-    scored = [(item['name'], Path(item['img_path']), Path(item['seg_map_path'])) for item in items]
-    init = measured.pop('init')
-    record = dict(
-        schema=records.SCHEMA,
-        kind=measured.pop('kind'),
-        config=_config_name(request.config),
-        config_sha256=config_sha256(cfg),
-        # Where files lie is nobody's business and decides nothing.
-        overrides={key: value for key, value in request.overrides.items() if key not in ('data_root', 'work_dir')},
-        git=records.git_state(ROOT),
-        source_sha256=records.source_sha256(ROOT),
-        seed=measured.pop('seed'),
-        deterministic=request.deterministic,
-        variant=measured.pop('variant'),
-        split=cfg.split,
-        split_sha256=records.split_sha256(scored),
-        init=init and asdict(init),
-        checkpoint_sha256=measured.pop('checkpoint_sha256'),
-        iterations=measured.pop('iterations'),
-        device=device_name(),
-        precision=measured.pop('precision'),
-        versions=versions(),
-        wall_seconds=measured.pop('wall_seconds'),
-        images_per_second=measured.pop('images_per_second'),
-        peak_memory_bytes=peak_memory(),
-        metrics={key: None if math.isnan(value) else value for key, value in runner.state.metrics.items()},
-        history=measured.pop('history'),
-        images=evaluator.metrics[0].images,
-    )
-    path = Path(request.work_dir) / records.record_filename(record)
-    if is_main_process():
-        try:
-            records.write_record(record, path)
-        except InputError as error:
-            raise WorkError(f'the run record does not hold together, nothing was written: {error}') from error
-    return path

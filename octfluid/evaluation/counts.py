@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from octfluid.errors import InputError
+from octfluid.evaluation.pockets import pocket_counts
+from octfluid.evaluation.surface import surface_scores
 
 COUNTS = ('tp', 'fp', 'fn', 'tn')
 
@@ -79,7 +81,10 @@ def image_row(
         ignore_index: Pixels with this truth are not counted.
 
     Returns:
-        An element of a run record's ``images``: name, subject, height, width (pixels), tp, fp, fn, tn (pixels), extra = {}.
+        An element of a run record's ``images``: name, subject, height, width (pixels), tp, fp, fn, tn (pixels), and ``extra``:
+        what only the masks tell, of the counted pixels (all others are outside of both masks). These are the scores of
+        `octfluid.evaluation.surface.surface_scores`; ``pockets``, see `octfluid.evaluation.pockets.pocket_counts`; and
+        ``ignored``, the pixels that are not counted, where there are any. The four counts and ``ignored`` add up to the image.
 
     Raises:
         InputError: The shapes differ or are not (H, W), or a mask holds any other value.
@@ -100,5 +105,8 @@ def image_row(
     fp = int(np.count_nonzero(predicted)) - tp
     fn = int(np.count_nonzero(actual)) - tp
     tn = int(np.count_nonzero(counted)) - tp - fp - fn
+    extra: dict[str, Any] = {**surface_scores(predicted, actual), 'pockets': pocket_counts(predicted, actual)}
+    if ignored := counted.size - int(np.count_nonzero(counted)):
+        extra['ignored'] = ignored
     size = {'height': int(truth.shape[0]), 'width': int(truth.shape[1])}
-    return {'name': name, 'subject': subject, **size, 'tp': tp, 'fp': fp, 'fn': fn, 'tn': tn, 'extra': {}}
+    return {'name': name, 'subject': subject, **size, 'tp': tp, 'fp': fp, 'fn': fn, 'tn': tn, 'extra': extra}

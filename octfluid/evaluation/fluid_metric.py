@@ -1,4 +1,4 @@
-"""The metric of every training and test: pooled counts, and the counts of every single image."""
+"""The metric of every training and test: pooled counts, the counts of every single image, and a few predictions to show."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,9 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
+from octfluid.datasets.fluid_dataset import FLUID_CLASSES
 from octfluid.evaluation.counts import image_row, pooled_metrics
+from octfluid.evaluation.gallery import choose
 
 
 @METRICS.register_module()
@@ -25,6 +27,9 @@ class FluidMetric(BaseMetric):
 
     Attributes:
         images: After an evaluation, one row of the run record per image (see `octfluid.evaluation.counts.image_row`), by name.
+        shown: After an evaluation, name -> predicted mask, (H, W) uint8 of 0 and 1, of the images that
+            `octfluid.evaluation.gallery.choose` names. Empty where the foreground is not
+            fluid: photographs of vessels make no gallery. In a run of several processes both are filled in the main one only.
     """
 
     default_prefix = ''
@@ -33,17 +38,30 @@ class FluidMetric(BaseMetric):
         super().__init__(**kwargs)
         self.ignore_index = ignore_index
         self.images: list[dict] = []
+        self.shown: dict[str, np.ndarray] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count one batch of predictions; each data sample holds (1, H, W) integer maps of prediction and ground truth."""
         for sample in data_samples:
             prediction = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy()
             truth = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
-            self.results.append(image_row(sample['name'], sample['subject'], prediction, truth, self.ignore_index))
+            row = image_row(sample['name'], sample['subject'], prediction, truth, self.ignore_index)
+            # A bit a pixel: the masks of all images stay in memory, and travel between processes, until the best are known.
+            packed = np.packbits(prediction == 1) if self._makes_gallery() else None
+            self.results.append((row, packed))
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+    def _makes_gallery(self) -> bool:
+        return self.dataset_meta['classes'][1] == FLUID_CLASSES[1]
+
+    def compute_metrics(self, results: list[tuple[dict, np.ndarray | None]]) -> dict[str, float]:
         """Pool the rows of all images, log a table per class, and return the figures."""
-        self.images = sorted(results, key=lambda row: row['name'])
+        self.images = sorted((row for row, _ in results), key=lambda row: row['name'])
+        chosen = set(choose(self.images).values())
+        self.shown = {
+            row['name']: np.unpackbits(packed, count=row['height'] * row['width']).reshape(row['height'], row['width'])
+            for row, packed in results
+            if packed is not None and row['name'] in chosen
+        }
         classes = tuple(self.dataset_meta['classes'])
         metrics = {key: float('nan') if value is None else value for key, value in pooled_metrics(self.images, classes).items()}
         MMLogger.get_current_instance().info('\n' + self._table(classes, metrics))

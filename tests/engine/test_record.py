@@ -70,7 +70,20 @@ def set_in(record, path, value):
     (['images'], [], 'expected at least one image'),
     (['images', 0, 'tp'], -1, r'field images\[0\].tp is -1; expected a non-negative integer'),
     (['images', 1, 'name'], 's01_z0', r"field images\[1\].name is 's01_z0'; expected a name that no other image has"),
-    (['images', 0, 'tn'], 65477, r'images\[0\] \(s01_z0\) tp\+fp\+fn\+tn is 65537; expected at most height x width = 65536'),
+    (['images', 0, 'tn'], 65477, r'images\[0\] \(s01_z0\) tp\+fp\+fn\+tn is 65537; expected height x width = 65536'),
+    (['images', 1, 'tn'], 65530, r'images\[1\] \(s01_z1\) tp\+fp\+fn\+tn is 65535; expected height x width = 65536'),
+    (['images', 0, 'extra'], {'ignored': 3}, r'\(s01_z0\) tp\+fp\+fn\+tn\+ignored is 65539; expected height x width = 65536'),
+    (['images', 0, 'extra'], {'ignored': 0}, r'field images\[0\].extra.ignored is 0; expected a positive integer'),
+    (['images', 0, 'extra'], [], r'field images\[0\].extra is \[\]; expected an object'),
+    (['images', 0, 'extra'], {'surface_dice_1px': 1.1}, r'extra.surface_dice_1px is 1.1; expected a fraction in \[0, 1\]'),
+    (['images', 0, 'extra'], {'surface_dice_2px': '1'}, r"extra.surface_dice_2px is '1'; expected a fraction"),
+    (['images', 0, 'extra'], {'hd95_px': -1.0}, r'extra.hd95_px is -1.0; expected a number >= 0 or null'),
+    (['images', 0, 'extra'], {'hd95': 1.0}, r'extra.hd95 is 1.0; expected no key but .*, hd95_px, pockets, ignored'),
+    (['images', 0, 'extra'], {'pockets': {'true': 1}}, r'images\[0\].extra.pockets.found is missing; expected a non-negative'),
+    (['images', 0, 'extra'], {'pockets': dict(true=1, found=2, predicted=1, right=1)},
+     r'extra.pockets.found is 2; expected at most images\[0\].extra.pockets.true = 1'),
+    (['images', 0, 'extra'], {'pockets': dict(true=1, found=1, predicted=1, right=2)},
+     r'extra.pockets.right is 2; expected at most images\[0\].extra.pockets.predicted = 1'),
     (['images', 0, 'extra'], {'hd95_px': NAN}, r'field images\[0\].extra.hd95_px is nan'),
     (['metrics', 'mIoU'], 1.5, r'field metrics.mIoU is 1.5; expected a fraction in \[0, 1\] or null'),
     (['metrics', 'mDice'], 0.9, 'field metrics.mDice is 0.9; expected 0.815723, which follows from the counts'),
@@ -101,8 +114,22 @@ def test_initial_weights_name_no_local_path_and_load_no_more_than_there_is(make_
         validate_record(make_record(init=hrf_weights | {'loaded': 173}), 'x')
 
 
-def test_ignored_pixels_may_be_missing_and_the_tolerance_is_a_millionth(make_record):
-    validate_record(make_record(counts=[(1, 1, 1, 1)]), 'x')
+def test_extra_may_be_empty_and_ignored_pixels_make_up_the_rest_of_an_image(make_record):
+    record = make_record(counts=[(1, 1, 1, 1), (0, 5, 0, 65531)])
+    pockets = dict(true=2, found=1, predicted=3, right=3)
+    record['images'][0]['extra'] = dict(surface_dice_1px=0.5, surface_dice_2px=1, hd95_px=None, pockets=pockets, ignored=65532)
+    record['images'][1]['extra'] = {}
+    validate_record(record, 'x')
+    record['images'][0]['extra']['ignored'] -= 1
+    with pytest.raises(InputError, match=r'is 65535; expected height x width = 65536$'):
+        validate_record(record, 'x')
+
+
+def test_committed_records_are_valid(pytestconfig):
+    assert read_records([pytestconfig.rootpath / 'docs/results/records'])
+
+
+def test_scores_may_differ_from_the_counts_by_a_millionth(make_record):
     record = make_record()
     record['metrics']['aAcc'] += 5e-7
     validate_record(record, 'x')
@@ -148,6 +175,32 @@ def test_read_records_finds_records_only_and_each_once(make_record, tmp_path):
 def test_a_broken_file_is_named_with_the_position(tmp_path, content, message):
     (tmp_path / 'r.json').write_bytes(content)
     with pytest.raises(InputError, match=f'r.json: {message}'):
+        read_records([tmp_path])
+
+
+@pytest.mark.parametrize('given', ['', 'r.json'])
+def test_a_record_of_another_schema_is_refused_and_not_skipped(make_record, tmp_path, given):
+    (tmp_path / 'r.json').write_text(json.dumps({**make_record(), 'schema': 'octfluid.run/2'}))
+    with pytest.raises(
+        InputError, match=r'/r\.json: a run record of schema "octfluid\.run/2"; expected "octfluid\.run/1", use'
+    ):
+        read_records([tmp_path / given])
+
+
+@pytest.mark.parametrize('schema', [None, 3, 'octfluid.benchmark/1', 'octfluid.runs/1'])
+def test_other_json_in_a_folder_is_skipped_whatever_it_calls_its_schema(tmp_path, schema):
+    (tmp_path / 'x.json').write_text(json.dumps({'schema': schema}))
+    assert read_records([tmp_path]) == []
+
+
+def test_a_file_that_may_not_be_read_is_named(make_record, tmp_path, monkeypatch):
+    write_record(make_record(), tmp_path / 'r.json')
+
+    def refuse(self):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(type(tmp_path), 'read_bytes', refuse)
+    with pytest.raises(InputError, match=r'r\.json: cannot be read \(Permission denied\); expected a run record'):
         read_records([tmp_path])
 
 

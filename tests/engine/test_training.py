@@ -7,6 +7,7 @@ import torch
 from mmengine.device import utils as device_utils
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
+from PIL import Image
 
 from octfluid.datasets.fluid_dataset import FluidDataset
 from octfluid.engine import record as records
@@ -14,10 +15,13 @@ from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_sha256
 from octfluid.engine.record import file_sha256
 from octfluid.errors import InputError, WorkError
+from octfluid.evaluation import gallery
+from octfluid.evaluation.gallery import choose, picture_name
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'
 LAST = 'iter_12.pth'
 RECORD = 'train_heldout_scratch_12i_seed0.json'
+EXTRA = {'surface_dice_1px', 'surface_dice_2px', 'hd95_px', 'pockets'}
 
 
 def test_record_tells_the_run(whole, tiny_options):
@@ -70,7 +74,37 @@ def test_checkpoints_hold_tensors_and_plain_values_only(whole):
 
 def test_nothing_temporary_is_left(whole):
     names = {path.name for path in whole[0].iterdir() if path.is_file()}
-    assert names == {'iter_6.pth', LAST, 'last_checkpoint', 'phantom.py', RECORD}
+    pictures = {picture_name(Path(RECORD).stem, name) for name in choose(whole[1]['images']).values()}
+    assert names == {'iter_6.pth', LAST, 'last_checkpoint', 'phantom.py', RECORD, *pictures}
+
+
+def test_pictures_beside_the_record_are_those_of_its_test(whole, score, tmp_path):
+    folder, record = whole
+    chosen = choose(record['images'])
+    assert chosen.keys() == {'best', 'median', 'worst', 'false'}
+    tested = score(folder / LAST, tmp_path / 'out')
+    assert [row['extra'] for row in tested['images']] == [row['extra'] for row in record['images']]
+    assert all(row['extra'].keys() == EXTRA for row in record['images'])
+    for name in chosen.values():
+        trained, again = (
+            next(place.glob(f'{kind}_*.{name}.png')) for place, kind in ((folder, 'train'), (tmp_path / 'out', 'test'))
+        )
+        assert trained.read_bytes() == again.read_bytes()
+        assert trained.stat().st_size < 100_000
+        with Image.open(trained) as picture:
+            assert picture.width == 512
+
+
+def test_pictures_that_cannot_be_written_cost_no_record(whole, score, tmp_path, monkeypatch):
+    def full_disk(path, content):
+        raise OSError(28, 'No space left on device', str(path))
+
+    monkeypatch.setattr(gallery, 'write_bytes', full_disk)
+    record = score(whole[0] / LAST, tmp_path / 'out')
+    assert record['images'] == whole[1]['images']
+    assert not list((tmp_path / 'out').glob('*.png'))
+    log = next((tmp_path / 'out').glob('*/*.log')).read_text()
+    assert 'test_heldout_scratch_12i_seed0.json is written, but not all of the pictures beside it: [Errno 28] No space' in log
 
 
 def test_log_says_what_will_happen(whole):

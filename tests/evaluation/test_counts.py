@@ -19,7 +19,34 @@ def counts(tp, fp, fn, tn):
 
 def test_image_row_of_a_hand_computed_2x2_mask():
     row = image_row('s01_z10', 1, np.array([[1, 1], [0, 0]]), np.array([[1, 0], [1, 0]]))
-    assert row == {'name': 's01_z10', 'subject': 1, 'height': 2, 'width': 2, 'tp': 1, 'fp': 1, 'fn': 1, 'tn': 1, 'extra': {}}
+    # The two boundaries share one pixel; each has one more, one pixel away from it. Each half of a pocket is shared.
+    extra = {'surface_dice_1px': 1.0, 'surface_dice_2px': 1.0, 'hd95_px': pytest.approx(0.95),
+             'pockets': {'true': 1, 'found': 1, 'predicted': 1, 'right': 1}}  # fmt: skip
+    assert row == {'name': 's01_z10', 'subject': 1, 'height': 2, 'width': 2, 'tp': 1, 'fp': 1, 'fn': 1, 'tn': 1, 'extra': extra}
+
+
+def test_extra_is_of_the_counted_pixels_only():
+    # Where nothing is counted lie a whole predicted pocket, half of a true one, and what would lie within the tolerance.
+    truth = np.array([[255, 255, 0, 0, 0, 0, 1, 255]], np.uint8)
+    prediction = np.array([[1, 1, 0, 0, 1, 0, 0, 1]], np.uint8)
+    row = image_row('a', None, prediction, truth)
+    assert row['extra'] == {
+        'surface_dice_1px': 0.0, 'surface_dice_2px': 1.0, 'hd95_px': 2.0,
+        'pockets': {'true': 1, 'found': 0, 'predicted': 1, 'right': 0}, 'ignored': 3,
+    }  # fmt: skip
+    assert sum(row[key] for key in ('tp', 'fp', 'fn', 'tn')) + row['extra']['ignored'] == 8
+
+
+def test_extra_of_empty_masks():
+    empty, fluid = np.zeros((3, 3), np.uint8), np.eye(3, dtype=np.uint8)
+    none = {'true': 0, 'found': 0, 'predicted': 0, 'right': 0}
+    undefined = {'surface_dice_1px': None, 'surface_dice_2px': None, 'hd95_px': None}
+    missed = {'surface_dice_1px': 0.0, 'surface_dice_2px': 0.0, 'hd95_px': None}
+    assert image_row('a', 1, empty, empty)['extra'] == {**undefined, 'pockets': none}
+    assert image_row('a', 1, fluid, empty)['extra'] == {**missed, 'pockets': none | {'predicted': 1}}
+    assert image_row('a', 1, empty, fluid)['extra'] == {**missed, 'pockets': none | {'true': 1}}
+    everything_ignored = image_row('a', 1, fluid, np.full((3, 3), 255))['extra']
+    assert everything_ignored == {**undefined, 'pockets': none, 'ignored': 9}
 
 
 def test_image_row_leaves_ignored_pixels_out_whatever_is_predicted_there():

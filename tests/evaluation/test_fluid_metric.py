@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from octfluid.errors import InputError
 from octfluid.evaluation.fluid_metric import FluidMetric
+from octfluid.evaluation.gallery import choose
 
 CLASSES = ('background', 'fluid')
 
@@ -55,10 +57,36 @@ def test_two_masks_by_hand():
         'mIoU': (5 / 7 + 1 / 3) / 2, 'mDice': (10 / 12 + 2 / 4) / 2, 'aAcc': 6 / 8,
         'IoU.background': 5 / 7, 'IoU.fluid': 1 / 3, 'Dice.background': 10 / 12, 'Dice.fluid': 2 / 4,
     }, abs=1e-15)  # fmt: skip
-    assert metric.images == [
-        dict(name='s01_z00', subject=1, height=2, width=2, tp=1, fp=1, fn=0, tn=2, extra={}),
-        dict(name='s01_z01', subject=1, height=2, width=2, tp=0, fp=0, fn=1, tn=3, extra={}),
+    rows = [{key: value for key, value in row.items() if key != 'extra'} for row in metric.images]
+    assert rows == [
+        dict(name='s01_z00', subject=1, height=2, width=2, tp=1, fp=1, fn=0, tn=2),
+        dict(name='s01_z01', subject=1, height=2, width=2, tp=0, fp=0, fn=1, tn=3),
     ]
+    assert [row['extra']['surface_dice_1px'] for row in metric.images] == [1.0, 0.0]
+
+
+def test_predictions_to_show_are_kept_bit_by_bit_and_never_in_the_rows():
+    # Of widths that are no multiples of 8, so that the bits of a row do not end where a byte does.
+    pairs = random_pairs(3) + [(prediction, np.zeros_like(truth)) for prediction, truth in random_pairs(4)]
+    _, metric = evaluate(data_samples(pairs))
+    masks = {sample['name']: sample['pred_sem_seg']['data'][0].numpy() for sample in data_samples(pairs)}
+    assert metric.shown.keys() == set(choose(metric.images).values())
+    assert len(metric.shown) == 4
+    for name, shown in metric.shown.items():
+        assert shown.dtype == np.uint8
+        np.testing.assert_array_equal(shown, masks[name])
+    json.dumps(metric.images)  # a record's rows: plain numbers, no arrays
+
+
+def test_no_photograph_of_vessels_is_kept():
+    metric = FluidMetric()
+    evaluate(data_samples(random_pairs(0)), metric)
+    assert metric.shown
+    metric.dataset_meta = dict(classes=('background', 'vessel'))
+    metric.process({}, data_samples(random_pairs(0)))
+    metric.evaluate(4)
+    assert metric.shown == {}
+    assert len(metric.images) == 4
 
 
 @pytest.mark.parametrize('ignored', [False, True])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from octfluid.datasets.phantom_prepare import write_phantom_dataset
 from octfluid.engine.record import read_records
+from octfluid.evaluation.gallery import choose, picture_name
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,10 +26,13 @@ def test_two_processes(tmp_path):
         cwd=ROOT, env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    ((_, record),) = read_records([tmp_path / 'work'])
+    ((path, record),) = read_records([tmp_path / 'work'])
     assert record['variant'] == '2processes'  # its batch is twice the config's, so it must not pass for the config's run
     assert record['iterations'] == 3 and len(record['history']) == 1
     assert [image['name'] for image in record['images']] == ['s03_z00', 's03_z01', 's03_z02']
     assert all(image['tp'] + image['fp'] + image['fn'] + image['tn'] == 64 * 64 for image in record['images'])
+    shown = {picture_name(path.stem, name) for name in choose(record['images']).values()}
+    assert {picture.name for picture in path.parent.glob('*.png')} == shown
+    assert len(shown) > 1
     # Only the first process speaks, and its batch is that of both.
     assert done.stderr.count('training to iteration 3, batch 4') + done.stdout.count('training to iteration 3, batch 4') == 1
