@@ -19,16 +19,31 @@ def parse_args() -> argparse.Namespace:
     parser = ToolParser(
         'Train every config x split x seed as its own process. Runs whose record exists are skipped, unfinished ones '
         'resumed; a failed run does not stop the others. Exit status: 0 all done, 1 some failed, 2 bad arguments.',
-        'python tools/sweep.py configs/table2/*.py --seeds 0 1 2 --amp --gpus 0,1',
+        'python tools/sweep.py configs/table2/*.py --seeds 0 1 2 --amp --gpus 0,1\n'
+        '  python tools/sweep.py configs/table2/10_crop320_wd1e-4.py --seeds 0 1 --splits paper halves leave-one-subject-out\n'
+        '  python tools/sweep.py configs/table2/*.py --seeds 0 1 2 --executor slurm '
+        '--slurm partition=gpu time=240 gpus_per_node=1',
     )
     parser.add_argument('configs', nargs='+', type=Path, metavar='CONFIG', help='config files')
     parser.add_argument('--seeds', nargs='+', type=int, required=True, metavar='N', help='random seeds')
-    parser.add_argument('--splits', nargs='+', metavar='NAME', help="splits (default: each config's own)")
+    parser.add_argument(
+        '--splits',
+        nargs='+',
+        metavar='NAME',
+        help='splits; halves stands for both halves of the literature, leave-one-subject-out for every subjectNN, whose scores '
+        "are also pooled (default: each config's own)",
+    )
     parser.add_argument(
         '--init', metavar='PATH|URL|none', help="initial weights, none for scratch (default: each config's own)"
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/sweep'), help='folder (default: %(default)s)')
+    parser.add_argument(
+        '--executor', choices=['local', 'slurm'], default='local', help='run here, or as jobs of Slurm (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--slurm', nargs='+', default=[], metavar='K=V', help='for the jobs: partition=, time= (minutes), gpus_per_node=, ...'
+    )
     parser.add_argument('--jobs', type=int, metavar='N', help='parallel processes (default: one a GPU in --gpus, else 1)')
     parser.add_argument('--gpus', default='', metavar='0,1', help='GPUs to share out among the jobs')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='overrides for every config')
@@ -36,6 +51,10 @@ def parse_args() -> argparse.Namespace:
     args.gpus = [gpu.strip() for gpu in args.gpus.split(',')] if args.gpus else []
     if not all(args.gpus):
         parser.error('--gpus: expected numbers with commas between them, such as 0,1')
+    if args.executor == 'slurm' and (args.gpus or args.jobs is not None):
+        parser.error('--jobs, --gpus: are for --executor local; expected --slurm gpus_per_node=N for the GPUs of each job')
+    if args.executor == 'local' and args.slurm:
+        parser.error('--slurm: is for --executor slurm')
     args.jobs = (len(args.gpus) or 1) if args.jobs is None else args.jobs
     if args.jobs < 1:
         parser.error(f'--jobs {args.jobs}: expected 1 or more')
@@ -58,6 +77,7 @@ def run_with_progress(runs: Sequence[Any], args: argparse.Namespace) -> list[Any
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    from octfluid.engine.cluster import run_on_cluster
     from octfluid.engine.sweep import Outcome, run_all
 
     columns = (TextColumn('runs'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('left'))
@@ -72,7 +92,10 @@ def run_with_progress(runs: Sequence[Any], args: argparse.Namespace) -> list[Any
             text = f'{outcome.status}: {run.config.stem} {run.name}'
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-        return run_all(runs, [sys.executable, str(TRAIN)], jobs=args.jobs, gpus=args.gpus, on_outcome=report)
+        command = [sys.executable, str(TRAIN)]
+        if args.executor == 'slurm':
+            return run_on_cluster(runs, command, args.slurm, on_outcome=report)
+        return run_all(runs, command, jobs=args.jobs, gpus=args.gpus, on_outcome=report)
 
 
 def print_table(outcomes: Sequence[Any]) -> None:
@@ -97,21 +120,28 @@ def main() -> int:
     """Plan, run, and report."""
     args = parse_args()
     interrupt_on_signals()
-    from octfluid.engine.sweep import split_done
+    from octfluid.engine.cluster import parse_parameters, require_slurm
+    from octfluid.engine.sweep import pooled_lines, split_done
     from octfluid.engine.sweep_plan import plan_runs
     from octfluid.io.atomic import require_folder
 
     if missing := [config for config in args.configs if not config.is_file()]:
         raise InputError(f'{missing[0]}: no such config file')
+    if args.executor == 'slurm':
+        args.slurm = parse_parameters(args.slurm)
+        require_slurm()
     require_folder(args.work_dir, '--work-dir')
     runs = plan_runs(
         args.configs, args.seeds, args.work_dir, splits=args.splits, init=args.init, amp=args.amp, options=args.cfg_options
     )
     skipped, waiting = split_done(runs)
-    print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {args.jobs} at a time', flush=True)
+    how = 'each as a job' if args.executor == 'slurm' else f'{args.jobs} at a time'
+    print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {how}', flush=True)
     outcomes = {outcome.run.folder: outcome for outcome in (*skipped, *run_with_progress(waiting, args))}
     outcomes = [outcomes[run.folder] for run in runs]
     print_table(outcomes)
+    for line in pooled_lines(outcomes):
+        print(line)
     failed = [outcome for outcome in outcomes if outcome.status == 'failed']
     for outcome in failed:
         run = outcome.run

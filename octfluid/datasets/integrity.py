@@ -12,9 +12,13 @@ from pathlib import Path
 
 from octfluid.datasets.lists import SUBSETS, index_rows, load_index, read_split, split_names, subset_lines
 from octfluid.datasets.mask_checks import IMAGE_MODES, MaskStats, check_image, check_mask
+from octfluid.datasets.splits import held_out_subjects, inner_parent, is_by_subject
 from octfluid.errors import InputError
 
-__all__ = ['DatasetReport', 'SubsetCounts', 'check_dataset', 'load_index', 'read_split', 'split_names', 'subject_overlap']
+__all__ = [
+    'DatasetReport', 'SubsetCounts', 'check_dataset', 'load_index', 'read_split', 'refuse_overlap', 'split_names',
+    'subject_overlap',
+]  # fmt: skip
 
 KINDS = ('images', 'annotations')
 SUFFIX = '.png'
@@ -90,6 +94,8 @@ def check_dataset(
     stats = _check_masks(files['annotations'], names['annotations'], size, shapes, classes, ignore_index, report.problems)
     subjects = _check_index(root, names['images'] | names['annotations'], report.problems)
     lists = {'all': sorted(names['images'])} if split is None else _check_lists(root, files, split, names, report.problems)
+    if split is not None:
+        report.problems += _overlaps(root, split, lists, subjects)
     report.subsets = {subset: _counts(members, subjects, stats) for subset, members in lists.items()}
     if 'train' in lists and not report.subsets['train'].with_fluid:
         report.problems.append(
@@ -97,6 +103,23 @@ def check_dataset(
             f'{foreground}; a model would learn to predict background everywhere; check how masks were made'
         )
     return report
+
+
+def refuse_overlap(root: str | os.PathLike, split: str) -> None:
+    """Check, by lists and index alone, that a split keeps apart what it has to: see `check_dataset` for everything else.
+
+    Args:
+        root: The data set.
+        split: Name of a split with both sides.
+
+    Raises:
+        InputError: An image is on both sides; or, of a split by subject (``subjectNN``, the halves, ``<split>-innerK``), a
+            subject is, or one validates that the split's name does not hold out. Also: no such data set, split or side.
+    """
+    lists = {subset: read_split(root, split, subset) for subset in SUBSETS}
+    subjects = {name: row.subject for name, row in load_index(root).items()}
+    if problems := _overlaps(Path(root), split, lists, subjects):
+        raise InputError(problems[0])
 
 
 def subject_overlap(root: str | os.PathLike, split: str) -> list[int]:
@@ -221,9 +244,36 @@ def _check_lists(
             if name not in names[kind]
         ]
         lists[subset] = list(counted)
-    both = [name for name in lists['train'] if name in set(lists.get('val', ()))]
-    problems += [f"{root}/splits: '{name}' is in both {split}_train.txt and {split}_val.txt; expected in one" for name in both]
     return lists
+
+
+def _overlaps(root: Path, split: str, lists: Mapping[str, Sequence[str]], subjects: Mapping[str, int]) -> list[str]:
+    """Find what would let a model be scored on what it was trained on, one problem an image or a subject.
+
+    No image may be on both sides of any split. The splits by subject promise more in their names: no subject on both sides,
+    and only the subjects that they name on the side that validates.
+    """
+    train, val = lists['train'], lists.get('val', ())
+    both = [name for name in train if name in set(val)]
+    problems = [f"{root}/splits: '{name}' is in both {split}_train.txt and {split}_val.txt; expected in one" for name in both]
+    if not is_by_subject(split):
+        return problems
+    trains = {subjects[name]: name for name in reversed(train) if name in subjects}
+    validates = {subjects[name]: name for name in reversed(val) if name in subjects}
+    problems += [
+        f"{root}/splits/{split}_val.txt: '{name}' is of subject {subject}, and so is '{trains[subject]}' in {split}_train.txt; "
+        f"expected each subject of split '{split}' on one side only"
+        for subject, name in sorted(validates.items())
+        if subject in trains and subject not in {subjects.get(image) for image in both}
+    ]
+    named = held_out_subjects(split) if inner_parent(split) is None else None
+    problems += [
+        f"{root}/splits/{split}_val.txt: '{name}' is of subject {subject}; expected only subjects that '{split}' names: "
+        f'{", ".join(map(str, named))}'
+        for subject, name in sorted(validates.items())
+        if named is not None and subject not in named
+    ]
+    return problems
 
 
 def _counts(names: Sequence[str], subjects: Mapping[str, int], stats: Mapping[str, MaskStats]) -> SubsetCounts:

@@ -3,10 +3,11 @@
 import csv
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from octfluid.datasets.splits import SUBSETS
+from octfluid.datasets.splits import HALVES, LEAVE_ONE_OUT, SUBSETS, is_subject_split
 from octfluid.errors import InputError
 
 _HOW_TO_MAKE = (
@@ -123,6 +124,38 @@ def subset_lines(root: str | os.PathLike, split: str, subset: str) -> list[str]:
             f'{_summary([name for name in available if _has_val(root, name)])}'
         )
     return [line.strip() for line in _lines(path) if line.strip()]
+
+
+def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]:
+    """Replace the names of `octfluid.datasets.splits.PROTOCOLS` by those of the splits that they stand for.
+
+    Args:
+        root: The data set.
+        names: Splits and protocols: ``halves`` stands for the two halves used in the literature, ``leave-one-subject-out``
+            for every ``subjectNN`` that the data set has.
+
+    Returns:
+        Names of splits in the order given; whether plain names exist is not checked.
+
+    Raises:
+        InputError: No such data set, or ``leave-one-subject-out`` for one without any ``subjectNN``.
+    """
+    splits: list[str] = []
+    for name in names:
+        if name == 'halves':
+            splits += HALVES
+        elif name == LEAVE_ONE_OUT:
+            available = split_names(root)
+            folds = [split for split in available if is_subject_split(split)]
+            if not folds:
+                raise InputError(
+                    f'{root}/splits: no subjectNN_train.txt, which {LEAVE_ONE_OUT} takes one of for each subject; '
+                    f'splits here: {_summary(available)}'
+                )
+            splits += folds
+        else:
+            splits.append(name)
+    return splits
 
 
 def _has_val(root: str | os.PathLike, split: str) -> bool:

@@ -9,6 +9,14 @@ from pathlib import Path
 
 INNER_FOLDS = 3
 SUBSETS = ('train', 'val')
+HALVES = ('train6-10_test1-5', 'train1-5_test6-10')
+LEAVE_ONE_OUT = 'leave-one-subject-out'
+PROTOCOLS = ('halves', LEAVE_ONE_OUT)
+"""Names that stand for several splits: the two halves, and ``subjectNN`` of every subject."""
+
+_SUBJECT_SPLIT = re.compile(r'subject(\d{2,})')
+_HALF_SPLIT = re.compile(r'train\d+-\d+_test(\d+)-(\d+)')
+_INNER_SPLIT = re.compile(r'(.+)-inner\d+')
 _SCAN_NAME = re.compile(r's(\d{2,})_z(\d{2,})')
 # Every list that this module has ever a reason to write; the converter may replace these files and no others.
 _LIST_NAME = re.compile(r'(all|paper|train\d+-\d+_test\d+-\d+|subject\d{2,})(-inner\d)?_(train|val)\.txt')
@@ -54,6 +62,42 @@ def parse_name(name: str) -> tuple[int, int] | None:
     """Return (subject, 0-based slice) of a name such as ``s01_z10``; None for any other text."""
     match = _SCAN_NAME.fullmatch(name)
     return (int(match.group(1)), int(match.group(2))) if match else None
+
+
+def is_subject_split(split: str) -> bool:
+    """Tell whether a split is one fold of leave-one-subject-out, such as ``subject03``."""
+    return _SUBJECT_SPLIT.fullmatch(split) is not None
+
+
+def subject_split(subject: int | str) -> str:
+    """Return the name of the fold that validates on a subject: ``subject03`` for 3."""
+    return f'subject{int(subject):02d}'
+
+
+def inner_parent(split: str) -> str | None:
+    """Return the split whose training set an inner split divides, ``paper`` for ``paper-inner1``; None for other splits."""
+    match = _INNER_SPLIT.fullmatch(split)
+    return match.group(1) if match else None
+
+
+def held_out_subjects(split: str) -> range | None:
+    """Return the subjects that a split keeps out of its training, by its name.
+
+    Returns:
+        Subject numbers: 3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``. None where the name
+        does not tell (``paper``, ``all``, lists of a user's own).
+    """
+    outer = inner_parent(split) or split
+    if match := _SUBJECT_SPLIT.fullmatch(outer):
+        return range(int(match.group(1)), int(match.group(1)) + 1)
+    if match := _HALF_SPLIT.fullmatch(outer):
+        return range(int(match.group(1)), int(match.group(2)) + 1)
+    return None
+
+
+def is_by_subject(split: str) -> bool:
+    """Tell whether a split (or ``leave-one-subject-out``) promises by its name that no subject is on both sides."""
+    return split == LEAVE_ONE_OUT or inner_parent(split) is not None or held_out_subjects(split) is not None
 
 
 def paper_rows() -> list[PaperRow]:
@@ -116,11 +160,11 @@ def build_splits(scans: Sequence[Scan]) -> dict[str, Split]:
         )
     }
     first, second = set(range(1, 6)), set(range(6, 11))
-    sides['train6-10_test1-5'] = (_of(scans, second), _of(scans, first))
-    sides['train1-5_test6-10'] = (_of(scans, first), _of(scans, second))
+    for name, (train, val) in zip(HALVES, ((second, first), (first, second)), strict=True):
+        sides[name] = (_of(scans, train), _of(scans, val))
     subjects = {scan.subject for scan in scans}
     for subject in sorted(subjects):
-        sides[f'subject{subject:02d}'] = (_of(scans, subjects - {subject}), _of(scans, {subject}))
+        sides[subject_split(subject)] = (_of(scans, subjects - {subject}), _of(scans, {subject}))
     outer = {name: both for name, both in sides.items() if all(both)}
     outer['all'] = (scans, [])
     inner = {name: both for stem, (train, _) in outer.items() for name, both in _inner(stem, train).items()}

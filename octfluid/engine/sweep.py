@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from octfluid.engine.record import read_records
+from octfluid.datasets.lists import load_index
+from octfluid.engine.record import read_records, to_run
 from octfluid.engine.sweep_plan import PlannedRun
 from octfluid.errors import InputError
+from octfluid.evaluation import folds
+from octfluid.evaluation.markdown import percent
 from octfluid.io.atomic import write_json
 
 SUPERSEDED = '.superseded'
@@ -78,7 +81,15 @@ def _prepare(run: PlannedRun) -> bool:
     return checkpoint.is_file()
 
 
-def _start(run: PlannedRun, command: Sequence[str], gpu: str | None, threads: int | None) -> subprocess.Popen:
+def start(run: PlannedRun, command: Sequence[str], gpu: str | None = None, threads: int | None = None) -> subprocess.Popen:
+    """Start a run's training, from its last checkpoint if it has one, with its output in the run's log.
+
+    Args:
+        run: The run; its folder is made ready.
+        command: The training command.
+        gpu: Value for CUDA_VISIBLE_DEVICES, None leaves it alone.
+        threads: Value for OMP_NUM_THREADS, None leaves it alone.
+    """
     resume = _prepare(run)
     environment = dict(os.environ)
     if gpu is not None:
@@ -97,7 +108,7 @@ def _start(run: PlannedRun, command: Sequence[str], gpu: str | None, threads: in
         )
 
 
-def _stop(processes: Sequence[subprocess.Popen]) -> None:
+def stop(processes: Sequence[subprocess.Popen]) -> None:
     """Ask processes and their children to end, wait, and insist."""
     for process in processes:
         _signal_group(process, signal.SIGTERM)
@@ -128,7 +139,8 @@ def last_error_line(log: Path) -> str:
     return (errors or lines or ['(the log is empty)'])[-1]
 
 
-def _outcome(run: PlannedRun, status: int) -> Outcome:
+def outcome_of(run: PlannedRun, status: int) -> Outcome:
+    """Return how a run ended whose process ended with ``status`` (negative: the number of the signal that killed it)."""
     if status == 0:
         try:
             record = find_record(run)
@@ -175,14 +187,49 @@ def run_all(
             for slot in range(jobs):
                 if waiting and slot not in running:
                     run = waiting.pop(0)
-                    running[slot] = (run, _start(run, command, gpus[slot % len(gpus)] if gpus else None, threads))
+                    running[slot] = (run, start(run, command, gpus[slot % len(gpus)] if gpus else None, threads))
             for slot, (run, process) in list(running.items()):
                 if (status := process.poll()) is not None:
                     del running[slot]
-                    outcomes[run.folder] = _outcome(run, status)
+                    outcomes[run.folder] = outcome_of(run, status)
                     on_outcome(outcomes[run.folder])
             if running:
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
-        _stop([process for _, process in running.values()])
+        stop([process for _, process in running.values()])
     return [outcomes[run.folder] for run in runs]
+
+
+def pooled_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """Say what the folds of leave-one-subject-out come to together: one line a config, initial weights and seed.
+
+    Args:
+        outcomes: Of all runs of a sweep, those of other protocols included.
+
+    Returns:
+        Lines with the scores over all folds, in percent, or with the folds that are missing: then the scores are withheld.
+
+    Raises:
+        InputError: Records that cannot be pooled, see `octfluid.evaluation.folds.pool`; or a data set without an index.
+    """
+    groups: dict[tuple, list[Outcome]] = {}
+    for outcome in outcomes:
+        run = outcome.run
+        if folds.protocol_of(run.split) == folds.LEAVE_ONE_OUT:
+            groups.setdefault((run.config, run.init, run.seed, run.data_root), []).append(outcome)
+    lines = []
+    for (config, init, seed, data_root), members in groups.items():
+        expected = {name: row.subject for name, row in load_index(data_root).items()}
+        done = [to_run(outcome.run.folder, outcome.record) for outcome in members if outcome.record]
+        pooled = folds.pool(done, expected) if done else None
+        title = f'{folds.LEAVE_ONE_OUT}, {config.stem} {init} seed {seed}'
+        if pooled is None or pooled.missing:
+            missing = ', '.join(pooled.missing if pooled else folds.fold_names(expected))
+            lines.append(f'{title}: pooled scores withheld, no complete record of {missing}')
+        else:
+            scores = ', '.join(
+                f'{label} {percent(pooled.scores[name])} %'
+                for name, label in (('mIoU', 'mIoU'), ('mDice', 'mDice'), ('Dice', 'foreground Dice'))
+            )
+            lines.append(f'{title}: {scores}, pooled over {len(pooled.runs)} folds, {len(pooled.images)} images')
+    return lines

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from octfluid.datasets.lists import expand_protocols
+from octfluid.datasets.splits import PROTOCOLS
 from octfluid.engine.record import file_sha256
 from octfluid.errors import InputError
 
@@ -20,11 +22,13 @@ class Resolved:
         config_sha256: Digest of what decides the result.
         split: Name of the split.
         weights: File or URL of the initial weights, None for training from scratch.
+        data_root: Folder of the data set.
     """
 
     config_sha256: str
     split: str
     weights: str | None
+    data_root: Path
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class PlannedRun:
         identity: What a record must agree with to be of this run: config_sha256, split, seed, and ``init`` (None, or the
             name of a URL, or the sha256 of a file).
         amp: Whether it trains in mixed precision.
+        data_root: Folder of the data set.
         work_dir: Folder of the sweep.
         arguments: What the training command is given after the config, but for ``--work-dir`` and ``--resume``.
     """
@@ -49,6 +54,7 @@ class PlannedRun:
     init: str
     identity: dict[str, Any]
     amp: bool
+    data_root: Path
     work_dir: Path
     arguments: tuple[str, ...]
 
@@ -76,21 +82,33 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
     """Resolve a config as ``tools/train.py`` will.
 
     Raises:
-        InputError: The config cannot be used, its data set has no such split, or its initial weights are missing or no weights.
+        InputError: The config cannot be used, its data set has no such split, or one whose sides overlap (see
+            `octfluid.datasets.integrity.refuse_overlap`), or its initial weights are missing or no weights.
     """
-    from octfluid.datasets.integrity import read_split
-    from octfluid.datasets.splits import SUBSETS
+    from octfluid.datasets.integrity import refuse_overlap
     from octfluid.engine.checkpoint import find_initial_weights
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.identity import config_sha256
 
     cfg = load_config(config, parse_options(options), split=split, init=init)
-    for subset in SUBSETS:
-        read_split(cfg.data_root, cfg.split, subset)
+    refuse_overlap(cfg.data_root, cfg.split)
     weights = find_initial_weights(cfg.init.files) if cfg.get('init') else None
     if weights and '://' not in weights:
         _require_weights(weights)
-    return Resolved(config_sha256(cfg), cfg.split, weights)
+    return Resolved(config_sha256(cfg), cfg.split, weights, Path(cfg.data_root))
+
+
+def expand_splits(config: Path, names: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Replace names of protocols, such as ``leave-one-subject-out``, by the splits of the config's data set.
+
+    Raises:
+        InputError: The config cannot be used, or its data set has no such splits.
+    """
+    from octfluid.engine.config import load_config, parse_options
+
+    if not set(names) & set(PROTOCOLS):
+        return list(names)
+    return expand_protocols(load_config(config, parse_options(options)).data_root, names)
 
 
 @cache
@@ -107,6 +125,7 @@ def _refuse_repeated(what: str, values: Sequence[Any]) -> None:
         raise InputError(f'{what} given more than once: {", ".join(repeated)}; expected each once')
 
 
+@cache
 def _init_identity(weights: str | None) -> dict[str, str] | None:
     if weights is None:
         return None
@@ -130,7 +149,7 @@ def plan_runs(
         configs: Config files; their stems name the work folders and must differ.
         seeds: Random seeds >= 0.
         work_dir: Folder of the sweep.
-        splits: Names of splits; None for each config's own.
+        splits: Names of splits and protocols (see `octfluid.datasets.lists.expand_protocols`); None for each config's own.
         init: File or URL of initial weights, ``'none'`` for training from scratch, None for each config's own.
         amp: Train in mixed precision.
         options: ``KEY=VALUE`` overrides.
@@ -140,21 +159,23 @@ def plan_runs(
         InputError: A repeated or negative seed, a repeated split or config name, or a config that cannot be used.
     """
     _refuse_repeated('seeds', seeds)
-    _refuse_repeated('splits', splits or ())
     _refuse_repeated('config names', [Path(config).stem for config in configs])
     if negative := [seed for seed in seeds if seed < 0]:
         raise InputError(f'seed {negative[0]}: expected a number >= 0')
     runs = []
     for config in map(Path, configs):
-        for asked in splits or (None,):
+        names = expand_splits(config, splits or (), options)
+        _refuse_repeated('splits', names)
+        for asked in names or (None,):
             resolved = resolve(config, asked, init, options)
             weights = _init_identity(resolved.weights)
             stem = Path(resolved.weights).stem if resolved.weights else 'scratch'
             label = re.sub(r'[^A-Za-z0-9_.+-]+', '-', stem)
+            folders = resolved.data_root, Path(work_dir)
             common = [*(['--split', asked] if asked else []), *(['--init', init] if init else []), *(['--amp'] if amp else [])]
             common += ['--cfg-options', *options] if options else []
             for seed in seeds:
                 identity = {'config_sha256': resolved.config_sha256, 'split': resolved.split, 'init': weights, 'seed': seed}
                 arguments = ('--seed', str(seed), *common)
-                runs.append(PlannedRun(config, seed, resolved.split, label, identity, amp, Path(work_dir), arguments))
+                runs.append(PlannedRun(config, seed, resolved.split, label, identity, amp, *folders, arguments))
     return runs

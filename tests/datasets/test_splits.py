@@ -4,19 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from octfluid.datasets.lists import expand_protocols
 from octfluid.datasets.splits import (
+    HALVES,
     INNER_FOLDS,
+    LEAVE_ONE_OUT,
     Scan,
     Split,
     build_splits,
+    held_out_subjects,
     inner_folds,
+    inner_parent,
+    is_by_subject,
     is_list_name,
+    is_subject_split,
     paper_rows,
     parse_name,
+    subject_split,
     write_splits,
 )
+from octfluid.errors import InputError
 
-HALVES = ('train6-10_test1-5', 'train1-5_test6-10')
 SUBJECTS = [f'subject{number:02d}' for number in range(1, 11)]
 
 
@@ -129,3 +137,33 @@ def test_written_lists(tmp_path):
         'paper_val.txt',
     ]
     assert (tmp_path / 'splits/paper_train.txt').read_bytes() == b's01_z10\ns01_z15\n'
+
+
+def test_names_tell_who_is_held_out(splits):
+    for name, split in splits.items():
+        held_out = held_out_subjects(name)
+        if held_out is not None:
+            assert not subjects(split.train) & set(held_out)
+            if inner_parent(name) is None:
+                assert subjects(split.val) == set(held_out)
+        assert is_subject_split(name) == (name in SUBJECTS)
+        assert is_by_subject(name) == (name not in ('paper', 'all'))
+    assert list(held_out_subjects('subject03')) == list(held_out_subjects('subject03-inner2')) == [3]
+    assert list(held_out_subjects('train6-10_test1-5')) == [1, 2, 3, 4, 5]
+    assert [held_out_subjects(name) for name in ('paper', 'all', 'paper-inner1', 'mine', 'subject3')] == [None] * 5
+    assert (subject_split(3), subject_split('12')) == ('subject03', 'subject12')
+    assert (inner_parent('paper-inner1'), inner_parent('paper')) == ('paper', None)
+
+
+def test_protocols_stand_for_splits(tmp_path, splits):
+    write_splits(tmp_path / 'splits', splits)
+    assert expand_protocols(tmp_path, ['paper', LEAVE_ONE_OUT, 'halves']) == ['paper', *SUBJECTS, *HALVES]
+    assert expand_protocols(tmp_path, ['subject02', 'mine']) == ['subject02', 'mine']
+
+
+def test_a_data_set_without_folds_by_subject(tmp_path):
+    one = Split(('s01_z10',), ('s02_z10',))
+    write_splits(tmp_path / 'splits', {'mine': one, 'subject01-inner1': one})
+    with pytest.raises(InputError, match=r'splits: no subjectNN_train\.txt, which leave-one-subject-out .* splits here: mine'):
+        expand_protocols(tmp_path, [LEAVE_ONE_OUT])
+    assert expand_protocols(tmp_path, ['halves']) == list(HALVES)

@@ -1,8 +1,57 @@
+import json
+import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from octfluid.engine.record import write_record
+from octfluid.engine.sweep import run_all
+from octfluid.engine.sweep_plan import Resolved, plan_runs
+
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'
+
+# Stands in for tools/train.py: notes how it was called, then does what behaviour.json says for its seed.
+FAKE_TRAIN = """
+import argparse, json, os, sys, time
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument('config')
+for name in ('--work-dir', '--split', '--init'):
+    parser.add_argument(name)
+parser.add_argument('--seed', type=int)
+for name in ('--amp', '--resume'):
+    parser.add_argument(name, action='store_true')
+parser.add_argument('--cfg-options', nargs='+')
+args = parser.parse_args()
+here, out = Path(__file__).parent, Path(args.work_dir)
+call = {'start': time.time(), 'seed': args.seed, 'resume': args.resume, 'argv': sys.argv[1:],
+        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'threads': os.environ.get('OMP_NUM_THREADS'), 'pid': os.getpid()}
+behaviour = json.loads((here / 'behaviour.json').read_text()).get(str(args.seed), 'train')
+print('training', flush=True)
+if behaviour == 'wait':
+    (out / 'pid').write_text(str(os.getpid()))
+    time.sleep(60)
+if behaviour == 'kill the job':
+    os.kill(os.getppid(), 9)
+    sys.exit()
+if behaviour == 'parallel':
+    time.sleep(0.6)
+if behaviour == 'stop halfway':
+    (out / 'last_checkpoint').write_text('iter_100.pth')
+call['end'] = time.time()
+(here / f'call_{args.seed}_{time.time_ns()}.json').write_text(json.dumps(call))
+if behaviour in ('fail', 'stop halfway'):
+    print('error: no such data', 'and then some', sep='\\n')
+    sys.exit(2)
+if behaviour == 'crash':
+    raise ValueError('boom')
+if behaviour != 'no record':
+    record = json.loads((here / 'record.json').read_text()) | {'seed': args.seed}
+    (out / f'train_paper_scratch_400i_seed{args.seed}.json').write_text(json.dumps(record))
+"""
 
 
 @pytest.fixture(scope='session')
@@ -90,3 +139,64 @@ def write_config(tmp_path, request):
         return path
 
     return write
+
+
+class Bench:
+    """A folder with the fake training, and sweeps of it."""
+
+    def __init__(self, folder, make_record):
+        self.folder, self.make_record = folder, make_record
+        self.command = [sys.executable, str(folder / 'fake_train.py')]
+        self.resolved = Resolved('a' * 64, 'paper', None, Path('data'))
+        (folder / 'fake_train.py').write_text(FAKE_TRAIN)
+        self.behave({})
+        self.record()
+
+    def behave(self, by_seed):
+        (self.folder / 'behaviour.json').write_text(json.dumps(by_seed))
+
+    def record(self, **changes):
+        write_record(self.make_record(**changes), self.folder / 'record.json')
+
+    def plan(self, seeds=(0, 1), configs=('a.py',), **options):
+        resolve = options.pop('resolve', lambda config, split, init, changes: self.resolved)
+        return plan_runs([Path(name) for name in configs], seeds, self.folder / 'work', resolve=resolve, **options)
+
+    def sweep(self, seeds=(0, 1), jobs=1, gpus=(), **options):
+        return run_all(self.plan(seeds, **options), self.command, jobs=jobs, gpus=gpus)
+
+    @staticmethod
+    def wait_for(condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def wait_for_pid(self, seed=0):
+        note = self.plan([seed])[0].folder / 'pid'
+        self.wait_for(lambda: note.is_file() and note.read_text())
+        return int(note.read_text())
+
+    @property
+    def calls(self):
+        calls = [json.loads(path.read_text()) for path in self.folder.glob('call_*.json')]
+        return sorted(calls, key=lambda call: call['start'])
+
+
+@pytest.fixture
+def bench(tmp_path, make_record):
+    return Bench(tmp_path, make_record)
+
+
+@pytest.fixture
+def is_running():
+    """Tell whether there is a process of a number."""
+
+    def tell(pid):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    return tell

@@ -1,90 +1,16 @@
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from octfluid.engine import sweep_plan
 from octfluid.engine.record import file_sha256, write_record
-from octfluid.engine.sweep import MARKER, SUPERSEDED, find_record, last_error_line, run_all, split_done
-from octfluid.engine.sweep_plan import Resolved, plan_runs
+from octfluid.engine.sweep import MARKER, SUPERSEDED, Outcome, find_record, last_error_line, pooled_lines, split_done
+from octfluid.engine.sweep_plan import PlannedRun, Resolved, plan_runs
 from octfluid.errors import InputError
-
-# Stands in for tools/train.py: notes how it was called, then does what behaviour.json says for its seed.
-FAKE_TRAIN = """
-import argparse, json, os, sys, time
-from pathlib import Path
-
-parser = argparse.ArgumentParser()
-parser.add_argument('config')
-for name in ('--work-dir', '--split', '--init'):
-    parser.add_argument(name)
-parser.add_argument('--seed', type=int)
-for name in ('--amp', '--resume'):
-    parser.add_argument(name, action='store_true')
-parser.add_argument('--cfg-options', nargs='+')
-args = parser.parse_args()
-here, out = Path(__file__).parent, Path(args.work_dir)
-call = {'start': time.time(), 'seed': args.seed, 'resume': args.resume, 'argv': sys.argv[1:],
-        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'threads': os.environ.get('OMP_NUM_THREADS'), 'pid': os.getpid()}
-behaviour = json.loads((here / 'behaviour.json').read_text()).get(str(args.seed), 'train')
-print('training', flush=True)
-if behaviour == 'wait':
-    (out / 'pid').write_text(str(os.getpid()))
-    time.sleep(60)
-if behaviour == 'parallel':
-    time.sleep(0.6)
-if behaviour == 'stop halfway':
-    (out / 'last_checkpoint').write_text('iter_100.pth')
-call['end'] = time.time()
-(here / f'call_{args.seed}_{time.time_ns()}.json').write_text(json.dumps(call))
-if behaviour in ('fail', 'stop halfway'):
-    print('error: no such data', 'and then some', sep='\\n')
-    sys.exit(2)
-if behaviour == 'crash':
-    raise ValueError('boom')
-if behaviour != 'no record':
-    record = json.loads((here / 'record.json').read_text()) | {'seed': args.seed}
-    (out / f'train_paper_scratch_400i_seed{args.seed}.json').write_text(json.dumps(record))
-"""
-
-
-class Bench:
-    """A folder with the fake training, and sweeps of it."""
-
-    def __init__(self, folder, make_record):
-        self.folder, self.make_record = folder, make_record
-        self.command = [sys.executable, str(folder / 'fake_train.py')]
-        self.resolved = Resolved('a' * 64, 'paper', None)
-        (folder / 'fake_train.py').write_text(FAKE_TRAIN)
-        self.behave({})
-        self.record()
-
-    def behave(self, by_seed):
-        (self.folder / 'behaviour.json').write_text(json.dumps(by_seed))
-
-    def record(self, **changes):
-        write_record(self.make_record(**changes), self.folder / 'record.json')
-
-    def plan(self, seeds=(0, 1), configs=('a.py',), **options):
-        resolve = options.pop('resolve', lambda config, split, init, changes: self.resolved)
-        return plan_runs([Path(name) for name in configs], seeds, self.folder / 'work', resolve=resolve, **options)
-
-    def sweep(self, seeds=(0, 1), jobs=1, gpus=(), **options):
-        return run_all(self.plan(seeds, **options), self.command, jobs=jobs, gpus=gpus)
-
-    @property
-    def calls(self):
-        calls = [json.loads(path.read_text()) for path in self.folder.glob('call_*.json')]
-        return sorted(calls, key=lambda call: call['start'])
-
-
-@pytest.fixture
-def bench(tmp_path, make_record):
-    return Bench(tmp_path, make_record)
 
 
 def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
@@ -94,7 +20,7 @@ def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
 
     def resolve(config, split, init, options):
         asked.append((config.name, split, init, tuple(options)))
-        return Resolved('a' * 64, split, str(weights))
+        return Resolved('a' * 64, split, str(weights), Path('data'))
 
     options = dict(splits=['paper', 'subject01'], init='x.pth', amp=True, options=['k=v'], resolve=resolve)
     runs = plan_runs(['c/a.py', 'c/b.py'], [0, 7], Path('w'), **options)
@@ -152,7 +78,7 @@ def test_a_record_of_another_run_does_not_count(bench, changes):
 def test_initial_weights_are_known_by_their_content_or_their_address(bench, hrf_weights, tmp_path, kind):
     (tmp_path / 'w.pth').write_bytes(b'w')
     url = 'https://example.org/w.pth'
-    bench.resolved = Resolved('a' * 64, 'paper', str(tmp_path / 'w.pth') if kind == 'file' else url)
+    bench.resolved = Resolved('a' * 64, 'paper', str(tmp_path / 'w.pth') if kind == 'file' else url, Path('data'))
     run = bench.plan([0])[0]
     same = hrf_weights | ({'sha256': file_sha256(tmp_path / 'w.pth')} if kind == 'file' else {'name': url})
     write_record(bench.make_record(init=same), run.folder / 'r.json')
@@ -190,7 +116,7 @@ def test_what_another_run_left_is_put_aside_and_not_resumed(bench, change):
     bench.behave({})
     folder = bench.plan([0])[0].folder
     if change == 'config':
-        bench.resolved = Resolved('9' * 64, 'paper', None)
+        bench.resolved = Resolved('9' * 64, 'paper', None, Path('data'))
         bench.record(config_sha256='9' * 64)
     if change == 'unknown':
         (folder / MARKER).unlink()
@@ -244,30 +170,63 @@ from octfluid.engine.sweep_plan import Resolved, plan_runs
 from octfluid.tooling import exit_status_of
 
 folder = Path(sys.argv[1])
-runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=lambda *_: Resolved('a' * 64, 'paper', None))
+runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=lambda *_: Resolved('a' * 64, 'paper', None, Path('data')))
 sys.exit(exit_status_of(lambda: run_all(runs, [sys.executable, str(folder / 'fake_train.py')]) and 0))
 """
 
 
-def is_running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench, listening):
+def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench, listening, is_running):
     bench.behave({'0': 'wait'})
     command = [sys.executable, '-c', INTERRUPTED_SWEEP, str(bench.folder)]
     sweep = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
-    note = bench.plan([0])[0].folder / 'pid'
-    deadline = time.monotonic() + 20
-    while not (note.is_file() and note.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child = int(note.read_text())
+    child = bench.wait_for_pid()
     assert is_running(child)
     sweep.send_signal(signal.SIGINT)
     _, errors = sweep.communicate(timeout=20)
     assert (sweep.returncode, errors) == (130, 'error: interrupted\n')
     assert not is_running(child)
+
+
+@pytest.fixture
+def folds(tmp_path, make_record):
+    """Make outcomes of leave-one-subject-out on three images of subjects 1 and 2; None stands for a failed fold."""
+    (tmp_path / 'index.csv').write_text('name,subject,slice\ns01_z00,1,0\ns01_z01,1,1\ns02_z00,2,0\n')
+
+    def make(split, names, seed=0, config='a.py', counts=(30, 10, 20, 65476)):
+        run = PlannedRun(Path(config), seed, split, 'scratch', {}, False, tmp_path, tmp_path / 'work', ())
+        if names is None:
+            return Outcome(run, 'failed')
+        record = make_record([counts] * len(names), split=split, seed=seed)
+        for image, name in zip(record['images'], names, strict=True):
+            image.update(name=name, subject=int(name[1:3]))
+        return Outcome(run, 'done', record)
+
+    return make
+
+
+def test_folds_are_pooled_for_each_config_and_seed(folds):
+    one, two = ['s01_z00', 's01_z01'], ['s02_z00']
+    outcomes = [
+        folds('paper', one), folds('subject01-inner1', two),
+        folds('subject01', one), folds('subject02', two, counts=(0, 50, 0, 65486)),
+        folds('subject01', one, seed=1), folds('subject02', None, seed=1),
+        folds('subject01', None, config='b.py'), folds('subject02', None, config='b.py'),
+    ]  # fmt: skip
+    # Dice: 2 x 60 of 2 x 60 + 20 + 40 + 50. Background: tn = 2 x 65476 + 65486 = 196438, wrong pixels 110.
+    assert pooled_lines(outcomes) == [
+        'leave-one-subject-out, a scratch seed 0: mIoU 67.62 %, mDice 76.07 %, foreground Dice 52.17 %, '
+        'pooled over 2 folds, 3 images',
+        'leave-one-subject-out, a scratch seed 1: pooled scores withheld, no complete record of subject02',
+        'leave-one-subject-out, b scratch seed 0: pooled scores withheld, no complete record of subject01, subject02',
+    ]
+    assert pooled_lines(outcomes[:2]) == []
+
+
+def test_protocols_are_expanded_before_anything_is_resolved(bench, monkeypatch):
+    """For each config by its own data set; a split that comes twice is refused."""
+    monkeypatch.setattr(sweep_plan, 'expand_splits', lambda config, names, options: [*names, f'of-{config.stem}'])
+    resolve = lambda config, split, init, options: Resolved('a' * 64, split, None, Path('data'))  # noqa: E731
+    runs = bench.plan([0], ['a.py', 'b.py'], splits=['paper'], resolve=resolve)
+    assert [(run.config.stem, run.split) for run in runs] == [('a', 'paper'), ('a', 'of-a'), ('b', 'paper'), ('b', 'of-b')]
+    with pytest.raises(InputError, match='splits given more than once: of-a'):
+        bench.plan([0], splits=['of-a'], resolve=resolve)

@@ -50,14 +50,80 @@ def sweep(monkeypatch, tmp_path):
     return call
 
 
+def write_data(root):
+    """Write the lists of a data set of two subjects with one image each, which is all that planning a sweep reads."""
+    (root / 'splits').mkdir(parents=True)
+    (root / 'index.csv').write_text('name,subject,slice\ns01_z10,1,10\ns02_z10,2,10\n')
+    for split, train, val in (('paper', 1, 2), ('subject01', 2, 1), ('subject02', 1, 2)):
+        (root / 'splits' / f'{split}_train.txt').write_text(f's0{train}_z10\n')
+        (root / 'splits' / f'{split}_val.txt').write_text(f's0{val}_z10\n')
+
+
+def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path, capsys):
+    pytest.importorskip('mmengine')
+    from octfluid.engine.config import load_config
+    from octfluid.engine.identity import config_sha256
+
+    write_data(tmp_path / 'data')
+    arguments = [CONFIG, '--init', 'none', '--seeds', 0, '--cfg-options', f'data_root={tmp_path / "data"}', '--splits']
+    with pytest.raises(InputError, match="unknown split 'train6-10_test1-5'"):
+        sweep(*arguments, 'halves')
+    with pytest.raises(InputError, match='splits given more than once: subject02'):
+        sweep(*arguments, 'subject02', 'leave-one-subject-out')
+    for subject, tp in ((1, 30), (2, 10)):
+        split = f'subject0{subject}'
+        record = make_record(
+            [(tp, 10, 20, 65506 - tp)], split=split, config_sha256=config_sha256(load_config(CONFIG, split=split))
+        )
+        record['images'][0].update(name=f's0{subject}_z10', subject=subject)
+        folder = tmp_path / 'work' / CONFIG.stem / f'{split}_scratch_seed0'
+        write_record(record, folder / 'r.json')
+        assert sweep(*arguments, 'leave-one-subject-out') == (1 if subject == 1 else 0)
+        output = capsys.readouterr().out
+        title = f'leave-one-subject-out, {CONFIG.stem} scratch seed 0: '
+        assert f'2 runs: {subject} done before, {2 - subject} to do, 1 at a time' in output
+        if subject == 1:
+            assert output.splitlines()[-1] == f'{title}pooled scores withheld, no complete record of subject02'
+    # Fluid: 2 x 40 of 2 x 40 + 20 + 40.
+    assert output.splitlines()[-1].startswith(title)
+    assert output.splitlines()[-1].endswith('foreground Dice 57.14 %, pooled over 2 folds, 2 images')
+
+    (tmp_path / 'data' / 'splits' / 'subject02_train.txt').write_text('s01_z10\ns02_z10\n')
+    with pytest.raises(InputError, match=r"'s02_z10' is in both subject02_train\.txt and"):
+        sweep(*arguments, 'leave-one-subject-out')
+
+
+def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypatch, capsys):
+    pytest.importorskip('mmengine')
+    from octfluid.engine import cluster
+    from octfluid.engine.sweep import Outcome
+
+    write_data(tmp_path / 'data')
+    calls = []
+
+    def run_on_cluster(runs, command, parameters, on_outcome):
+        calls.append(([run.seed for run in runs], command, parameters))
+        return [Outcome(run, 'failed', message='no luck') for run in runs]
+
+    monkeypatch.setattr(cluster, 'require_slurm', lambda: None)
+    monkeypatch.setattr(cluster, 'run_on_cluster', run_on_cluster)
+    status = sweep(
+        CONFIG, '--init', 'none', '--seeds', 0, 1, '--cfg-options', f'data_root={tmp_path / "data"}',
+        '--executor', 'slurm', '--slurm', 'time=60', 'partition=gpu',
+    )  # fmt: skip
+    assert status == 1
+    assert calls == [([0, 1], [sys.executable, str(tmp_path / 'fake_train.py')], {'time': 60, 'partition': 'gpu'})]
+    output = capsys.readouterr()
+    assert '2 runs: 0 done before, 2 to do, each as a job' in output.out
+    assert 'paper_scratch_seed1: no luck' in output.err
+
+
 def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tmp_path, capsys):
     pytest.importorskip('mmengine')
     from octfluid.engine.config import load_config
     from octfluid.engine.identity import config_sha256
 
-    (tmp_path / 'data' / 'splits').mkdir(parents=True)
-    for subset in ('train', 'val'):
-        (tmp_path / 'data' / 'splits' / f'paper_{subset}.txt').write_text('s01_z10\n')
+    write_data(tmp_path / 'data')
     digest = config_sha256(load_config(CONFIG))
     write_record(make_record(config_sha256=digest), tmp_path / 'record_0.json')
     arguments = [CONFIG, '--init', 'none', '--seeds', 0, 1, '--cfg-options', f'data_root={tmp_path / "data"}']
@@ -88,6 +154,9 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
     ([CONFIG, '--seeds', '0', '1', '0'], 'seeds given more than once: 0'),
     ([CONFIG, '--seeds', '0', '--jobs', '0'], '--jobs 0: expected 1 or more'),
     ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], '--gpus: expected numbers'),
+    ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--jobs', '2'], '--jobs, --gpus: are for --executor local'),
+    ([CONFIG, '--seeds', '0', '--slurm', 'time=60'], '--slurm: is for --executor slurm'),
+    ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--slurm', 'tiem=60'], "unknown parameter 'tiem'; did you mean 'time'"),
     ([CONFIG], 'the following arguments are required: --seeds'),
 ])  # fmt: skip
 def test_bad_arguments_are_one_line_and_status_2(arguments, message, tmp_path):

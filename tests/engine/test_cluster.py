@@ -1,0 +1,207 @@
+import pickle
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from octfluid.engine import cluster
+from octfluid.engine.cluster import TrainingJob, parse_parameters, require_slurm, run_on_cluster
+from octfluid.engine.record import write_record
+from octfluid.engine.sweep import split_done
+from octfluid.errors import InputError
+
+submitit = pytest.importorskip('submitit')
+
+# Stand in for Slurm's commands: the job runs at once, and what was submitted or cancelled is noted.
+SBATCH = """#!{python}
+import os, subprocess, sys
+from pathlib import Path
+text = Path(sys.argv[1]).read_text()
+here = Path(__file__).parent
+with open(here / 'submitted', 'a') as file:
+    file.write(text)
+if '--partition=none' in text:
+    sys.exit('sbatch: error: invalid partition specified: none')
+environment = os.environ | {{'SLURM_JOB_ID': '77'}}
+subprocess.Popen(['bash', sys.argv[1]], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print('Submitted batch job 77')
+"""
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do [[ $1 == --unbuffered ]] && shift || shift 2; done
+exec "$@" > /dev/null 2>&1
+"""
+SACCT = '#!/bin/bash\necho "JobID|State|NodeList"; echo "77|RUNNING|here"\n'
+SCANCEL = '#!/bin/bash\necho "$@" >> "$(dirname "$0")/cancelled"\n'
+
+
+@pytest.fixture(autouse=True)
+def look_often(monkeypatch):
+    monkeypatch.setattr(cluster, '_SECONDS_BETWEEN_LOOKS', 0.1)
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Put stand-ins for Slurm's commands on the path; returns their folder."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
+    for name, text in (
+        ('sbatch', SBATCH.format(python=sys.executable)),
+        ('srun', SRUN),
+        ('sacct', SACCT),
+        ('scancel', SCANCEL),
+    ):
+        (folder / name).write_text(text)
+        (folder / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv('PATH', str(folder), prepend=':')
+    return folder
+
+
+def sweep(bench, seeds, **options):
+    return run_on_cluster(bench.plan(seeds), bench.command, {'time': 5}, **{'cluster': 'local', **options})
+
+
+def test_a_failed_job_is_an_outcome_and_does_not_stop_the_others(bench):
+    bench.behave({'0': 'stop halfway', '1': 'no record'})
+    reported = []
+    outcomes = sweep(bench, [0, 1, 2], on_outcome=reported.append)
+    assert [outcome.status for outcome in outcomes] == ['failed', 'failed', 'done']
+    assert outcomes[0].message == 'error: no such data (exit status 2)'
+    assert outcomes[1].message.startswith('it ended without a run record')
+    assert outcomes[2].record['seed'] == 2
+    assert sorted(outcome.run.seed for outcome in reported) == [0, 1, 2]
+    assert outcomes[0].run.log.read_text().startswith('training\nerror: no such data')
+
+    # The same again: what is done is skipped, what has a checkpoint goes on from it.
+    bench.behave({})
+    skipped, waiting = split_done(bench.plan([0, 2]))
+    assert ([outcome.run.seed for outcome in skipped], [run.seed for run in waiting]) == ([2], [0])
+    assert [outcome.status for outcome in sweep(bench, [0])] == ['done']
+    assert [call['resume'] for call in bench.calls if call['seed'] == 0] == [False, True]
+
+
+def test_a_job_that_dies_is_an_outcome(bench, monkeypatch):
+    monkeypatch.setattr(submitit.LocalJob, '_results_timeout_s', 0)
+    bench.behave({'0': 'kill the job'})
+    [outcome] = sweep(bench, [0])
+    assert outcome.status == 'failed'
+    assert outcome.message.endswith('ended without a result (FINISHED); last in its log: training')
+
+
+def test_an_error_of_the_job_itself_is_an_outcome(bench):
+    [run] = bench.plan([0])
+    run.folder.mkdir(parents=True)
+    (run.folder / 'train_paper_scratch_400i_seed0.json').write_text('{"schema": ')
+    [outcome] = sweep(bench, [0])
+    assert outcome.status == 'failed'
+    assert 'broken JSON' in outcome.message and '\n' not in outcome.message
+
+
+def test_a_job_that_finds_the_record_of_an_earlier_one_trains_nothing(bench):
+    [run] = bench.plan([0])
+    write_record(bench.make_record(), run.folder / 'r.json')
+    assert TrainingJob(run, tuple(bench.command))() == 0
+    assert bench.calls == []
+
+
+def test_after_a_timeout_the_same_job_resumes(bench):
+    bench.behave({'0': 'stop halfway'})
+    job = TrainingJob(bench.plan([0])[0], tuple(bench.command))
+    assert job() == 2
+    again = pickle.loads(pickle.dumps(job)).checkpoint()
+    bench.behave({})
+    assert again.result() == 0
+    assert [call['resume'] for call in bench.calls] == [False, True]
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from octfluid.engine.cluster import run_on_cluster
+from octfluid.engine.sweep_plan import Resolved, plan_runs
+from octfluid.tooling import exit_status_of
+
+folder, cluster = Path(sys.argv[1]), sys.argv[2]
+resolve = lambda *_: Resolved('a' * 64, 'paper', None, Path('data'))
+runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=resolve)
+command = [sys.executable, str(folder / 'fake_train.py')]
+sys.exit(exit_status_of(lambda: run_on_cluster(runs, command, {'time': 5}, cluster=cluster) and 0))
+"""
+
+
+def test_an_interrupt_cancels_the_jobs(bench, listening, is_running):
+    bench.behave({'0': 'wait'})
+    command = [sys.executable, '-c', INTERRUPTED, str(bench.folder), 'local']
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
+    training = bench.wait_for_pid()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert 'error: interrupted' in errors.splitlines()  # beside what submitit's own process says of its end
+    bench.wait_for(lambda: not is_running(training))
+
+
+def test_jobs_of_slurm(bench, slurm):
+    require_slurm()
+    parameters = parse_parameters(['partition=gpu', 'time=90', 'gpus_per_node=1', 'setup=module load cuda'])
+    [outcome] = run_on_cluster(bench.plan([0]), bench.command, parameters)
+    assert outcome.status == 'done'
+    lines = (slurm / 'submitted').read_text().splitlines()
+    for flag in ('partition=gpu', 'time=90', 'gpus-per-node=1', 'dependency=singleton'):
+        assert f'#SBATCH --{flag}' in lines
+    assert 'module load cuda' in lines
+    [name] = [line for line in lines if 'job-name' in line]
+    assert name.startswith('#SBATCH --job-name=octfluid-a-paper_scratch_seed0-')
+
+
+def test_interrupted_jobs_of_slurm_are_cancelled(bench, slurm, monkeypatch):
+    bench.behave({'0': 'parallel'})
+    monkeypatch.setattr(cluster.time, 'sleep', lambda seconds: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_on_cluster(bench.plan([0]), bench.command, {'time': 5})
+    assert (slurm / 'cancelled').read_text() == '77\n'
+
+
+def test_a_job_that_slurm_refuses_is_one_line(bench, slurm, capfd):
+    with pytest.raises(InputError, match=r'^Slurm refuses the job of a paper_scratch_seed0: sbatch: error: invalid partition'):
+        run_on_cluster(bench.plan([0]), bench.command, {'time': 5, 'partition': 'none'})
+    assert capfd.readouterr().err == ''
+    assert bench.calls == []
+
+
+def test_nothing_to_do_submits_nothing(bench):
+    assert run_on_cluster([], bench.command, {'time': 5}, cluster='local') == []
+    assert not (bench.folder / 'work').exists()
+
+
+def test_parameters():
+    assert parse_parameters(['time=60', 'mem=32GB', 'gpus_per_node=0', 'constraint=a=b']) == {
+        'time': 60, 'mem': '32GB', 'gpus_per_node': 0, 'constraint': 'a=b'
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(('items', 'message'), [
+    (['partition=gpu'], 'no time; expected the minutes that one run may take, such as time=240'),
+    ([], 'no time'),
+    (['time=60', 'partitoin=gpu'], "unknown parameter 'partitoin'; did you mean 'partition'"),
+    (['time=60', 'nodes=2'], "unknown parameter 'nodes'; did you mean 'nodelist'? Expected one of time, gpus_per_node"),
+    (['time=1-00:00:00'], 'expected whole minutes, at least 1'),
+    (['time=0'], 'expected whole minutes, at least 1'),
+    (['time=60', 'gpus_per_node=one'], 'expected a whole number'),
+    (['time=60', 'time=90'], 'time is given more than once'),
+    (['time'], '--slurm time: expected KEY=VALUE'),
+])  # fmt: skip
+def test_bad_parameters(items, message):
+    with pytest.raises(InputError) as caught:
+        parse_parameters(items)
+    assert message in str(caught.value)
+
+
+def test_without_slurm_or_submitit(monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    with pytest.raises(InputError, match='no sbatch on this machine'):
+        require_slurm()
+    monkeypatch.setitem(sys.modules, 'submitit', None)
+    with pytest.raises(InputError, match=r"pip install 'octfluid\[cluster\]'"):
+        require_slurm()
