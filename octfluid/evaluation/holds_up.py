@@ -1,17 +1,18 @@
 """Which of the paper's conclusions survive: each a measured difference with its uncertainty and a verdict by a stated rule."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from octfluid.evaluation import markdown as md
+from octfluid.evaluation.claims import CLAIMS, FAILS, LOWER, NO_BETTER, Claim
+from octfluid.evaluation.comparisons import of_claim
 from octfluid.evaluation.difference import CONFIDENCE, MIN_SEEDS, difference, mean_interval, points, points_interval
+from octfluid.evaluation.estimates_page import leakage_section, p_value
 from octfluid.evaluation.markdown import PENDING, percent
 from octfluid.evaluation.runs import DECIMALS, mixed
 from octfluid.evaluation.starts import FULL, PENDING_START, SCRATCH, Start, thousands
 
-HIGHER, LOWER, NO_BETTER, FAILS = 'higher', 'lower', 'no better', 'fails'
 HOLDS, CONTRADICTED, NOT_SETTLED, ONE_SEED = 'holds', 'contradicted', 'not settled', 'no verdict (one seed)'
 FEW_SEEDS, NO_FLUID = 'no verdict (too few seeds)', 'not settled (no fluid outlined on either side)'
 BOTH_FAIL = 'not settled (the other side fails too)'
@@ -19,52 +20,6 @@ MARGIN = 0.01
 """A gain in fluid Dice from which on "no better" would be wrong: one point."""
 FAILED = 0.05
 """Fluid Dice below which training has failed: next to everything is called background."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A conclusion and the two groups of runs that test it.
-
-    Attributes:
-        text: The conclusion.
-        arm: A row of table 2 (int), or the stem of a config in ``configs/ablations``.
-        reference: The same, of the runs that the arm is compared with.
-        direction: What the conclusion says of the arm's fluid Dice: `HIGHER`, `LOWER` or `NO_BETTER` than the reference's, or
-            that it `FAILS` by itself where the reference does not.
-        from_scratch: The reference starts from random weights; otherwise both start from the same vessel weights.
-    """
-
-    text: str
-    arm: int | str
-    reference: int | str
-    direction: str
-    from_scratch: bool = False
-
-    @property
-    def compared(self) -> str:
-        """The two sides in words."""
-        names = [f'row {side}' if isinstance(side, int) else f'`{side}`' for side in (self.arm, self.reference)]
-        return f'{names[0]} minus {names[1]}' + (' from scratch' if self.from_scratch else '')
-
-
-CLAIMS = (
-    Claim('Transfer works: vessel weights beat random ones', 10, 10, HIGHER, from_scratch=True),
-    Claim('and still do after 4 000 iterations', 'row10_4000', 'row10_4000', HIGHER, from_scratch=True),
-    Claim('A crop of 320 helps', 6, 2, HIGHER),
-    Claim('A horizontal flip hurts', 3, 2, LOWER),
-    Claim('Dice loss is no better than cross-entropy', 7, 6, NO_BETTER),
-    Claim('Focal loss is no better than cross-entropy', 8, 6, NO_BETTER),
-    Claim('Adam with learning rate 0.01 fails', 9, 6, FAILS),
-    Claim('Less weight decay, 1e-4, is better than 5e-4', 10, 6, HIGHER),
-    Claim('More weight decay, 1e-3, is worse than 5e-4', 11, 6, LOWER),
-    Claim('Without a crop, 400 iterations are worse than 200 (by its rows; its text expects more to help)', 2, 1, LOWER),
-    Claim('PSPNet is the head to fine-tune: FCN is worse', 'fcn_head', 10, LOWER),
-    Claim('PSPNet is the head to fine-tune: DeepLabV3 is worse', 'deeplabv3_head', 10, LOWER),
-    Claim('Random rotation helps (in its text, in none of its rows)', 'rotate15', 10, HIGHER),
-    Claim('CE + Dice, 0.75 to 0.25, improves on CE (its future work)', 'ce_dice_75_25', 10, HIGHER),
-    Claim('CE + Dice, 0.5 to 0.5, improves on CE (its future work)', 'ce_dice_50_50', 10, HIGHER),
-    Claim('CE + Dice, 0.25 to 0.75, improves on CE (its future work)', 'ce_dice_25_75', 10, HIGHER),
-)
 
 
 def verdict(direction: str, found: Mapping[str, Any] | None, fluid_outlined: bool = True) -> str:
@@ -190,10 +145,17 @@ def _verdict_cell(item: Mapping[str, Any]) -> str:
     return text + (f'; runs differ in {" and ".join(item["differ_in"])}' if item['differ_in'] else '')
 
 
-def _section(key: str, judged: list[Mapping[str, Any]], whole: bool) -> str:
+def _over_patients(found: Mapping[str, Any] | None) -> str:
+    """Return the difference that the cluster bootstrap finds, with its interval and Holm's p-value."""
+    if found is None:
+        return '-'
+    return points_interval(found) + ('' if found['p_holm'] is None else f', p = {p_value(found["p_holm"])}')
+
+
+def _section(key: str, judged: list[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]], whole: bool) -> str:
     """Return a section: with ``whole``, pending conclusions too; otherwise only their number."""
     scores = [f'{name}, {whose}' for name in ('fluid Dice', 'mIoU') for whose in ('paper', 'ours')]
-    header = ['conclusion', 'compared', *scores, 'seeds', 'verdict']
+    header = ['conclusion', 'compared', *scores, 'over patients and seeds', 'seeds', 'verdict']
     lines = []
     shown = [item for item in judged if whole or item['verdict'] != PENDING]
     for item in shown:
@@ -203,7 +165,8 @@ def _section(key: str, judged: list[Mapping[str, Any]], whole: bool) -> str:
             for text in (points((item['paper'] or {}).get(name)), points_interval(item['ours'][name]))
         ]
         seeds = f'{item["n"][0]} and {item["n"][1]}'
-        lines.append([item['claim'], item['compared'], *scores, seeds, _verdict_cell(item)])
+        patients = _over_patients(of_claim(comparisons, key, item['claim']))
+        lines.append([item['claim'], item['compared'], *scores, patients, seeds, _verdict_cell(item)])
     start = Start.of(key)
     length = {
         'shorter': "These weights are not the paper's: their source training was shorter.\n\n",
@@ -215,12 +178,18 @@ def _section(key: str, judged: list[Mapping[str, Any]], whole: bool) -> str:
     return f'## {start.title}\n\n{length}' + (f'{md.table(header, lines)}\n' if lines else '') + left_out
 
 
-def render(content: Mapping[str, Any]) -> str:
-    """Return ``what_holds_up.md`` from the output of `build`."""
+def render(content: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return ``what_holds_up.md``.
+
+    Args:
+        content: Output of `build`.
+        comparisons: Output of `octfluid.evaluation.comparisons.build` for the same runs.
+    """
     text = f'# What holds up\n\n{md.WRITTEN_BY}\n\n'
     text += "The paper's conclusions about fine-tuning, each as a difference between two groups of our runs, in points.\n\n"
     for index, (key, judged) in enumerate(content['sections'].items()):
-        text += _section(key, judged, whole=index == 0)
+        text += _section(key, judged, comparisons, whole=index == 0)
+    text += leakage_section(comparisons)
     share = f'{percent(CONFIDENCE).removesuffix(".00")} %'
     notes = [
         f'Differences are of mean scores, in points. In brackets, with {MIN_SEEDS} seeds or more on both sides: the {share} '

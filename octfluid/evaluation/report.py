@@ -10,8 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.errors import InputError
-from octfluid.evaluation import ablations, figures, holds_up, hrf, recipes, run_times, speed, summary, table1, table2
+from octfluid.evaluation import (
+    ablations,
+    comparisons,
+    estimates,
+    estimates_page,
+    figures,
+    folds,
+    holds_up,
+    hrf,
+    recipes,
+    run_times,
+    speed,
+    summary,
+    table1,
+    table2,
+)
 from octfluid.evaluation.markdown import mixed_notes
+from octfluid.evaluation.page import render_page
 from octfluid.evaluation.runs import Run, check_comparable, unique_runs
 from octfluid.evaluation.speed import Benchmark
 from octfluid.evaluation.starts import Start
@@ -23,17 +39,23 @@ PAGES = {
     'table1.md': "Vessel networks on B-scans, unchanged (the paper's table 1)",
     'table2.md': 'Fluid scores and notes of table 2',
     'ablations.md': 'What the paper names or leaves open, and row 10 by length of source training',
+    'estimates.md': 'Scores with intervals over patients and seeds, by protocol',
     'what_holds_up.md': "Which of the paper's conclusions hold up",
     'hrf.md': 'The vessel networks themselves',
     'recipes.md': 'Our own recipes',
     'speed.md': 'How fast training samples are made',
 }
 """The pages and what the README calls them."""
+HTML = 'report.html'
 
 
 def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Return runs by the table they belong to; a table without runs has an empty list."""
-    return {name: [run for run in runs if run.table == name] for name in ('table1', 'table2', 'ablations', 'hrf', 'recipes')}
+    """Return runs by the table they belong to; a table without runs has an empty list.
+
+    The folds of leave-one-subject-out are in none of them: each is a part of a score, which `estimates` pools.
+    """
+    whole = [run for run in runs if folds.protocol_of(run.record['split']) != folds.LEAVE_ONE_OUT]
+    return {name: [run for run in whole if run.table == name] for name in ('table1', 'table2', 'ablations', 'hrf', 'recipes')}
 
 
 def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> dict[str, Any]:
@@ -65,6 +87,7 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
         'recipes': recipes.build(of['recipes']),
         'run_times': run_times.build(kept),
         'speed': speed.build(benchmarks),
+        'estimates': {'groups': estimates.build(kept), 'comparisons': comparisons.build(kept)},
         'repeated': sorted(run.label for run in repeated),
     }
 
@@ -80,7 +103,8 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         'table1.md': table1.render(results['table1']),
         'table2.md': table2.render(results['table2'], drawn),
         'ablations.md': ablations.render(results['ablations'], drawn),
-        'what_holds_up.md': holds_up.render(results['holds_up']),
+        'estimates.md': estimates_page.render(results['estimates']),
+        'what_holds_up.md': holds_up.render(results['holds_up'], results['estimates']['comparisons']),
         'hrf.md': hrf.render(results['hrf'], drawn),
         'recipes.md': recipes.render(results['recipes']),
         'speed.md': speed.render(results['speed']),
@@ -112,6 +136,7 @@ def render_readme_block(results: dict[str, Any], link: str) -> str:
             ]
             text += f' ({"; ".join(verdicts)})'
         text += '\n'
+    text += f'* All of it as one page with plots and pictures, which opens without a network: [{link}/{HTML}]({link}/{HTML})\n'
     text += f'* All numbers: [{link}/results.json]({link}/results.json)\n'
     if times := run_times.render(results['run_times']):
         text += f'\nHow long the recorded runs took, on machines that other work shared in part:\n\n{times}'
@@ -157,10 +182,12 @@ def write_report(
         InputError: Records contradict each other, or the README lacks the markers; nothing is written.
     """
     out, results = Path(out), build_results(runs, benchmarks)
-    of = by_table(unique_runs(runs)[0])
+    kept = unique_runs(runs)[0]
+    of = by_table(kept)
     paper = next(row['paper'] for row in results['table2']['rows'] if row['row'] == ablations.REFERENCE_ROW)
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], paper['Dice'])
     files = {out / name: page for name, page in render_pages(results, list(drawn)).items()}
+    files[out / HTML] = render_page(results, kept)
     files[out / 'results.json'] = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
     if readme is not None:
         before, after = _readme_parts(Path(readme))

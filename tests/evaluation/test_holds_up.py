@@ -1,17 +1,8 @@
 import pytest
 
 from octfluid.evaluation import ablations, table2
-from octfluid.evaluation.holds_up import (
-    CLAIMS,
-    HIGHER,
-    LOWER,
-    NO_BETTER,
-    build,
-    counts_line,
-    render,
-    verdict,
-    verdict_of_failure,
-)
+from octfluid.evaluation.claims import CLAIMS, HIGHER, LOWER, NO_BETTER
+from octfluid.evaluation.holds_up import build, counts_line, render, verdict, verdict_of_failure
 
 
 def within(low, high):

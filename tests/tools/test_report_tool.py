@@ -15,14 +15,15 @@ def report(*arguments, cwd=ROOT):
 def test_two_reports_from_two_places_are_equal_byte_for_byte(make_record, hrf_weights, tmp_path):
     for folder in ('a/records', 'b/deeper/records'):
         for seed in range(3):
-            record = make_record([(30 + seed, 10, 20, 65476 - seed)], seed=seed, init=hrf_weights)
+            record = make_record([(30 + seed, 10, 20 - seed, 65476)], seed=seed, init=hrf_weights)
             write_record(record, tmp_path / folder / published_path(record))
     first = report('records', '--out', 'out', cwd=tmp_path / 'a')
     second = report(tmp_path / 'b' / 'deeper' / 'records', '--out', tmp_path / 'b' / 'out')
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert first.stdout.startswith('3 run records read\n')
     written = [path.relative_to(tmp_path / 'a/out') for path in (tmp_path / 'a/out').rglob('*') if path.is_file()]
-    assert sorted(map(str, written)) == ['ablations.md', 'figures/loss_table2.png', 'hrf.md', 'recipes.md', 'results.json',
+    assert sorted(map(str, written)) == ['ablations.md', 'estimates.md', 'figures/loss_table2.png', 'hrf.md', 'recipes.md',
+                                         'report.html', 'results.json',
                                          'speed.md', 'table1.md', 'table2.md', 'what_holds_up.md']  # fmt: skip
     for name in written:
         content = (tmp_path / 'a' / 'out' / name).read_bytes()
