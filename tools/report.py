@@ -36,8 +36,12 @@ def main() -> int | None:
     runs = [to_run(path, record) for path, record in read_records(args.records)]
     require_folder(args.out, '--out')
     benchmarks = read_benchmarks(args.out / FOLDER)
-    _, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks)
+    results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks)
     print(f'{len(runs)} run records read' + (f', {len(benchmarks)} benchmarks' if benchmarks else ''))
+    if left_out := results['estimates']['not_used']:
+        print(f'{len(left_out)} of them with settings of their own, whose scores are not shown: {left_out[0][1]}')
+    for label in results['repeated']:
+        print(f'counted once, because there are two records of it: {label}')
     for path in files:
         print(f'wrote {path}')
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from octfluid.datasets.splits import HALVES, LEAVE_ONE_OUT, SUBSETS, is_subject_split
+from octfluid.datasets.splits import HALVES, LEAVE_ONE_OUT, SUBSETS, is_subject_split, subject_split
 from octfluid.errors import InputError
 
 _HOW_TO_MAKE = (
@@ -138,11 +138,17 @@ def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]
         Names of splits in the order given; whether plain names exist is not checked.
 
     Raises:
-        InputError: No such data set, or ``leave-one-subject-out`` for one without any ``subjectNN``.
+        InputError: No such data set, ``halves`` for one without them, or ``leave-one-subject-out`` for one that lacks the
+            ``subjectNN`` of a subject.
     """
     splits: list[str] = []
     for name in names:
         if name == 'halves':
+            if lacking := [half for half in HALVES if half not in split_names(root)]:
+                raise InputError(
+                    f'{root}/splits: no {lacking[0]}_train.txt, which halves stands for; '
+                    f'splits here: {_summary(split_names(root))}'
+                )
             splits += HALVES
         elif name == LEAVE_ONE_OUT:
             available = split_names(root)
@@ -151,6 +157,12 @@ def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]
                 raise InputError(
                     f'{root}/splits: no subjectNN_train.txt, which {LEAVE_ONE_OUT} takes one of for each subject; '
                     f'splits here: {_summary(available)}'
+                )
+            subjects = {subject_split(row.subject) for row in load_index(root).values()}
+            if lacking := sorted(subjects - set(folds)):
+                raise InputError(
+                    f'{root}/splits: no {lacking[0]}_train.txt, though index.csv has scans of that subject; expected one for '
+                    f'each subject, convert the data set again (or name the splits to run one by one)'
                 )
             splits += folds
         else:

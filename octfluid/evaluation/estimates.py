@@ -14,6 +14,12 @@ FOREGROUND = 'fluid'
 _KEY = ('config', 'kind', 'protocol', 'init', 'iterations', 'variant')
 
 
+def not_used(runs: Sequence[Run]) -> list[list[str]]:
+    """Return label and reason of the runs on fluid that are in no group, by label."""
+    left_out = [run for run in runs if run.changed and run.foreground == FOREGROUND]
+    return sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in left_out)
+
+
 def group_runs(runs: Sequence[Run]) -> dict[tuple, list[Run]]:
     """Return the runs that count, by config, kind, protocol, initial weights, iterations and variant.
 

@@ -6,9 +6,12 @@ from typing import Any
 from octfluid.evaluation import markdown as md
 from octfluid.evaluation.comparisons import LEAKAGE
 from octfluid.evaluation.difference import points, points_interval
+from octfluid.evaluation.folds import LEAVE_ONE_OUT, UNKNOWN_FOLDS
 from octfluid.evaluation.measures import MEASURES
 from octfluid.evaluation.uncertainty import MIN_SUBJECTS
 
+LEVEL = 0.05
+"""Largest Holm-corrected p-value with which a difference counts as shown."""
 HEADLINE = ('dice', 'miou', 'mdice', 'image_dice', 'subject_dice')
 AREAS = ('false_positive_px', 'area_bias_px', 'area_limit_low_px', 'area_limit_high_px')
 """Measures that are areas in pixels, and so have a value in square millimetres."""
@@ -34,7 +37,16 @@ def p_value(value: float | None) -> str:
 
 def withheld(group: Mapping[str, Any]) -> str:
     """Say which folds a group lacks."""
-    return f'withheld; no run of {", ".join(group["missing"])}'
+    if any(UNKNOWN_FOLDS in name for name in group['missing']):
+        return (
+            'withheld; only of the Duke scans is it known here which folds there must be (the sweep pools those of other data)'
+        )
+    return f'withheld; no complete run of {", ".join(group["missing"])}'
+
+
+def protocol(group: Mapping[str, Any]) -> str:
+    """Return the protocol's name, with a word on patients that the training has seen, which no interval accounts for."""
+    return group['protocol'] + (' (patients seen in training)' if group['shared_subjects'] else '')
 
 
 def headline_table(groups: Sequence[Mapping[str, Any]]) -> str:
@@ -50,7 +62,7 @@ def headline_table(groups: Sequence[Mapping[str, Any]]) -> str:
             scores = [estimate(group['measures'][name], MEASURES[name].unit) for name in HEADLINE]
         lines.append([
             ', '.join(part for part in (f'`{group["config"]}`', group['kind'], group['variant']) if part not in ('train', '')),
-            group['protocol'],
+            protocol(group),
             group['init'],
             str(group['iterations']),
             str(len(group['seeds'])) + md.mark(group),
@@ -71,7 +83,10 @@ def measures_table(group: Mapping[str, Any]) -> str:
             cell += f' ({found["value"] * scale:.4f} mm², nominal)'
         unit = f' ({measure.unit})' if measure.unit else ''
         lines.append([measure.title + unit, cell, str(found['images'])])
-    return md.table(['measure', 'value [95 % interval]', 'images'], lines)
+    text = md.table(['measure', 'value [95 % interval]', 'images'], lines)
+    if group['with_fluid'] and group['measures']['surface_dice_1px']['value'] is None:
+        text += '\nOutlines and pockets are not in these records, which are older than those measures.\n'
+    return text
 
 
 def comparisons_table(items: Sequence[Mapping[str, Any]]) -> str:
@@ -108,23 +123,56 @@ def leakage_section(comparisons: Sequence[Mapping[str, Any]]) -> str:
     )
     text += comparisons_table(found) + '\n'
     for item in found:
-        ends = item['interval']
-        if ends is None:
-            told = f'no interval, because fewer than {MIN_SUBJECTS} patients are in it: no verdict'
-        elif ends[0] > 0:
-            told = "the interval lies above 0: the paper's split flatters"
-        else:
-            told = 'the interval lies below 0' if ends[1] < 0 else 'the interval contains 0: not settled'
-        text += f'- {item["arm"]}: {points(item["difference"])} points; {told}.\n'
+        text += f'- {item["arm"]}: {points(item["difference"])} points; {leakage_verdict(item)}.\n'
     return text + '\n'
+
+
+def leakage_verdict(item: Mapping[str, Any]) -> str:
+    """Judge a leakage by the interval over patients and by Holm's p-value, which must agree; with folds missing, not at all."""
+    if item['interval'] is None:
+        return f'no interval, because fewer than {MIN_SUBJECTS} patients are in it: no verdict'
+    if item['note']:
+        return 'folds are missing: no verdict'
+    low, high = item['interval']
+    if low <= 0 <= high:
+        return 'the interval contains 0: not settled'
+    if item['p_holm'] is None or item['p_holm'] > LEVEL:
+        return f'the interval does not contain 0, but p is above {LEVEL}: not settled'
+    return "the paper's split flatters" if low > 0 else "the paper's split does not flatter"
+
+
+def sentences(estimates: Mapping[str, Any]) -> str:
+    """Return, for the README, what each complete leave-one-subject-out says and what leaks add; empty without such runs."""
+    found = [
+        f'`{group["config"]}` from {group["init"]}: {estimate(group["measures"]["dice"], "%")} '
+        f'(n = {len(group["seeds"])}{md.mark(group)})'
+        for group in estimates['groups']
+        if group['protocol'] == LEAVE_ONE_OUT and group['kind'] == 'train' and group['measures']
+    ]
+    text = ''
+    if found:
+        text += (
+            'On patients that the network never saw (leave one subject out, all folds pooled), fluid Dice in percent with its '
+            f'95 % interval over patients and seeds: {"; ".join(found)}.\n'
+        )
+    for item in estimates['comparisons']:
+        if item['family'] == LEAKAGE:
+            who = item['arm'].removesuffix(f', {item["protocol"]}')
+            text += (
+                f'\nPatients on both sides of the split add {points_interval(item)} points of fluid Dice to {who}, measured on '
+                f'{item["images"]} scans of {item["subjects"]} {"patient" if item["subjects"] == 1 else "patients"}'
+                + ('.\n' if item['interval'] else f': too few for an interval (fewer than {MIN_SUBJECTS}).\n')
+            )
+    return text
 
 
 def render(estimates: Mapping[str, Any]) -> str:
     """Return ``estimates.md`` from ``groups`` and ``comparisons``."""
     groups = estimates['groups']
     text = f'# Scores with intervals over patients and seeds\n\n{md.WRITTEN_BY}\n\n'
+    left_out = md.not_used_section(estimates['not_used'])
     if not groups:
-        return text + 'No run is recorded.\n'
+        return text + 'No run is recorded that counts.\n' + left_out
     text += headline_table(groups) + '\n' + ''.join(f'{note}\n\n' for note in md.mixed_notes(headline_table(groups)))
     text += 'What each measure is, and how empty masks are treated: [../metrics.md](../metrics.md).\n\n## How to read it\n\n'
     text += md.bullets([
@@ -135,7 +183,8 @@ def render(estimates: Mapping[str, Any]) -> str:
         'patients, whatever their intervals. Under leave-one-subject-out each image is scored once, by a model that never saw '
         'its patient, and all folds are pooled; a figure with a fold missing is withheld.',
         'p: permutation test that exchanges the two sides patient by patient; Holm: corrected over the comparisons of one '
-        'family.',
+        'family. An interval can lie far from 0 where p is not small: patients without fluid add nothing to either side, and '
+        'with few others there are few exchanges, so that p cannot be small. Believe a difference that both support.',
     ])  # fmt: skip
     families = list(dict.fromkeys(item['family'] for item in estimates['comparisons']))
     for family in families:
@@ -144,4 +193,4 @@ def render(estimates: Mapping[str, Any]) -> str:
     for group in groups:
         if group['measures'] is not None:
             text += f'\n## `{group["key"]}`\n\n{measures_table(group)}'
-    return text
+    return text + left_out

@@ -149,7 +149,7 @@ def _over_patients(found: Mapping[str, Any] | None) -> str:
     """Return the difference that the cluster bootstrap finds, with its interval and Holm's p-value."""
     if found is None:
         return '-'
-    return points_interval(found) + ('' if found['p_holm'] is None else f', p = {p_value(found["p_holm"])}')
+    return points_interval(found) + ('' if found['p_holm'] is None else f', Holm p {p_value(found["p_holm"])}')
 
 
 def _section(key: str, judged: list[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]], whole: bool) -> str:
@@ -192,7 +192,8 @@ def render(content: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]] 
     text += leakage_section(comparisons)
     share = f'{percent(CONFIDENCE).removesuffix(".00")} %'
     notes = [
-        f'Differences are of mean scores, in points. In brackets, with {MIN_SEEDS} seeds or more on both sides: the {share} '
+        f'Differences are of mean scores, in points. In brackets beside the scores, with {MIN_SEEDS} seeds or more on both '
+        f'sides: the {share} '
         "interval over seeds, by Student's t of the differences seed by seed where both sides have the same seeds, by "
         "Welch's otherwise. Each stands for itself: with many conclusions judged, one of them may fall outside by chance.",
         'The verdict follows from the interval of the fluid Dice alone; mIoU is shown beside it, because the paper reports it.',

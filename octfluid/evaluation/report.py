@@ -87,7 +87,11 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
         'recipes': recipes.build(of['recipes']),
         'run_times': run_times.build(kept),
         'speed': speed.build(benchmarks),
-        'estimates': {'groups': estimates.build(kept), 'comparisons': comparisons.build(kept)},
+        'estimates': {
+            'groups': estimates.build(kept),
+            'comparisons': comparisons.build(kept),
+            'not_used': estimates.not_used(kept),
+        },
         'repeated': sorted(run.label for run in repeated),
     }
 
@@ -121,6 +125,7 @@ def render_readme_block(results: dict[str, Any], link: str) -> str:
     own = recipes.summary_table(results['recipes'])
     text = summary.sentences(results) + '\n\n'
     text += f'Our own configs, scored the same way, in percent:\n\n{own}\n' if own else ''
+    text += f'{honest}\n' if (honest := estimates_page.sentences(results['estimates'])) else ''
     text += (
         'Table 2 of the paper, fine-tuning on Duke DME, beside our runs: mIoU / mDice in percent; ours is mean ± SD over n '
         f'seeds, and "pending" has not been run. From scratch only row {table2.SCRATCH_ROW} is asked for.\n\n'

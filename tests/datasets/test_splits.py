@@ -157,8 +157,14 @@ def test_names_tell_who_is_held_out(splits):
 
 def test_protocols_stand_for_splits(tmp_path, splits):
     write_splits(tmp_path / 'splits', splits)
+    rows = [f's{subject:02d}_z10,{subject},10\n' for subject in range(1, 11)]
+    (tmp_path / 'index.csv').write_text('name,subject,slice\n' + ''.join(rows))
     assert expand_protocols(tmp_path, ['paper', LEAVE_ONE_OUT, 'halves']) == ['paper', *SUBJECTS, *HALVES]
     assert expand_protocols(tmp_path, ['subject02', 'mine']) == ['subject02', 'mine']
+    (tmp_path / 'splits/subject05_train.txt').unlink()
+    (tmp_path / 'splits/subject05_val.txt').unlink()
+    with pytest.raises(InputError, match=r'no subject05_train\.txt, though index\.csv has scans of that subject'):
+        expand_protocols(tmp_path, [LEAVE_ONE_OUT])
 
 
 def test_a_data_set_without_folds_by_subject(tmp_path):
@@ -166,4 +172,5 @@ def test_a_data_set_without_folds_by_subject(tmp_path):
     write_splits(tmp_path / 'splits', {'mine': one, 'subject01-inner1': one})
     with pytest.raises(InputError, match=r'splits: no subjectNN_train\.txt, which leave-one-subject-out .* splits here: mine'):
         expand_protocols(tmp_path, [LEAVE_ONE_OUT])
-    assert expand_protocols(tmp_path, ['halves']) == list(HALVES)
+    with pytest.raises(InputError, match=r'no train6-10_test1-5_train\.txt, which halves stands for; splits here: mine'):
+        expand_protocols(tmp_path, ['halves'])

@@ -60,8 +60,8 @@ def test_a_missing_fold_is_named_and_the_pooled_figure_withheld(run_of):
     assert group['missing'] == ['subject04', 'subject10 (seed 1)']
     assert group['measures'] is None and group['bland_altman'] is None
     assert {line['subject'] for line in group['per_subject']} == {1, 2, 3, 5, 6, 7, 8, 9}
-    text = estimates_page.render({'groups': [group], 'comparisons': []})
-    assert 'withheld; no run of subject04, subject10 (seed 1)' in text and '50.00' not in text
+    text = estimates_page.render({'groups': [group], 'comparisons': [], 'not_used': []})
+    assert 'withheld; no complete run of subject04, subject10 (seed 1)' in text and '50.00' not in text
 
 
 def test_protocols_seeds_and_weights_make_groups_and_overrides_leave_a_run_out(run_of, hrf_weights):
@@ -109,7 +109,7 @@ def test_leakage_is_measured_on_the_same_images(run_of):
     low, high = item['interval']
     assert 0.1 <= low < item['difference'] < high <= 0.2
     assert item['p'] == item['p_holm'] < 0.05
-    assert 'the interval lies above 0' in estimates_page.leakage_section([item])
+    assert "the paper's split flatters" in estimates_page.leakage_section([item])
 
 
 def test_leakage_on_some_folds_says_on_which_images_and_gives_no_interval(run_of):
@@ -158,7 +158,9 @@ def test_sides_scored_against_other_masks_are_refused(run_of):
 
 
 def test_the_page_gives_every_measure_with_its_unit_and_area(run_of):
-    text = estimates_page.render({'groups': estimates.build([run_of(), run_of(seed=1, dice=lambda _: 60)]), 'comparisons': []})
+    text = estimates_page.render(
+        {'groups': estimates.build([run_of(), run_of(seed=1, dice=lambda _: 60)]), 'comparisons': [], 'not_used': []}
+    )
     assert '| 55.00 [' in text
     # 45 of 100 predicted pixels are wrong and as many are missed: predicted and true area are equal.
     row = next(line for line in text.splitlines() if line.startswith('| ') and '0.0000 mm²' in line)
@@ -174,7 +176,7 @@ def test_the_page_of_conclusions_shows_the_interval_over_patients_and_the_leakag
     item = comparisons.of_claim(
         results['estimates']['comparisons'], 'hrf-own-40000i', 'Transfer works: vessel weights beat random ones'
     )
-    assert f'| {points_interval(item)}, p = {estimates_page.p_value(item["p_holm"])} | 1 and 1 |' in row
+    assert f'| {points_interval(item)}, Holm p {estimates_page.p_value(item["p_holm"])} | 1 and 1 |' in row
     assert item['interval'][0] > 0.1 and '## What patients on both sides of the split add' in page
     # The folds are parts of a pooled score, and stand in no table by themselves.
     assert 'subject0' not in render_pages(results)['table2.md']
@@ -190,3 +192,37 @@ def test_p_values_are_never_shown_as_zero(value, shown):
 )
 def test_measures_are_shown_in_their_units(value, unit, shown):
     assert estimates_page.number(value, unit) == shown
+
+
+def test_the_readme_says_what_new_patients_and_leaks_come_to(run_of):
+    complete = build_results(leaking(run_of, FOLDS))['estimates']
+    text = estimates_page.sentences(complete)
+    assert '`configs/table2/10_crop320_wd1e-4.py` from scratch: 55.00 [' in text and '(n = 1)' in text
+    assert 'points of fluid Dice to row 10 (scratch), measured on 22 scans of 9 patients.' in text
+    partly = estimates_page.sentences(build_results(leaking(run_of, ['subject08']))['estimates'])
+    assert 'On patients that' not in partly and '4 scans of 1 patient: too few for an interval' in partly
+    assert estimates_page.sentences({'groups': [], 'comparisons': []}) == ''
+
+
+@pytest.mark.parametrize(('interval', 'p', 'note', 'told'), [
+    ([0.01, 0.2], 0.04, '', "the paper's split flatters"),
+    ([0.01, 0.2], 0.06, '', 'p is above 0.05: not settled'),
+    ([0.01, 0.2], 0.04, 'on 20 of the 22 images', 'folds are missing: no verdict'),
+    ([-0.01, 0.2], 0.04, '', 'contains 0: not settled'),
+    ([-0.2, -0.01], 0.04, '', "the paper's split does not flatter"),
+    (None, None, '', 'fewer than 5 patients are in it: no verdict'),
+])  # fmt: skip
+def test_leakage_is_judged_by_interval_and_p_together(interval, p, note, told):
+    assert estimates_page.leakage_verdict({'interval': interval, 'p_holm': p, 'note': note}).endswith(told)
+
+
+def test_runs_with_settings_of_their_own_are_named_and_not_scored(run_of):
+    results = build_results([run_of(seed=2, overrides={'train_cfg.max_iters': 5})])['estimates']
+    assert results['groups'] == [] and [reason for _, reason in results['not_used']] == ['overrides train_cfg.max_iters']
+    assert 'overrides train_cfg.max_iters' in estimates_page.render(results)
+
+
+def test_folds_of_other_data_are_withheld_for_want_of_a_list(make_record):
+    record = make_record(split='subject01')
+    (group,) = estimates.build([to_run(Path('x.json'), record)])
+    assert group['measures'] is None and 'only of the Duke scans is it known' in estimates_page.withheld(group)

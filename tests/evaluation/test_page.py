@@ -114,7 +114,7 @@ def made_up():
         comparison('conclusions, hrf-own-1000i', 'Three patients', 0.01, None, None, note='missing: subject04'),
         comparison('against row 10, paper', 'Undefined on both sides', None, None, None),
     ]
-    return {'estimates': {'groups': groups, 'comparisons': comparisons}}
+    return {'estimates': {'groups': groups, 'comparisons': comparisons, 'not_used': [['r', 'overrides lr']]}}
 
 
 @pytest.fixture
@@ -217,7 +217,8 @@ def test_every_group_is_there_and_a_withheld_one_names_its_folds(page):
     for name in {of['config'].removeprefix('configs/').removesuffix('.py') for of in groups}:
         assert name in page.text
     # Once in the headline table and once in each part of the second one.
-    assert page.text.count('withheld; folds without a run: subject04, subject07 (seed 1)') == 1 + 4
+    assert page.text.count('withheld; no complete run of subject04, subject07 (seed 1)') == 1 + 4
+    assert 'Not shown: 1 with settings of their own.' in page.text
     row = page.source.split('<tbody>')[1].split('</tr>')[0]
     assert '>60.00</span>' in row and page.text.count('22, 15 with fluid') == len(groups)
     headline = page.source.split('</table>')[0]
@@ -241,7 +242,7 @@ def test_areas_are_in_mm2_only_where_the_scale_is_known(page):
 
 def test_areas_are_in_pixels_without_a_scale(runs_of):
     only = group(pixel_mm2=None)
-    shown = Page(render_page({'estimates': {'groups': [only], 'comparisons': []}}, runs_of(only)))
+    shown = Page(render_page({'estimates': {'groups': [only], 'comparisons': [], 'not_used': []}}, runs_of(only)))
     assert 'predicted minus true, px' in shown.source and 'bias, -112 px' in shown.text
     assert 'limits of agreement, -900 to +675 px' in shown.text
     assert '>fluid, px<' in shown.source and '>fluid, mm²<' not in shown.source
@@ -272,7 +273,7 @@ def test_what_records_say_is_escaped(runs_of):
     shown = group(devices={evil: 1})
     runs = runs_of(shown, device=evil)
     compared = comparison(evil, evil + ' $x_1$ ' * 40, note=evil, arm=evil, reference=evil)
-    found = Page(render_page({'estimates': {'groups': [shown, bad], 'comparisons': [compared]}}, runs))
+    found = Page(render_page({'estimates': {'groups': [shown, bad], 'comparisons': [compared], 'not_used': []}}, runs))
     assert found.all('script') == [] and evil in found.text
     assert any('$x_1$' in ''.join(drawing.itertext()) for drawing in found.svgs())
 
@@ -286,11 +287,11 @@ def test_the_same_content_gives_the_same_bytes(everything, page):
 
 
 def test_without_any_run_there_is_still_a_page():
-    empty = Page(render_page({'estimates': {'groups': [], 'comparisons': []}}, []))
+    empty = Page(render_page({'estimates': {'groups': [], 'comparisons': [], 'not_used': []}}, []))
     assert empty.text.count('No run is recorded.') == 4 and empty.svgs() == [] and 'python tools/report.py' in empty.text
 
 
 def test_groups_whose_runs_are_not_given_keep_their_scores():
     bare = Page(render_page(made_up(), []))
     assert 'No run of these groups has a training history.' in bare.text and bare.all('img') == []
-    assert 'withheld; folds' in bare.text
+    assert 'withheld; no complete run of' in bare.text

@@ -135,8 +135,8 @@ def test_protocols_say_whether_patients_are_on_both_sides():
     ]
     groups = [dict(protocol=name, shared_subjects=shared, iterations=length) for name, shared, length in kinds]
     leaks = [
-        dict(family='leakage', arm='a', reference='b', difference=0.11, interval=[0.04, 0.2], note=''),
-        dict(family='leakage', arm='c', reference='d', difference=None, interval=None, note='on 12 of 22 images'),
+        dict(family='leakage', arm='a', reference='b', difference=0.11, interval=[0.04, 0.2], note='', p_holm=0.01),
+        dict(family='leakage', arm='c', reference='d', difference=None, interval=None, note='on 12 of 22 images', p_holm=None),
         dict(family='conclusions', arm='e', reference='f', difference=0.1, interval=None, note=''),
     ]
     told = re.findall(r'<li><strong>(.*?)</strong>: (.*?)</li>', tables.protocols(groups, leaks))
@@ -148,8 +148,9 @@ def test_protocols_say_whether_patients_are_on_both_sides():
         ('Leakage measured', 'a minus b'),
         ('Leakage measured', 'c minus d'),
     ]
-    assert 'a minus b: +11.00 [+4.00, +20.00] points of fluid Dice, on the same images.' in told[-2][1]
-    assert 'c minus d: - points of fluid Dice, without an interval' in told[-1][1] and 'on 12 of 22 images' in told[-1][1]
+    assert 'a minus b: +11.00 [+4.00, +20.00] points of fluid Dice, on the same images; ' in told[-2][1]
+    assert told[-2][1].endswith('split flatters.')
+    assert 'c minus d: - points of fluid Dice; on 12 of 22 images; no interval' in told[-1][1]
 
 
 def test_published_scores_have_a_protocol_a_standing_and_a_caveat():

@@ -66,7 +66,7 @@ def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path,
 
     write_data(tmp_path / 'data')
     arguments = [CONFIG, '--init', 'none', '--seeds', 0, '--cfg-options', f'data_root={tmp_path / "data"}', '--splits']
-    with pytest.raises(InputError, match="unknown split 'train6-10_test1-5'"):
+    with pytest.raises(InputError, match=r'train6-10_test1-5_train\.txt, which halves stands for'):
         sweep(*arguments, 'halves')
     with pytest.raises(InputError, match='splits given more than once: subject02'):
         sweep(*arguments, 'subject02', 'leave-one-subject-out')

@@ -32,6 +32,7 @@ def render_page(results: Mapping[str, Any], runs: Sequence[Run]) -> str:
         WorkError: matplotlib is not installed.
     """
     groups, comparisons = results['estimates']['groups'], results['estimates']['comparisons']
+    not_used = len(results['estimates']['not_used'])
     by_label = {run.label: run for run in sorted(runs, key=lambda run: run.label)}
     sections = (
         ('scores', 'Scores', tables.headline(groups)),
@@ -53,7 +54,7 @@ def render_page(results: Mapping[str, Any], runs: Sequence[Run]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<link rel="icon" href="data:,">\n'
         f'<title>{text(TITLE)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n'
         '<a class="skip" href="#main">Skip to the results</a>\n'
-        f'<header>\n<h1>{text(TITLE)}</h1>\n{_introduction(groups, len(by_label))}</header>\n'
+        f'<header>\n<h1>{text(TITLE)}</h1>\n{_introduction(groups, len(by_label), not_used)}</header>\n'
         f'<nav aria-label="Contents">\n<ul>\n{links}</ul>\n</nav>\n<main id="main">\n'
         + ''.join(section(*part) for part in sections)
         + '</main>\n<footer>\n<p class="soft">Written by <code>tools/report.py</code> from run records alone.</p>\n</footer>\n'
@@ -61,13 +62,14 @@ def render_page(results: Mapping[str, Any], runs: Sequence[Run]) -> str:
     )
 
 
-def _introduction(groups: Sequence[Group], runs: int) -> str:
+def _introduction(groups: Sequence[Group], runs: int, not_used: int) -> str:
     complete = sum(1 for group in groups if group['measures'])
+    left_out = f' Not shown: {not_used} with settings of their own.' if not_used else ''
     return paragraph(
         f'How well each configuration of octfluid finds fluid in OCT B-scans of the retina, and how far that figure can be '
         f'trusted: {complete} of {len(groups)} configurations scored in full, from {runs} run records. Scores are percent, '
         'pooled over all pixels of the scored images unless a title says otherwise; brackets hold 95 % intervals over patients '
-        'and seeds. No score of ours is typed by hand, and the page needs no network.'
+        'and seeds. No score of ours is typed by hand, and the page needs no network.' + left_out
     )
 
 

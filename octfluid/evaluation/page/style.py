@@ -55,6 +55,8 @@ caption { text-align: left; padding-bottom: .4rem; }
 caption span { position: sticky; left: 0; display: inline-block; max-width: calc(100vw - 2rem); }
 .about { display: block; color: var(--soft); font-size: .93em; }
 td { min-width: 3rem; }
+#published td:nth-child(2) { min-width: 9rem; }
+#published td:last-child { min-width: 15rem; }
 th, td { padding: .4rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--grid); }
 thead th { vertical-align: bottom; border-bottom: 2px solid var(--soft); }
 tbody th { font-weight: 500; background: var(--paper); min-width: 9rem; max-width: 17rem; }
@@ -96,7 +98,8 @@ footer { padding-top: 2rem; padding-bottom: 3rem; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--grid); }
   table { font-size: 7pt; width: 100%; }
   th, td { padding: 2pt 3pt; overflow-wrap: break-word; }
-  tbody th { min-width: 0; position: static; }
+  tbody th, #published td:nth-child(n) { min-width: 0; }
+  tbody th { position: static; }
   .interval, .value { white-space: normal; overflow-wrap: normal; }
   .grid { grid-template-columns: 1fr 1fr; gap: .5rem 1.25rem; }
   .grid.pictures { grid-template-columns: repeat(4, 1fr); gap: .5rem; }

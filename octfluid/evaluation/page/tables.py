@@ -5,7 +5,7 @@ from typing import Any
 
 from octfluid.evaluation import comparisons as compared
 from octfluid.evaluation.difference import points_interval
-from octfluid.evaluation.estimates_page import AREAS, HEADLINE
+from octfluid.evaluation.estimates_page import AREAS, HEADLINE, leakage_verdict, withheld
 from octfluid.evaluation.measures import MEASURES
 from octfluid.evaluation.page.groups import Group, config_name, protocol_name, training_name
 from octfluid.evaluation.page.markup import bullets, code, estimate, fold, paragraph, table, text
@@ -29,8 +29,12 @@ def _first_cell(group: Group) -> str:
 
 
 def _withheld(group: Group, columns: int) -> tuple[str, int]:
-    folds = ', '.join(group['missing']) or 'not known which'
-    return f'<span class="withheld">withheld; folds without a run: {text(folds)}</span>', columns
+    return f'<span class="withheld">{text(withheld(group))}</span>', columns
+
+
+def _protocol_cell(group: Group) -> str:
+    seen = '<span class="about">patients seen in training</span>' if group['shared_subjects'] else ''
+    return text(protocol_name(group['protocol'])) + seen
 
 
 def headline(groups: Sequence[Group]) -> str:
@@ -45,7 +49,7 @@ def headline(groups: Sequence[Group]) -> str:
         )
         images = f'{group["images"]}, {group["with_fluid"]} with fluid'
         about = (text(value) for value in (len(group['seeds']), images, group['subjects']))
-        rows.append([_first_cell(group), text(protocol_name(group['protocol'])), *scores, *about])
+        rows.append([_first_cell(group), _protocol_cell(group), *scores, *about])
     header = ['configuration', 'protocol', *_titles(HEADLINE), 'seeds', 'images', 'patients']
     caption = 'Scores of every configuration; in brackets the 95 % interval over patients and seeds'
     note = (
@@ -100,7 +104,6 @@ def protocols(groups: Sequence[Group], comparisons: Sequence[Mapping[str, Any]])
     for item in comparisons:
         if item['family'] == compared.LEAKAGE:
             words = f'{item["arm"]} minus {item["reference"]}: {points_interval(item)} points of fluid Dice'
-            words += '' if item['interval'] else f', without an interval (fewer than {MIN_SUBJECTS} patients)'
-            words += f'; {item["note"]}' if item['note'] else ', on the same images'
+            words += (f'; {item["note"]}' if item['note'] else ', on the same images') + f'; {leakage_verdict(item)}'
             items.append(f'<strong>Leakage measured</strong>: {text(words)}.')
     return bullets(items) or paragraph('No run is recorded.')
