@@ -59,7 +59,7 @@ def contact_sheet(cfg: Config, subset: str, number: int, repeats: int = 1) -> np
         cells.append(draw_cell(sample, colours, captions_of(sample, spec.classes, ignored, batch)))
     columns = repeats if repeats > 1 else max(1, round(SHEET_WIDTH / max(cell.shape[1] for cell in cells)))
     sheet = overlay.contact_sheet(cells, columns)
-    names = [*spec.classes[1:], 'does not count']
+    names = [*spec.classes[1:], 'ignored by the loss']
     present = {value for sample in samples for value in np.unique(sample.mask).tolist()}
     legend = [
         (colour, name, name) for (value, colour), name in zip(colours.items(), names, strict=False)
@@ -108,7 +108,7 @@ def captions_of(sample: Sample, classes: Sequence[str], ignored: int | None, bat
         share = np.count_nonzero(sample.mask == value) / sample.mask.size
         parts.append(f'{name} {share:.2%}' if share else f'no {name}')
     if ignored is not None and (sample.mask == ignored).any():
-        parts.append(f'{np.count_nonzero(sample.mask == ignored) / sample.mask.size:.2%} does not count')
+        parts.append(f'{np.count_nonzero(sample.mask == ignored) / sample.mask.size:.2%} ignored by the loss')
     return sample.name + drawn, ' · '.join(parts)
 
 

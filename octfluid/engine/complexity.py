@@ -1,5 +1,6 @@
 """How many parameters a network has and how many operations one forward pass takes, as mmengine counts them."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ def forward_cost(model: nn.Module, shape: tuple[int, int, int]) -> ForwardCost:
             operations = analyzer.by_module()
     except (AssertionError, RuntimeError, ValueError) as error:
         size = 'x'.join(map(str, shape[1:]))
-        reason = ' '.join(str(error).split())
+        # Under tracing, sizes are tensors, and mmseg's message writes them as such.
+        reason = re.sub(r'tensor\((\d+)\)', r'\1', ' '.join(str(error).split()))
         raise InputError(f'the network cannot be given {size} pixels (height x width): {reason}') from error
     parts = {}
     for name, part in model.named_children():

@@ -159,7 +159,7 @@ def test_captions_say_window_flip_and_shares():
     mask = np.zeros((4, 5), np.uint8)
     mask[0, :3], mask[1] = 1, 255
     assert captions_of(sample_of(mask, resized=(8, 10), flip='vertical'), CLASSES, 255, 2) == (
-        's01_z02 · iteration 3', '4x5 of 8x10 · flipped vertically · fluid 15.00% · 25.00% does not count',
+        's01_z02 · iteration 3', '4x5 of 8x10 · flipped vertically · fluid 15.00% · 25.00% ignored by the loss',
     )  # fmt: skip
     assert captions_of(sample_of(mask * 0, position=3), CLASSES, 255, 2) == ('s01_z02 · iteration 2', '4x5 · no fluid')
 

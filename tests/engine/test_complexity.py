@@ -92,7 +92,7 @@ def test_scans_of_any_size_need_a_shape(request):
 
 
 def test_what_does_not_fit_is_one_line(request):
-    with pytest.raises(InputError, match=r'cannot be given 33x64 pixels \(height x width\): .*divisible'):
+    with pytest.raises(InputError, match=r'cannot be given 33x64 pixels \(height x width\): .*\(33, 64\) should be divisible'):
         network_cost(small(request), (33, 64))
     with pytest.raises(InputError, match=r'phantom.py: model cannot be built, .*no_such_setting'):
         network_cost(small(request, **{'model.backbone.no_such_setting': 1}))
