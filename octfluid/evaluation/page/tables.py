@@ -93,7 +93,7 @@ def protocols(groups: Sequence[Group], comparisons: Sequence[Mapping[str, Any]])
         if shared:
             words = (
                 'patients stand on both sides: other slices of every or nearly every scored patient were trained on. Scores '
-                'under it flatter, and say little about new patients.'
+                'under it may flatter, and say little about new patients.'
             )
         elif shared is None:
             words = 'the records do not tell whether patients stand on both sides; take its scores with care.'
