@@ -144,6 +144,7 @@ def test_recipes_are_compared_with_row_10_from_the_longest_source_training(run_o
     recipe = {'config': 'configs/smoke/duke_dme.py', 'config_sha256': '5' * 64}
     runs = [run_of(dice=lambda _: 80, **recipe), run_of(dice=lambda _: 0)]
     runs += [run_of(dice=lambda _: 50, init=own(iterations=1000)), run_of(dice=lambda _: 60, init=own(iterations=40000))]
+    runs.append(run_of(seed=1, init=own(iterations=1000)))
     (item,) = [item for item in comparisons.build(runs) if item['family'] == 'against row 10, paper']
     assert (item['arm'], item['reference']) == ('smoke/duke_dme (scratch)', 'row 10 (hrf-own)')
     assert item['difference'] == pytest.approx(0.2)
@@ -226,3 +227,13 @@ def test_folds_of_other_data_are_withheld_for_want_of_a_list(make_record):
     record = make_record(split='subject01')
     (group,) = estimates.build([to_run(Path('x.json'), record)])
     assert group['measures'] is None and 'only of the Duke scans is it known' in estimates_page.withheld(group)
+
+
+def test_a_recipe_is_not_compared_over_folds_of_which_one_is_missing(run_of):
+    recipe = {'config': 'configs/smoke/duke_dme.py', 'config_sha256': '5' * 64}
+    whole = [run_of(fold, dice=lambda _: 60) for fold in FOLDS]
+    runs = [*whole, *(run_of(fold, dice=lambda _: 70, **recipe) for fold in FOLDS)]
+    (item,) = comparisons.build(runs)
+    assert (item['family'], item['images']) == ('against row 10, leave-one-subject-out', 110)
+    assert item['difference'] == pytest.approx(0.1)
+    assert comparisons.build(runs[1:]) == []
