@@ -221,8 +221,7 @@ def test_seeds_on_different_devices_are_marked(make_record):
 
 def test_the_order_of_reading_changes_nothing(runs, tmp_path):
     _, first = write_report(runs, tmp_path / 'a')
-    shuffled = random.Random(0).sample(runs, len(runs))
-    _, second = write_report(shuffled, tmp_path / 'b')
+    _, second = write_report(random.Random(0).sample(runs, len(runs)), tmp_path / 'b')
     assert [path.name for path in first] == [
         *PAGES,
         'report.html',
