@@ -12,9 +12,12 @@ for advice in ('Fail to import', 'For binary segmentation', 'Default ``avg_non_i
 with contextlib.redirect_stdout(io.StringIO()):  # mmseg prints that an optional package is absent
     import mmseg.datasets  # noqa: F401
 
-from octfluid.datasets import fluid_dataset, hrf_dataset, sampler, transforms  # noqa: E402
+from octfluid.datasets import augment, fluid_dataset, hrf_dataset, sampler, standardize, transforms  # noqa: E402
 from octfluid.engine import hooks, optim  # noqa: E402
 from octfluid.evaluation import fluid_metric  # noqa: E402
-from octfluid.models import losses  # noqa: E402
+from octfluid.models import dice, losses, plain_unet, segmentor  # noqa: E402
 
-__all__ = ['fluid_dataset', 'fluid_metric', 'hooks', 'hrf_dataset', 'losses', 'optim', 'sampler', 'transforms']
+__all__ = [
+    'augment', 'dice', 'fluid_dataset', 'fluid_metric', 'hooks', 'hrf_dataset', 'losses', 'optim', 'plain_unet', 'sampler',
+    'segmentor', 'standardize', 'transforms',
+]  # fmt: skip

@@ -17,16 +17,15 @@ def main() -> int | None:
     parser.add_argument('--cfg-options', nargs='+', metavar='K=V', help='overrides of the config, such as data_root=DIR')
     args = parser.parse_args()
 
-    from octfluid.datasets.integrity import check_dataset, subject_overlap
+    from octfluid.datasets.integrity import subject_overlap
     from octfluid.engine.config import dataset_spec, load_config, parse_options
+    from octfluid.engine.data_check import check_data
     from octfluid.errors import InputError
 
-    spec = dataset_spec(load_config(args.config, parse_options(args.cfg_options), split=args.split))
+    cfg = load_config(args.config, parse_options(args.cfg_options), split=args.split)
+    spec = dataset_spec(cfg)
     foreground = ' or '.join(spec.classes[1:])
-    report = check_dataset(
-        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes), spec.ignore_index,
-        foreground=foreground, image_suffix=spec.image_suffix, image_modes=spec.image_modes,
-    )  # fmt: skip
+    report = check_data(cfg)
     size = f'{spec.size[0]}x{spec.size[1]} pixels' if spec.size else 'any size'
     print(f"{spec.root}/{spec.size_dir}, split '{spec.split}', {size}, classes {', '.join(spec.classes)}")
     for subset, counts in report.subsets.items():

@@ -15,10 +15,16 @@ def parse_args() -> Namespace:
         'python tools/test.py configs/table2/10_crop320_wd1e-4.py work_dirs/10_crop320_wd1e-4/iter_400.pth --show-dir overlays',
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='a .pth or .safetensors file of tensors')
+    parser.add_argument(
+        'checkpoints',
+        nargs='+',
+        metavar='checkpoint',
+        help='a .pth or .safetensors file of tensors; of several, the mean of their probabilities is scored',
+    )
     parser.add_argument('--out', help='folder for the log and the record (default: work_dirs/<config name>/test)')
     parser.add_argument('--show-dir', help='also write one overlay picture per scan to this folder')
     parser.add_argument('--split', help="split whose validation scans are scored, or all (default: the config's)")
+    parser.add_argument('--tta', action='store_true', help='average over each scan and its mirror image')
     parser.add_argument(
         '--amp', action='store_true', help='score in mixed precision: bfloat16 on CPUs and recent GPUs, else float16'
     )
@@ -37,7 +43,7 @@ def main() -> None:
     cfg = load_config(args.config, options, split=args.split)
     out = args.out or str(Path('work_dirs') / Path(args.config).stem / 'test')
     request = Request(config=args.config, work_dir=out, overrides=options, amp=args.amp)
-    path = test(cfg, request, args.checkpoint, args.show_dir)
+    path = test(cfg, request, args.checkpoints, args.show_dir, args.tta)
     metrics = read_record(path)['metrics']
     print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items() if value is not None))
     print(f'record: {path}')

@@ -61,6 +61,8 @@ class FluidDataset(BaseSegDataset):
         window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` would keep, from scans that
             are decoded once, when the dataset is built, and stay in memory (see `octfluid.datasets.windows.WindowFirst`). The
             samples are the same.
+        truth_dir: Which of the data set's sizes the masks are of, where it is another than the images': ``'paper_256'`` scores
+            predictions on native scans against the paper's ground truth. None: ``size_dir``.
         reduce_zero_label: Must stay False: label 0 is the background and takes part in everything.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
 
@@ -83,6 +85,7 @@ class FluidDataset(BaseSegDataset):
         pipeline: Sequence[dict] = (),
         test_mode: bool = False,
         window_first: bool = False,
+        truth_dir: str | None = None,
         reduce_zero_label: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -95,10 +98,10 @@ class FluidDataset(BaseSegDataset):
         self.size_dir = size_dir
         self.scan_size = scan_size
         self.window_first = window_first
-        folder = Path(size_dir)
+        self.truth_dir = truth_dir or size_dir
         super().__init__(
             data_root=data_root,
-            data_prefix=dict(img_path=str(folder / 'images'), seg_map_path=str(folder / 'annotations')),
+            data_prefix=dict(img_path=str(Path(size_dir) / 'images'), seg_map_path=str(Path(self.truth_dir) / 'annotations')),
             img_suffix=self.IMAGE_SUFFIX,
             seg_map_suffix=SUFFIX,
             pipeline=list(pipeline),

@@ -135,10 +135,10 @@ def _positions(cfg: Config, scans: Sequence[str]) -> list[int]:
 def _fullest(cfg: Config) -> str:
     """Return the name of the scored scan with most foreground; of equals the first."""
     spec = dataset_spec(cfg)
-    masks = Path(spec.root) / spec.size_dir / 'annotations'
+    masks = Path(spec.root) / spec.truth_dir / 'annotations'
     counts = {}
     for name in _scored(cfg):
-        stats, problems = check_mask(masks / f'{name}{SUFFIX}', spec.size, len(spec.classes), spec.ignore_index)
+        stats, problems = check_mask(masks / f'{name}{SUFFIX}', None, len(spec.classes), spec.ignore_index)
         if problems:
             raise InputError(problems[0])
         counts[name] = stats.foreground

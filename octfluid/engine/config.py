@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import Runner
 
+from octfluid.engine.config_checks import check_scan_segmentor, check_scoring, is_whole
 from octfluid.errors import InputError
 
 # Top-level keys with a meaning: those of mmengine's Runner and our own. Other names may hold what a config likes, unless
@@ -37,6 +38,7 @@ class DatasetSpec:
     Attributes:
         root: Folder of the prepared data set.
         size_dir: Folder of the size used, such as ``'paper_256'``.
+        truth_dir: Folder of the size whose masks are scored against; ``size_dir`` but where a config says otherwise.
         split: Name of the split.
         size: (height, width) in pixels of every scan, or None when not fixed.
         classes: Names by label, from 0.
@@ -47,6 +49,7 @@ class DatasetSpec:
 
     root: str
     size_dir: str
+    truth_dir: str
     split: str
     size: tuple[int, int] | None
     classes: tuple[str, ...]
@@ -184,10 +187,11 @@ def _resolve(cfg: Config, path: str | Path) -> None:
             raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
     _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
     _check_init(cfg, path)
-    _check_scoring(cfg, path)
+    check_scoring(cfg, path)
+    check_scan_segmentor(cfg, path)
     for group, key, least in WHOLE_NUMBERS:
         value = cfg[group].get(key) if isinstance(cfg[group], dict) else None
-        if not _is_whole(value, least):
+        if not is_whole(value, least):
             raise InputError(f'{path}: {group}.{key} is {value!r}; expected a whole number, at least {least}')
     if cfg.val_evaluator.get('type') != 'FluidMetric':
         raise InputError(
@@ -217,35 +221,6 @@ def _check_init(cfg: Config, path: str | Path) -> None:
     for key in ('files', 'reinit'):
         if isinstance(cfg.init.get(key), str):
             cfg.init[key] = [cfg.init[key]]
-
-
-def _check_scoring(cfg: Config, path: str | Path) -> None:
-    windows, amp = cfg.get('window_batch'), cfg.get('amp_scoring', False)
-    if windows not in (None, 'auto') and not _is_whole(windows, 1):
-        raise InputError(
-            f"{path}: window_batch is {windows!r}; expected a whole number, at least 1, 'auto', or None for mmseg's own "
-            'slide inference'
-        )
-    if not isinstance(amp, bool):
-        raise InputError(f'{path}: amp_scoring is {amp!r}; expected True or False')
-    test_cfg = cfg.model.get('test_cfg')
-    mode = test_cfg.get('mode') if isinstance(test_cfg, dict) else None
-    if mode not in ('slide', 'whole'):
-        raise InputError(f"{path}: model.test_cfg.mode is {mode!r}; expected 'slide' or 'whole'")
-    crop, stride = test_cfg.get('crop_size'), test_cfg.get('stride')
-    if mode == 'slide' and not (_is_pair(crop) and _is_pair(stride) and all(map(int.__le__, stride, crop))):
-        raise InputError(
-            f'{path}: model.test_cfg has crop_size={crop!r} and stride={stride!r}; expected two whole numbers each, and a '
-            'stride that is at most crop_size, or windows would leave gaps'
-        )
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2 and all(_is_whole(item, 1) for item in value)
 
 
 def _fill_num_classes(model: ConfigDict, classes: int, path: str | Path) -> None:
@@ -284,6 +259,7 @@ def dataset_spec(cfg: Config) -> DatasetSpec:
     return DatasetSpec(
         root=cfg.data_root,
         size_dir=dataset.size_dir,
+        truth_dir=cfg.val_dataloader.dataset.get('truth_dir') or dataset.size_dir,
         split=cfg.split,
         size=None if size is None else tuple(size),
         classes=tuple(cls.METAINFO['classes']),

@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from octfluid.datasets.integrity import DatasetReport, check_dataset, read_split, subject_overlap
-from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints, read_checkpoint
+from octfluid.datasets.integrity import DatasetReport, read_split, subject_overlap
+from octfluid.engine import members
+from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints
 from octfluid.engine.config import dataset_spec
+from octfluid.engine.data_check import check_data
 from octfluid.engine.optim import check_optimizer, enable_mixed_precision, mixed_precision, precision_of
 from octfluid.engine.outcome import write_outcome
 from octfluid.engine.record import file_sha256
@@ -97,22 +99,28 @@ def train(cfg: Config, request: Request) -> Path:
     return write_outcome(cfg, request, runner, runner.val_loop, measured)
 
 
-def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = None) -> Path:
-    """Score a checkpoint on the validation scans of a resolved config's split, and write as `train` does.
+def test(
+    cfg: Config, request: Request, checkpoint: str | Sequence[str], show_dir: str | None = None, tta: bool = False
+) -> Path:
+    """Score a checkpoint, or an ensemble, on the validation scans of a resolved config's split, and write as `train` does.
 
     Args:
         cfg: From `octfluid.engine.config.load_config`; changed in place.
         request: What else the user asked for.
-        checkpoint: A file as `octfluid.engine.checkpoint.read_checkpoint` takes it.
+        checkpoint: A file as `octfluid.engine.checkpoint.read_checkpoint` takes it; of several, the mean of their
+            probabilities is scored.
         show_dir: Folder for one overlay picture per scan, or None.
+        tta: Average over mirror images, where the config does not do so already.
 
     Returns:
         The record's path. Split ``all``, which has no validation list, is scored on all its scans.
 
     Raises:
-        InputError: The data set is not sound, or the checkpoint is missing, unsafe, or of another architecture.
+        InputError: The data set is not sound; a checkpoint is missing, unsafe, or of another architecture; or checkpoints of
+            an ensemble are of different splits, are the same, or the config's network cannot be one of several.
         WorkError: As in `train`.
     """
+    checkpoints = [checkpoint] if isinstance(checkpoint, str) else list(checkpoint)
     require_folder(request.work_dir, '--out')
     if show_dir:
         require_folder(show_dir, '--show-dir')
@@ -120,18 +128,25 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
         for loader in (cfg.val_dataloader, cfg.test_dataloader):
             loader.dataset.subset = 'train'
     _checked_data(cfg)
-    stored = read_checkpoint(checkpoint)
-    cfg.load_from = checkpoint
+    stored = members.read(checkpoints, cfg)
+    cfg.load_from = checkpoints[0]
     cfg.init = None
+    if tta:
+        members.refuse_second_mirror(cfg)
     if show_dir:
         cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
     with _runner(cfg, request, training=False) as runner:
+        members.join(runner.bare_model, checkpoints[1:], stored[1:])
+        if tta:
+            from octfluid.models.mirror import use_mirror  # after `octfluid.register`, which silences what mmseg says at import
+
+            use_mirror(runner.bare_model)
         start = time.perf_counter()
         runner.test()
     seconds = time.perf_counter() - start
-    meta = stored.get('meta', {})
-    own = 'run' in stored
-    trained_on = stored['run'].get('settings', {}).get('split', cfg.split) if own else cfg.split
+    meta = stored[0].get('meta', {})
+    own = 'run' in stored[0]
+    trained_on = members.trained_on(stored[0], cfg)
     if trained_on != cfg.split:
         runner.logger.warning(f"trained on split '{trained_on}': scans of split '{cfg.split}' may have been in its training")
     measured = dict(
@@ -139,19 +154,21 @@ def test(cfg: Config, request: Request, checkpoint: str, show_dir: str | None = 
         iterations=meta.get('iter', 0) if own else 0,
         seed=meta.get('seed', 0) if own else 0,
         init=runner.state.init,
-        checkpoint_sha256=file_sha256(checkpoint),
+        checkpoint_sha256=members.sha256(checkpoints),
         wall_seconds=round(seconds, 3),
         images_per_second=round(len(runner.test_dataloader.dataset) / seconds, 3),
         history=[],
         precision=cfg.scoring_precision,
-        variant=_test_variant(trained_on, cfg),
+        variant=_test_variant(trained_on, cfg, len(checkpoints), tta),
     )
     return write_outcome(cfg, request, runner, runner.test_loop, measured)
 
 
-def _test_variant(trained_on: str, cfg: Config) -> str:
-    """Say in what a test differs from the usual: scans of another split than the training's, scoring in 16 bits."""
+def _test_variant(trained_on: str, cfg: Config, number: int, tta: bool) -> str:
+    """Say in what a test differs from the usual: another split than the training's, an ensemble, mirror images, 16 bits."""
     parts = [] if trained_on == cfg.split else [f'trained-on-{trained_on}']
+    parts += [f'ensemble{number}'] if number > 1 else []
+    parts += ['tta'] if tta else []
     return '+'.join(parts + ([] if cfg.scoring_precision == 'fp32' else [cfg.scoring_precision]))
 
 
@@ -174,11 +191,7 @@ def _runner(cfg: Config, request: Request, training: bool) -> Iterator[FluidRunn
 
 
 def _checked_data(cfg: Config) -> DatasetReport:
-    spec = dataset_spec(cfg)
-    report = check_dataset(
-        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes), spec.ignore_index,
-        foreground=spec.classes[1], image_suffix=spec.image_suffix, image_modes=spec.image_modes,
-    )  # fmt: skip
+    report = check_data(cfg)
     if report.problems:
         raise InputError(
             f'{report.problems[0]}; this is the first of {len(report.problems)} problems that '

@@ -25,24 +25,44 @@ def window_starts(size: int, window: int, stride: int) -> list[int]:
     return [max(min(index * stride + window, size) - window, 0) for index in range(number)]
 
 
-def _covering(starts: list[int], window: int, size: int, like: Tensor) -> Tensor:
-    """Return how many windows cover each pixel along one side: (size,)."""
-    count = like.new_zeros(size)
+def window_profile(window: int, weighting: str | None, like: Tensor) -> Tensor:
+    """Return how much each pixel of a window counts, along one side.
+
+    Args:
+        window: Pixels of the window.
+        weighting: None: all the same. ``'gaussian'``: a Gaussian around the window's middle with a standard deviation of an
+            eighth of the window, as in nnU-Net, because a network sees least of what surrounds the pixels at a window's edge.
+        like: A tensor with the wanted dtype and device.
+
+    Returns:
+        (window,), all above 0: the logits at the edges of an image, which one window alone covers, must survive.
+    """
+    if weighting is None:
+        return like.new_ones(window)
+    distance = torch.arange(window, dtype=like.dtype, device=like.device) - (window - 1) / 2
+    return torch.exp(-0.5 * (distance / (window / 8)).square())
+
+
+def _covering(starts: list[int], profile: Tensor, size: int) -> Tensor:
+    """Return the sum of the windows' profiles at each pixel along one side: (size,)."""
+    window = len(profile)
+    total = profile.new_zeros(size)
     for start in starts:
-        count[start : start + window] += 1
-    if not count.all():
+        total[start : start + window] += profile
+    if not total.all():
         raise InputError(
             f'model.test_cfg: windows of {window} pixels at {starts[0]}, {starts[1]}, ... leave gaps; '
             'expected a stride that is at most crop_size'
         )
-    return count
+    return total
 
 
 def slide_inference(model: nn.Module, inputs: Tensor, batch_img_metas: list[dict], window_batch: int) -> Tensor:
     """Average a segmentor's logits over overlapping windows, several windows a forward pass.
 
     Args:
-        model: A segmentor with ``encode_decode``, ``out_channels``, and ``test_cfg`` with ``crop_size`` and ``stride``.
+        model: A segmentor with ``encode_decode``, ``out_channels``, and ``test_cfg`` with ``crop_size`` and ``stride``, and
+            ``weighting`` if not all pixels of a window shall count the same (see `window_profile`).
         inputs: (N, C, H, W), any float type.
         batch_img_metas: One dict of meta information an image. As in MMSegmentation, ``img_shape`` of the first becomes the
             window's size, which tells the decode head what size to bring its logits to.
@@ -58,7 +78,9 @@ def slide_inference(model: nn.Module, inputs: Tensor, batch_img_metas: list[dict
     window = torch.Size(min(pixels, side) for pixels, side in zip(model.test_cfg.crop_size, size, strict=True))
     rows, columns = map(window_starts, size, window, model.test_cfg.stride)
     total = inputs.new_zeros((images, model.out_channels, *size), dtype=torch.promote_types(inputs.dtype, torch.float32))
-    per_row, per_column = map(_covering, (rows, columns), window, size, (total, total))
+    profiles = [window_profile(side, model.test_cfg.get('weighting'), total) for side in window]
+    per_row, per_column = map(_covering, (rows, columns), profiles, size)
+    weight = profiles[0][:, None] * profiles[1]
     batch_img_metas[0]['img_shape'] = window
     places = [(..., slice(y, y + window[0]), slice(x, x + window[1])) for y in rows for x in columns]
     at_once = max(window_batch // images, 1)
@@ -66,7 +88,7 @@ def slide_inference(model: nn.Module, inputs: Tensor, batch_img_metas: list[dict
         batch = places[first : first + at_once]
         logits = model.encode_decode(torch.cat([inputs[place] for place in batch]), batch_img_metas * len(batch))
         for place, window_logits in zip(batch, logits.split(images), strict=True):
-            total[place] += window_logits
+            total[place] += window_logits * weight
     return total.div_(per_row[:, None] * per_column)
 
 

@@ -1,0 +1,144 @@
+"""Random changes of gray values, and windows around fluid, for training on OCT scans.
+
+Every transform draws from NumPy's global generator, which `octfluid.datasets.fluid_dataset.seeded_draws` seeds for each sample.
+Those of gray values take and return scans with values 0..255; positions and masks stay as they are.
+"""
+
+from abc import abstractmethod
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+
+
+class _RandomGray(BaseTransform):
+    """Change the gray values of ``img``, (H, W) with values 0..255, with a probability; the result is float32.
+
+    Args:
+        prob: Probability of a change, in [0, 1].
+        low: Least value of what is drawn (see the subclass).
+        high: Greatest value; ``low <= high``.
+
+    Raises:
+        ValueError: A number outside its range.
+    """
+
+    LEAST = 0.0
+
+    def __init__(self, prob: float, low: float, high: float) -> None:
+        if not 0 <= prob <= 1 or not self.LEAST <= low <= high:
+            raise ValueError(
+                f'{type(self).__name__}(prob={prob}, low={low}, high={high}); expected a probability and '
+                f'{self.LEAST:g} <= low <= high'
+            )
+        self.prob, self.low, self.high = prob, low, high
+
+    def transform(self, results: dict) -> dict:
+        """Draw, and replace ``img`` or leave it."""
+        if np.random.random() < self.prob:
+            scan = np.asarray(results['img'], dtype=np.float32)
+            results['img'] = self.change(scan, np.random.uniform(self.low, self.high)).clip(0, 255).astype(np.float32)
+        return results
+
+    @abstractmethod
+    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+        """Return the changed scan; values beyond 0..255 are cut off afterwards."""
+
+
+@TRANSFORMS.register_module()
+class RandomGamma(_RandomGray):
+    """Raise gray values, as fractions of 255, to a random power in [``low``, ``high``]."""
+
+    LEAST = 1e-3
+
+    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+        """Apply the power."""
+        return 255 * (scan / 255) ** amount
+
+
+@TRANSFORMS.register_module()
+class RandomContrast(_RandomGray):
+    """Multiply the distance of each gray value from the scan's mean by a random factor in [``low``, ``high``]."""
+
+    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+        """Apply the factor."""
+        return (scan - scan.mean()) * amount + scan.mean()
+
+
+@TRANSFORMS.register_module()
+class RandomSpeckle(_RandomGray):
+    """Multiply each pixel by its own normal factor of mean 1 and a random standard deviation in [``low``, ``high``].
+
+    Speckle grows with the signal; this is the usual multiplicative model of it, without the correlation between pixels.
+    """
+
+    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+        """Apply the factors."""
+        return scan * np.random.normal(1, amount, scan.shape)
+
+
+@TRANSFORMS.register_module()
+class RandomBlur(_RandomGray):
+    """Blur with a Gaussian whose standard deviation, in pixels, is random in [``low``, ``high``]."""
+
+    LEAST = 1e-3
+
+    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+        """Blur."""
+        return cv2.GaussianBlur(scan, (0, 0), amount)
+
+
+@TRANSFORMS.register_module()
+class RandomLowResolution(_RandomGray):
+    """Reduce to a random fraction in [``low``, ``high``] of height and width, and enlarge to the former size."""
+
+    LEAST = 1e-3
+
+    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+        """Reduce by areas, enlarge linearly."""
+        height, width = scan.shape
+        small = max(round(width * amount), 1), max(round(height * amount), 1)
+        return cv2.resize(cv2.resize(scan, small, interpolation=cv2.INTER_AREA), (width, height))
+
+
+@TRANSFORMS.register_module()
+class FluidCrop(BaseTransform):
+    """Cut a window, with a probability one that holds a random pixel of fluid, else one from anywhere.
+
+    Without this most windows hold none: fluid covers less than one pixel in a hundred. The fluid's pixel lies anywhere in the
+    window. A scan smaller than the window keeps its size along that side; the data preprocessor pads it.
+
+    Args:
+        crop_size: (height, width) in pixels.
+        prob: Probability of a window with fluid, in [0, 1]; a mask without fluid has none.
+        label: The label of fluid.
+
+    Raises:
+        ValueError: A number outside its range.
+    """
+
+    def __init__(self, crop_size: tuple[int, int], prob: float = 0.33, label: int = 1) -> None:
+        if min(crop_size) < 1 or not 0 <= prob <= 1:
+            raise ValueError(f'FluidCrop(crop_size={crop_size}, prob={prob}); expected pixels and a probability')
+        self.crop_size, self.prob, self.label = tuple(crop_size), prob, label
+
+    def transform(self, results: dict) -> dict:
+        """Cut ``img`` and every field of ``seg_fields``, and set ``img_shape``."""
+        shape = results['img'].shape[:2]
+        window = [min(pixels, side) for pixels, side in zip(self.crop_size, shape, strict=True)]
+        ranges = [(0, side - pixels) for pixels, side in zip(window, shape, strict=True)]
+        if np.random.random() < self.prob:
+            fluid = np.argwhere(results['gt_seg_map'] == self.label)
+            if len(fluid):
+                pixel = fluid[np.random.randint(len(fluid))]
+                ranges = [
+                    (max(low, place - pixels + 1), min(high, place))
+                    for (low, high), place, pixels in zip(ranges, pixel, window, strict=True)
+                ]
+        start = [np.random.randint(low, high + 1) for low, high in ranges]
+        cut = tuple(slice(first, first + pixels) for first, pixels in zip(start, window, strict=True))
+        for key in ('img', *results.get('seg_fields', [])):
+            results[key] = results[key][cut]
+        results['img_shape'] = results['img'].shape[:2]
+        return results

@@ -1,0 +1,78 @@
+"""What is refused of a resolved config's settings for scoring and for the network that takes raw scans."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from octfluid.errors import InputError
+
+
+def check_scoring(cfg: Config, path: str | Path) -> None:
+    """Refuse windows, weightings and precisions that scoring does not know.
+
+    Raises:
+        InputError: Naming the setting, what was found and what was expected.
+    """
+    windows, amp = cfg.get('window_batch'), cfg.get('amp_scoring', False)
+    if windows not in (None, 'auto') and not is_whole(windows, 1):
+        raise InputError(
+            f"{path}: window_batch is {windows!r}; expected a whole number, at least 1, 'auto', or None for mmseg's own "
+            'slide inference'
+        )
+    if not isinstance(amp, bool):
+        raise InputError(f'{path}: amp_scoring is {amp!r}; expected True or False')
+    test_cfg = cfg.model.get('test_cfg')
+    mode = test_cfg.get('mode') if isinstance(test_cfg, dict) else None
+    if mode not in ('slide', 'whole'):
+        raise InputError(f"{path}: model.test_cfg.mode is {mode!r}; expected 'slide' or 'whole'")
+    weighting = test_cfg.get('weighting')
+    if weighting not in (None, 'gaussian') or (weighting and (mode != 'slide' or windows is None)):
+        raise InputError(
+            f"{path}: model.test_cfg.weighting is {weighting!r}; expected None, or 'gaussian' with mode='slide' and a "
+            'window_batch'
+        )
+    crop, stride = test_cfg.get('crop_size'), test_cfg.get('stride')
+    if mode == 'slide' and not (is_pair(crop) and is_pair(stride) and all(map(int.__le__, stride, crop))):
+        raise InputError(
+            f'{path}: model.test_cfg has crop_size={crop!r} and stride={stride!r}; expected two whole numbers each, and a '
+            'stride that is at most crop_size, or windows would leave gaps'
+        )
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Tell whether a setting is a whole number of at least ``least``."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def is_pair(value: Any) -> bool:
+    """Tell whether a setting is two whole numbers of at least 1."""
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(is_whole(item, 1) for item in value)
+
+
+def check_scan_segmentor(cfg: Config, path: str | Path) -> None:
+    """Refuse a `ScanSegmentor` that would see scans otherwise in prediction than in training.
+
+    Prediction resizes and standardises by itself; the training pipeline has steps for both, and nothing else ties the two.
+
+    Raises:
+        InputError: The two sizes differ, a step is missing or of too many, or the scoring pipeline has one of them.
+    """
+    if cfg.model.type != 'ScanSegmentor':
+        return
+    size = cfg.model.get('working_size')
+    if size is not None and not is_pair(size):
+        raise InputError(f'{path}: model.working_size is {size!r}; expected (height, width) in pixels, or None')
+    training, scoring = (loader.dataset.pipeline for loader in (cfg.train_dataloader, cfg.val_dataloader))
+    scales = [tuple(step.scale[::-1]) for step in training if step.type == 'Resize']
+    expected = [] if size is None else [tuple(size)]
+    if scales != expected:
+        raise InputError(
+            f'{path}: the training pipeline resizes to {scales or "no size"} and model.working_size is {size}; expected the '
+            'same (height, width), in one Resize with scale=(width, height), or neither'
+        )
+    if [step.type for step in training].count('StandardizeScan') != 1:
+        raise InputError(f'{path}: expected StandardizeScan once in the training pipeline, as the network does in prediction')
+    extra = [step.type for step in scoring if step.type in ('Resize', 'StandardizeScan')]
+    if extra:
+        raise InputError(f'{path}: the scoring pipeline has {extra[0]}, which ScanSegmentor does by itself; remove it')

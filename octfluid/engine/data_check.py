@@ -1,0 +1,46 @@
+"""The integrity check of all data that a resolved config uses."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from octfluid.datasets.integrity import SUFFIX, DatasetReport, check_dataset, read_split
+from octfluid.datasets.mask_checks import check_mask
+from octfluid.engine.config import DatasetSpec, dataset_spec
+from octfluid.errors import InputError
+
+
+def check_data(cfg: Config) -> DatasetReport:
+    """Check the files and lists of a config's split, and the masks it is scored against where they are of another size.
+
+    Args:
+        cfg: From `octfluid.engine.config.load_config`.
+
+    Returns:
+        As `octfluid.datasets.integrity.check_dataset`.
+
+    Raises:
+        InputError: No such data set, sub-folder or split.
+    """
+    spec = dataset_spec(cfg)
+    report = check_dataset(
+        spec.root, spec.size_dir, spec.split, spec.size, len(spec.classes), spec.ignore_index,
+        foreground=' or '.join(spec.classes[1:]), image_suffix=spec.image_suffix, image_modes=spec.image_modes,
+    )  # fmt: skip
+    if spec.truth_dir != spec.size_dir:
+        report.problems += _truth_problems(spec, cfg.val_dataloader.dataset.subset)
+    return report
+
+
+def _truth_problems(spec: DatasetSpec, subset: str) -> list[str]:
+    folder = Path(spec.root) / spec.truth_dir / 'annotations'
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder; truth_dir names the size of the masks that are scored against')
+    problems = []
+    for name in read_split(spec.root, spec.split, subset):
+        path = folder / f'{name}{SUFFIX}'
+        if path.is_file():
+            problems += check_mask(path, None, len(spec.classes), spec.ignore_index)[1]
+        else:
+            problems.append(f'{path}: no such mask; make the data set again')
+    return problems

@@ -1,0 +1,93 @@
+"""A segmentor for gray scans of any size: it standardises, resizes and mirrors by itself, and scores probabilities."""
+
+from collections.abc import Sequence
+
+from mmengine.structures import PixelData
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from octfluid.datasets.standardize import standardize
+from octfluid.models.mirror import use_mirror
+from octfluid.models.resample import resize
+
+THRESHOLD = 0.5
+
+
+@MODELS.register_module()
+class ScanSegmentor(EncoderDecoder):
+    """MMSegmentation's `EncoderDecoder` for gray B-scans, from raw gray values to the probability of fluid.
+
+    In training it is an `EncoderDecoder`: the pipeline has standardised the scans and cut windows from them. In prediction it
+    takes scans as they are and does what belongs to the network: bring them to its working size, standardise them as in
+    training, average over mirror images, and bring the *probability*, rather than labels or logits, to the size of the ground
+    truth, which is never resized. `tools/export_onnx.py` exports just that.
+
+    Args:
+        working_size: (height, width) in pixels that the network sees scans at; None for their own size. It must be that of the
+            training pipeline's resize.
+        mirror: Average the probability over the scan and its horizontal mirror image (test-time augmentation).
+        **kwargs: As for mmseg's `EncoderDecoder`; two classes, the second of which is fluid.
+    """
+
+    def __init__(self, *, working_size: Sequence[int] | None = None, mirror: bool = False, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.working_size = None if working_size is None else tuple(working_size)
+        # Not a list: that would make the others part of this one's state.
+        self.others: tuple[nn.Module, ...] = ()
+        if mirror:
+            use_mirror(self)
+
+    def join(self, others: Sequence['ScanSegmentor']) -> None:
+        """Make this the first of an ensemble, whose probability is the mean of all its members'.
+
+        Args:
+            others: Segmentors built from the same config; not among this one's parameters.
+        """
+        self.others = tuple(others)
+
+    def foreground(self, scans: Tensor) -> Tensor:
+        """Return the probability of fluid of raw scans, at the network's working size.
+
+        Args:
+            scans: Gray values 0..255, (N, 1, H, W), float32.
+
+        Returns:
+            float32, (N, 1, h, w), where (h, w) is the working size, or (H, W).
+        """
+        size = self.working_size or tuple(scans.shape[2:])
+        if tuple(scans.shape[2:]) != size:
+            scans = resize(scans, *size)
+        scans = standardize(scans)
+        members = (self, *self.others)
+        probabilities = [member.logits(scans).float().softmax(dim=1)[:, 1:] for member in members]
+        return sum(probabilities[1:], probabilities[0]) / len(members)
+
+    def logits(self, scans: Tensor) -> Tensor:
+        """Return the logits of standardised scans, (N, 2, h, w), whole or in windows as ``test_cfg`` has it."""
+        shape = scans.shape[2:]
+        # One for all of the batch, and no matter how many: a number of scans must not become part of an exported graph.
+        return self.inference(scans, [dict(ori_shape=shape, img_shape=shape, pad_shape=shape)])
+
+    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+        """Segment raw scans.
+
+        Args:
+            inputs: Gray values 0..255, (N, 1, H, W), float32.
+            data_samples: One a scan; where it has a ground truth, its size is that of the result.
+
+        Returns:
+            The samples with ``fluid_probability`` (1, h, w), float32, and ``pred_sem_seg`` (1, h, w), int64: 1 where the
+            probability is above 0.5; (h, w) is the ground truth's size, else the scan's own.
+        """
+        samples = data_samples or [SegDataSample() for _ in inputs]
+        probability = self.foreground(inputs)
+        for sample, one in zip(samples, probability.split(1), strict=True):
+            size = sample.gt_sem_seg.shape if 'gt_sem_seg' in sample else inputs.shape[2:]
+            scaled = one if tuple(one.shape[2:]) == tuple(size) else resize(one, *size)
+            sample.set_data({
+                'fluid_probability': PixelData(data=scaled[0]),
+                'pred_sem_seg': PixelData(data=(scaled[0] > THRESHOLD).long()),
+            })  # fmt: skip
+        return samples
