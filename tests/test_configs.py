@@ -22,6 +22,11 @@ LISTED = {
     'ablations': (
         'ce_dice_25_75', 'ce_dice_50_50', 'ce_dice_75_25', 'deeplabv3_head', 'fcn_head', 'rotate15', 'row10_4000',
     ),
+    'duke_dme': ('compact', 'compact_paper256', 'native', 'native_paper256'),
+    'duke_dme/beside': ('unet_s5-d16', 'whole_frame', 'wide'),
+    'duke_dme/steps': (
+        '0_plain', '1_dice', '2_fluid_windows', '3_flip', '4_geometry', '5_gray', '6_average', '7_deep_supervision',
+    ),
     'hrf': ('deeplabv3', 'fcn', 'pspnet'),
     'smoke': ('duke_dme', 'phantom'),
     'table1': ('deeplabv3', 'fcn', 'pspnet'),
@@ -102,7 +107,9 @@ def test_the_configs_are_those_that_the_tests_below_see():
 def test_every_config_builds(path):
     cfg = load_config(path)
     build_everything(cfg)
-    assert cfg.model.decode_head.num_classes == cfg.model.auxiliary_head.num_classes == 2
+    auxiliary = cfg.model.auxiliary_head or []
+    heads = [cfg.model.decode_head, *(auxiliary if isinstance(auxiliary, list) else [auxiliary])]
+    assert [head.num_classes for head in heads] == [2] * len(heads)
     assert cfg.test_dataloader == cfg.val_dataloader
     assert cfg.test_evaluator == cfg.val_evaluator == dict(type='FluidMetric')
     assert cfg.train_dataloader.dataset.subset == 'train'
@@ -121,7 +128,7 @@ def test_every_config_opens_with_its_command(path):
         ]
         return
     expected = f'python tools/train.py {name}'
-    assert commands[0].removesuffix(' --amp') == expected
+    assert commands[0].removesuffix(' --amp').removesuffix(' --split paper-inner1') == expected
     # What follows is the same training from other weights.
     assert all(command.startswith(f'{expected} --init ') for command in commands[1:])
 

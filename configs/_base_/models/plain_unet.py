@@ -1,0 +1,46 @@
+"""A plain U-Net for gray scans, from random weights: CE + Dice of fluid over the batch, deep supervision.
+
+`channels` gives the width of each stage. The decode head classifies the full resolution; two auxiliary heads classify the
+next coarser ones, at half the weight each. Scans come standardised from the training pipeline; prediction takes raw ones.
+"""
+
+channels = (16, 32, 64, 96, 128, 128)
+norm_cfg = dict(type='BN', requires_grad=True)
+act_cfg = dict(type='ReLU')
+head = dict(
+    type='FCNHead',
+    num_convs=0,
+    concat_input=False,
+    dropout_ratio=0,
+    norm_cfg=norm_cfg,
+    align_corners=False,
+)
+model = dict(
+    type='ScanSegmentor',
+    working_size=(256, 384),
+    mirror=True,
+    data_preprocessor=dict(type='SegDataPreProcessor', size=(256, 384), pad_val=0, seg_pad_val=255),
+    backbone=dict(type='PlainUNet', channels=channels, decoder_convs=1, norm_cfg=norm_cfg, act_cfg=act_cfg),
+    decode_head=dict(
+        in_channels=channels[0],
+        channels=channels[0],
+        in_index=-1,
+        loss_decode=[dict(type='CrossEntropyLoss', loss_weight=1.0), dict(type='BatchDiceLoss', loss_weight=1.0)],
+        **head,
+    ),
+    auxiliary_head=[
+        dict(
+            in_channels=channels[depth],
+            channels=channels[depth],
+            in_index=-1 - depth,
+            loss_decode=[
+                dict(type='CrossEntropyLoss', loss_weight=0.5**depth),
+                dict(type='BatchDiceLoss', loss_weight=0.5**depth),
+            ],
+            **head,
+        )
+        for depth in (1, 2)
+    ],
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)

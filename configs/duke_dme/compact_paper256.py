@@ -1,0 +1,11 @@
+"""`compact.py`, scored exactly as the paper scores: probabilities brought to 256x256, against its ground truth there.
+
+Paper: mIoU 0.7600, mDice 0.8430 (row 10 of table 2, one run).
+
+Ours: docs/results/recipes.md. Run time and device: README.md, below the results, from the runs recorded.
+
+    python tools/train.py configs/duke_dme/compact_paper256.py --amp
+"""
+
+_base_ = './compact.py'
+val_dataloader = dict(dataset=dict(truth_dir='paper_256'))
