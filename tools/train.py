@@ -54,8 +54,8 @@ def main() -> None:
     )
     path = train(cfg, request)
     if os.environ.get('RANK', '0') == '0':
-        metrics = read_record(path)['metrics']
-        print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items() if value is not None))
+        metrics = {key: value for key, value in read_record(path)['metrics'].items() if value is not None}
+        print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items()) or 'not scored: all scans were trained on')
         print(f'record: {path}')
 
 

@@ -11,10 +11,12 @@ from mmengine.dist import is_main_process
 
 import octfluid
 from octfluid.engine import record as records
+from octfluid.engine.config import dataset_spec
 from octfluid.engine.identity import config_sha256
 from octfluid.engine.plan import device_name, peak_memory, versions
 from octfluid.engine.runner import FluidRunner
 from octfluid.errors import InputError, WorkError
+from octfluid.evaluation.counts import pooled_metrics
 from octfluid.evaluation.gallery import write_pictures
 
 if TYPE_CHECKING:  # the metric's module imports mmseg's data sets, which `octfluid.register` must do first
@@ -33,7 +35,7 @@ def write_outcome(cfg: Config, request: 'Request', runner: FluidRunner, loop: An
         cfg: The run's resolved config.
         request: What the user asked for.
         runner: After the run.
-        loop: The runner's loop that scored.
+        loop: The runner's loop that scored; None of a training without scores, whose record has no images.
         measured: The record's fields that depend on the kind of run; ``init`` as a dataclass or None.
 
     Returns:
@@ -43,18 +45,22 @@ def write_outcome(cfg: Config, request: 'Request', runner: FluidRunner, loop: An
         WorkError: The record does not hold together.
         OSError: The record cannot be written.
     """
-    items = [loop.dataloader.dataset.get_data_info(index) for index in range(len(loop.dataloader.dataset))]
-    files = {item['name']: (Path(item['img_path']), Path(item['seg_map_path'])) for item in items}
-    metric: FluidMetric = loop.evaluator.metrics[0]
+    items = loop.dataloader.dataset if loop else []
+    infos = [items.get_data_info(index) for index in range(len(items))]
+    files = {info['name']: (Path(info['img_path']), Path(info['seg_map_path'])) for info in infos}
+    metric: FluidMetric | None = loop and loop.evaluator.metrics[0]
+    if metric is None:
+        runner.state.metrics = pooled_metrics([], tuple(dataset_spec(cfg).classes))
     record = _record(cfg, request, runner, measured, records.split_sha256([(name, *pair) for name, pair in files.items()]))
-    record['images'] = metric.images
+    record['images'] = metric.images if metric else []
     path = Path(request.work_dir) / records.record_filename(record)
     if is_main_process():
         try:
             records.write_record(record, path)
         except InputError as error:
             raise WorkError(f'the run record does not hold together, nothing was written: {error}') from error
-        _show(path, metric, files, runner)
+        if metric:
+            _show(path, metric, files, runner)
     return path
 
 
@@ -99,7 +105,7 @@ def _record(
         wall_seconds=measured['wall_seconds'],
         images_per_second=measured['images_per_second'],
         peak_memory_bytes=peak_memory(),
-        metrics={key: None if math.isnan(value) else value for key, value in runner.state.metrics.items()},
+        metrics={key: None if value is None or math.isnan(value) else value for key, value in runner.state.metrics.items()},
         history=measured['history'],
         images=[],
     )

@@ -64,12 +64,17 @@ def plan_lines(runner: Any) -> list[str]:
     model = cfg.model
     batch = cfg.train_dataloader.batch_size * runner.world_size
     start = f'from iteration {runner.iter} ' if runner.iter else ''
+    scored = 'nothing: no scan is left to score, so that the record has no score'
+    if runner.val_loop is not None:
+        scored = (
+            f'the weights after the last iteration, in {cfg.scoring_precision}, on {len(runner.val_dataloader.dataset)} '
+            'validation scans at their own size'
+        )
     return [
         *(f'data     {line}' for line in runner.state.data_lines),
         f'network  {model.type} {model.backbone.type} {model.decode_head.type}, {parameters / 1e6:.2f} M parameters',
         f'weights  {weights}',
         f'training {start}to iteration {runner.max_iters}, batch {batch}, seed {runner.seed}, {cfg.precision}, {device_name()}',
-        f'scoring  the weights after the last iteration, in {cfg.scoring_precision}, on {len(runner.val_dataloader.dataset)} '
-        'validation scans at their own size',
+        f'scoring  {scored}',
         f'output   {cfg.work_dir}',
     ]

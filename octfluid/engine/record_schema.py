@@ -182,9 +182,10 @@ def _check_metrics(record: Mapping[str, Any], where: str) -> None:
             _refuse(where, f'metrics.{key}', found, f'{follows}, which follows from the counts of its images')
 
 
-def _check_images(images: list, where: str) -> None:
-    if not images:
-        _refuse(where, 'images', images, 'at least one image')
+def _check_images(record: Mapping[str, Any], where: str) -> None:
+    images = record['images']
+    if not images and (record['kind'], record['split']) != ('train', 'all'):
+        _refuse(where, 'images', images, 'at least one image (none only in the training record of split all)')
     seen = set()
     for index, image in enumerate(images):
         field = f'images[{index}]'
@@ -236,5 +237,5 @@ def check_record(record: Any, where: str) -> None:
             _refuse(where, f'versions.{name}', version, 'a non-empty string')
     for index, point in enumerate(record['history']):
         _check_object(where, f'history[{index}]', point, _HISTORY)
-    _check_images(record['images'], where)
+    _check_images(record, where)
     _check_metrics(record, where)

@@ -124,6 +124,10 @@ class FluidRunner(Runner):
         """The model without a distributed wrapper."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
+    def leave_unscored(self) -> None:
+        """Train on all scans there are, with none left to score; the config keeps its validation, as part of its identity."""
+        self._val_loop = None
+
     def load_or_resume(self) -> None:
         """Resume, load the checkpoint under test, or load initial weights, whichever the config asks for."""
         if not self._has_loaded and not (self._resume and self._resume_last()):

@@ -27,6 +27,7 @@ from octfluid.errors import InputError, WorkError
 from octfluid.io.atomic import require_folder
 
 HISTORY_INTERVAL = 10
+ALL = 'all'
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def train(cfg: Config, request: Request) -> Path:
         request: What else the user asked for.
 
     Returns:
-        The record's path; its ``metrics`` are those of the weights after the last iteration.
+        The record's path; its ``metrics`` are those of the weights after the last iteration. Split ``all`` leaves no scan to
+        score: its record has no images, and its metrics are null.
 
     Raises:
         InputError: The data set is not sound, the initial weights are missing or do not fit, or the config asks for
@@ -69,7 +71,9 @@ def train(cfg: Config, request: Request) -> Path:
     """
     require_folder(request.work_dir, '--work-dir')
     data_lines = _data_lines(cfg, _checked_data(cfg))
-    read_split(cfg.data_root, cfg.split, 'val')
+    scored = cfg.split != ALL
+    if scored:
+        read_split(cfg.data_root, cfg.split, 'val')
     if cfg.get('init') and not (request.resume and find_own_checkpoints(request.work_dir)):
         find_initial_weights(cfg.init.files)
     if request.amp:
@@ -79,7 +83,7 @@ def train(cfg: Config, request: Request) -> Path:
     with _runner(cfg, request, training=True) as runner:
         runner.state.data_lines = data_lines
         runner.train()
-        if runner.state.metrics is None:  # resumed after the last iteration and before its validation
+        if scored and runner.state.metrics is None:  # resumed after the last iteration and before its validation
             runner.val_loop.run()
     checkpoint = Path(request.work_dir) / f'iter_{runner.max_iters}.pth'
     history = _history(runner)
@@ -124,7 +128,7 @@ def test(
     require_folder(request.work_dir, '--out')
     if show_dir:
         require_folder(show_dir, '--show-dir')
-    if cfg.split == 'all':
+    if cfg.split == ALL:
         for loader in (cfg.val_dataloader, cfg.test_dataloader):
             loader.dataset.subset = 'train'
     _checked_data(cfg)
@@ -237,6 +241,8 @@ def _build(cfg: Config, request: Request, training: bool) -> FluidRunner:
         runner = FluidRunner.from_cfg(cfg)
         if training:  # mmengine would build these later, where a wrong setting could not be told from a bug
             check_optimizer(cfg)
+            if cfg.split == ALL:
+                runner.leave_unscored()
             runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         _ = (runner.train_loop, runner.val_loop) if training else runner.test_loop
     except (TypeError, KeyError, ValueError, AssertionError) as error:

@@ -58,6 +58,11 @@ def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {name: [run for run in whole if run.table == name] for name in ('table1', 'table2', 'ablations', 'hrf', 'recipes')}
 
 
+def scored(runs: Sequence[Run]) -> list[Run]:
+    """Leave out trainings on all scans, which left none to score: their records say where shipped weights come from."""
+    return [run for run in runs if run.record['images']]
+
+
 def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> dict[str, Any]:
     """Collect all numbers behind the pages.
 
@@ -71,7 +76,7 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
     Raises:
         InputError: Records contradict each other; the message names two of them.
     """
-    kept, repeated = unique_runs(runs)
+    kept, repeated = unique_runs(scored(runs))
     of = by_table(kept)
     rows = table2.build(of['table2'])
     beside = ablations.build(of['ablations'], of['table2'])
@@ -187,7 +192,7 @@ def write_report(
         InputError: Records contradict each other, or the README lacks the markers; nothing is written.
     """
     out, results = Path(out), build_results(runs, benchmarks)
-    kept = unique_runs(runs)[0]
+    kept = unique_runs(scored(runs))[0]
     of = by_table(kept)
     paper = next(row['paper'] for row in results['table2']['rows'] if row['row'] == ablations.REFERENCE_ROW)
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], paper['Dice'])
