@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from octfluid.datasets import augment
+from octfluid.datasets.fluid_dataset import seeded_draws
+
+GRAY = ['RandomGamma', 'RandomContrast', 'RandomSpeckle', 'RandomBlur', 'RandomLowResolution']
+
+
+def scan_of(seed=0, shape=(40, 60), low=30, high=200):
+    return np.random.default_rng(seed).integers(low, high, shape, dtype=np.uint8)
+
+
+def changed(name, scan, amount, seed=0):
+    with seeded_draws(seed):
+        return getattr(augment, name)(prob=1.0, low=amount, high=amount)(dict(img=scan))['img']
+
+
+def test_gamma_by_hand():
+    assert np.allclose(changed('RandomGamma', scan_of(), 1.5), 255 * (scan_of() / 255) ** 1.5, atol=1e-3)
+
+
+def test_contrast_keeps_the_mean():
+    out = changed('RandomContrast', scan_of(), 0.5)
+    assert out.mean() == pytest.approx(scan_of().mean(), abs=1e-3)
+    assert out.std() == pytest.approx(0.5 * scan_of().std(), rel=1e-4)
+
+
+def test_speckle_grows_with_the_signal():
+    flat = np.concatenate([np.full((200, 100), 20, np.uint8), np.full((200, 100), 80, np.uint8)], axis=1)
+    out = changed('RandomSpeckle', flat, 0.2)
+    assert out[:, :100].std() == pytest.approx(0.2 * 20, rel=0.05)
+    assert out[:, 100:].std() == pytest.approx(0.2 * 80, rel=0.05)
+    assert out.mean() == pytest.approx(50, rel=0.01)
+
+
+def test_blur_is_a_gaussian():
+    point = np.zeros((41, 41), np.uint8)
+    point[20, 20] = 255
+    assert np.allclose(changed('RandomBlur', point, 1.2), gaussian_filter(point.astype(float), 1.2), atol=0.2)
+
+
+def test_low_resolution_loses_detail_and_keeps_the_size():
+    board = (np.indices((40, 60)).sum(0) % 2 * 255).astype(np.uint8)
+    out = changed('RandomLowResolution', board, 0.5)
+    assert out.shape == board.shape and out.std() < 0.05 * board.std()
+    assert np.array_equal(changed('RandomLowResolution', board, 1.0), board)
+
+
+@pytest.mark.parametrize('name', GRAY)
+def test_what_all_gray_transforms_share(name):
+    extreme = scan_of(low=0, high=256)
+    amount = {'RandomContrast': 3.0, 'RandomSpeckle': 2.0}.get(name, 0.6)
+    out = changed(name, extreme, amount)
+    assert out.dtype == np.float32 and out.shape == extreme.shape and 0 <= out.min() and out.max() <= 255
+    assert np.array_equal(out, changed(name, extreme, amount)), 'one seed, two results'
+    never = getattr(augment, name)(prob=0.0, low=amount, high=amount)
+    assert never(dict(img=extreme))['img'] is extreme
+    half = getattr(augment, name)(prob=0.5, low=amount, high=amount)
+    with seeded_draws(0):
+        share = np.mean([half(dict(img=extreme))['img'] is not extreme for _ in range(400)])
+    assert 0.42 < share < 0.58
+    for wrong in (dict(prob=1.5, low=1, high=1), dict(prob=0.5, low=2, high=1), dict(prob=0.5, low=-1, high=1)):
+        with pytest.raises(ValueError, match='expected a probability'):
+            getattr(augment, name)(**wrong)
+
+
+def crop(prob, mask, seed, size=(16, 24)):
+    scan = np.arange(mask.size, dtype=np.float32).reshape(mask.shape)
+    given = dict(img=scan, gt_seg_map=mask, seg_fields=['gt_seg_map'])
+    with seeded_draws(seed):
+        return augment.FluidCrop(size, prob)(given)
+
+
+def test_windows_hold_fluid_when_asked_and_lie_anywhere_around_it():
+    mask = np.zeros((64, 96), np.uint8)
+    mask[40, 30] = 1
+    places = set()
+    for seed in range(300):
+        out = crop(1.0, mask, seed)
+        assert out['img'].shape == out['gt_seg_map'].shape == out['img_shape'] == (16, 24)
+        assert out['gt_seg_map'].sum() == 1
+        assert out['img'][out['gt_seg_map'] == 1].item() == 40 * 96 + 30, 'scan and mask are cut differently'
+        places.add(tuple(np.argwhere(out['gt_seg_map'])[0]))
+    rows, columns = zip(*places, strict=True)
+    assert (min(rows), max(rows), min(columns), max(columns)) == (0, 15, 0, 23)
+
+
+def test_windows_from_anywhere_reach_every_corner():
+    mask = np.zeros((40, 50), np.uint8)
+    mask[0, 0] = 1
+    corners = {out['img'][0, 0].item() for out in (crop(0.0, mask, seed) for seed in range(4000))}
+    assert {0.0, 26.0, 24 * 50.0, 24 * 50 + 26.0} <= corners
+    assert np.mean([crop(0.0, mask, seed)['gt_seg_map'].any() for seed in range(500)]) < 0.05
+
+
+def test_masks_without_fluid_and_scans_smaller_than_the_window():
+    assert crop(1.0, np.zeros((64, 96), np.uint8), 0)['img'].shape == (16, 24)
+    assert crop(1.0, np.ones((10, 96), np.uint8), 0)['img'].shape == (10, 24)
+
+
+@pytest.mark.parametrize('wrong', [dict(crop_size=(0, 4)), dict(crop_size=(4, 4), prob=-0.1)])
+def test_crop_arguments_out_of_range(wrong):
+    with pytest.raises(ValueError, match='expected pixels and a probability'):
+        augment.FluidCrop(**wrong)
+

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+import torch
+
+from octfluid.datasets.standardize import HIGHEST, LOWEST, StandardizeScan, standardize
+
+
+def test_tissue_has_mean_0_and_deviation_1_whatever_the_filling():
+    scan = torch.from_numpy(np.random.default_rng(0).uniform(20, 120, (1, 1, 40, 60)))
+    plain = standardize(scan)
+    assert plain.mean().item() == pytest.approx(0, abs=1e-9)
+    assert plain.std(correction=0).item() == pytest.approx(1, abs=1e-4)
+    for filling, limit in ((255.0, HIGHEST), (0.0, LOWEST)):
+        filled = scan.clone()
+        filled[..., 30:, :] = filling
+        tissue = standardize(filled)[..., :30, :]
+        assert torch.allclose(tissue, standardize(scan[..., :30, :]), atol=1e-9)
+        assert LOWEST <= standardize(filled)[..., 30:, :].unique().item() <= HIGHEST
+        assert np.sign(standardize(filled)[..., -1, -1].item()) == np.sign(limit)
+
+
+def test_brightness_and_contrast_do_not_matter():
+    scan = torch.from_numpy(np.random.default_rng(1).uniform(50, 100, (20, 30)))
+    assert torch.allclose(standardize(scan * 1.7 + 20), standardize(scan), atol=1e-3)
+
+
+@pytest.mark.parametrize('value', [0.0, 77.0, 255.0])
+def test_a_scan_without_contrast_is_0(value):
+    assert torch.equal(standardize(torch.full((1, 1, 8, 8), value)), torch.zeros(1, 1, 8, 8))
+
+
+def test_each_scan_of_a_batch_for_itself():
+    scans = torch.rand(3, 1, 16, 16) * torch.tensor([50.0, 100, 200])[:, None, None, None] + 10
+    assert torch.allclose(standardize(scans), torch.stack([standardize(scan) for scan in scans]))
+
+
+def test_the_transform_does_the_same():
+    scan = np.random.default_rng(0).integers(0, 256, (12, 20), dtype=np.uint8)
+    standard = StandardizeScan()(dict(img=scan))['img']
+    assert standard.dtype == np.float32
+    assert np.array_equal(standard, standardize(torch.from_numpy(scan.astype(np.float32))).numpy())
