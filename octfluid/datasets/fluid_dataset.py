@@ -74,6 +74,9 @@ class FluidDataset(BaseSegDataset):
     METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
     IMAGE_SUFFIX: ClassVar[str] = SUFFIX
     IMAGE_MODES: ClassVar[tuple[str, ...]] = IMAGE_MODES
+    # What an exported model says it was made for, and the terms of its weights.
+    DOMAIN: ClassVar[dict] = dict(device='unknown', scale='unknown')
+    LICENCE: ClassVar[str] = 'that of the data it was trained on'
 
     def __init__(
         self,
@@ -150,6 +153,15 @@ class FluidDataset(BaseSegDataset):
 @DATASETS.register_module()
 class DukeDMEDataset(FluidDataset):
     """The 110 graded B-scans of the Duke DME data (Chiu et al., 2015), see `octfluid.datasets.duke_prepare`."""
+
+    DOMAIN: ClassVar[dict] = dict(
+        device='Heidelberg Spectralis, eyes with diabetic macular edema (Duke DME, Chiu et al. 2015)',
+        scale='496x768 pixels, nominal 0.00387 mm axial and 0.01133 mm lateral (10.94 to 11.98 um by subject)',
+    )
+    LICENCE: ClassVar[str] = (
+        'Weights: Apache-2.0, for research use only. Data: published by Duke University for research, to be cited as Chiu et al., '
+        'Biomed. Opt. Express 6(4):1155, 2015; not part of this file.'
+    )
 
 
 @DATASETS.register_module()

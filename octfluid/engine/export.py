@@ -1,0 +1,235 @@
+"""From a trained checkpoint to one ONNX file that takes raw scans and needs neither torch nor a config."""
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+import octfluid
+from octfluid.datasets.lists import load_index
+from octfluid.engine.checkpoint import load_weights, read_checkpoint
+from octfluid.engine.config import dataset_spec
+from octfluid.engine.record import file_sha256
+from octfluid.errors import InputError, WorkError
+from octfluid.inference.model import ModelInfo, ScanModel
+from octfluid.io.atomic import atomic_path
+from octfluid.models.resample import resize
+
+OPSET = 20
+MOST_DIFFERENT_PIXELS = 1e-3
+"""Share of a set of scans' pixels in which the file's mask may differ from the network's."""
+MOST_DIFFERENCE = 1e-3
+"""Of the two probabilities of any pixel."""
+_HALF_FROM = 64  # elements of a weight from which on it pays to store it in 16 bits
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far an exported file and the network agree.
+
+    Attributes:
+        scans: How many scans were compared.
+        real: Whether they are those of the config's data set; else they are noise, because it is not there.
+        difference: Greatest difference of a pixel's two probabilities.
+        pixels: Share of the pixels in which the masks differ.
+    """
+
+    scans: int
+    real: bool
+    difference: float
+    pixels: float
+
+
+class _ScanToProbability(nn.Module):
+    """Raw scans (N, 1, H, W) to the probability of fluid (N, 1, H, W)."""
+
+    def __init__(self, segmentor: nn.Module) -> None:
+        super().__init__()
+        self.segmentor = segmentor
+
+    def forward(self, scan: Tensor) -> Tensor:
+        return resize(self.segmentor.foreground(scan), scan.shape[2], scan.shape[3]).clamp(0, 1)
+
+
+def export(
+    cfg: Config,
+    checkpoint: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    scores: Sequence[Mapping[str, Any]] = (),
+    licence: str | None = None,
+    half: bool = False,
+) -> Agreement:
+    """Write a checkpoint as ONNX and keep the file only if it gives the masks that the network gives.
+
+    Args:
+        cfg: From `octfluid.engine.config.load_config`; its network must be a `ScanSegmentor` that takes scans whole.
+        checkpoint: A file as `octfluid.engine.checkpoint.read_checkpoint` takes it.
+        out: The ``.onnx`` file.
+        scores: What the file shall say of how good the model is.
+        licence: Terms of the weights; by default what the data set says.
+        half: Store weights that float16 holds exactly in it, such as those of a file published with ``--half``; the results
+            are the same.
+
+    Raises:
+        InputError: The network cannot be exported, or the checkpoint is missing, unsafe or of another architecture.
+        WorkError: The export fails, or the file gives other masks; no file is left.
+    """
+    network = _network(cfg, Path(checkpoint))
+    dataset = _dataset_class(cfg)
+    info = ModelInfo(
+        version=octfluid.__version__,
+        classes=dataset_spec(cfg).classes,
+        threshold=0.5,
+        domain=dict(dataset.DOMAIN),
+        weights_sha256=file_sha256(checkpoint),
+        scores=[dict(score) for score in scores],
+        licence=licence or dataset.LICENCE,
+    )
+    content = _serialized(network, info, half)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(content)
+        agreement = compare(network, ScanModel(temporary), *scans_of(cfg))
+        if agreement.difference > MOST_DIFFERENCE or agreement.pixels > MOST_DIFFERENT_PIXELS:
+            raise WorkError(
+                f'{out}: not written, the exported model differs from the network by up to {agreement.difference:.2g} in '
+                f'probability and in {agreement.pixels:.2%} of all pixels; expected at most {MOST_DIFFERENCE:g} and '
+                f'{MOST_DIFFERENT_PIXELS:.1%}'
+            )
+    return agreement
+
+
+def _dataset_class(cfg: Config) -> type:
+    from mmseg.registry import DATASETS
+
+    return DATASETS.get(cfg.train_dataloader.dataset.type)
+
+
+def _network(cfg: Config, checkpoint: Path) -> nn.Module:
+    importlib.import_module('octfluid.register')
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    if cfg.model.type != 'ScanSegmentor' or cfg.model.test_cfg.mode != 'whole':
+        raise InputError(
+            f'{cfg.filename}: model.type is {cfg.model.type} with test_cfg.mode={cfg.model.test_cfg.mode}; expected a '
+            'ScanSegmentor that takes scans whole, such as configs/duke_dme/compact.py: an exported model takes raw scans of any size'
+        )
+    init_default_scope(cfg.default_scope)
+    network = MODELS.build(cfg.model)
+    load_weights(network, read_checkpoint(checkpoint)['state_dict'], checkpoint.name)
+    return network.eval()
+
+
+def _serialized(network: nn.Module, info: ModelInfo, half: bool) -> bytes:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  torch's exporter needs it
+    except ImportError as error:
+        raise InputError(f"export needs the package '{error.name}'; install it with pip install 'octfluid[deploy]'") from error
+    size = {0: torch.export.Dim('number'), 2: torch.export.Dim('height'), 3: torch.export.Dim('width')}
+    example = torch.rand(2, 1, 130, 190) * 255  # no side of it is the working size, and it is more than one scan
+    try:
+        with _silence():
+            program = torch.onnx.export(
+                _ScanToProbability(network).eval(), (example,), input_names=['scan'], output_names=['probability'],
+                dynamic_shapes={'scan': size}, dynamo=True, opset_version=OPSET, verbose=False,
+            )  # fmt: skip
+    except Exception as error:
+        # The exporter reports what it cannot express through many types of exception.
+        raise WorkError(f'the network cannot be exported to ONNX ({" ".join(str(error).split())[:200]})') from error
+    model = program.model_proto
+    _strip(model)
+    if half:
+        _store_half(model, onnx)
+    onnx.helper.set_model_props(model, info.to_metadata())
+    model.producer_name, model.producer_version = 'octfluid', octfluid.__version__
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+@contextlib.contextmanager
+def _silence() -> Any:
+    """Keep the exporter's progress and advice off the console."""
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter('ignore')
+        yield
+
+
+def _strip(model: Any) -> None:
+    """Drop what the exporter notes of the code that each node came from, paths of this machine included."""
+    for item in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        item.doc_string = ''
+        del item.metadata_props[:]
+    for item in model.graph.initializer:
+        item.doc_string = ''
+        del item.metadata_props[:]
+    del model.metadata_props[:]
+
+
+def _store_half(model: Any, onnx: Any) -> None:
+    """Store float32 weights that lose nothing by it in 16 bits, each with a cast that the runtime folds when it loads."""
+    casts = []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _HALF_FROM:
+            continue
+        narrow = values.astype(np.float16)
+        if not np.array_equal(narrow.astype(np.float32), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(narrow, f'{name}.half'))
+        casts.append(onnx.helper.make_node('Cast', [f'{name}.half'], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
+    """Return scans to compare on: all of the config's data set or, where that is not there, noise of its and another size.
+
+    Returns:
+        Gray values, uint8 (H, W); and whether they are real.
+    """
+    spec = dataset_spec(cfg)
+    folder = Path(spec.root) / spec.size_dir / 'images'
+    if folder.is_dir():
+        paths = [folder / f'{name}{spec.image_suffix}' for name in load_index(spec.root)]
+        scans = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
+        return [scan for scan in scans if scan is not None], True
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, size, dtype=np.uint8) for size in (spec.size or (496, 768), (333, 500))], False
+
+
+@torch.no_grad()
+def compare(network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], real: bool) -> Agreement:
+    """Compare an exported file with the network it was made from, scan by scan.
+
+    Args:
+        network: A `ScanSegmentor` in evaluation.
+        model: The file.
+        scans: uint8 (H, W), at least one.
+        real: Whether they are scans rather than noise.
+    """
+    wrapped = _ScanToProbability(network)
+    difference, differing, pixels = 0.0, 0, 0
+    for scan in scans:
+        ours = wrapped(torch.from_numpy(scan).float()[None, None])[0, 0].numpy()
+        theirs = model.probability(scan[None])[0]
+        difference = max(difference, float(np.abs(ours - theirs).max()))
+        differing += int(np.count_nonzero((ours > model.info.threshold) != (theirs > model.info.threshold)))
+        pixels += scan.size
+    return Agreement(len(scans), real, difference, differing / pixels)

@@ -1,0 +1,43 @@
+"""What an exported model's file and card say of how good it is, from the run records of its cross-validated twins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from octfluid.errors import InputError
+from octfluid.evaluation import estimates
+from octfluid.evaluation.runs import Run, unique_runs
+
+SHOWN = {'dice': 'fluid Dice', 'mdice': 'mDice', 'miou': 'mIoU', 'image_dice': 'fluid Dice, mean of images with fluid'}
+"""Measures that are given, and what they are called."""
+
+
+def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Collect the scores of a model's twins: trained by the same config, each scored on what it was not trained on.
+
+    Args:
+        runs: Runs in any order; those without images are left out.
+
+    Returns:
+        One mapping for each group of `octfluid.evaluation.estimates.build` of which no fold is missing: ``config``,
+        ``protocol``, ``variant``, ``iterations``, ``seeds`` (their number), ``images``, ``subjects``, ``size`` (of the ground
+        truth, [height, width] in pixels), ``patients_seen`` (whether the scored patients have other scans in the training), and
+        ``measures``: for each of `SHOWN` its ``value`` and ``interval``, as fractions.
+
+    Raises:
+        InputError: There is no such group.
+    """
+    kept = unique_runs([run for run in runs if run.record['images']])[0]
+    groups = [group for group in estimates.build(kept) if group['measures']]
+    if not groups:
+        raise InputError('records: no complete protocol among them; expected the records of the cross-validated twins')
+    return [
+        {
+            **{key: group[key] for key in ('config', 'protocol', 'variant', 'iterations', 'images', 'subjects', 'size')},
+            'seeds': len(group['seeds']),
+            'patients_seen': group['shared_subjects'],
+            'measures': {
+                name: {key: group['measures'][name][key] for key in ('value', 'interval')} for name in SHOWN
+            },
+        }
+        for group in groups
+    ]  # fmt: skip

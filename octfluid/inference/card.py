@@ -1,0 +1,68 @@
+"""The card of an exported model: what it is, for whom, how good, and what not to use it for, from what its file says."""
+
+from typing import Any
+
+from octfluid.inference.model import ModelInfo
+
+MEASURES = {'dice': 'fluid Dice %', 'mdice': 'mDice %', 'miou': 'mIoU %', 'image_dice': 'fluid Dice, mean of images %'}
+
+
+def _percent(measure: dict[str, Any]) -> str:
+    if measure['value'] is None:
+        return '-'
+    text = f'{100 * measure["value"]:.2f}'
+    if measure['interval']:
+        text += ' [{:.2f}, {:.2f}]'.format(*(100 * end for end in measure['interval']))
+    return text
+
+
+def _score_row(score: dict[str, Any]) -> str:
+    size = 'x'.join(map(str, score['size'])) if score['size'] else 'several sizes'
+    seen = {True: 'yes', False: 'no', None: 'unknown'}[score['patients_seen']]
+    cells = [f'`{score["config"]}`', score['protocol'] + (f', {score["variant"]}' if score['variant'] else ''), seen]
+    cells += [f'{score["images"]} of {score["subjects"]} patients, {size}', str(score['seeds'])]
+    return '| ' + ' | '.join([*cells, *(_percent(score['measures'][name]) for name in MEASURES)]) + ' |'
+
+
+def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        info: What the model's file says.
+        name: File name of the model.
+        trained_on: What its weights were trained on, such as ``'all ten subjects (110 scans)'``.
+    """
+    lines = [
+        f'# {name}', '',
+        f'Outlines {info.classes[1]} in retinal OCT B-scans. **For research only; not a medical device.**', '',
+        '<!-- written by tools/export_onnx.py from the model and the records of its twins; do not edit -->', '',
+        '| | |', '| --- | --- |',
+        '| input | `scan`: raw gray values 0..255, float32 (N, 1, H, W), any N, H and W; pre-processing is inside |',
+        f'| output | `probability` of {info.classes[1]}, float32 (N, 1, H, W); a mask is where it is above {info.threshold:g} |',
+        f'| made for | {info.domain.get("device", "unknown")} |',
+        f'| scale | {info.domain.get("scale", "unknown")} |',
+        f'| trained on | {trained_on} |',
+        f'| terms | {info.licence} |',
+        f'| weights | SHA-256 {info.weights_sha256} |',
+        f'| written by | octfluid {info.version} |', '',
+    ]  # fmt: skip
+    if info.scores:
+        lines += [
+            '## How good', '',
+            'These are **not** scores of this very file, which has been trained on all scans there are and so has none left. They '
+            'are those of its twins: the same configuration trained on a part of the scans and scored on the rest. In brackets '
+            'the 95 % interval over patients and seeds.', '',
+            '| config | protocol | scored patients seen in training | scored | seeds | ' + ' | '.join(MEASURES.values()) + ' |',
+            '| ' + ' | '.join(['---'] * (5 + len(MEASURES))) + ' |',
+            *map(_score_row, info.scores), '',
+        ]  # fmt: skip
+    lines += [
+        '## Limits', '',
+        '* Ten patients of one clinic, one device, one disease and one grader, who graded the middle of each scan only. Expect less '
+        'on other devices; `docs/recipe.md` shows what happened on scans of four.',
+        '* Two graders of these scans agree with each other only in part; so will the model with either.',
+        '* Small pockets are missed and invented far more often than large ones, which rule a pooled Dice.',
+        '* It finds fluid in whatever it is given: a scan upside down, another organ, a photograph. Look at the outlines.',
+        '* An area in mm2 needs the scale of the scan; the file knows none but that of its training.', '',
+    ]  # fmt: skip
+    return '\n'.join(lines)

@@ -1,0 +1,153 @@
+"""Exported models: what their files must say of themselves, and how scans go through them."""
+
+import json
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from octfluid.errors import InputError, WorkError
+
+PREFIX = 'octfluid.'
+KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores', 'licence')
+"""What the metadata of a model file hold, each under its name with `PREFIX` before it."""
+SHIPPED = 'octfluid-compact.onnx'
+_INPUT, _OUTPUT = 'scan', 'probability'
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself.
+
+    Attributes:
+        version: Of octfluid when the file was written.
+        classes: Names by label, the second of which the probability is of.
+        threshold: A pixel is of that class where its probability is above this, in (0, 1).
+        domain: What scans it was made for: ``device`` and ``scale``, and what else there is to say.
+        weights_sha256: Digest of the checkpoint file that was exported.
+        scores: Of the model, or of its cross-validated twins: a list of mappings.
+        licence: Terms of the weights.
+    """
+
+    version: str
+    classes: tuple[str, ...]
+    threshold: float
+    domain: dict[str, Any]
+    weights_sha256: str
+    scores: list[dict[str, Any]]
+    licence: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the entries for the file's metadata."""
+        values = dict(vars(self), classes=list(self.classes))
+        return {
+            PREFIX + key: value if isinstance(value, str) else json.dumps(value, sort_keys=True, allow_nan=False)
+            for key, value in values.items()
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str], where: str) -> 'ModelInfo':
+        """Read a file's metadata.
+
+        Raises:
+            InputError: An entry is missing or makes no sense.
+        """
+        missing = [key for key in KEYS if PREFIX + key not in metadata]
+        if missing:
+            raise InputError(
+                f'{where}: not a model of octfluid, its metadata lack {", ".join(PREFIX + key for key in missing)}; expected a '
+                'file that tools/export_onnx.py wrote'
+            )
+        text = {key: metadata[PREFIX + key] for key in KEYS}
+        try:
+            parsed = {key: json.loads(text[key]) for key in ('classes', 'threshold', 'domain', 'scores')}
+        except json.JSONDecodeError as error:
+            raise InputError(f'{where}: its metadata are damaged ({error}); export the model again') from error
+        info = cls(**{**text, **parsed, 'classes': tuple(parsed['classes'])})
+        if len(info.classes) != 2 or not isinstance(info.threshold, float) or not 0 < info.threshold < 1:
+            raise InputError(
+                f'{where}: classes {info.classes} with threshold {info.threshold}; expected two classes and a threshold between '
+                '0 and 1'
+            )
+        return info
+
+
+def shipped_model() -> Path:
+    """Return the path of the model that comes with the package."""
+    return Path(str(resources.files('octfluid').joinpath('assets', SHIPPED)))
+
+
+class ScanModel:
+    """An exported model, ready to run.
+
+    Args:
+        path: A file that ``tools/export_onnx.py`` wrote; None for the one that comes with the package.
+        threads: Threads of ONNX Runtime; 0 for one a core.
+
+    Attributes:
+        info: What the file says of itself.
+
+    Raises:
+        InputError: The file is missing, damaged, no model of octfluid, or wants weights from another file.
+
+    Example:
+        >>> ScanModel().probability(np.zeros((1, 496, 768), np.uint8)).shape
+        (1, 496, 768)
+    """
+
+    def __init__(self, path: str | os.PathLike | None = None, threads: int = 0) -> None:
+        self.path = shipped_model() if path is None else Path(path)
+        if not self.path.is_file():
+            raise InputError(f'{self.path}: no such model file; expected one that tools/export_onnx.py wrote')
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            # As bytes, which leaves the runtime no folder to look for further files in.
+            self.session = onnxruntime.InferenceSession(self.path.read_bytes(), options, providers=self._providers())
+        except Exception as error:
+            # The runtime has an exception of its own for every way in which a file can be wrong.
+            reason = ' '.join(str(error).split())[:200]
+            raise InputError(f'{self.path}: not a model that ONNX Runtime can load ({reason})') from error
+        self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, str(self.path))
+        names = [[item.name for item in side] for side in (self.session.get_inputs(), self.session.get_outputs())]
+        if names != [[_INPUT], [_OUTPUT]]:
+            raise InputError(f"{self.path}: has inputs and outputs {names}; expected '{_INPUT}' and '{_OUTPUT}'")
+
+    @staticmethod
+    def _providers() -> list[str]:
+        available = onnxruntime.get_available_providers()
+        return [name for name in ('CUDAExecutionProvider', 'CPUExecutionProvider') if name in available]
+
+    def probability(self, scans: np.ndarray) -> np.ndarray:
+        """Return the probability of fluid of each pixel.
+
+        Args:
+            scans: Gray values 0..255, any real dtype, (N, H, W).
+
+        Returns:
+            float32, (N, H, W), in [0, 1].
+
+        Raises:
+            InputError: Another number of dimensions, no pixels, or values that are not finite.
+            WorkError: The runtime fails, as for want of memory.
+        """
+        scans = np.asarray(scans)
+        if scans.ndim != 3 or 0 in scans.shape:
+            raise InputError(f'scans of shape {scans.shape}; expected (number, height, width), each at least 1')
+        values = np.ascontiguousarray(scans, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise InputError('scans hold NaN or infinite values; expected gray values 0..255')
+        try:
+            return self.session.run([_OUTPUT], {_INPUT: values[:, None]})[0][:, 0]
+        except Exception as error:
+            reason = ' '.join(str(error).split())[:200]
+            raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason})') from error
+
+    def mask(self, scans: np.ndarray) -> np.ndarray:
+        """Return where fluid is: bool, (N, H, W); ``scans`` as in `probability`."""
+        return self.probability(scans) > self.info.threshold

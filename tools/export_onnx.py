@@ -1,0 +1,62 @@
+#!/usr/bin/env python
+"""Export a checkpoint as one ONNX file that takes raw scans."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from octfluid.tooling import ToolParser, exit_status_of
+
+
+def parse_args() -> Namespace:
+    """Parse the command line."""
+    parser = ToolParser(
+        'Export a checkpoint as one ONNX file that takes raw scans of any size, compare it with the network on the scans of the '
+        'data set, and write a card beside it.',
+        'python tools/export_onnx.py configs/duke_dme/compact.py work_dirs/compact/iter_900.pth --out compact.onnx',
+    )
+    parser.add_argument('config', metavar='CONFIG', help='the config that the checkpoint was trained with')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='a .pth or .safetensors file of tensors')
+    parser.add_argument('--out', required=True, metavar='FILE.onnx', help='file to write; its card gets the suffix .md')
+    parser.add_argument(
+        '--records', nargs='+', type=Path, metavar='RECORD_OR_DIR', help='run records whose scores the file and card shall give'
+    )
+    parser.add_argument('--half', action='store_true', help='store in 16 bits what loses nothing by it: half the size')
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    args = parser.parse_args()
+    if Path(args.out).suffix != '.onnx':
+        parser.error(f'--out {args.out}: expected a name that ends in .onnx')
+    return args
+
+
+def main() -> None:
+    """Run the tool."""
+    args = parse_args()
+    from octfluid.engine.checkpoint import read_checkpoint
+    from octfluid.engine.config import load_config, parse_options
+    from octfluid.engine.export import export
+    from octfluid.engine.record import read_records, to_run
+    from octfluid.evaluation.model_scores import scores_of
+    from octfluid.inference.card import render_card
+    from octfluid.inference.model import ScanModel
+    from octfluid.io.atomic import require_folder, write_text
+
+    out = Path(args.out)
+    require_folder(out.parent, '--out')
+    cfg = load_config(args.config, parse_options(args.cfg_options))
+    scores = scores_of([to_run(path, record) for path, record in read_records(args.records)]) if args.records else []
+    split = read_checkpoint(args.checkpoint).get('run', {}).get('settings', {}).get('split', 'unknown')
+    agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half)
+    info = ScanModel(out).info
+    trained_on = 'all scans of the data set (split `all`)' if split == 'all' else f'the training scans of split `{split}`'
+    write_text(out.with_suffix('.md'), render_card(info, out.name, trained_on))
+    what = 'scans' if agreement.real else 'images of noise (the data set is not here)'
+    print(
+        f'{agreement.scans} {what} compared with the network: probabilities differ by at most {agreement.difference:.1e}, '
+        f'masks in {agreement.pixels:.4%} of the pixels'
+    )
+    print(f'model: {out} ({out.stat().st_size / 1e6:.1f} MB), card: {out.with_suffix(".md")}')
+
+
+if __name__ == '__main__':
+    sys.exit(exit_status_of(main))
