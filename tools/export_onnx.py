@@ -11,8 +11,8 @@ from octfluid.tooling import ToolParser, exit_status_of
 def parse_args() -> Namespace:
     """Parse the command line."""
     parser = ToolParser(
-        'Export a checkpoint as one ONNX file that takes raw scans of any size, compare it with the network on the scans of the '
-        'data set, and write a card beside it.',
+        'Export a checkpoint as one ONNX file that takes raw scans of any size, compare it with the network on the scans of '
+        'the data set, and write a card beside it.',
         'python tools/export_onnx.py configs/duke_dme/compact.py work_dirs/compact/iter_900.pth --out compact.onnx',
     )
     parser.add_argument('config', metavar='CONFIG', help='the config that the checkpoint was trained with')

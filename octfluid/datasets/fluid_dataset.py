@@ -159,8 +159,8 @@ class DukeDMEDataset(FluidDataset):
         scale='496x768 pixels, nominal 0.00387 mm axial and 0.01133 mm lateral (10.94 to 11.98 um by subject)',
     )
     LICENCE: ClassVar[str] = (
-        'Weights: Apache-2.0, for research use only. Data: published by Duke University for research, to be cited as Chiu et al., '
-        'Biomed. Opt. Express 6(4):1155, 2015; not part of this file.'
+        'Weights: Apache-2.0, for research use only. Data: published by Duke University for research, to be cited as Chiu et '
+        'al., Biomed. Opt. Express 6(4):1155, 2015; not part of this file.'
     )
 
 

@@ -92,7 +92,7 @@ def export(
     info = ModelInfo(
         version=octfluid.__version__,
         classes=dataset_spec(cfg).classes,
-        threshold=0.5,
+        threshold=network.threshold,
         domain=dict(dataset.DOMAIN),
         weights_sha256=file_sha256(checkpoint),
         scores=[dict(score) for score in scores],
@@ -125,7 +125,8 @@ def _network(cfg: Config, checkpoint: Path) -> nn.Module:
     if cfg.model.type != 'ScanSegmentor' or cfg.model.test_cfg.mode != 'whole':
         raise InputError(
             f'{cfg.filename}: model.type is {cfg.model.type} with test_cfg.mode={cfg.model.test_cfg.mode}; expected a '
-            'ScanSegmentor that takes scans whole, such as configs/duke_dme/compact.py: an exported model takes raw scans of any size'
+            'ScanSegmentor that takes scans whole, such as configs/duke_dme/compact.py: exported models take raw scans of any '
+            'size'
         )
     init_default_scope(cfg.default_scope)
     network = MODELS.build(cfg.model)

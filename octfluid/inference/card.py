@@ -38,7 +38,7 @@ def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
         '<!-- written by tools/export_onnx.py from the model and the records of its twins; do not edit -->', '',
         '| | |', '| --- | --- |',
         '| input | `scan`: raw gray values 0..255, float32 (N, 1, H, W), any N, H and W; pre-processing is inside |',
-        f'| output | `probability` of {info.classes[1]}, float32 (N, 1, H, W); a mask is where it is above {info.threshold:g} |',
+        f'| output | `probability` of {info.classes[1]}, float32 (N, 1, H, W); mask where it exceeds {info.threshold:g} |',
         f'| made for | {info.domain.get("device", "unknown")} |',
         f'| scale | {info.domain.get("scale", "unknown")} |',
         f'| trained on | {trained_on} |',
@@ -49,17 +49,17 @@ def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
     if info.scores:
         lines += [
             '## How good', '',
-            'These are **not** scores of this very file, which has been trained on all scans there are and so has none left. They '
-            'are those of its twins: the same configuration trained on a part of the scans and scored on the rest. In brackets '
-            'the 95 % interval over patients and seeds.', '',
+            'These are **not** scores of this very file, which has been trained on all scans there are and so has none left. '
+            'They are those of its twins: the same configuration trained on a part of the scans and scored on the rest. In '
+            'brackets the 95 % interval over patients and seeds.', '',
             '| config | protocol | scored patients seen in training | scored | seeds | ' + ' | '.join(MEASURES.values()) + ' |',
             '| ' + ' | '.join(['---'] * (5 + len(MEASURES))) + ' |',
             *map(_score_row, info.scores), '',
         ]  # fmt: skip
     lines += [
         '## Limits', '',
-        '* Ten patients of one clinic, one device, one disease and one grader, who graded the middle of each scan only. Expect less '
-        'on other devices; `docs/recipe.md` shows what happened on scans of four.',
+        '* Ten patients of one clinic, one device, one disease and one grader, who graded the middle of each scan only. Expect '
+        'less on other devices; `docs/recipe.md` shows what happened on scans of four.',
         '* Two graders of these scans agree with each other only in part; so will the model with either.',
         '* Small pockets are missed and invented far more often than large ones, which rule a pooled Dice.',
         '* It finds fluid in whatever it is given: a scan upside down, another organ, a photograph. Look at the outlines.',

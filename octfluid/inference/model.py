@@ -70,8 +70,8 @@ class ModelInfo:
         info = cls(**{**text, **parsed, 'classes': tuple(parsed['classes'])})
         if len(info.classes) != 2 or not isinstance(info.threshold, float) or not 0 < info.threshold < 1:
             raise InputError(
-                f'{where}: classes {info.classes} with threshold {info.threshold}; expected two classes and a threshold between '
-                '0 and 1'
+                f'{where}: classes {info.classes} with threshold {info.threshold}; expected two classes and a threshold '
+                'between 0 and 1'
             )
         return info
 

@@ -12,8 +12,6 @@ from octfluid.datasets.standardize import standardize
 from octfluid.models.mirror import use_mirror
 from octfluid.models.resample import resize
 
-THRESHOLD = 0.5
-
 
 @MODELS.register_module()
 class ScanSegmentor(EncoderDecoder):
@@ -28,11 +26,17 @@ class ScanSegmentor(EncoderDecoder):
         working_size: (height, width) in pixels that the network sees scans at; None for their own size. It must be that of the
             training pipeline's resize.
         mirror: Average the probability over the scan and its horizontal mirror image (test-time augmentation).
+        threshold: A pixel is fluid where its probability is above this, in (0, 1).
         **kwargs: As for mmseg's `EncoderDecoder`; two classes, the second of which is fluid.
     """
 
-    def __init__(self, *, working_size: Sequence[int] | None = None, mirror: bool = False, **kwargs) -> None:
+    def __init__(
+        self, *, working_size: Sequence[int] | None = None, mirror: bool = False, threshold: float = 0.5, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
+        if not 0 < threshold < 1:
+            raise ValueError(f'threshold is {threshold}; expected a number between 0 and 1')
+        self.threshold = threshold
         self.working_size = None if working_size is None else tuple(working_size)
         # Not a list: that would make the others part of this one's state.
         self.others: tuple[nn.Module, ...] = ()
@@ -79,7 +83,7 @@ class ScanSegmentor(EncoderDecoder):
 
         Returns:
             The samples with ``fluid_probability`` (1, h, w), float32, and ``pred_sem_seg`` (1, h, w), int64: 1 where the
-            probability is above 0.5; (h, w) is the ground truth's size, else the scan's own.
+            probability is above the threshold; (h, w) is the ground truth's size, else the scan's own.
         """
         samples = data_samples or [SegDataSample() for _ in inputs]
         probability = self.foreground(inputs)
@@ -88,6 +92,6 @@ class ScanSegmentor(EncoderDecoder):
             scaled = one if tuple(one.shape[2:]) == tuple(size) else resize(one, *size)
             sample.set_data({
                 'fluid_probability': PixelData(data=scaled[0]),
-                'pred_sem_seg': PixelData(data=(scaled[0] > THRESHOLD).long()),
+                'pred_sem_seg': PixelData(data=(scaled[0] > self.threshold).long()),
             })  # fmt: skip
         return samples

@@ -53,7 +53,7 @@ def test_what_all_gray_transforms_share(name):
     extreme = scan_of(low=0, high=256)
     amount = {'RandomContrast': 3.0, 'RandomSpeckle': 2.0}.get(name, 0.6)
     out = changed(name, extreme, amount)
-    assert out.dtype == np.float32 and out.shape == extreme.shape and 0 <= out.min() and out.max() <= 255
+    assert out.dtype == np.float32 and out.shape == extreme.shape and out.min() >= 0 and out.max() <= 255
     assert np.array_equal(out, changed(name, extreme, amount)), 'one seed, two results'
     never = getattr(augment, name)(prob=0.0, low=amount, high=amount)
     assert never(dict(img=extreme))['img'] is extreme
@@ -104,4 +104,3 @@ def test_masks_without_fluid_and_scans_smaller_than_the_window():
 def test_crop_arguments_out_of_range(wrong):
     with pytest.raises(ValueError, match='expected pixels and a probability'):
         augment.FluidCrop(**wrong)
-
