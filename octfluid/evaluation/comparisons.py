@@ -40,6 +40,12 @@ class Group:
         return self.runs[0].start
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels of the ground truth of the first image: what is scored at other sizes is not compared."""
+        image = self.runs[0].record['images'][0]
+        return image['height'], image['width']
+
+    @property
     def title(self) -> str:
         """What the group is called beside others: the row of table 2, or the config's stem, with its initial weights."""
         stem = PurePosixPath(self.config).stem
@@ -163,7 +169,10 @@ def _side(side: int | str, start: Start, trainings: Sequence[Group]) -> Group | 
 
 
 def _recipes(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Compare every recipe with row 10 under the same protocol, from the initial weights of the longest source training."""
+    """Compare every recipe with row 10 under the same protocol and on the same ground truth.
+
+    Row 10 is that from the initial weights of the longest source training.
+    """
     found = []
     for group in groups:
         if group.table != 'recipes' or group.kind != 'train' or group.variant:
@@ -173,6 +182,7 @@ def _recipes(groups: Sequence[Group]) -> list[dict[str, Any]]:
             for rival in groups
             if (rival.table, rival.kind, rival.variant, rival.protocol) == ('table2', 'train', '', group.protocol)
             and table2.row_number(PurePosixPath(rival.config).stem) == REFERENCE_ROW
+            and rival.size == group.size
         ]
         if rivals:
             reference = min(rivals, key=lambda rival: rival.start.rank)

@@ -19,6 +19,7 @@ from octfluid.evaluation import (
     folds,
     holds_up,
     hrf,
+    recipe_steps,
     recipes,
     run_times,
     speed,
@@ -43,6 +44,7 @@ PAGES = {
     'what_holds_up.md': "Which of the paper's conclusions hold up",
     'hrf.md': 'The vessel networks themselves',
     'recipes.md': 'Our own recipes',
+    'recipe_steps.md': 'What each ingredient of the recipe is worth, on inner splits',
     'speed.md': 'How fast training samples are made',
 }
 """The pages and what the README calls them."""
@@ -76,7 +78,8 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
     Raises:
         InputError: Records contradict each other; the message names two of them.
     """
-    kept, repeated = unique_runs(scored(runs))
+    every, repeated = unique_runs(scored(runs))
+    kept = [run for run in every if not recipe_steps.is_inner(run)]
     of = by_table(kept)
     rows = table2.build(of['table2'])
     beside = ablations.build(of['ablations'], of['table2'])
@@ -90,6 +93,7 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
         'holds_up': holds_up.build(rows, beside),
         'hrf': hrf.build(of['hrf']),
         'recipes': recipes.build(of['recipes']),
+        'recipe_steps': recipe_steps.build(every),
         'run_times': run_times.build(kept),
         'speed': speed.build(benchmarks),
         'estimates': {
@@ -116,6 +120,7 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         'what_holds_up.md': holds_up.render(results['holds_up'], results['estimates']['comparisons']),
         'hrf.md': hrf.render(results['hrf'], drawn),
         'recipes.md': recipes.render(results['recipes']),
+        'recipe_steps.md': recipe_steps.render(results['recipe_steps']),
         'speed.md': speed.render(results['speed']),
     }
 
@@ -192,7 +197,7 @@ def write_report(
         InputError: Records contradict each other, or the README lacks the markers; nothing is written.
     """
     out, results = Path(out), build_results(runs, benchmarks)
-    kept = unique_runs(scored(runs))[0]
+    kept = [run for run in unique_runs(scored(runs))[0] if not recipe_steps.is_inner(run)]
     of = by_table(kept)
     paper = next(row['paper'] for row in results['table2']['rows'] if row['row'] == ablations.REFERENCE_ROW)
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], paper['Dice'])
