@@ -160,7 +160,7 @@ class DukeDMEDataset(FluidDataset):
     )
     LICENCE: ClassVar[str] = (
         'Weights: Apache-2.0, for research use only. Data: published by Duke University for research, to be cited as Chiu et '
-        'al., Biomed. Opt. Express 6(4):1155, 2015; not part of this file.'
+        'al., Biomed. Opt. Express 6:1172, 2015; not part of this file.'
     )
 
 

@@ -35,7 +35,7 @@ RESULT_NEUTRAL = (
 )
 """Config keys (shell patterns over dotted names) that may be overridden without changing a run's result."""
 
-TABLES = ('table1', 'table2', 'ablations', 'hrf')
+TABLES = ('table1', 'table2', 'ablations', 'hrf', 'external')
 """Folders of ``configs/`` that have a table of their own; records of all other configs belong to ``recipes``."""
 
 _ONE_ITEM_A_LINE = ('history', 'images')

@@ -15,6 +15,7 @@ from octfluid.evaluation import (
     comparisons,
     estimates,
     estimates_page,
+    external,
     figures,
     folds,
     holds_up,
@@ -35,6 +36,7 @@ from octfluid.evaluation.starts import Start
 from octfluid.io.atomic import write_bytes, write_text
 
 SCHEMA = 'octfluid.results/1'
+TABLES = ('table1', 'table2', 'ablations', 'hrf', 'recipes', 'external')
 README_BEGIN, README_END = '<!-- results:begin -->', '<!-- results:end -->'
 PAGES = {
     'table1.md': "Vessel networks on B-scans, unchanged (the paper's table 1)",
@@ -45,6 +47,7 @@ PAGES = {
     'hrf.md': 'The vessel networks themselves',
     'recipes.md': 'Our own recipes',
     'recipe_steps.md': 'What each ingredient of the recipe is worth, on inner splits',
+    'external.md': 'Our recipe on scans of other devices',
     'speed.md': 'How fast training samples are made',
 }
 """The pages and what the README calls them."""
@@ -57,7 +60,7 @@ def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
     The folds of leave-one-subject-out are in none of them: each is a part of a score, which `estimates` pools.
     """
     whole = [run for run in runs if folds.protocol_of(run.record['split']) != folds.LEAVE_ONE_OUT]
-    return {name: [run for run in whole if run.table == name] for name in ('table1', 'table2', 'ablations', 'hrf', 'recipes')}
+    return {name: [run for run in whole if run.table == name] for name in TABLES}
 
 
 def scored(runs: Sequence[Run]) -> list[Run]:
@@ -94,6 +97,7 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
         'hrf': hrf.build(of['hrf']),
         'recipes': recipes.build(of['recipes']),
         'recipe_steps': recipe_steps.build(every),
+        'external': external.build(of['external']),
         'run_times': run_times.build(kept),
         'speed': speed.build(benchmarks),
         'estimates': {
@@ -121,6 +125,7 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         'hrf.md': hrf.render(results['hrf'], drawn),
         'recipes.md': recipes.render(results['recipes']),
         'recipe_steps.md': recipe_steps.render(results['recipe_steps']),
+        'external.md': external.render(results['external']),
         'speed.md': speed.render(results['speed']),
     }
 

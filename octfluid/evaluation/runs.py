@@ -22,7 +22,7 @@ class Run:
     Attributes:
         path: Where the record was read; used in error messages only, so that results do not depend on places.
         label: The record's published name, ``<table>/<config stem>/<file name>``.
-        table: ``table1``, ``table2``, ``ablations``, ``hrf`` or ``recipes``.
+        table: ``table1``, ``table2``, ``ablations``, ``hrf``, ``external`` or ``recipes``.
         source: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``.
         source_iterations: Iterations that the initial weights had been trained for, None if unknown, 0 from scratch.
         foreground: Name of the positive class.

@@ -1,0 +1,180 @@
+"""From a folder of scans and a folder of masks to a prepared data set: other devices, to score a model on."""
+
+import csv
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from octfluid.datasets.prepared import is_earlier_conversion, write_png
+from octfluid.datasets.splits import Split, write_splits
+from octfluid.errors import InputError
+from octfluid.io.atomic_folder import atomic_folder
+
+SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.jpg', '.jpeg')
+MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
+INDEX_COLUMNS = ('name', 'subject', 'slice', 'group', 'fluid_px_native')
+SIZE_DIR, SPLIT = 'native', 'all'
+ONE_EACH = '(.+)'
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
+
+
+@dataclass(frozen=True)
+class FolderSummary:
+    """What was found and where it went.
+
+    Attributes:
+        scans: Pairs of scan and mask that were written.
+        with_fluid: Those whose mask has a pixel of fluid.
+        subjects: Different patients among them, as far as names tell.
+        without_mask: Names of scans that have no mask; left out.
+        out_dir: The prepared data set.
+    """
+
+    scans: int
+    with_fluid: int
+    subjects: int
+    without_mask: tuple[str, ...]
+    out_dir: Path
+
+
+def prepare_folder(
+    images: str | os.PathLike,
+    masks: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    subject: str = ONE_EACH,
+    progress: Callable[[int, int], None] | None = None,
+) -> FolderSummary:
+    """Write ``native/{images,annotations}/<name>.png``, ``index.csv`` and the split ``all``.
+
+    Scans are stored as 8-bit gray, at their own size, and masks as 0 and 1. Nothing is resized.
+
+    Args:
+        images: Folder of 8-bit scans, gray or with three equal channels.
+        masks: Folder of masks with the names of their scans: 0, and 1 or 255 for fluid.
+        out_dir: Created, or replaced if it holds nothing but an earlier conversion; changes only at the very end.
+        subject: Regular expression that a whole name matches; its first group that takes part names the patient. By default
+            each scan is of a patient of its own.
+        progress: Called with (scans done, scans in all) before the first and after each scan.
+
+    Raises:
+        InputError: No scan with a mask, two scans of one name, a name that ``subject`` does not match or that has other
+            characters than letters, digits and ``. _ -``, a file that is no such scan or mask, or a mask of another size than
+            its scan's.
+        OSError: Reading or writing failed.
+    """
+    pattern = _compiled(subject)
+    scans, truths = _files(Path(images), SUFFIXES), _files(Path(masks), MASK_SUFFIXES)
+    paired = sorted(scans.keys() & truths.keys())
+    if not paired:
+        raise InputError(f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}; expected pairs')
+    patients = _patients(paired, pattern, Path(images))
+    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients.values()), start=1)}
+    report = progress or (lambda done, total: None)
+    rows: list[dict] = []
+    slices: dict[str, int] = {}
+    with atomic_folder(out_dir, _is_earlier_conversion) as folder:
+        for kind in ('images', 'annotations'):
+            (folder / SIZE_DIR / kind).mkdir(parents=True)
+        report(0, len(paired))
+        for name in paired:
+            scan, mask = _read_scan(scans[name]), _read_mask(truths[name])
+            if scan.shape != mask.shape:
+                raise InputError(f'{truths[name]}: has {_size(mask)} pixels; expected {_size(scan)}, as its scan {scans[name]}')
+            write_png(folder / SIZE_DIR / 'images' / f'{name}.png', scan)
+            write_png(folder / SIZE_DIR / 'annotations' / f'{name}.png', mask)
+            patient = patients[name]
+            place = slices[patient] = slices.get(patient, -1) + 1
+            rows.append(dict(zip(INDEX_COLUMNS, (name, numbers[patient], place, patient, int(mask.sum())), strict=True)))
+            report(len(rows), len(paired))
+        with open(folder / 'index.csv', 'w', newline='', encoding='utf-8') as file:
+            writer = csv.DictWriter(file, INDEX_COLUMNS, lineterminator='\n')
+            writer.writeheader()
+            writer.writerows(rows)
+        write_splits(folder / 'splits', {SPLIT: Split(tuple(paired), ())})
+    with_fluid = sum(row['fluid_px_native'] > 0 for row in rows)
+    alone = tuple(sorted(scans.keys() - truths.keys()))
+    return FolderSummary(len(rows), with_fluid, len(numbers), alone, Path(out_dir))
+
+
+def _compiled(subject: str) -> re.Pattern:
+    try:
+        pattern = re.compile(subject)
+    except re.error as error:
+        raise InputError(f'--subject {subject!r}: not a regular expression ({error})') from error
+    if not pattern.groups:
+        raise InputError(f'--subject {subject!r}: has no group in parentheses; expected one that names the patient')
+    return pattern
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder')
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or path.name.startswith('.'):
+            continue
+        if path.stem in found:
+            raise InputError(f'{path}: {found[path.stem].name} is there too; expected one file of each name')
+        if not _NAME.fullmatch(path.stem):
+            raise InputError(f'{path}: expected a name of letters, digits and . _ -')
+        found[path.stem] = path
+    return found
+
+
+def _patients(names: list[str], pattern: re.Pattern, images: Path) -> dict[str, str]:
+    patients = {}
+    for name in names:
+        match = pattern.fullmatch(name)
+        groups = [group for group in match.groups() if group] if match else []
+        if not groups:
+            raise InputError(f'{images}/{name}: --subject {pattern.pattern!r} does not match; expected it to match all names')
+        patients[name] = groups[0]
+    return patients
+
+
+def _open(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert('L') if image.mode in ('1', 'P') else image)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f'{path}: cannot be read as an image ({error})') from error
+    if pixels.dtype != np.uint8:
+        raise InputError(f'{path}: has {pixels.dtype} pixels; expected 8 bits, convert it first')
+    return pixels
+
+
+def _read_scan(path: Path) -> np.ndarray:
+    pixels = _open(path)
+    if pixels.ndim == 3:
+        gray = pixels[..., 0]
+        if (pixels[..., :3] != gray[..., None]).any():
+            raise InputError(f'{path}: is in colour; expected a gray scan')
+        pixels = gray
+    return np.ascontiguousarray(pixels)
+
+
+def _read_mask(path: Path) -> np.ndarray:
+    pixels = _read_scan(path)
+    values = np.unique(pixels)
+    if not (set(values) <= {0, 1} or set(values) <= {0, 255}):
+        raise InputError(f'{path}: a mask with the values {", ".join(map(str, values[:6]))}; expected 0 and 1, or 0 and 255')
+    return (pixels > 0).astype(np.uint8)
+
+
+def _size(pixels: np.ndarray) -> str:
+    return 'x'.join(map(str, pixels.shape))
+
+
+def _is_earlier_conversion(folder: Path) -> bool:
+    def is_ours(path: Path) -> bool:
+        parts = path.parts
+        return path.as_posix() in ('index.csv', f'splits/{SPLIT}_train.txt') or (
+            len(parts) == 3 and parts[0] == SIZE_DIR and parts[1] in ('images', 'annotations') and path.suffix == '.png'
+        )
+
+    return is_earlier_conversion(folder, INDEX_COLUMNS, is_ours)
