@@ -26,6 +26,7 @@ LISTED = {
     'duke_dme/beside': ('unet_s5-d16', 'whole_frame', 'wide'),
     'duke_dme/steps': (
         '0_plain', '1_dice', '2_fluid_windows', '3_flip', '4_geometry', '5_gray', '6_average', '7_deep_supervision',
+        '8_mirror',
     ),
     'hrf': ('deeplabv3', 'fcn', 'pspnet'),
     'smoke': ('duke_dme', 'phantom'),

@@ -1,11 +1,11 @@
-"""Beside the compact recipe: MMSegmentation's U-Net s5-d16 in place of the plain one, at a quarter of the paper's width.
+"""Beside step 8 of the recipe: MMSegmentation's U-Net s5-d16 in place of the plain one, at a quarter of the paper's width.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 
     python tools/train.py configs/duke_dme/beside/unet_s5-d16.py --split paper-inner1 --amp
 """
 
-_base_ = '../compact.py'
+_base_ = '../steps/8_mirror.py'
 channels = (16, 32, 64)
 model = dict(
     backbone=dict(

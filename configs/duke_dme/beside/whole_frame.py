@@ -1,11 +1,11 @@
-"""Beside the compact recipe: trained on whole scans rather than on windows of 160x256.
+"""Beside step 8 of the recipe: trained on whole scans rather than on windows of 160x256.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 
     python tools/train.py configs/duke_dme/beside/whole_frame.py --split paper-inner1 --amp
 """
 
-_base_ = '../compact.py'
+_base_ = '../steps/8_mirror.py'
 window = (256, 384)
 model = dict(data_preprocessor=dict(size=window))
 train_pipeline = [

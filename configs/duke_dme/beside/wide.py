@@ -1,11 +1,11 @@
-"""Beside the compact recipe: twice the width in every stage, 5.4 M parameters.
+"""Beside step 8 of the recipe: twice the width in every stage, 5.4 M parameters.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 
     python tools/train.py configs/duke_dme/beside/wide.py --split paper-inner1 --amp
 """
 
-_base_ = '../compact.py'
+_base_ = '../steps/8_mirror.py'
 channels = (32, 64, 128, 192, 256, 256)
 model = dict(
     backbone=dict(channels=channels),

@@ -1,6 +1,7 @@
 """Step 0 of the recipe: the plain U-Net with cross-entropy, windows from anywhere, no augmentation, the last weights.
 
-Each next step adds one ingredient to this; the last, with mirror images, is `compact.py`.
+Each next step adds one ingredient to this; the last is `compact.py` but for the length: the steps train for 450 iterations,
+half of the recipe's, so that all of them can be afforded without a GPU.
 
 What it adds: docs/recipe.md, from the inner splits of the paper's training set.
 
@@ -13,6 +14,12 @@ _base_ = [
     '../../_base_/schedules/adamw_900.py',
     '../../_base_/default_runtime.py',
 ]
+iterations = 450
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=iterations, by_epoch=False),
+]
+train_cfg = dict(max_iters=iterations, val_interval=iterations)
 window = (160, 256)
 train_pipeline = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
