@@ -5,6 +5,7 @@ from typing import Any
 
 from octfluid.errors import InputError
 from octfluid.evaluation import estimates
+from octfluid.evaluation.recipe_steps import is_inner
 from octfluid.evaluation.runs import Run, unique_runs
 
 SHOWN = {'dice': 'fluid Dice', 'mdice': 'mDice', 'miou': 'mIoU', 'image_dice': 'fluid Dice, mean of images with fluid'}
@@ -15,7 +16,7 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Collect the scores of a model's twins: trained by the same config, each scored on what it was not trained on.
 
     Args:
-        runs: Runs in any order; those without images are left out.
+        runs: Runs in any order; those without images, and those on inner splits, are left out.
 
     Returns:
         One mapping for each group of `octfluid.evaluation.estimates.build` of which no fold is missing: ``config``,
@@ -26,7 +27,7 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     Raises:
         InputError: There is no such group.
     """
-    kept = unique_runs([run for run in runs if run.record['images']])[0]
+    kept = unique_runs([run for run in runs if run.record['images'] and not is_inner(run)])[0]
     groups = [group for group in estimates.build(kept) if group['measures']]
     if not groups:
         raise InputError('records: no complete protocol among them; expected the records of the cross-validated twins')

@@ -5,34 +5,37 @@ from collections.abc import Sequence
 from typing import Any
 
 from octfluid.evaluation import markdown as md
+from octfluid.evaluation.folds import protocol_of
 from octfluid.evaluation.runs import Run
 from octfluid.evaluation.starts import thousands
 
 # What a table is about; a run on another split says so.
-SPLITS = {'hrf': 'usual', 'table1': 'all', 'table2': 'paper', 'ablations': 'paper'}
+SPLITS = {'hrf': 'usual', 'table1': 'all', 'table2': 'paper', 'ablations': 'paper', 'recipes': 'paper'}
 # A shorter training is one of its own; what it did in its time is still that of its config.
 _MAY_CHANGE = {'hrf': {'train_cfg.max_iters'}}
-TABLES = {'hrf': 'vessels', 'table1': 'table 1', 'table2': 'table 2', 'ablations': 'ablation'}
+TABLES = {'hrf': 'vessels', 'table1': 'table 1', 'table2': 'table 2', 'ablations': 'ablation', 'recipes': 'recipe'}
 
 
 def build(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Collect the wall times of the runs of the paper's two tables, of the trainings before them and of the ablations.
+    """Collect the wall times of the runs of the paper's two tables, of the trainings before them, of the ablations and recipes.
 
     Args:
         runs: Unique runs.
 
     Returns:
-        One mapping for each table, config, kind, split, number of iterations, variant, overridden switches of speed, device and
-        precision, in this order: ``table``, ``config`` (stem), ``kind``, ``split``, ``iterations``, ``variant``, ``speed``
-        (`Run.speed`), ``device``, ``precision``, ``images`` (scored), ``n`` (runs) and ``wall_seconds`` (their median). Runs
-        with overrides that change the result are left out: they are not what the config describes.
+        One mapping for each table, config, kind, protocol (the folds of leave-one-subject-out are one), number of iterations,
+        variant, overridden switches of speed, device and precision, in this order: ``table``, ``config`` (stem), ``kind``,
+        ``split`` (the protocol), ``iterations``, ``variant``, ``speed`` (`Run.speed`), ``device``, ``precision``, ``images``
+        (scored), ``n`` (runs) and ``wall_seconds`` (their median). Runs with overrides that change the result are left out:
+        they are not what the config describes.
     """
     groups: dict[tuple, list[Run]] = {}
     order = list(TABLES)
     for run in runs:
         record = run.record
         if run.table in TABLES and set(run.changed) <= _MAY_CHANGE.get(run.table, set()):
-            what = (run.config_stem, record['kind'], record['split'], record['iterations'], record['variant'], run.speed)
+            split = protocol_of(record['split'])
+            what = (run.config_stem, record['kind'], split, record['iterations'], record['variant'], run.speed)
             groups.setdefault((order.index(run.table), *what, record['device'], record['precision']), []).append(run)
     names = ('config', 'kind', 'split', 'iterations', 'variant', 'speed', 'device', 'precision')
     return [

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Train our own recipe under every protocol, export the model that is shipped, then write the tables.
+set -euo pipefail
+
+usage() {
+    cat <<'USAGE'
+usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--steps] [--amp] [--jobs N] [--gpus 0,1]
+
+Trains configs/duke_dme/<recipe>.py (default: compact) into work_dirs/recipe: on the paper's split, scored against its ground
+truth of 256x256 as the paper does; on both halves used in the literature; with each patient left out in turn; and on all scans.
+compact is exported from the last of these to work_dirs/recipe/octfluid-compact.onnx, with a card that gives the scores of
+the others, and scored on data/external if that is there. Everything is reported in work_dirs/recipe/report. Needs the Duke
+data in data/duke_dme (see scripts/download_data.sh). Run it again to go on where it stopped.
+
+  --steps   also compare the ingredients of the recipe on the inner splits of the paper's training set
+
+The other options are those of tools/sweep.py. Runs in the active environment, or in .venv; the environment variable PYTHON
+names another interpreter.
+
+exit status: 0 all runs done, 1 some failed (the report is written all the same), 2 bad arguments
+
+example:
+  bash scripts/reproduce_recipe.sh compact --seeds 0 1 2 --amp --jobs 2
+USAGE
+}
+
+recipe=compact steps='' amp=''
+options=()
+seeds=(--seeds 0 1 2)
+while (($#)); do
+    case $1 in
+        -h | --help) usage; exit 0 ;;
+        compact | native) recipe=$1; shift; continue ;;
+        --steps) steps=$1; shift; continue ;;
+        --amp) amp=$1 ;;
+        --seeds | --seeds=*) seeds=() ;;
+        --work-dir | --work-dir=* | --splits | --splits=* | --init | --init=*)
+            echo "error: $1: is not for this script, which chooses it; for other runs use tools/sweep.py" >&2
+            exit 2
+            ;;
+    esac
+    options+=("$1")
+    shift
+done
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib_install.sh
+pick_python
+work=work_dirs/recipe
+config=configs/duke_dme/$recipe.py
+status=0
+
+# sweep CONFIG... [-- SPLIT...]: remembers that runs failed; stops at bad arguments and interruptions.
+sweep() {
+    local code=0
+    # The odd expansion is for bash 3 and 4.3 (macOS), where an empty array counts as unset.
+    "$python" tools/sweep.py "$@" --work-dir "$work" ${seeds[@]+"${seeds[@]}"} ${options[@]+"${options[@]}"} || code=$?
+    ((code <= 1)) || exit "$code"
+    ((code == 0)) || status=1
+}
+
+if [[ -n $steps ]]; then
+    sweep configs/duke_dme/steps/*.py configs/duke_dme/beside/*.py configs/duke_dme/compact.py \
+        --splits paper-inner1 paper-inner2 paper-inner3
+fi
+sweep "${config%.py}_paper256.py"
+sweep "$config" --splits halves leave-one-subject-out
+
+whole=$work/$recipe/all_seed0
+if ! compgen -G "$whole/train_all_*.json" > /dev/null; then
+    "$python" tools/train.py "$config" --split all --seed 0 --work-dir "$whole" --resume ${amp:+"$amp"} || exit
+fi
+if [[ $recipe == compact ]]; then
+    checkpoint=$(ls -t "$whole"/iter_*.pth | head -n 1)
+    "$python" tools/export_onnx.py "$config" "$checkpoint" --out "$work/octfluid-compact.onnx" \
+        --records "$work/compact" "$work/compact_paper256"
+    if [[ -f data/external/index.csv ]]; then
+        "$python" tools/test.py configs/external/compact.py "$checkpoint" --split all --out "$work/external"
+    fi
+fi
+"$python" tools/report.py "$work" --out "$work/report"
+exit "$status"
