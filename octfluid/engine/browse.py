@@ -16,6 +16,7 @@ import octfluid.register  # noqa: F401  registers the classes that configs name,
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.datasets.mask_checks import check_image, check_mask
 from octfluid.datasets.sampler import CountedSampler
+from octfluid.datasets.standardize import HIGHEST, LOWEST
 from octfluid.engine.config import DatasetSpec, dataset_spec
 from octfluid.engine.identity import SPEED_SWITCHES
 from octfluid.errors import InputError
@@ -30,10 +31,11 @@ class Sample:
     Attributes:
         name: Of the scan.
         position: Place in the order in which samples are made, from 0.
-        image: RGB, uint8 (H, W, 3).
+        image: RGB, uint8 (H, W, 3); of a standardised scan, the range that its values are cut off at is brought to 0..255.
         mask: Class numbers and the ignored value, uint8 (h, w). In training h, w are H, W; a scoring pipeline may leave the
             mask as large as the scan and enlarge the image.
-        resized: (height, width) in pixels of the whole scan at the image's scale; the image is a window of it.
+        resized: (height, width) in pixels of the whole scan at the image's scale; the image is a window of it. That of the
+            image where the pipeline resizes more than once, of which a sample tells the last factor only.
         flip: ``'horizontal'``, ``'vertical'``, ``'diagonal'`` or None.
     """
 
@@ -79,18 +81,20 @@ def samples_of(cfg: Config, subset: str, number: int, repeats: int = 1) -> list[
     draws = list(of_scan.items())[:number]
     spec = dataset_spec(cfg)
     for index, _ in draws:
-        _check_files(spec, loader.dataset.get_data_info(index))
-    return [_sample(loader, position, draw) for _, of_one in draws for position, draw in of_one]
+        _check_files(spec, loader.dataset.get_data_info(index), loader.dataset.truth_dir == spec.size_dir)
+    steps = str(settings.dataset.pipeline)
+    return [_sample(loader, position, draw, steps) for _, of_one in draws for position, draw in of_one]
 
 
-def _check_files(spec: DatasetSpec, info: dict) -> None:
+def _check_files(spec: DatasetSpec, info: dict, one_size: bool) -> None:
     shape, problems = check_image(Path(info['img_path']), spec.size, spec.image_modes)
-    problems += check_mask(Path(info['seg_map_path']), spec.size or shape, len(spec.classes), spec.ignore_index)[1]
+    expected = (spec.size or shape) if one_size else None
+    problems += check_mask(Path(info['seg_map_path']), expected, len(spec.classes), spec.ignore_index)[1]
     if problems:
         raise InputError(f'{problems[0]}; tools/check_dataset.py checks every file of a data set')
 
 
-def _sample(loader: DataLoader, position: int, draw: Any) -> Sample:
+def _sample(loader: DataLoader, position: int, draw: Any, steps: str) -> Sample:
     name = loader.dataset.get_data_info(getattr(draw, 'index', draw))['name']
     try:
         with seeded_draws(0):  # only for a scoring pipeline that draws: a draw of training brings its own seed
@@ -103,6 +107,10 @@ def _sample(loader: DataLoader, position: int, draw: Any) -> Sample:
         raise InputError(f'{name}: the pipeline makes no image with a mask of it ({reason}); check its steps') from error
     factors = np.broadcast_to(meta.get('scale_factor', 1.0), 2)[::-1]
     resized = tuple(round(side * float(factor)) for side, factor in zip(meta['ori_shape'], factors, strict=True))
+    if steps.count("Resize'") > 1:
+        resized = image.shape[:2]
+    if "'StandardizeScan'" in steps:
+        image = (image - LOWEST) * (255 / (HIGHEST - LOWEST))
     return Sample(name, position, _rgb(image), mask, resized, meta['flip_direction'] if meta.get('flip') else None)
 
 

@@ -40,15 +40,15 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     return {'groups': rows, 'not_used': sorted(not_used)}
 
 
-def render(recipes: dict[str, Any]) -> str:
-    """Return ``recipes.md`` from the output of `build`."""
+def render(recipes: dict[str, Any], beside: str = '') -> str:
+    """Return ``recipes.md`` from the output of `build`, with a section on what others report."""
     text = f'# Our own recipes\n\n{md.WRITTEN_BY}\n\n'
     text += summary_table(recipes) or 'No run is recorded.\n'
     if recipes['groups']:
         text += '\nScores are percent, pooled over all pixels of the scored images: mean ± sample standard deviation over n '
         text += 'seeds.\n'
         text += ''.join(f'\n{note}\n' for note in md.mixed_notes(text))
-    return text + md.not_used_section(recipes['not_used'])
+    return text + beside + md.not_used_section(recipes['not_used'])
 
 
 def summary_table(recipes: dict[str, Any]) -> str:

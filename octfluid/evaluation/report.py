@@ -12,6 +12,7 @@ from typing import Any
 from octfluid.errors import InputError
 from octfluid.evaluation import (
     ablations,
+    beside_published,
     comparisons,
     estimates,
     estimates_page,
@@ -123,7 +124,7 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         'estimates.md': estimates_page.render(results['estimates']),
         'what_holds_up.md': holds_up.render(results['holds_up'], results['estimates']['comparisons']),
         'hrf.md': hrf.render(results['hrf'], drawn),
-        'recipes.md': recipes.render(results['recipes']),
+        'recipes.md': recipes.render(results['recipes'], beside_published.render(results['estimates']['groups'])),
         'recipe_steps.md': recipe_steps.render(results['recipe_steps']),
         'external.md': external.render(results['external']),
         'speed.md': speed.render(results['speed']),

@@ -25,7 +25,8 @@ def test_unlike_runs_are_not_mixed(make_run):
     row = 'table2/10_crop320_wd1e-4'
     runs = [make_run(row, wall_seconds=10.0), make_run(row, variant='4processes', wall_seconds=20.0),
             make_run(row, overrides={'train_dataloader.num_workers': 0}, wall_seconds=30.0),
-            make_run(row, split='subject01', wall_seconds=40.0), make_run(row, split='subject02', wall_seconds=50.0)]  # fmt: skip
+            make_run(row, split='subject01', wall_seconds=40.0),
+            make_run(row, split='subject02', wall_seconds=50.0)]  # fmt: skip
     groups = build(runs)
     # The folds of leave-one-subject-out are alike.
     assert sorted((group['wall_seconds'], group['n']) for group in groups) == [(10.0, 1), (20.0, 1), (30.0, 1), (45.0, 2)]
