@@ -32,9 +32,8 @@ def parse_args() -> Namespace:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    from octfluid.engine.checkpoint import read_checkpoint
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.export import export
+    from octfluid.engine.export import export, split_of
     from octfluid.engine.record import read_records, to_run
     from octfluid.evaluation.model_scores import scores_of
     from octfluid.inference.card import render_card
@@ -45,7 +44,7 @@ def main() -> None:
     require_folder(out.parent, '--out')
     cfg = load_config(args.config, parse_options(args.cfg_options))
     scores = scores_of([to_run(path, record) for path, record in read_records(args.records)]) if args.records else []
-    split = read_checkpoint(args.checkpoint).get('run', {}).get('settings', {}).get('split', 'unknown')
+    split = split_of(args.checkpoint)
     agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half)
     info = ScanModel(out).info
     trained_on = 'all scans of the data set (split `all`)' if split == 'all' else f'the training scans of split `{split}`'

@@ -64,7 +64,10 @@ def check_scan_segmentor(cfg: Config, path: str | Path) -> None:
     if size is not None and not is_pair(size):
         raise InputError(f'{path}: model.working_size is {size!r}; expected (height, width) in pixels, or None')
     training, scoring = (loader.dataset.pipeline for loader in (cfg.train_dataloader, cfg.val_dataloader))
-    scales = [tuple(step.scale[::-1]) for step in training if step.type == 'Resize']
+    resizes = [step for step in training if step.type == 'Resize']
+    scales = [
+        tuple(step.scale[::-1]) if is_pair(step.get('scale')) and not step.get('keep_ratio') else dict(step) for step in resizes
+    ]
     expected = [] if size is None else [tuple(size)]
     if scales != expected:
         raise InputError(

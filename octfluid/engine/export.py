@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import json
 import logging
 import os
 import warnings
@@ -109,6 +110,18 @@ def export(
                 f'{MOST_DIFFERENT_PIXELS:.1%}'
             )
     return agreement
+
+
+def split_of(checkpoint: str | os.PathLike) -> str:
+    """Return the split that a checkpoint says it was trained on; of published weights, their card beside them; or 'unknown'."""
+    settings = read_checkpoint(checkpoint).get('run', {}).get('settings', {})
+    card = Path(checkpoint).with_suffix('.json')
+    if not settings and card.is_file():
+        try:
+            settings = json.loads(card.read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise InputError(f'{card}: not the card of published weights ({error}); publish them again') from error
+    return settings.get('split', 'unknown') if isinstance(settings, Mapping) else 'unknown'
 
 
 def _dataset_class(cfg: Config) -> type:

@@ -31,6 +31,10 @@ _KEPT_FLOAT32 = ('running_mean', 'running_var')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]*')
 _LICENCES = {
     'hrf': dict(weights='CC BY 4.0', data='HRF, Budai et al. 2013, doi:10.1155/2013/154860: CC BY 4.0'),
+    'duke_dme': dict(
+        weights='Apache-2.0, for research use only',
+        data='Duke DME, Chiu et al. 2015, doi:10.1364/BOE.6.001172: published for research, to be cited',
+    ),
     'zoo': dict(weights='Apache-2.0 (OpenMMLab model zoo)', data='HRF, Budai et al. 2013, doi:10.1155/2013/154860: CC BY 4.0'),
 }
 _OTHER_LICENCE = dict(weights='that of the data they were trained on', data='see data/README.md')
@@ -112,16 +116,19 @@ def publish(
 
 
 def architecture_of(cfg: Config) -> str:
-    """Return head and backbone of a resolved config as the zoo names them, such as ``pspnet_unet_s5-d16``.
+    """Return head and backbone of a resolved config as the zoo names them: ``pspnet_unet_s5-d16``, ``fcn_plain-unet_s6-d32``.
 
     Raises:
         InputError: Another head or backbone than those of ``configs/_base_/models``.
     """
     head, backbone = cfg.model.decode_head.type, cfg.model.backbone
-    if head not in _HEADS or backbone.type != 'UNet':
+    if head not in _HEADS or backbone.type not in ('UNet', 'PlainUNet'):
         raise InputError(
-            f'{backbone.type} with {head}: no published name for this network; expected a UNet with {", ".join(_HEADS)}'
+            f'{backbone.type} with {head}: no published name for this network; expected a UNet or PlainUNet with '
+            f'{", ".join(_HEADS)}'
         )
+    if backbone.type == 'PlainUNet':
+        return f'{_HEADS[head]}_plain-unet_s{len(backbone.channels)}-d{2 ** (len(backbone.channels) - 1)}'
     return f'{_HEADS[head]}_unet_s{backbone.num_stages}-d{2 ** sum(backbone.downsamples)}'
 
 

@@ -57,7 +57,8 @@ def _runs_of(stem: str, runs: Sequence[Run]) -> list[Run]:
         for run in runs
         if run.config_stem == stem
         and run.record['config'].startswith(FOLDER)
-        and (run.record['kind'], run.record['variant'], run.source) == ('train', '', 'scratch')
+        and (run.record['kind'], run.record['variant']) == ('train', '')
+        and (run.source == 'scratch') != stem.endswith('_hrf')
         and run.record['split'] in _names()
         and not run.changed
     ]

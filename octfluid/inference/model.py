@@ -67,6 +67,11 @@ class ModelInfo:
             parsed = {key: json.loads(text[key]) for key in ('classes', 'threshold', 'domain', 'scores')}
         except json.JSONDecodeError as error:
             raise InputError(f'{where}: its metadata are damaged ({error}); export the model again') from error
+        for key, kind in (('classes', list), ('domain', dict), ('scores', list)):
+            if not isinstance(parsed[key], kind):
+                raise InputError(
+                    f'{where}: its metadata are damaged ({PREFIX}{key} is no {kind.__name__}); export the model again'
+                )
         info = cls(**{**text, **parsed, 'classes': tuple(parsed['classes'])})
         if len(info.classes) != 2 or not isinstance(info.threshold, float) or not 0 < info.threshold < 1:
             raise InputError(

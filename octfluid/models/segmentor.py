@@ -27,21 +27,27 @@ class ScanSegmentor(EncoderDecoder):
             training pipeline's resize.
         mirror: Average the probability over the scan and its horizontal mirror image (test-time augmentation).
         threshold: A pixel is fluid where its probability is above this, in (0, 1).
+        repeat: How often the gray channel is repeated for the backbone: 3 for one that was trained on colour photographs.
         **kwargs: As for mmseg's `EncoderDecoder`; two classes, the second of which is fluid.
     """
 
     def __init__(
-        self, *, working_size: Sequence[int] | None = None, mirror: bool = False, threshold: float = 0.5, **kwargs
+        self, *, working_size: Sequence[int] | None = None, mirror: bool = False, threshold: float = 0.5, repeat: int = 1, **kwargs
     ) -> None:
         super().__init__(**kwargs)
         if not 0 < threshold < 1:
             raise ValueError(f'threshold is {threshold}; expected a number between 0 and 1')
         self.threshold = threshold
+        self.repeat = repeat
         self.working_size = None if working_size is None else tuple(working_size)
         # Not a list: that would make the others part of this one's state.
         self.others: tuple[nn.Module, ...] = ()
         if mirror:
             use_mirror(self)
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Compute the features of standardised scans, (N, 1, h, w)."""
+        return super().extract_feat(inputs.expand(-1, self.repeat, -1, -1))
 
     def join(self, others: Sequence['ScanSegmentor']) -> None:
         """Make this the first of an ensemble, whose probability is the mean of all its members'.
