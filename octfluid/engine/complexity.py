@@ -215,7 +215,9 @@ def _test_image(cfg: Config, model: nn.Module, size: tuple[int, int]) -> tuple[i
         try:
             packed = Compose(cfg.test_dataloader.dataset.pipeline)(sample)
             batch = {key: [value] for key, value in packed.items()}
-            return tuple(model.data_preprocessor(batch, False)['inputs'].shape[1:])
+            shape = model.data_preprocessor(batch, False)['inputs'].shape[1:]
+            # Such a network brings scans to its own size.
+            return (shape[0], *(getattr(model, 'working_size', None) or shape[1:]))
         except (TypeError, KeyError, ValueError, AssertionError) as error:
             raise InputError(f'{cfg.filename}: the test pipeline fails, {" ".join(str(error).split())}') from error
 

@@ -84,6 +84,8 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
     """
     every, repeated = unique_runs(scored(runs))
     kept = [run for run in every if not recipe_steps.is_inner(run)]
+    # Few scans of many devices: their page has no intervals, and none are made here.
+    own = [run for run in kept if run.table != 'external']
     of = by_table(kept)
     rows = table2.build(of['table2'])
     beside = ablations.build(of['ablations'], of['table2'])
@@ -102,9 +104,9 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
         'run_times': run_times.build(kept),
         'speed': speed.build(benchmarks),
         'estimates': {
-            'groups': estimates.build(kept),
-            'comparisons': comparisons.build(kept),
-            'not_used': estimates.not_used(kept),
+            'groups': estimates.build(own),
+            'comparisons': comparisons.build(own),
+            'not_used': estimates.not_used(own),
         },
         'repeated': sorted(run.label for run in repeated),
     }

@@ -32,7 +32,13 @@ class ScanSegmentor(EncoderDecoder):
     """
 
     def __init__(
-        self, *, working_size: Sequence[int] | None = None, mirror: bool = False, threshold: float = 0.5, repeat: int = 1, **kwargs
+        self,
+        *,
+        working_size: Sequence[int] | None = None,
+        mirror: bool = False,
+        threshold: float = 0.5,
+        repeat: int = 1,
+        **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         if not 0 < threshold < 1:

@@ -36,7 +36,8 @@ def main() -> int | None:
             args.subject,
             lambda done, total: bar.update(task, completed=done, total=total),
         )
-    print(f'{summary.scans} scans of {summary.subjects} patients, {summary.with_fluid} with fluid: {summary.out_dir}')
+    patients = f'{summary.subjects} patient{"s"[: summary.subjects > 1]}'
+    print(f'{summary.scans} scans of {patients}, {summary.with_fluid} with fluid: {summary.out_dir}')
     if summary.without_mask:
         print(f'left out, without a mask: {len(summary.without_mask)} (first: {summary.without_mask[0]})')
 

@@ -11,7 +11,6 @@ _base_ = ['../steps/8_mirror.py', '../../_base_/init_hrf_pspnet.py']
 network = dict(norm_cfg=_base_.norm_cfg, dropout_ratio=0.1, align_corners=False)
 model = dict(
     repeat=3,
-    data_preprocessor=dict(size_divisor=16),
     backbone=dict(
         _delete_=True,
         type='UNet',
