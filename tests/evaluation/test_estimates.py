@@ -150,6 +150,20 @@ def test_recipes_are_compared_with_row_10_from_the_longest_source_training(run_o
     assert item['difference'] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize('split', ['paper', 'subject01'])
+def test_a_recipe_scored_at_another_size_than_row_10_is_not_compared_with_it(run_of, split):
+    recipe = {'config': 'configs/duke_dme/compact.py', 'config_sha256': '5' * 64}
+    row10, run = run_of(split), run_of(split, dice=lambda _: 80, **recipe)
+    images = [dict(image, height=496, width=768, tn=image['tn'] + 496 * 768 - 256 * 256) for image in run.record['images']]
+    native = to_run(Path('native.json'), {**run.record, 'images': images, 'metrics': pooled_metrics(images)})
+    sizes = [comparisons.Group(*key, tuple(of)).size for key, of in estimates.group_runs([native, row10]).items()]
+    assert sizes == [(496, 768), (256, 256)]
+    assert comparisons.build([row10, native]) == []
+    assert 'compact' in render_pages(build_results([row10, native]))['estimates.md']
+    # At the same size they are compared where no fold is missing.
+    assert len(comparisons.build([row10, run])) == (split == 'paper')
+
+
 def test_sides_scored_against_other_masks_are_refused(run_of):
     runs = leaking(run_of, ['subject08'])
     images = [dict(image, fn=image['fn'] + 1, tn=image['tn'] - 1) for image in runs[1].record['images']]

@@ -1,14 +1,16 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
+from scipy import stats
 from torch import nn
 
 from octfluid.errors import InputError
-from octfluid.models.slide import slide_inference, use_window_batches, window_starts
+from octfluid.models.slide import slide_inference, use_window_batches, window_profile, window_starts
 
 WINDOW, STRIDE = (24, 32), (16, 18)
 # Smaller than a window, exactly one, whole strides, odd, and high and narrow: (height, width).
@@ -179,3 +181,68 @@ def test_whole_inference_stays(model):
         assert torch.equal(model.inference(inputs, metas(1, (40, 68))), model.encode_decode(inputs, metas(1, (40, 68))))
         model.test_cfg.mode = 'slide'
         assert not torch.equal(model.inference(inputs, metas(1, (40, 68))), model.encode_decode(inputs, metas(1, (40, 68))))
+
+
+DOUBLE = torch.zeros((), dtype=torch.float64)
+
+
+@pytest.mark.parametrize('window', [1, 2, 7, 32, 320])
+def test_a_gaussian_profile_is_a_normal_density_an_eighth_of_the_window_wide(window):
+    profile = window_profile(window, 'gaussian', DOUBLE)
+    assert torch.equal(profile, profile.flip(0)) and (profile > 0).all()
+    middle = (window - 1) / 2
+    assert set(np.flatnonzero(profile == profile.max())) == {int(np.floor(middle)), int(np.ceil(middle))}
+    density = stats.norm.pdf(np.arange(window), middle, window / 8)
+    np.testing.assert_allclose(profile / profile.sum(), density / density.sum(), rtol=1e-9)
+
+
+def test_a_profile_without_weighting_counts_every_pixel_once():
+    profile = window_profile(5, None, torch.zeros((), dtype=torch.float32))
+    assert profile.dtype == torch.float32 and profile.tolist() == [1.0] * 5
+    assert window_profile(5, 'gaussian', DOUBLE).dtype == torch.float64
+
+
+@torch.no_grad()
+def weighted_mean(model, inputs, weight):
+    """The mean of the windows' logits, pixel by pixel, with a weight (h, w) on each: brute force, in float64."""
+    total, weights = torch.zeros(len(inputs), 2, *inputs.shape[2:]).double(), torch.zeros(inputs.shape[2:]).double()
+    height, width = weight.shape
+    for y in window_starts(inputs.shape[2], height, STRIDE[0]):
+        for x in window_starts(inputs.shape[3], width, STRIDE[1]):
+            part = inputs[:, :, y : y + height, x : x + width]
+            logits = model.encode_decode(part, metas(len(inputs), (height, width)))
+            total[:, :, y : y + height, x : x + width] += logits.double() * torch.from_numpy(weight)
+            weights[y : y + height, x : x + width] += torch.from_numpy(weight)
+    return total / weights
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_gaussian_windows_are_a_weighted_mean(model, size):
+    inputs = torch.randn(2, 3, *size)
+    window = [min(pixels, side) for pixels, side in zip(WINDOW, size, strict=True)]
+    densities = [stats.norm.pdf(np.arange(side), (side - 1) / 2, side / 8) for side in window]
+    model.test_cfg.weighting = 'gaussian'
+    with torch.no_grad():
+        found = slide_inference(model, inputs, metas(2, size), 3)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), weighted_mean(model, inputs, np.outer(*densities)), rtol=1e-4, atol=1e-4)
+    alike = weighted_mean(model, inputs, np.ones(window))
+    # One window alone is what it is, whatever the weights.
+    assert ((found - alike).abs().max() > 0.01) == (window != list(size))
+
+
+@torch.no_grad()
+def test_no_weighting_is_the_mean_of_the_windows_as_before(model):
+    inputs = torch.randn(1, 3, 57, 75)
+    before = slide_inference(model, inputs, metas(1, (57, 75)), 3)
+    model.test_cfg.weighting = None
+    assert torch.equal(slide_inference(model, inputs, metas(1, (57, 75)), 3), before)
+    torch.testing.assert_close(before.double(), weighted_mean(model, inputs, np.ones(WINDOW)), rtol=1e-4, atol=1e-4)
+    # Sums and counts of windows, as this was computed before there were weights.
+    total, counts = torch.zeros_like(before), torch.zeros(57, 75)
+    for y in window_starts(57, WINDOW[0], STRIDE[0]):
+        for x in window_starts(75, WINDOW[1], STRIDE[1]):
+            place = (..., slice(y, y + WINDOW[0]), slice(x, x + WINDOW[1]))
+            total[place] += model.encode_decode(inputs[place], metas(1, WINDOW))
+            counts[place] += 1
+    torch.testing.assert_close(before, total / counts, rtol=0, atol=2e-6)

@@ -1,0 +1,208 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from octfluid.datasets.folder_prepare import FolderSummary, prepare_folder
+from octfluid.errors import InputError
+
+SHAPES = {'Cirrus_1': (5, 7), 'Cirrus_2': (6, 4), 'Topcon_1': (3, 3)}
+BY_DEVICE = r'([A-Z][a-z]+)_\d+'
+
+
+def scan_of(name):
+    return np.random.default_rng(len(name)).integers(0, 256, SHAPES[name], dtype=np.uint8)
+
+
+def save(path, pixels):
+    Image.fromarray(pixels).save(path)
+
+
+def read(path):
+    with Image.open(path) as image:
+        return image.mode, np.asarray(image)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Three scans of two devices; the first two hold 4 and 2 pixels of fluid, saved as 255 and as 1, the third none."""
+    for kind in ('images', 'masks'):
+        (tmp_path / 'raw' / kind).mkdir(parents=True)
+    for name, fluid, value in (('Cirrus_1', 4, 255), ('Cirrus_2', 2, 1), ('Topcon_1', 0, 1)):
+        mask = np.zeros(SHAPES[name], np.uint8)
+        mask[1, :fluid] = value
+        save(tmp_path / f'raw/images/{name}.png', scan_of(name))
+        save(tmp_path / f'raw/masks/{name}.png', mask)
+    return tmp_path / 'raw'
+
+
+@pytest.fixture
+def prepare(raw, tmp_path):
+    def call(*subject, **options):
+        return prepare_folder(raw / 'images', raw / 'masks', tmp_path / 'out/data', *subject, **options)
+
+    return call
+
+
+@pytest.fixture
+def refused(prepare, tmp_path):
+    """Check that the conversion is refused with one line and leaves nothing behind."""
+
+    def check(message, *subject):
+        before = sorted(tmp_path.rglob('*'))
+        with pytest.raises(InputError, match=message) as caught:
+            prepare(*subject)
+        assert '\n' not in str(caught.value)
+        assert sorted(tmp_path.rglob('*')) == before
+
+    return check
+
+
+def test_scans_stay_as_they_are_and_masks_become_0_and_1(prepare, tmp_path):
+    prepare()
+    for name, fluid in (('Cirrus_1', 4), ('Cirrus_2', 2), ('Topcon_1', 0)):
+        expected = np.zeros(SHAPES[name], np.uint8)
+        expected[1, :fluid] = 1
+        for kind, pixels in (('images', scan_of(name)), ('annotations', expected)):
+            mode, found = read(tmp_path / f'out/data/native/{kind}/{name}.png')
+            assert mode == 'L' and np.array_equal(found, pixels)
+
+
+def test_index_numbers_patients_and_counts_their_scans_and_their_fluid(prepare, tmp_path):
+    summary = prepare(BY_DEVICE)
+    assert summary == FolderSummary(3, 2, 2, (), tmp_path / 'out/data')
+    assert (tmp_path / 'out/data/index.csv').read_bytes() == (
+        b'name,subject,slice,group,fluid_px_native\nCirrus_1,1,0,Cirrus,4\nCirrus_2,1,1,Cirrus,2\nTopcon_1,2,0,Topcon,0\n'
+    )
+    assert (tmp_path / 'out/data/splits/all_train.txt').read_text() == 'Cirrus_1\nCirrus_2\nTopcon_1\n'
+    files = {path.relative_to(tmp_path / 'out/data').as_posix() for path in (tmp_path / 'out/data').rglob('*.*')}
+    assert {path for path in files if '.png' not in path} == {'index.csv', 'splits/all_train.txt'}
+
+
+def test_by_default_each_scan_is_of_a_patient_of_its_own(prepare, tmp_path):
+    assert prepare().subjects == 3
+    lines = (tmp_path / 'out/data/index.csv').read_text().splitlines()[1:]
+    assert [line.split(',')[1:4] for line in lines] == [[str(k), '0', name] for k, name in enumerate(SHAPES, 1)]
+
+
+def test_the_first_group_that_takes_part_names_the_patient(prepare, tmp_path):
+    assert prepare(r'(Cir)rus_\d|(.+)').subjects == 2
+    lines = (tmp_path / 'out/data/index.csv').read_text().splitlines()[1:]
+    assert [line.split(',')[3] for line in lines] == ['Cir', 'Cir', 'Topcon_1']
+
+
+def test_a_scan_without_a_mask_is_left_out_and_named(prepare, raw, tmp_path):
+    (raw / 'masks/Cirrus_2.png').unlink()
+    summary = prepare(BY_DEVICE)
+    assert (summary.scans, summary.with_fluid, summary.without_mask) == (2, 1, ('Cirrus_2',))
+    assert not (tmp_path / 'out/data/native/images/Cirrus_2.png').exists()
+    assert 'Cirrus_2' not in (tmp_path / 'out/data/index.csv').read_text()
+
+
+def test_three_equal_channels_and_other_formats_are_scans_too(prepare, raw, tmp_path):
+    gray = scan_of('Cirrus_1')
+    (raw / 'images/Cirrus_1.png').unlink()
+    save(raw / 'images/Cirrus_1.TIF', np.stack([gray] * 3, axis=2))
+    (raw / 'images/notes.txt').write_text('not a scan')
+    (raw / 'images/._Cirrus_1.png').write_text('what macOS leaves behind')
+    assert prepare().scans == 3
+    mode, found = read(tmp_path / 'out/data/native/images/Cirrus_1.png')
+    assert mode == 'L' and np.array_equal(found, gray)
+
+
+def test_a_mask_of_one_bit_is_fluid_where_it_is_white(prepare, raw, tmp_path):
+    mask = np.zeros(SHAPES['Topcon_1'], bool)
+    mask[0, :2] = True
+    save(raw / 'masks/Topcon_1.png', mask)
+    prepare()
+    assert np.array_equal(read(tmp_path / 'out/data/native/annotations/Topcon_1.png')[1], mask.astype(np.uint8))
+
+
+def test_progress_is_told_before_the_first_and_after_each_scan(prepare):
+    told = []
+    prepare(progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_an_earlier_conversion_is_replaced(prepare, raw, tmp_path):
+    prepare()
+    (raw / 'images/Topcon_1.png').unlink()
+    assert prepare().scans == 2
+    assert sorted(os.listdir(tmp_path / 'out/data/native/images')) == ['Cirrus_1.png', 'Cirrus_2.png']
+    assert os.listdir(tmp_path / 'out') == ['data']
+
+
+def test_a_folder_of_the_users_is_not_replaced(refused, tmp_path):
+    (tmp_path / 'out/data').mkdir(parents=True)
+    (tmp_path / 'out/data/thesis.tex').write_text('years')
+    refused('holds files that this command did not make')
+    assert (tmp_path / 'out/data/thesis.tex').read_text() == 'years'
+
+
+def test_a_file_of_the_users_in_an_earlier_conversion_keeps_it(prepare, refused, tmp_path):
+    prepare()
+    (tmp_path / 'out/data/native/notes.txt').write_text('mine')
+    refused(r'notes\.txt: not made by this converter')
+
+
+@pytest.mark.parametrize(('subject', 'message'), [
+    ('(Cirrus', r"--subject '\(Cirrus': not a regular expression"),
+    ('.+', r"--subject '\.\+': has no group in parentheses; expected one that names the patient"),
+    (r'(Cirrus)_\d', r'images/Topcon_1: --subject .* does not match; expected it to match all names'),
+    # All of a name, not only its begin, has to match.
+    ('(Cirrus|Topcon)', r'images/Cirrus_1: --subject .* does not match'),
+    ('(x)?.+', r'images/Cirrus_1: --subject .* does not match'),
+])  # fmt: skip
+def test_a_pattern_that_names_no_patient_is_refused(refused, subject, message):
+    refused(message, subject)
+
+
+def test_folders_without_a_pair_are_refused(refused, raw):
+    for path in (raw / 'masks').iterdir():
+        path.rename(path.with_name(f'mask_{path.name}'))
+    refused(r'images: none of its 3 scans has a mask of its name in .*masks; expected pairs')
+
+
+def test_a_missing_folder_is_refused(refused, raw):
+    (raw / 'masks').rename(raw / 'truth')
+    refused('masks: no such folder')
+
+
+def test_two_scans_of_one_name_are_refused(refused, raw):
+    save(raw / 'images/Topcon_1.bmp', scan_of('Topcon_1'))
+    refused(r'Topcon_1\.png: Topcon_1\.bmp is there too; expected one file of each name')
+
+
+@pytest.mark.parametrize('name', ['Topcon 2', 'Ä', '-x'])
+def test_names_that_lists_and_shells_could_misread_are_refused(refused, raw, name):
+    save(raw / f'images/{name}.png', scan_of('Topcon_1'))
+    refused(rf'{name}\.png: expected a name of letters, digits and \. _ -')
+
+
+@pytest.mark.parametrize(('kind', 'pixels', 'message'), [
+    ('images', np.eye(3, dtype=np.uint16), r'has uint16 pixels; expected 8 bits'),
+    ('images', np.arange(27, dtype=np.uint8).reshape(3, 3, 3), 'is in colour; expected a gray scan'),
+    ('masks', np.eye(3, dtype=np.uint8) * 2, 'a mask with the values 0, 2; expected 0 and 1, or 0 and 255'),
+    ('masks', np.arange(9, dtype=np.uint8).reshape(3, 3), 'with the values 0, 1, 2, 3, 4, 5; expected'),
+    # 1 and 255 in one mask: which of them is fluid?
+    ('masks', np.array([[0, 1, 255]] * 3, np.uint8), 'with the values 0, 1, 255; expected'),
+    ('masks', np.zeros((3, 4), np.uint8), r'has 3x4 pixels; expected 3x3, as its scan .*images/Topcon_1\.png'),
+])  # fmt: skip
+def test_what_is_no_such_scan_or_mask_is_refused_by_name(refused, raw, kind, pixels, message):
+    save(raw / f'{kind}/Topcon_1.png', pixels)
+    refused(rf'{kind}/Topcon_1\.png: .*{message}')
+
+
+def test_a_damaged_file_is_refused_by_name(refused, raw):
+    path = raw / 'images/Topcon_1.png'
+    path.write_bytes(path.read_bytes()[:40])
+    refused(r'Topcon_1\.png: cannot be read as an image \(')
+
+
+def test_a_refused_conversion_leaves_the_earlier_one(prepare, refused, raw, tmp_path):
+    prepare()
+    before = (tmp_path / 'out/data/index.csv').read_bytes()
+    save(raw / 'masks/Topcon_1.png', np.eye(3, dtype=np.uint8) * 7)
+    refused('values 0, 7')
+    assert (tmp_path / 'out/data/index.csv').read_bytes() == before
