@@ -1,0 +1,112 @@
+import os
+import subprocess
+
+import pytest
+
+# Stands in for Python: notes what it is asked to run, and leaves behind what the training on all scans would.
+NOTING = """#!/usr/bin/env bash
+[[ $1 == -c ]] && exit 0
+echo "$*" >> "$NOTES"
+if [[ $1 == tools/train.py ]]; then
+    [[ -n ${FAIL_TRAINING-} ]] && exit 1
+    while [[ $1 != --work-dir ]]; do shift; done
+    mkdir -p "$2" && touch "$2/iter_900.pth" "$2/train_all_scratch_900i_seed0.json"
+fi
+[[ $1 == tools/sweep.py ]] && exit "${SWEEP_STATUS:-0}"
+exit 0
+"""
+WORK = 'work_dirs/recipe'
+
+
+@pytest.fixture
+def script(repository, tmp_path):
+    """Call scripts/reproduce_recipe.sh from elsewhere with an interpreter that only notes what it is asked to run."""
+    fake, notes = tmp_path / 'python', tmp_path / 'notes'
+    fake.write_text(NOTING)
+    fake.chmod(0o755)
+
+    def call(*arguments, **environment):
+        notes.write_text('')
+        environment = {**os.environ, 'PYTHON': str(fake), 'NOTES': str(notes), **environment}
+        command = ['bash', repository / 'scripts/reproduce_recipe.sh', *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return done, notes.read_text().splitlines()
+
+    return call
+
+
+def sweep(configs, splits='', options='--seeds 0 1 2'):
+    return ' '.join(filter(None, ['tools/sweep.py', configs, splits and f'--splits {splits}', f'--work-dir {WORK}', options]))
+
+
+def test_every_protocol_then_the_model_then_the_report(script):
+    done, calls = script()
+    assert done.returncode == 0
+    checkpoint = f'{WORK}/compact/all_seed0/iter_900.pth'
+    assert calls == [
+        sweep('configs/duke_dme/compact_paper256.py'),
+        sweep('configs/duke_dme/compact.py', 'halves leave-one-subject-out'),
+        f'tools/train.py configs/duke_dme/compact.py --split all --seed 0 --work-dir {WORK}/compact/all_seed0 --resume',
+        f'tools/export_onnx.py configs/duke_dme/compact.py {checkpoint} --out {WORK}/octfluid-compact.onnx '
+        f'--records {WORK}/compact {WORK}/compact_paper256',
+        f'tools/report.py {WORK} --out {WORK}/report',
+    ]
+
+
+def test_a_second_call_does_not_train_on_all_scans_again(script):
+    script()
+    _, calls = script()
+    assert not [call for call in calls if call.startswith('tools/train.py')]
+    assert [call for call in calls if call.startswith('tools/export_onnx.py')]
+
+
+def test_options_reach_the_sweeps_and_mixed_precision_the_training(script):
+    _, calls = script('--amp', '--seeds', '4', '--jobs', '2')
+    assert calls[0] == sweep('configs/duke_dme/compact_paper256.py', options='--amp --seeds 4 --jobs 2')
+    assert next(call for call in calls if call.startswith('tools/train.py')).endswith(' --resume --amp')
+
+
+def test_ingredients_on_request_and_first(script):
+    _, calls = script('--steps')
+    assert calls[0].endswith(f'--splits paper-inner1 paper-inner2 paper-inner3 --work-dir {WORK} --seeds 0 1 2')
+    assert calls[0].count('configs/duke_dme/steps/') == 9 and ' configs/duke_dme/compact.py ' in calls[0]
+
+
+def test_native_is_not_exported(script):
+    _, calls = script('native')
+    assert calls[0] == sweep('configs/duke_dme/native_paper256.py')
+    assert not [call for call in calls if call.startswith('tools/export_onnx.py')]
+
+
+def test_other_devices_where_they_are(script, repository):
+    (repository / 'data/external').mkdir(parents=True)
+    (repository / 'data/external/index.csv').touch()
+    _, calls = script()
+    assert calls[-2] == (
+        f'tools/test.py configs/external/compact.py {WORK}/compact/all_seed0/iter_900.pth --split all --out {WORK}/external'
+    )
+
+
+@pytest.mark.parametrize(('status', 'code', 'reported'), [(1, 1, True), (2, 2, False), (130, 130, False)])
+def test_failed_runs_are_reported_and_bad_arguments_stop(script, status, code, reported):
+    done, calls = script(SWEEP_STATUS=str(status))
+    assert done.returncode == code
+    assert any(call.startswith('tools/report.py') for call in calls) == reported
+
+
+def test_a_failed_training_on_all_scans_stops_before_the_export(script):
+    done, calls = script(FAIL_TRAINING='1')
+    assert done.returncode == 1
+    assert calls[-1].startswith('tools/train.py')
+
+
+@pytest.mark.parametrize('option', ['--work-dir', '--splits', '--init'])
+def test_what_the_script_chooses_is_refused(script, option):
+    done, calls = script(option, 'x')
+    assert (done.returncode, calls) == (2, [])
+    assert done.stderr.count('\n') == 1 and option in done.stderr
+
+
+def test_help_runs_nothing(script):
+    done, calls = script('--help')
+    assert (done.returncode, calls) == (0, []) and done.stdout.startswith('usage:')
