@@ -157,6 +157,14 @@ class DukeDMEDataset(FluidDataset):
     DOMAIN: ClassVar[dict] = dict(
         device='Heidelberg Spectralis, eyes with diabetic macular edema (Duke DME, Chiu et al. 2015)',
         scale='496x768 pixels, nominal 0.00387 mm axial and 0.01133 mm lateral (10.94 to 11.98 um by subject)',
+        limits=(
+            'Ten patients of one clinic, one device, one disease and one grader, who graded the middle of each scan only. '
+            'Expect less on other devices.',
+            'Two graders of these scans agree with each other only in part; so will a network with either.',
+            'Walls between neighbouring pockets are often filled. Small pockets are missed and invented far more often than '
+            'large ones, which rule a pooled Dice.',
+            'There is hardly any fluid below the retina in these scans, and it is often missed elsewhere.',
+        ),
     )
     LICENCE: ClassVar[str] = (
         'Weights: Apache-2.0, for research use only. Data: published by Duke University for research, to be cited as Chiu et '

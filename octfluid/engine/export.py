@@ -1,7 +1,6 @@
 """From a trained checkpoint to one ONNX file that takes raw scans and needs neither torch nor a config."""
 
 import contextlib
-import importlib
 import io
 import json
 import logging
@@ -18,7 +17,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-import octfluid
+import octfluid.register  # registers what configs name, and silences what mmseg says at import
 from octfluid.datasets.lists import load_index
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import dataset_spec
@@ -131,7 +130,6 @@ def _dataset_class(cfg: Config) -> type:
 
 
 def _network(cfg: Config, checkpoint: Path) -> nn.Module:
-    importlib.import_module('octfluid.register')
     from mmengine.registry import init_default_scope
     from mmseg.registry import MODELS
 

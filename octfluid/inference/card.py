@@ -49,19 +49,16 @@ def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
     if info.scores:
         lines += [
             '## How good', '',
-            'These are **not** scores of this very file, which has been trained on all scans there are and so has none left. '
-            'They are those of its twins: the same configuration trained on a part of the scans and scored on the rest. In '
-            'brackets the 95 % interval over patients and seeds.', '',
+            'Scores of networks trained by the same configuration, each on a part of the scans and scored on the rest. They are '
+            '**not** scores of this very file where it has been trained on all scans: none is left to score it on. In brackets '
+            'the 95 % interval over patients and seeds.', '',
             '| config | protocol | scored patients seen in training | scored | seeds | ' + ' | '.join(MEASURES.values()) + ' |',
             '| ' + ' | '.join(['---'] * (5 + len(MEASURES))) + ' |',
             *map(_score_row, info.scores), '',
         ]  # fmt: skip
     lines += [
         '## Limits', '',
-        '* Ten patients of one clinic, one device, one disease and one grader, who graded the middle of each scan only. Expect '
-        'less on other devices; `docs/recipe.md` shows what happened on scans of four.',
-        '* Two graders of these scans agree with each other only in part; so will the model with either.',
-        '* Small pockets are missed and invented far more often than large ones, which rule a pooled Dice.',
+        *(f'* {limit}' for limit in info.domain.get('limits', ())),
         '* It finds fluid in whatever it is given: a scan upside down, another organ, a photograph. Look at the outlines.',
         '* An area in mm2 needs the scale of the scan; the file knows none but that of its training.', '',
     ]  # fmt: skip

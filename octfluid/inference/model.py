@@ -27,7 +27,7 @@ class ModelInfo:
         version: Of octfluid when the file was written.
         classes: Names by label, the second of which the probability is of.
         threshold: A pixel is of that class where its probability is above this, in (0, 1).
-        domain: What scans it was made for: ``device`` and ``scale``, and what else there is to say.
+        domain: What scans it was made for: ``device`` and ``scale``, and ``limits``, a list of sentences.
         weights_sha256: Digest of the checkpoint file that was exported.
         scores: Of the model, or of its cross-validated twins: a list of mappings.
         licence: Terms of the weights.
