@@ -34,7 +34,7 @@ while (($#)); do
         --steps) steps=$1; shift; continue ;;
         --amp) amp=$1 ;;
         --seeds | --seeds=*) seeds=() ;;
-        --work-dir | --work-dir=* | --splits | --splits=* | --init | --init=*)
+        --work-dir | --work-dir=* | --splits | --splits=* | --init | --init=* | --cfg-options | --cfg-options=*)
             echo "error: $1: is not for this script, which chooses it; for other runs use tools/sweep.py" >&2
             exit 2
             ;;
@@ -66,16 +66,19 @@ fi
 sweep "${config%.py}_paper256.py"
 sweep "$config" --splits halves leave-one-subject-out
 
+# step COMMAND...: remembers that it failed, so that the report is written all the same.
+step() { "$python" "$@" || status=1; }
+
 whole=$work/$recipe/all_seed0
 if ! compgen -G "$whole/train_all_*.json" > /dev/null; then
-    "$python" tools/train.py "$config" --split all --seed 0 --work-dir "$whole" --resume ${amp:+"$amp"} || exit
+    step tools/train.py "$config" --split all --seed 0 --work-dir "$whole" --resume ${amp:+"$amp"}
 fi
-if [[ $recipe == compact ]]; then
+if [[ $recipe == compact ]] && compgen -G "$whole/train_all_*.json" > /dev/null; then
     checkpoint=$(ls -t "$whole"/iter_*.pth | head -n 1)
-    "$python" tools/export_onnx.py "$config" "$checkpoint" --out "$work/octfluid-compact.onnx" \
+    step tools/export_onnx.py "$config" "$checkpoint" --out "$work/octfluid-compact.onnx" \
         --records "$work/compact" "$work/compact_paper256"
     if [[ -f data/external/index.csv ]]; then
-        "$python" tools/test.py configs/external/compact.py "$checkpoint" --split all --out "$work/external"
+        step tools/test.py configs/external/compact.py "$checkpoint" --split all --out "$work/external"
     fi
 fi
 "$python" tools/report.py "$work" --out "$work/report"

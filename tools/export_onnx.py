@@ -32,9 +32,12 @@ def parse_args() -> Namespace:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
+    from octfluid.engine.checkpoint import read_checkpoint
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.export import export, split_of
+    from octfluid.engine.export import export
+    from octfluid.engine.origin import origin_of
     from octfluid.engine.record import read_records, to_run
+    from octfluid.engine.twins import require_twins
     from octfluid.evaluation.model_scores import scores_of
     from octfluid.inference.card import render_card
     from octfluid.inference.model import ScanModel
@@ -43,8 +46,10 @@ def main() -> None:
     out = Path(args.out)
     require_folder(out.parent, '--out')
     cfg = load_config(args.config, parse_options(args.cfg_options))
-    scores = scores_of([to_run(path, record) for path, record in read_records(args.records)]) if args.records else []
-    split = split_of(args.checkpoint)
+    records = read_records(args.records) if args.records else []
+    require_twins(cfg, records)
+    scores = scores_of([to_run(path, record) for path, record in records]) if records else []
+    split = origin_of(args.checkpoint, read_checkpoint(args.checkpoint)).split or 'unknown'
     agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half)
     info = ScanModel(out).info
     trained_on = 'all scans of the data set (split `all`)' if split == 'all' else f'the training scans of split `{split}`'

@@ -71,7 +71,10 @@ def prepare_folder(
     scans, truths = _files(Path(images), SUFFIXES), _files(Path(masks), MASK_SUFFIXES)
     paired = sorted(scans.keys() & truths.keys())
     if not paired:
-        raise InputError(f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}; expected pairs')
+        raise InputError(
+            f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}; expected pairs, '
+            f'masks as {", ".join(MASK_SUFFIXES)}'
+        )
     patients = _patients(paired, pattern, Path(images))
     numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients.values()), start=1)}
     report = progress or (lambda done, total: None)
@@ -140,7 +143,7 @@ def _patients(names: list[str], pattern: re.Pattern, images: Path) -> dict[str, 
 def _open(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert('L') if image.mode in ('1', 'P') else image)
+            pixels = np.asarray(image.convert('L') if image.mode in ('1', 'P', 'LA') else image)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f'{path}: cannot be read as an image ({error})') from error
     if pixels.dtype != np.uint8:

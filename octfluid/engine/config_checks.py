@@ -76,6 +76,12 @@ def check_scan_segmentor(cfg: Config, path: str | Path) -> None:
         )
     if [step.type for step in training].count('StandardizeScan') != 1:
         raise InputError(f'{path}: expected StandardizeScan once in the training pipeline, as the network does in prediction')
+    kinds = [step.type for step in training]
+    windows = [kinds.index(kind) for kind in ('FluidCrop', 'RandomCrop') if kind in kinds]
+    if windows and min(windows) < kinds.index('StandardizeScan'):
+        raise InputError(f'{path}: StandardizeScan comes after a window is cut; expected it before, to see the whole scan')
+    if cfg.model.data_preprocessor.get('mean') is not None:
+        raise InputError(f'{path}: model.data_preprocessor.mean is set; expected none, the scans are standardised already')
     extra = [step.type for step in scoring if step.type in ('Resize', 'StandardizeScan')]
     if extra:
         raise InputError(f'{path}: the scoring pipeline has {extra[0]}, which ScanSegmentor does by itself; remove it')

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from octfluid.datasets.integrity import SUFFIX, DatasetReport, check_dataset, read_split
 from octfluid.datasets.mask_checks import check_mask
 from octfluid.engine.config import DatasetSpec, dataset_spec
+from octfluid.engine.origin import ALL
 from octfluid.errors import InputError
 
 
@@ -28,7 +29,8 @@ def check_data(cfg: Config) -> DatasetReport:
         foreground=' or '.join(spec.classes[1:]), image_suffix=spec.image_suffix, image_modes=spec.image_modes,
     )  # fmt: skip
     if spec.truth_dir != spec.size_dir:
-        report.problems += _truth_problems(spec, cfg.val_dataloader.dataset.subset)
+        # Split all has no list of scans to score: all of them are.
+        report.problems += _truth_problems(spec, 'train' if spec.split == ALL else 'val')
     return report
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import logging
 import os
 import warnings
@@ -69,7 +68,6 @@ def export(
     out: str | os.PathLike,
     *,
     scores: Sequence[Mapping[str, Any]] = (),
-    licence: str | None = None,
     half: bool = False,
 ) -> Agreement:
     """Write a checkpoint as ONNX and keep the file only if it gives the masks that the network gives.
@@ -79,7 +77,6 @@ def export(
         checkpoint: A file as `octfluid.engine.checkpoint.read_checkpoint` takes it.
         out: The ``.onnx`` file.
         scores: What the file shall say of how good the model is.
-        licence: Terms of the weights; by default what the data set says.
         half: Store weights that float16 holds exactly in it, such as those of a file published with ``--half``; the results
             are the same.
 
@@ -96,7 +93,7 @@ def export(
         domain=dict(dataset.DOMAIN),
         weights_sha256=file_sha256(checkpoint),
         scores=[dict(score) for score in scores],
-        licence=licence or dataset.LICENCE,
+        licence=dataset.LICENCE,
     )
     content = _serialized(network, info, half)
     with atomic_path(out) as temporary:
@@ -109,18 +106,6 @@ def export(
                 f'{MOST_DIFFERENT_PIXELS:.1%}'
             )
     return agreement
-
-
-def split_of(checkpoint: str | os.PathLike) -> str:
-    """Return the split that a checkpoint says it was trained on; of published weights, their card beside them; or 'unknown'."""
-    settings = read_checkpoint(checkpoint).get('run', {}).get('settings', {})
-    card = Path(checkpoint).with_suffix('.json')
-    if not settings and card.is_file():
-        try:
-            settings = json.loads(card.read_text(encoding='utf-8'))
-        except ValueError as error:
-            raise InputError(f'{card}: not the card of published weights ({error}); publish them again') from error
-    return settings.get('split', 'unknown') if isinstance(settings, Mapping) else 'unknown'
 
 
 def _dataset_class(cfg: Config) -> type:
@@ -215,15 +200,24 @@ def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
 
     Returns:
         Gray values, uint8 (H, W); and whether they are real.
+
+    Raises:
+        InputError: A scan of the data set cannot be read.
     """
     spec = dataset_spec(cfg)
     folder = Path(spec.root) / spec.size_dir / 'images'
     if folder.is_dir():
         paths = [folder / f'{name}{spec.image_suffix}' for name in load_index(spec.root)]
-        scans = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
-        return [scan for scan in scans if scan is not None], True
+        return [_read(path) for path in paths], True
     random = np.random.default_rng(0)
     return [random.integers(0, 256, size, dtype=np.uint8) for size in (spec.size or (496, 768), (333, 500))], False
+
+
+def _read(path: Path) -> np.ndarray:
+    scan = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if scan is None:
+        raise InputError(f'{path}: cannot be read as an image; check the data set with tools/check_dataset.py')
+    return scan
 
 
 @torch.no_grad()

@@ -92,7 +92,10 @@ class RunStateHook(Hook):
         self._update_clock(runner)
         init = runner.state.init
         checkpoint['run'] = dict(
-            init=init and asdict(init), wall_seconds=runner.state.wall_seconds, settings=resume_settings(runner.cfg)
+            init=init and asdict(init),
+            wall_seconds=runner.state.wall_seconds,
+            settings=resume_settings(runner.cfg),
+            dataset=runner.cfg.train_dataloader.dataset.type,
         )
 
     def after_train(self, runner: Any) -> None:

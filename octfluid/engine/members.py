@@ -10,8 +10,11 @@ from mmengine.config import Config
 from torch import nn
 
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
+from octfluid.engine.origin import origin_of
 from octfluid.engine.record import file_sha256
 from octfluid.errors import InputError
+
+_SAID = {'split': 'split', 'config': 'config settings of digest', 'iterations': 'iterations:'}
 
 
 def read(checkpoints: Sequence[str], cfg: Config) -> list[dict]:
@@ -22,8 +25,8 @@ def read(checkpoints: Sequence[str], cfg: Config) -> list[dict]:
         cfg: The resolved config of all of them.
 
     Raises:
-        InputError: One cannot be read; or of several, two are the same or of different splits, or the config's network is not a
-            `ScanSegmentor`.
+        InputError: One cannot be read; or of several, two are the same or of different configs, lengths or splits, or the
+            config's network is not a `ScanSegmentor`.
     """
     stored = [read_checkpoint(path) for path in checkpoints]
     if len(checkpoints) == 1:
@@ -39,19 +42,19 @@ def read(checkpoints: Sequence[str], cfg: Config) -> list[dict]:
             raise InputError(
                 f'{checkpoints[index]}: the same weights as {checkpoints[digests.index(digest)]}; expected each once'
             )
-    splits = [trained_on(one, cfg) for one in stored]
-    for path, split in zip(checkpoints, splits, strict=True):
-        if split != splits[0]:
-            raise InputError(
-                f"{path}: trained on split '{split}', but {checkpoints[0]} on '{splits[0]}'; expected members of one split, or "
-                'scans may have been in the training of some'
-            )
+    origins = [origin_of(path, one, cfg.train_dataloader.dataset.type) for path, one in zip(checkpoints, stored, strict=True)]
+    for what in ('split', 'config', 'iterations'):
+        values = [(path, getattr(origin, what)) for path, origin in zip(checkpoints, origins, strict=True)]
+        # Weights that do not say it are taken for the config's.
+        said = [(path, cfg.split if what == 'split' and value is None else value) for path, value in values]
+        said = [(path, value) for path, value in said if value is not None]
+        for path, value in said:
+            if value != said[0][1]:
+                raise InputError(
+                    f'{path}: trained with {_SAID[what]} {value}, but {said[0][0]} with {said[0][1]}; expected members of one '
+                    'config, length and split, or scans may have been in the training of some'
+                )
     return stored
-
-
-def trained_on(stored: Mapping[str, Any], cfg: Config) -> str:
-    """Return the split that a checkpoint was trained on; the config's where it does not say."""
-    return stored.get('run', {}).get('settings', {}).get('split', cfg.split)
 
 
 def sha256(checkpoints: Sequence[str]) -> str:

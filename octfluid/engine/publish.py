@@ -32,7 +32,7 @@ _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]*')
 _LICENCES = {
     'hrf': dict(weights='CC BY 4.0', data='HRF, Budai et al. 2013, doi:10.1155/2013/154860: CC BY 4.0'),
     'duke_dme': dict(
-        weights='Apache-2.0, for research use only',
+        weights='Apache-2.0',
         data='Duke DME, Chiu et al. 2015, doi:10.1364/BOE.6.001172: published for research, to be cited',
     ),
     'zoo': dict(weights='Apache-2.0 (OpenMMLab model zoo)', data='HRF, Budai et al. 2013, doi:10.1155/2013/154860: CC BY 4.0'),
@@ -107,6 +107,7 @@ def publish(
         iterations=iterations,
         seed=run['seed'] if run else stored.get('meta', {}).get('seed'),
         config=config_name,
+        dataset=cfg.train_dataloader.dataset.type,
         checkpoint=dict(name=checkpoint.name, sha256=origin.sha256),
         licence=_LICENCES.get(data, _OTHER_LICENCE),
     )

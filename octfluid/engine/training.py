@@ -20,6 +20,7 @@ from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoint
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.data_check import check_data
 from octfluid.engine.optim import check_optimizer, enable_mixed_precision, mixed_precision, precision_of
+from octfluid.engine.origin import ALL, origin_of
 from octfluid.engine.outcome import write_outcome
 from octfluid.engine.record import file_sha256
 from octfluid.engine.runner import FluidRunner, reason_of
@@ -27,7 +28,6 @@ from octfluid.errors import InputError, WorkError
 from octfluid.io.atomic import require_folder
 
 HISTORY_INTERVAL = 10
-ALL = 'all'
 
 
 @dataclass(frozen=True)
@@ -148,29 +148,27 @@ def test(
         start = time.perf_counter()
         runner.test()
     seconds = time.perf_counter() - start
-    meta = stored[0].get('meta', {})
-    own = 'run' in stored[0]
-    trained_on = members.trained_on(stored[0], cfg)
-    if trained_on != cfg.split:
-        runner.logger.warning(f"trained on split '{trained_on}': scans of split '{cfg.split}' may have been in its training")
+    origin = origin_of(checkpoints[0], stored[0], cfg.train_dataloader.dataset.type)
+    if seen := origin.mark(cfg):
+        runner.logger.warning(f"trained on split '{seen}': scans of split '{cfg.split}' may have been in its training")
     measured = dict(
         kind='test',
-        iterations=meta.get('iter', 0) if own else 0,
-        seed=meta.get('seed', 0) if own else 0,
+        iterations=origin.iterations or 0,
+        seed=origin.seed or 0,
         init=runner.state.init,
         checkpoint_sha256=members.sha256(checkpoints),
         wall_seconds=round(seconds, 3),
         images_per_second=round(len(runner.test_dataloader.dataset) / seconds, 3),
         history=[],
         precision=cfg.scoring_precision,
-        variant=_test_variant(trained_on, cfg, len(checkpoints), tta),
+        variant=_test_variant(seen, cfg, len(checkpoints), tta),
     )
     return write_outcome(cfg, request, runner, runner.test_loop, measured)
 
 
-def _test_variant(trained_on: str, cfg: Config, number: int, tta: bool) -> str:
-    """Say in what a test differs from the usual: another split than the training's, an ensemble, mirror images, 16 bits."""
-    parts = [] if trained_on == cfg.split else [f'trained-on-{trained_on}']
+def _test_variant(seen: str, cfg: Config, number: int, tta: bool) -> str:
+    """Say in what a test differs from the usual: scans seen in training, an ensemble, mirror images, 16 bits."""
+    parts = [f'trained-on-{seen}'] if seen else []
     parts += [f'ensemble{number}'] if number > 1 else []
     parts += ['tta'] if tta else []
     return '+'.join(parts + ([] if cfg.scoring_precision == 'fp32' else [cfg.scoring_precision]))

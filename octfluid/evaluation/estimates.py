@@ -100,10 +100,10 @@ def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None
     Returns:
         True or False where the protocol decides it, None where nothing tells.
     """
-    if iterations == 0:
-        return False
     if 'trained-on-' in variant:
         return None
+    if iterations == 0:
+        return False
     if protocol == 'paper':
         return True
     return False if folds.is_by_subject(protocol) else None

@@ -8,15 +8,16 @@ from octfluid.evaluation import estimates
 from octfluid.evaluation.recipe_steps import is_inner
 from octfluid.evaluation.runs import Run, unique_runs
 
-SHOWN = {'dice': 'fluid Dice', 'mdice': 'mDice', 'miou': 'mIoU', 'image_dice': 'fluid Dice, mean of images with fluid'}
-"""Measures that are given, and what they are called."""
+SHOWN = ('dice', 'mdice', 'miou', 'image_dice')
+"""Measures that are given."""
 
 
 def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Collect the scores of a model's twins: trained by the same config, each scored on what it was not trained on.
 
     Args:
-        runs: Runs in any order; those without images, and those on inner splits, are left out.
+        runs: Runs in any order. Left out are those without images, those on inner splits, and tests of weights that may have
+            seen the scored scans.
 
     Returns:
         One mapping for each group of `octfluid.evaluation.estimates.build` of which no fold is missing: ``config``,
@@ -27,7 +28,7 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     Raises:
         InputError: There is no such group.
     """
-    kept = unique_runs([run for run in runs if run.record['images'] and not is_inner(run)])[0]
+    kept = unique_runs([run for run in runs if run.record['images'] and not is_inner(run) and _is_of_training(run)])[0]
     groups = [group for group in estimates.build(kept) if group['measures']]
     if not groups:
         raise InputError('records: no complete protocol among them; expected the records of the cross-validated twins')
@@ -42,3 +43,8 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
         }
         for group in groups
     ]  # fmt: skip
+
+
+def _is_of_training(run: Run) -> bool:
+    """Tell whether a run scored what its network was kept from in training."""
+    return 'trained-on-' not in run.record['variant'] and run.record['iterations'] > 0

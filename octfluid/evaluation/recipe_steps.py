@@ -101,7 +101,7 @@ def render(steps: Mapping[str, Any]) -> str:
         f"times (`{SPLIT}-inner1` to `{INNER_FOLDS}`), pooled: each of its 88 scans is scored once, by a network that saw "
         "neither it nor its patient. None of the 22 scans of the paper's score takes part.",
         'Scored at native resolution; percent; in brackets the 95 % interval over patients and seeds.',
-        'Each of the first lines adds one ingredient to the line above it; the last lines change one thing of step 8.',
+        'Each of the first lines adds one ingredient to the line above it; the last lines change size or network of step 8.',
         'Differences are in points of fluid Dice; p is exact, by exchanging patients; Holm over all lines.',
         'Configs: `configs/duke_dme/compact.py`, `configs/duke_dme/steps/*.py` and `configs/duke_dme/beside/*.py`.',
         '"pending" means that not all three inner folds are recorded.',

@@ -49,7 +49,7 @@ def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
     if info.scores:
         lines += [
             '## How good', '',
-            'Scores of networks of the same configuration, each trained on a part of the scans and scored on the rest. They are '
+            'Scores of networks of the same configuration, each trained on part of the scans and scored on the rest. They are '
             '**not** scores of this very file where it has been trained on all scans: none is left to score it on. In brackets '
             'the 95 % interval over patients and seeds.', '',
             '| config | protocol | scored patients seen in training | scored | seeds | ' + ' | '.join(MEASURES.values()) + ' |',

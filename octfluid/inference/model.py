@@ -138,7 +138,7 @@ class ScanModel:
             float32, (N, H, W), in [0, 1].
 
         Raises:
-            InputError: Another number of dimensions, no pixels, or values that are not finite.
+            InputError: Another number of dimensions, no pixels, values that are not finite or not within 0..255, or fractions.
             WorkError: The runtime fails, as for want of memory.
         """
         scans = np.asarray(scans)
@@ -147,6 +147,9 @@ class ScanModel:
         values = np.ascontiguousarray(scans, dtype=np.float32)
         if not np.isfinite(values).all():
             raise InputError('scans hold NaN or infinite values; expected gray values 0..255')
+        low, high = float(values.min()), float(values.max())
+        if low < 0 or high > 255 or (scans.dtype.kind == 'f' and 0 < high <= 1):
+            raise InputError(f'scans hold gray values from {low:g} to {high:g}; expected 0..255, scale them first')
         try:
             return self.session.run([_OUTPUT], {_INPUT: values[:, None]})[0][:, 0]
         except Exception as error:

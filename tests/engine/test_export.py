@@ -1,7 +1,6 @@
 """Exported models: the same as the network, complete, free of this machine, and kept only if they are right."""
 
 import hashlib
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -220,17 +219,3 @@ def test_without_the_data_set_noise_of_two_sizes_is_compared(options, tmp_path):
     scans, real = scans_of(load_config(CONFIG, options))
     assert real
     assert [scan.shape for scan in scans] == [(64, 64)] * 12
-
-
-def test_the_split_of_a_checkpoint_is_read_from_it_or_from_the_card_beside_it(exported, tmp_path):
-    own = dict(settings=dict(split='subject03'))
-    assert exports.split_of(save(exported.network, tmp_path / 'own.pth', run=own)) == 'subject03'
-    bare = save(exported.network, tmp_path / 'bare.pth')
-    assert exports.split_of(bare) == 'unknown'
-    (tmp_path / 'bare.json').write_text(json.dumps(dict(split='all')))
-    assert exports.split_of(bare) == 'all'
-    (tmp_path / 'own.json').write_text(json.dumps(dict(split='all')))
-    assert exports.split_of(tmp_path / 'own.pth') == 'subject03'
-    (tmp_path / 'bare.json').write_text('{')
-    with pytest.raises(InputError, match=r'bare\.json: not the card of published weights'):
-        exports.split_of(bare)

@@ -69,8 +69,20 @@ def test_members_of_different_splits_are_refused(options, pair, tmp_path):
     cfg = load_config(CONFIG, options)
     same, other = (str(save(networks[1], tmp_path / f'{split}.pth', **of_split(split))) for split in ('heldout', 'other'))
     assert len(members.read([paths[0], same], cfg)) == 2  # the first does not say, and is taken for the config's
-    with pytest.raises(InputError, match=r"other\.pth: trained on split 'other', but .*0\.pth on 'heldout'"):
+    with pytest.raises(InputError, match=r'other\.pth: trained with split other, but .*0\.pth with heldout'):
         members.read([paths[0], other], cfg)
+
+
+@pytest.mark.parametrize(('change', 'said'), [('config', 'config settings of digest'), ('iter', 'iterations: 8')])
+def test_members_of_different_configs_or_lengths_are_refused(options, pair, tmp_path, change, said):
+    paths = []
+    for index, network in enumerate(pair[0]):
+        origin = of_split('heldout')
+        origin['run']['settings']['config'] = f'{index if change == "config" else 0}' * 64
+        origin['meta']['iter'] += index * (change == 'iter')
+        paths.append(str(save(network, tmp_path / f'{index}.pth', **origin)))
+    with pytest.raises(InputError, match=rf'1\.pth: trained with {said}'):
+        members.read(paths, load_config(CONFIG, options))
 
 
 def test_a_member_of_another_architecture_is_refused(options, pair, tmp_path, hurry, on_cpu):

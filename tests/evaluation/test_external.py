@@ -40,20 +40,20 @@ def tested(make_record):
 @pytest.fixture
 def devices(tested):
     (test,) = external.build([tested()])
-    return {device['device']: device for device in test['devices']}
+    return {device['group']: device for device in test['groups']}
 
 
 @pytest.mark.parametrize(('name', 'device'), [
     ('Cirrus_3', 'Cirrus'), ('Topcon_3D_12', 'Topcon_3D'), ('scan', 'scan'), ('_7', '_7'),
 ])  # fmt: skip
-def test_a_device_is_what_stands_before_the_last_underscore(name, device):
-    assert external.device_of(name) == device
+def test_a_group_is_what_stands_before_the_last_underscore(name, device):
+    assert external.group_of(name) == device
 
 
 def test_scores_are_pooled_over_the_scans_of_a_device(devices):
     # tp 40, fp 45, fn 20: Dice 80 / (80 + 65); one scan of 100 pixels holds no fluid, 5 of its pixels are marked.
     assert devices['Cirrus'] == {
-        'device': 'Cirrus', 'scans': 3, 'with_fluid': 2, 'dice': pytest.approx(80 / 145, abs=1e-8),
+        'group': 'Cirrus', 'scans': 3, 'with_fluid': 2, 'dice': pytest.approx(80 / 145, abs=1e-8),
         'precision': pytest.approx(40 / 85, abs=1e-8), 'recall': pytest.approx(40 / 60, abs=1e-8),
         'empty': 1, 'marked': 1, 'false_share': 0.05,
     }  # fmt: skip
@@ -74,7 +74,7 @@ def test_fluid_that_is_missed_altogether_has_no_precision(devices):
 
 def test_the_last_line_is_of_all_devices(tested, devices):
     (test,) = external.build([tested()])
-    assert [device['device'] for device in test['devices']] == ['Cirrus', 'Spectralis', 'Topcon_3D', external.ALL]
+    assert [device['group'] for device in test['groups']] == ['Cirrus', 'Spectralis', 'Topcon_3D', external.ALL]
     # tp 40, fp 51, fn 28 in all; 11 of the 100 + 200 + 100 pixels without fluid are marked.
     both = devices[external.ALL]
     assert (both['scans'], both['with_fluid'], both['empty'], both['marked']) == (6, 3, 3, 2)
@@ -89,7 +89,7 @@ def test_where_there_is_nothing_to_count_stands_a_dash(tested, rows_below):
         'Spectralis': ['1', '1', '0.00', '-', '0.00', '-', '-'],
         # Marked where no scan holds fluid, a Dice of 0 would look like a score.
         'Topcon_3D': ['2', '0', '-', '-', '-', '1 of 2', '2.00'],
-        'all devices': ['6', '3', '50.31', '43.96', '58.82', '2 of 3', '2.75'],
+        'all': ['6', '3', '50.31', '43.96', '58.82', '2 of 3', '2.75'],
     }
 
 

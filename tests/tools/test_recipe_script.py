@@ -12,6 +12,7 @@ if [[ $1 == tools/train.py ]]; then
     while [[ $1 != --work-dir ]]; do shift; done
     mkdir -p "$2" && touch "$2/iter_900.pth" "$2/train_all_scratch_900i_seed0.json"
 fi
+[[ $1 == tools/export_onnx.py ]] && exit "${EXPORT_STATUS:-0}"
 [[ $1 == tools/sweep.py ]] && exit "${SWEEP_STATUS:-0}"
 exit 0
 """
@@ -94,13 +95,19 @@ def test_failed_runs_are_reported_and_bad_arguments_stop(script, status, code, r
     assert any(call.startswith('tools/report.py') for call in calls) == reported
 
 
-def test_a_failed_training_on_all_scans_stops_before_the_export(script):
+def test_without_a_network_of_all_scans_there_is_no_model_but_a_report(script):
     done, calls = script(FAIL_TRAINING='1')
     assert done.returncode == 1
-    assert calls[-1].startswith('tools/train.py')
+    assert [call.split()[0] for call in calls[-2:]] == ['tools/train.py', 'tools/report.py']
 
 
-@pytest.mark.parametrize('option', ['--work-dir', '--splits', '--init'])
+def test_a_failed_export_is_remembered_and_reported_after(script):
+    done, calls = script(EXPORT_STATUS='2')
+    assert done.returncode == 1
+    assert [call.split()[0] for call in calls[-2:]] == ['tools/export_onnx.py', 'tools/report.py']
+
+
+@pytest.mark.parametrize('option', ['--work-dir', '--splits', '--init', '--cfg-options'])
 def test_what_the_script_chooses_is_refused(script, option):
     done, calls = script(option, 'x')
     assert (done.returncode, calls) == (2, [])

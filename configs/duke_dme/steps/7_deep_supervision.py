@@ -1,4 +1,4 @@
-"""Step 7 of the recipe: two auxiliary heads on the coarser resolutions, at half the weight each.
+"""Step 7 of the recipe: two auxiliary heads on the coarser resolutions, with half and a quarter of the weight.
 
 What it adds: docs/recipe.md, from the inner splits of the paper's training set.
 

@@ -1,0 +1,72 @@
+"""What weights say of their own training: a checkpoint in itself, published weights on the card beside them."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from octfluid.errors import InputError
+
+ALL = 'all'
+"""The split that trains on every scan and leaves none to score."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The training that weights come from; None for what they do not say.
+
+    Attributes:
+        split: Name of the split.
+        dataset: Type of the data set, such as ``'DukeDMEDataset'``.
+        config: Digest of what decided the result but for the number of iterations; published weights do not say it.
+        iterations: Of the training.
+        seed: Of the training.
+    """
+
+    split: str | None = None
+    dataset: str | None = None
+    config: str | None = None
+    iterations: int | None = None
+    seed: int | None = None
+
+    def mark(self, cfg: Config) -> str:
+        """Return the split to name beside a score if its scans may have been in the training, else an empty text.
+
+        That is another split than the config's; or the same, if it is `ALL` of the same data set: it scores what it trained on.
+        """
+        if self.split is None:
+            return ''
+        seen = self.split == ALL and self.dataset == cfg.train_dataloader.dataset.type
+        return self.split if self.split != cfg.split or seen else ''
+
+
+def origin_of(checkpoint: str | os.PathLike, stored: Mapping[str, Any], dataset: str | None = None) -> Origin:
+    """Read what weights say of their training.
+
+    Args:
+        checkpoint: The file.
+        stored: Its content, from `octfluid.engine.checkpoint.read_checkpoint`.
+        dataset: Believe a card only if it is about this type of data set: vessel weights that are scored on fluid have a
+            split of their own, which is none of the fluid's. None believes every card.
+
+    Raises:
+        InputError: The card is damaged.
+    """
+    if 'run' in stored:
+        run, meta = stored['run'], stored.get('meta', {})
+        settings = run.get('settings', {})
+        return Origin(settings.get('split'), run.get('dataset'), settings.get('config'), meta.get('iter'), meta.get('seed'))
+    path = Path(checkpoint).with_suffix('.json')
+    if not path.is_file():
+        return Origin()
+    try:
+        card = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise InputError(f'{path}: not the card of published weights ({error}); publish them again') from error
+    if not isinstance(card, dict) or (dataset is not None and card.get('dataset') != dataset):
+        return Origin()
+    return Origin(card.get('split'), card.get('dataset'), None, card.get('iterations'), card.get('seed'))

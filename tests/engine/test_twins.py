@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from octfluid.engine.config import load_config
+from octfluid.engine.identity import config_sha256
+from octfluid.engine.twins import require_twins
+from octfluid.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPACT = 'configs/duke_dme/compact.py'
+
+
+def record(name, split='subject03', **changes):
+    digest = config_sha256(load_config(ROOT / name, split=split))
+    return Path('r.json'), {'config': name, 'split': split, 'config_sha256': digest, **changes}
+
+
+def test_folds_and_the_papers_score_of_one_recipe_are_twins():
+    cfg = load_config(ROOT / COMPACT, split='all')
+    require_twins(cfg, [record(COMPACT), record(COMPACT, 'paper'), record('configs/duke_dme/compact_paper256.py', 'paper')])
+
+
+@pytest.mark.parametrize(('name', 'what'), [
+    ('configs/duke_dme/steps/8_mirror.py', 'param_scheduler, train_cfg'),
+    ('configs/duke_dme/steps/7_deep_supervision.py', 'model'),
+    ('configs/smoke/duke_dme.py', 'model'),
+])  # fmt: skip
+def test_another_configuration_does_not_speak_for_the_model(name, what):
+    with pytest.raises(InputError, match=rf'r\.json: is of {name}, which differs .* in {what}') as caught:
+        require_twins(load_config(ROOT / COMPACT), [record(COMPACT), record(name)])
+    assert '\n' not in str(caught.value)
+
+
+def test_records_of_a_config_that_has_changed_since_are_refused():
+    with pytest.raises(InputError, match='has been changed since'):
+        require_twins(load_config(ROOT / COMPACT), [record(COMPACT, config_sha256='0' * 64)])
