@@ -1,0 +1,88 @@
+"""The model that comes with the package is what its card, its weights and the records say it is."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from octfluid.datasets.splits import paper_rows
+from octfluid.engine.config import load_config
+from octfluid.engine.export import MOST_DIFFERENT_PIXELS, _network, compare
+from octfluid.engine.origin import origin_of
+from octfluid.engine.record import file_sha256, read_records, to_run
+from octfluid.engine.twins import require_twins
+from octfluid.evaluation.model_scores import scores_of
+from octfluid.inference.card import render_card
+from octfluid.inference.model import ScanModel, shipped_model
+from octfluid.io.duke_mat import read_subject
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / 'configs/duke_dme/compact.py'
+RECORDS = ROOT / 'docs/results/records/recipes'
+
+
+@pytest.fixture(scope='module')
+def model():
+    return ScanModel(threads=1)
+
+
+@pytest.fixture(scope='module')
+def weights():
+    (path,) = (ROOT / 'checkpoints/duke_dme').glob('octfluid-compact_*.safetensors')
+    return path
+
+
+def test_it_is_small_and_says_what_weights_it_holds(model, weights):
+    assert shipped_model().stat().st_size <= 8e6
+    assert model.info.weights_sha256 == file_sha256(weights)
+    assert weights.stem.endswith(model.info.weights_sha256[:8])
+    assert origin_of(weights, {}).split == 'all'
+    network = _network(load_config(CONFIG), weights)
+    assert sum(parameter.numel() for parameter in network.parameters()) <= 2_000_000
+
+
+def test_its_scores_are_those_of_the_committed_records(model):
+    twins = read_records([RECORDS / 'compact', RECORDS / 'compact_paper256'])
+    # A recipe that has changed since needs a new model and new records.
+    require_twins(load_config(CONFIG), twins)
+    expected = scores_of([to_run(path, record) for path, record in twins])
+    assert model.info.scores == expected
+    protocols = {(score['protocol'], score['patients_seen']) for score in expected}
+    assert {('leave-one-subject-out', False), ('paper', True)} <= protocols
+
+
+def test_its_card_is_written_from_the_file(model):
+    trained_on = 'all scans of the data set (split `all`)'
+    assert shipped_model().with_suffix('.md').read_text() == render_card(model.info, shipped_model().name, trained_on)
+
+
+def test_the_record_of_its_training_is_committed(weights):
+    card = (weights.with_suffix('.json')).read_text()
+    (record,) = (record for _, record in read_records([RECORDS / 'compact']) if record['split'] == 'all')
+    assert record['checkpoint_sha256'] in card and record['images'] == []
+
+
+def test_it_gives_the_masks_of_its_network_on_noise(model, weights):
+    noise = [np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8) for size in ((496, 768), (201, 333))]
+    agreement = compare(_network(load_config(CONFIG), weights), model, noise, real=False)
+    assert agreement.difference < 1e-4
+
+
+def test_it_gives_the_masks_of_its_network_on_the_papers_22_scans(model, weights):
+    folder = os.environ.get('OCTFLUID_SHARED_DATA')
+    if not folder or not (Path(folder) / 'duke_dme/mat').is_dir():
+        pytest.skip('OCTFLUID_SHARED_DATA names no folder with duke_dme/mat')
+    names = [(row.scan.subject, row.scan.slice) for row in paper_rows() if row.subset == 'val']
+    scans = []
+    for subject in sorted({subject for subject, _ in names}):
+        volume = read_subject(Path(folder) / f'duke_dme/mat/Subject_{subject:02d}.mat')
+        scans += [volume.images[:, :, z] for of, z in names if of == subject]
+    assert len(scans) == 22
+    network = _network(load_config(CONFIG), weights)
+    agreement = compare(network, model, scans, real=True)
+    assert agreement.pixels <= MOST_DIFFERENT_PIXELS
+    # Fluid is found at all: an empty mask agrees with an empty mask.
+    with torch.no_grad():
+        assert sum(int(model.mask(scan[None]).sum()) for scan in scans) > 1000
