@@ -1,7 +1,8 @@
 """A plain U-Net for gray scans, from random weights: CE + Dice of fluid over the batch, deep supervision.
 
 `channels` gives the width of each stage. The decode head classifies the full resolution; two auxiliary heads classify the
-next coarser ones, with half and a quarter of its weight. Scans come standardised from the training pipeline; prediction takes raw ones.
+next coarser ones, with half and a quarter of its weight. Scans come standardised from the training pipeline; prediction takes
+raw ones.
 """
 
 channels = (16, 32, 64, 96, 128, 128)
