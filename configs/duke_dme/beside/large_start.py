@@ -1,9 +1,10 @@
 """Beside the compact recipe: its heads begin with large weights rather than with mmseg's, which are near 0.
 
-Behind ReLU all features are 0 or more. While most of the loss is the background's, near-zero weights all turn to speak for it, and
-fluid is left with features of 0, from which ReLU learns nothing: the network calls it fluid with one and the same probability
-near 0.6, wherever it is sure and wherever it is not. Weights that begin with either sign keep some features for fluid. Also
-without the change of contrast, which standardising undoes, and with ignored pixels left out of the cross-entropy's divisor.
+Behind ReLU all features are 0 or more. While most of the loss is the background's, near-zero weights all turn to speak for it,
+and fluid is left with features of 0, from which ReLU learns nothing: the network calls it fluid with one and the same
+probability near 0.6, wherever it is sure and wherever it is not. Weights that begin with either sign keep some features for
+fluid. Also without the change of contrast, which standardising undoes, and with ignored pixels left out of the divisor of the
+cross-entropy.
 
 What it changes: docs/recipe.md.
 
