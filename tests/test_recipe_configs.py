@@ -16,6 +16,8 @@ from mmseg.structures import SegDataSample
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.engine.config import load_config
 from octfluid.engine.config_difference import difference
+from octfluid.engine.training import Request, train
+from octfluid.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs/duke_dme'
 STEPS = sorted((FOLDER / 'steps').glob('*.py'))
@@ -95,7 +97,7 @@ def test_the_papers_scoring_differs_in_its_ground_truth_alone(name):
 
 def test_external_scans_meet_the_recipe_as_it_is():
     found = changes('compact', '../external/compact')
-    allowed = ('data_root', 'split', 'dataset.type', 'dataset.scan_size', 'dataset.data_root', 'dataset.split')
+    allowed = ('data_root', 'split', 'test_only', 'dataset.type', 'dataset.scan_size', 'dataset.data_root', 'dataset.split')
     assert found and all(key.removeprefix('train_dataloader.').removeprefix('val_dataloader.') in allowed for key in found)
 
 
@@ -164,3 +166,10 @@ def test_training_sees_what_prediction_sees(name, tmp_path):
     assert seen[0].std() > 0.9
     # Pillow's resize rounds to whole gray values; without antialiasing the two would be far apart on noise.
     assert np.abs(seen[0][0, 0].numpy() - results['img']).mean() < 0.05
+
+
+def test_scans_of_other_devices_are_not_trained_on(tmp_path):
+    path = Path(__file__).resolve().parents[1] / 'configs/external/compact.py'
+    with pytest.raises(InputError, match=r'external/compact\.py: is for scoring only') as caught:
+        train(load_config(path), Request(str(path), str(tmp_path / 'run'), {}))
+    assert '\n' not in str(caught.value) and not (tmp_path / 'run').exists()

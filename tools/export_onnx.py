@@ -38,6 +38,7 @@ def main() -> None:
     from octfluid.engine.origin import origin_of
     from octfluid.engine.record import read_records, to_run
     from octfluid.engine.twins import require_twins
+    from octfluid.errors import InputError
     from octfluid.evaluation.model_scores import scores_of
     from octfluid.inference.card import render_card
     from octfluid.inference.model import ScanModel
@@ -45,21 +46,26 @@ def main() -> None:
 
     out = Path(args.out)
     require_folder(out.parent, '--out')
+    card = out.with_suffix('.md')
+    if card.is_file() and 'written by tools/export_onnx.py' not in card.read_text(encoding='utf-8', errors='replace'):
+        raise InputError(f'{card}: stands where the card would go and is none; choose another --out')
     cfg = load_config(args.config, parse_options(args.cfg_options))
     records = read_records(args.records) if args.records else []
+    if args.records and not records:
+        raise InputError(f'--records {args.records[0]}: no run record there; expected those of networks of this config')
     require_twins(cfg, records)
     scores = scores_of([to_run(path, record) for path, record in records]) if records else []
     split = origin_of(args.checkpoint, read_checkpoint(args.checkpoint)).split or 'unknown'
     agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half)
     info = ScanModel(out).info
     trained_on = 'all scans of the data set (split `all`)' if split == 'all' else f'the training scans of split `{split}`'
-    write_text(out.with_suffix('.md'), render_card(info, out.name, trained_on))
+    write_text(card, render_card(info, out.name, trained_on))
     what = 'scans' if agreement.real else 'images of noise (the data set is not here)'
     print(
         f'{agreement.scans} {what} compared with the network: probabilities differ by at most {agreement.difference:.1e}, '
         f'masks in {agreement.pixels:.4%} of the pixels'
     )
-    print(f'model: {out} ({out.stat().st_size / 1e6:.1f} MB), card: {out.with_suffix(".md")}')
+    print(f'model: {out} ({out.stat().st_size / 1e6:.1f} MB), card: {card}')
 
 
 if __name__ == '__main__':

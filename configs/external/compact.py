@@ -11,6 +11,7 @@ Ours: docs/results/external.md, by device.
 _base_ = '../duke_dme/compact.py'
 data_root = 'data/external'
 split = 'all'
+test_only = True
 dataset = dict(type='FluidDataset', scan_size=None)
 train_dataloader = dict(dataset=dataset)
 val_dataloader = dict(dataset=dataset)

@@ -11,6 +11,31 @@ LOWEST, HIGHEST = -4.0, 8.0
 BLACK, WHITE = 0.5, 254.5
 """Gray values at or beyond these do not count: devices fill with black or white what an aligned scan leaves empty."""
 
+LEAST_DEVIATION = 1.0
+"""Of gray values, below which a scan shows nothing."""
+
+
+def _statistics(scans: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean, standard deviation and number of the pixels that count, each (..., 1, 1)."""
+    counted = ((scans > BLACK) & (scans < WHITE)).to(scans.dtype)
+    number = counted.sum(dim=(-2, -1), keepdim=True)
+    share = counted / number.clamp(min=1)
+    mean = (scans * share).sum(dim=(-2, -1), keepdim=True)
+    return mean, ((scans - mean).square() * share).sum(dim=(-2, -1), keepdim=True).sqrt(), number
+
+
+def has_contrast(scans: Tensor) -> Tensor:
+    """Tell which scans hold anything that can be standardised.
+
+    Args:
+        scans: As in `standardize`.
+
+    Returns:
+        The dtype of ``scans``, (..., 1, 1): 1 where the gray values of the pixels that count have a standard deviation of at
+        least `LEAST_DEVIATION`, else 0, as for a black, white or even frame.
+    """
+    return (_statistics(scans)[1] >= LEAST_DEVIATION).to(scans.dtype)
+
 
 def standardize(scans: Tensor) -> Tensor:
     """Bring each scan to mean 0 and standard deviation 1.
@@ -25,12 +50,8 @@ def standardize(scans: Tensor) -> Tensor:
     Returns:
         The same shape and dtype.
     """
-    counted = ((scans > BLACK) & (scans < WHITE)).to(scans.dtype)
-    number = counted.sum(dim=(-2, -1), keepdim=True)
-    share = counted / number.clamp(min=1)
-    mean = (scans * share).sum(dim=(-2, -1), keepdim=True)
-    variance = ((scans - mean).square() * share).sum(dim=(-2, -1), keepdim=True)
-    standard = (scans - mean) / (variance.sqrt() + 1e-3)
+    mean, deviation, number = _statistics(scans)
+    standard = (scans - mean) / (deviation + 1e-3)
     return standard.clamp(LOWEST, HIGHEST) * (number > 0).to(scans.dtype)
 
 

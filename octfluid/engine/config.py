@@ -18,7 +18,17 @@ from octfluid.errors import InputError
 # they are so close to one of these that a typo is more likely.
 KNOWN_KEYS = sorted(
     set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
-    | {'custom_imports', 'data_root', 'init', 'split', 'channels_last', 'window_batch', 'amp_scoring', 'runner_type'}
+    | {
+        'custom_imports',
+        'data_root',
+        'init',
+        'split',
+        'channels_last',
+        'window_batch',
+        'amp_scoring',
+        'runner_type',
+        'test_only',
+    }
 )
 REQUIRED_KEYS = (
     'model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper', 'train_cfg', 'data_root', 'split',

@@ -96,6 +96,7 @@ class RunStateHook(Hook):
             wall_seconds=runner.state.wall_seconds,
             settings=resume_settings(runner.cfg),
             dataset=runner.cfg.train_dataloader.dataset.type,
+            overrides=runner.cfg.get('given_overrides', '{}'),
         )
 
     def after_train(self, runner: Any) -> None:

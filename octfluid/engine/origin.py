@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Origin:
         config: Digest of what decided the result but for the number of iterations; published weights do not say it.
         iterations: Of the training.
         seed: Of the training.
+        overrides: Config settings that were overridden in the training, by dotted key.
     """
 
     split: str | None = None
@@ -32,6 +33,7 @@ class Origin:
     config: str | None = None
     iterations: int | None = None
     seed: int | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def mark(self, cfg: Config) -> str:
         """Return the split to name beside a score if its scans may have been in the training, else an empty text.
@@ -59,7 +61,8 @@ def origin_of(checkpoint: str | os.PathLike, stored: Mapping[str, Any], dataset:
     if 'run' in stored:
         run, meta = stored['run'], stored.get('meta', {})
         settings = run.get('settings', {})
-        return Origin(settings.get('split'), run.get('dataset'), settings.get('config'), meta.get('iter'), meta.get('seed'))
+        said = settings.get('split'), run.get('dataset'), settings.get('config'), meta.get('iter'), meta.get('seed')
+        return Origin(*said, json.loads(run.get('overrides', '{}')))
     path = Path(checkpoint).with_suffix('.json')
     if not path.is_file():
         return Origin()
@@ -69,4 +72,5 @@ def origin_of(checkpoint: str | os.PathLike, stored: Mapping[str, Any], dataset:
         raise InputError(f'{path}: not the card of published weights ({error}); publish them again') from error
     if not isinstance(card, dict) or (dataset is not None and card.get('dataset') != dataset):
         return Origin()
-    return Origin(card.get('split'), card.get('dataset'), None, card.get('iterations'), card.get('seed'))
+    said = card.get('split'), card.get('dataset'), None, card.get('iterations'), card.get('seed')
+    return Origin(*said, card.get('overrides', {}))

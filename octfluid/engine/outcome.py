@@ -88,7 +88,11 @@ def _record(
         config=_config_name(request.config),
         config_sha256=config_sha256(cfg),
         # Where files lie is nobody's business and decides nothing.
-        overrides={key: value for key, value in request.overrides.items() if key not in ('data_root', 'work_dir')},
+        overrides={
+            key: value
+            for key, value in measured.get('overrides', request.overrides).items()
+            if key not in ('data_root', 'work_dir')
+        },
         git=records.git_state(ROOT),
         source_sha256=records.source_sha256(ROOT),
         seed=measured['seed'],

@@ -68,7 +68,7 @@ def plan_lines(runner: Any) -> list[str]:
     if runner.val_loop is not None:
         scored = (
             f'the weights after the last iteration, in {cfg.scoring_precision}, on {len(runner.val_dataloader.dataset)} '
-            'validation scans at their own size'
+            'validation scans at the size of their ground truth'
         )
     return [
         *(f'data     {line}' for line in runner.state.data_lines),

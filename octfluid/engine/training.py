@@ -1,5 +1,6 @@
 """Train or test one config, from checked data to a run record on disk."""
 
+import json
 import math
 import os
 import shutil
@@ -70,6 +71,8 @@ def train(cfg: Config, request: Request) -> Path:
         WorkError: Files that were sound cannot be read any more, or the record does not hold together.
     """
     require_folder(request.work_dir, '--work-dir')
+    if cfg.get('test_only'):
+        raise InputError(f'{request.config}: is for scoring only; train the config it builds on')
     data_lines = _data_lines(cfg, _checked_data(cfg))
     scored = cfg.split != ALL
     if scored:
@@ -150,7 +153,8 @@ def test(
     seconds = time.perf_counter() - start
     origin = origin_of(checkpoints[0], stored[0], cfg.train_dataloader.dataset.type)
     if seen := origin.mark(cfg):
-        runner.logger.warning(f"trained on split '{seen}': scans of split '{cfg.split}' may have been in its training")
+        which = 'all scans of this data set were' if seen == ALL else f"scans of split '{cfg.split}' may have been"
+        runner.logger.warning(f"trained on split '{seen}': {which} in its training")
     measured = dict(
         kind='test',
         iterations=origin.iterations or 0,
@@ -162,6 +166,7 @@ def test(
         history=[],
         precision=cfg.scoring_precision,
         variant=_test_variant(seen, cfg, len(checkpoints), tta),
+        overrides={**origin.overrides, **request.overrides},
     )
     return write_outcome(cfg, request, runner, runner.test_loop, measured)
 
@@ -221,6 +226,8 @@ def _build(cfg: Config, request: Request, training: bool) -> FluidRunner:
     cfg.work_dir = request.work_dir
     cfg.launcher = request.launcher
     cfg.resume = request.resume
+    # As text, because a config turns what it is given into classes of its own, which no checkpoint may hold.
+    cfg.given_overrides = json.dumps(dict(request.overrides), default=str)
     cfg.precision = precision_of(cfg)
     cfg.scoring_precision = cfg.precision if training and cfg.get('amp_scoring') else 'fp32'
     if request.amp and not training:

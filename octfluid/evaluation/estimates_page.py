@@ -46,6 +46,8 @@ def withheld(group: Mapping[str, Any]) -> str:
 
 def protocol(group: Mapping[str, Any]) -> str:
     """Return the protocol's name, with a word on patients that the training has seen, which no interval accounts for."""
+    if 'trained-on-' in group['variant']:
+        return f'{group["protocol"]} (trained on other lists: these very scans may have been seen)'
     return group['protocol'] + (' (patients seen in training)' if group['shared_subjects'] else '')
 
 

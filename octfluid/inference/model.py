@@ -17,6 +17,7 @@ KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores',
 """What the metadata of a model file hold, each under its name with `PREFIX` before it."""
 SHIPPED = 'octfluid-compact.onnx'
 _INPUT, _OUTPUT = 'scan', 'probability'
+_AT_ONCE = 4  # scans: memory grows with them, speed hardly does
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,17 @@ class ScanModel:
             float32, (N, H, W), in [0, 1].
 
         Raises:
-            InputError: Another number of dimensions, no pixels, values that are not finite or not within 0..255, or fractions.
+            InputError: Another number of dimensions, a colour image, no pixels, fractions, or values that are not finite or
+                not within 0..255.
             WorkError: The runtime fails, as for want of memory.
         """
         scans = np.asarray(scans)
         if scans.ndim != 3 or 0 in scans.shape:
             raise InputError(f'scans of shape {scans.shape}; expected (number, height, width), each at least 1')
+        if scans.shape[2] in (3, 4) and scans.shape[1] > 4:
+            raise InputError(
+                f'scans of shape {scans.shape}: looks like one image in colour; expected gray scans, (number, height, width)'
+            )
         values = np.ascontiguousarray(scans, dtype=np.float32)
         if not np.isfinite(values).all():
             raise InputError('scans hold NaN or infinite values; expected gray values 0..255')
@@ -151,7 +157,11 @@ class ScanModel:
         if low < 0 or high > 255 or (scans.dtype.kind == 'f' and 0 < high <= 1):
             raise InputError(f'scans hold gray values from {low:g} to {high:g}; expected 0..255, scale them first')
         try:
-            return self.session.run([_OUTPUT], {_INPUT: values[:, None]})[0][:, 0]
+            parts = [
+                self.session.run([_OUTPUT], {_INPUT: values[first : first + _AT_ONCE, None]})[0][:, 0]
+                for first in range(0, len(values), _AT_ONCE)
+            ]
+            return np.concatenate(parts)
         except Exception as error:
             reason = ' '.join(str(error).split())[:200]
             raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason})') from error

@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from octfluid.datasets.standardize import standardize
+from octfluid.datasets.standardize import has_contrast, standardize
 from octfluid.models.mirror import use_mirror
 from octfluid.models.resample import resize
 
@@ -70,15 +70,16 @@ class ScanSegmentor(EncoderDecoder):
             scans: Gray values 0..255, (N, 1, H, W), float32.
 
         Returns:
-            float32, (N, 1, h, w), where (h, w) is the working size, or (H, W).
+            float32, (N, 1, h, w), where (h, w) is the working size, or (H, W). 0 everywhere for a scan without contrast, such
+            as an empty frame of a volume.
         """
         size = self.working_size or tuple(scans.shape[2:])
         if tuple(scans.shape[2:]) != size:
             scans = resize(scans, *size)
-        scans = standardize(scans)
+        visible, scans = has_contrast(scans), standardize(scans)
         members = (self, *self.others)
         probabilities = [member.logits(scans).float().softmax(dim=1)[:, 1:] for member in members]
-        return sum(probabilities[1:], probabilities[0]) / len(members)
+        return sum(probabilities[1:], probabilities[0]) / len(members) * visible
 
     def logits(self, scans: Tensor) -> Tensor:
         """Return the logits of standardised scans, (N, 2, h, w), whole or in windows as ``test_cfg`` has it."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from octfluid.datasets.standardize import HIGHEST, LOWEST, StandardizeScan, standardize
+from octfluid.datasets.standardize import HIGHEST, LOWEST, StandardizeScan, has_contrast, standardize
 
 
 def test_tissue_has_mean_0_and_deviation_1_whatever_the_filling():
@@ -32,6 +32,15 @@ def test_a_scan_without_contrast_is_0(value):
 def test_each_scan_of_a_batch_for_itself():
     scans = torch.rand(3, 1, 16, 16) * torch.tensor([50.0, 100, 200])[:, None, None, None] + 10
     assert torch.allclose(standardize(scans), torch.stack([standardize(scan) for scan in scans]))
+
+
+def test_contrast_is_that_of_the_pixels_that_count():
+    noise = torch.from_numpy(np.random.default_rng(0).uniform(20, 120, (1, 16, 16)))
+    filled = torch.cat([noise[..., :8], torch.full((1, 16, 8), 255.0)], dim=2)
+    frames = [noise, filled, torch.full((1, 16, 16), 7.0), torch.zeros(1, 16, 16), torch.full((1, 16, 16), 255.0)]
+    assert has_contrast(torch.stack(frames)).flatten().tolist() == [1, 1, 0, 0, 0]
+    # Black beside white has no gray value between them.
+    assert has_contrast(torch.tensor([[0.0, 255.0], [255.0, 0.0]])[None]).item() == 0
 
 
 def test_the_transform_does_the_same():

@@ -15,9 +15,11 @@ def config(split, dataset=DUKE):
 
 def test_a_checkpoint_of_our_own_speaks_for_itself(tmp_path):
     settings = dict(split='subject03', config='a' * 64)
-    stored = dict(run=dict(settings=settings, dataset=DUKE), meta=dict(iter=900, seed=2))
+    changed = {'optim_wrapper.optimizer.lr': 0.1}
+    run = dict(settings=settings, dataset=DUKE, overrides=json.dumps(changed))
+    stored = dict(run=run, meta=dict(iter=900, seed=2))
     (tmp_path / 'own.json').write_text(json.dumps(dict(split='all')))
-    assert origin_of(tmp_path / 'own.pth', stored) == Origin('subject03', DUKE, 'a' * 64, 900, 2)
+    assert origin_of(tmp_path / 'own.pth', stored) == Origin('subject03', DUKE, 'a' * 64, 900, 2, changed)
 
 
 def test_published_weights_are_spoken_for_by_their_card(tmp_path):

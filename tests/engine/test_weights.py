@@ -50,7 +50,17 @@ def test_testing_repeats_the_last_validation(score, whole, tmp_path):
     folder, record = whole
     tested = score(folder / LAST, tmp_path / 'out')
     assert (tmp_path / 'out' / 'test_heldout_scratch_12i_seed0.json').is_file()
-    same = ('metrics', 'images', 'split_sha256', 'config_sha256', 'checkpoint_sha256', 'iterations', 'seed', 'init')
+    same = (
+        'metrics',
+        'images',
+        'split_sha256',
+        'config_sha256',
+        'checkpoint_sha256',
+        'iterations',
+        'seed',
+        'init',
+        'overrides',
+    )
     assert {key: tested[key] for key in same} == {key: record[key] for key in same}
     assert (tested['kind'], tested['precision'], tested['history']) == ('test', 'fp32', [])
 
