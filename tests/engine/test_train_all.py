@@ -53,7 +53,7 @@ def test_a_resumed_run_ends_with_the_same_weights(unscored, run, tmp_path):
 def test_testing_on_all_scans_scores_each_of_them(unscored, score, tmp_path):
     record = score(unscored[0] / LAST, tmp_path, split='all')
     assert [row['name'] for row in record['images']] == [f's{subject:02d}_z{z:02d}' for subject in (1, 2, 3) for z in range(4)]
-    assert (record['kind'], record['split'], record['variant']) == ('test', 'all', '')
+    assert (record['kind'], record['split'], record['variant']) == ('test', 'all', 'trained-on-all')
 
 
 def test_only_a_training_on_all_scans_may_have_no_images(make_record):

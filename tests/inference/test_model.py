@@ -82,7 +82,7 @@ def test_scans_become_probabilities_and_masks(write):
 
 @pytest.mark.parametrize('dtype', [np.float64, np.float32, np.int16, np.uint16])
 def test_gray_values_of_any_type_and_layout_give_the_same(write, dtype):
-    scans = np.arange(60, dtype=dtype).reshape(2, 5, 6)[:, ::-1, ::2]
+    scans = np.arange(100, dtype=dtype).reshape(2, 5, 10)[:, ::-1, ::2]
     assert np.array_equal(ScanModel(write(), threads=1).probability(scans), scans.astype(np.float32) / 256)
 
 

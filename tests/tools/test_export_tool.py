@@ -82,7 +82,15 @@ def records(tmp_path, make_record):
     return write
 
 
-def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path):
+@pytest.fixture
+def any_twin(monkeypatch):
+    """Let records of another config than the tiny one speak for it: whose records they are is tested in test_twins.py."""
+    from octfluid.engine import twins
+
+    monkeypatch.setattr(twins, 'require_twins', lambda cfg, records: None)
+
+
+def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path, any_twin):
     out = tmp_path / 'new' / 'tiny.onnx'
     status, stdout, stderr = tool('--out', out, '--records', records(10), '--half', '--cfg-options', 'model.threshold=0.3')
     assert (status, stderr) == (0, '')
@@ -151,7 +159,28 @@ def test_bad_arguments_are_one_line(tool, arguments, said):
     assert said in stderr and len(stderr.splitlines()) == 1
 
 
-def test_records_of_no_complete_protocol_stop_it_before_it_writes(tool, earlier, records, tmp_path):
+def test_records_of_another_config_stop_it_before_it_writes(tool, earlier, records, tmp_path):
+    status, _, stderr = tool('--out', tmp_path / 'm.onnx', '--records', records(10))
+    assert status == 2
+    assert len(stderr.splitlines()) == 1 and f'{TWIN} has been changed since' in stderr
+    assert not earlier and not (tmp_path / 'm.onnx').exists()
+
+
+def test_a_folder_without_records_is_no_source_of_scores(tool, earlier, tmp_path):
+    (tmp_path / 'none').mkdir()
+    status, _, stderr = tool('--out', tmp_path / 'm.onnx', '--records', tmp_path / 'none')
+    assert (status, len(stderr.splitlines())) == (2, 1) and 'no run record there' in stderr
+    assert not earlier
+
+
+def test_a_text_of_the_user_is_not_taken_for_an_earlier_card(tool, earlier, tmp_path):
+    (tmp_path / 'm.md').write_text('my notes')
+    status, _, stderr = tool('--out', tmp_path / 'm.onnx')
+    assert (status, len(stderr.splitlines())) == (2, 1) and 'stands where the card would go' in stderr
+    assert not earlier and (tmp_path / 'm.md').read_text() == 'my notes'
+
+
+def test_records_of_no_complete_protocol_stop_it_before_it_writes(tool, earlier, records, tmp_path, any_twin):
     status, _, stderr = tool('--out', tmp_path / 'm.onnx', '--records', records(9))
     assert status == 2
     assert stderr.startswith('error: records: no complete protocol among them')
