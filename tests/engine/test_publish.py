@@ -73,6 +73,7 @@ def test_file_card_and_weights(config, model, save, tmp_path):
     assert all(torch.equal(tensors[name], tensor) for name, tensor in model.state_dict().items())
     card = json.loads(published.card.read_text())
     assert card == dict(
+        dataset='HRFDataset',
         schema='octfluid.weights/1', config_sha256=config_sha256(load_config(config)), overrides={}, split='usual',
         split_sha256=None, scores=None, file=published.weights.name, sha256=digest, precision='fp32', iterations=7, seed=3,
         config='tiny.py', checkpoint=dict(name='iter_7.pth', sha256=file_sha256(checkpoint)),
@@ -183,3 +184,8 @@ def test_what_is_refused(config, model, save, tmp_path):
 def test_names_are_those_of_the_zoo(head):
     assert architecture_of(load_config(CONFIGS / f'hrf/{head}.py')) == f'{head}_unet_s5-d16'
     assert architecture_of(load_config(CONFIGS / 'smoke/phantom.py')) == 'fcn_unet_s4-d8'
+
+
+def test_the_name_of_a_plain_u_net_tells_its_stages_and_depth():
+    cfg = load_config(Path(__file__).parents[2] / 'configs/duke_dme/compact.py')
+    assert architecture_of(cfg) == 'fcn_plain-unet_s6-d32'

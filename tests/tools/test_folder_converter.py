@@ -43,7 +43,7 @@ def test_it_says_what_it_made_and_what_it_left_out(convert, folders):
     status, stdout, stderr = convert('--subject', r'(vol\d+)_\d+')
     assert (status, stderr) == (0, '')
     assert stdout.splitlines() == [
-        f'2 scans of 1 patients, 1 with fluid: {folders / "data"}', 'left out, without a mask: 1 (first: vol2_1)',
+        f'2 scans of 1 patient, 1 with fluid: {folders / "data"}', 'left out, without a mask: 1 (first: vol2_1)',
     ]  # fmt: skip
 
 
