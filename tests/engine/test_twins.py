@@ -18,7 +18,9 @@ def record(name, split='subject03', **changes):
 
 def test_folds_and_the_papers_score_of_one_recipe_are_twins():
     cfg = load_config(ROOT / COMPACT, split='all')
-    require_twins(cfg, [record(COMPACT), record(COMPACT, 'paper'), record('configs/duke_dme/compact_paper256.py', 'paper')])
+    twins = [record(COMPACT), record(COMPACT, 'paper'), record('configs/duke_dme/compact_paper256.py', 'paper')]
+    assert len({twin['config_sha256'] for _, twin in twins}) == 3, 'what they are scored on differs'
+    require_twins(cfg, twins)
 
 
 @pytest.mark.parametrize(('name', 'what'), [
