@@ -60,8 +60,7 @@ sweep() {
 }
 
 if [[ -n $steps ]]; then
-    sweep configs/duke_dme/steps/*.py configs/duke_dme/compact.py configs/duke_dme/beside/large_start.py \
-        --splits paper-inner1 paper-inner2 paper-inner3
+    sweep configs/duke_dme/steps/*.py configs/duke_dme/compact.py --splits paper-inner1 paper-inner2 paper-inner3
 fi
 sweep "${config%.py}_paper256.py"
 sweep "$config" --splits halves leave-one-subject-out

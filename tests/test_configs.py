@@ -24,7 +24,7 @@ LISTED = {
     ),
     'duke_dme': ('compact', 'compact_paper256', 'native', 'native_paper256'),
     'duke_dme/beside': (
-        'large_start', 'native_resolution', 'pspnet_hrf', 'pspnet_scratch', 'unet_s5-d16', 'whole_frame', 'wide',
+        'native_resolution', 'pspnet_hrf', 'pspnet_scratch', 'unet_s5-d16', 'whole_frame', 'wide',
     ),
     'duke_dme/steps': (
         '0_plain', '1_dice', '2_fluid_windows', '3_flip', '4_geometry', '5_gray', '6_average', '7_deep_supervision',

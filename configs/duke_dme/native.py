@@ -26,7 +26,7 @@ model = dict(
             channels=channels[depth],
             in_index=-1 - depth,
             loss_decode=[
-                dict(type='CrossEntropyLoss', loss_weight=0.5**depth),
+                dict(loss_weight=0.5**depth, **_base_.cross_entropy),
                 dict(type='BatchDiceLoss', loss_weight=0.5**depth),
             ],
             **head,
@@ -37,15 +37,15 @@ model = dict(
 )
 train_pipeline = [
     *_base_.train_pipeline[:2],
-    *_base_.train_pipeline[3:10],
+    *_base_.train_pipeline[3:9],
     dict(
         type='RandomApply',
         prob=0.4,
         transforms=[dict(type='RandomResize', scale=(768, 496), ratio_range=(0.7, 1.4), keep_ratio=True)],
     ),
-    _base_.train_pipeline[11],
+    _base_.train_pipeline[10],
     dict(type='FluidCrop', crop_size=window, prob=0.5),
-    _base_.train_pipeline[13],
+    _base_.train_pipeline[12],
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(

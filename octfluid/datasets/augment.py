@@ -11,9 +11,17 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from octfluid.datasets.standardize import BLACK, WHITE
+
+DARKEST, BRIGHTEST = 1.0, 254.0
+"""Gray values next to those of fillings."""
+
 
 class _RandomGray(BaseTransform):
     """Change the gray values of ``img``, (H, W) with values 0..255, with a probability; the result is float32.
+
+    Pixels that are black or white stay as they are: devices fill with these what an aligned scan leaves empty, and
+    `octfluid.datasets.standardize.standardize` leaves them out. For the same reason no other pixel becomes black or white.
 
     Args:
         prob: Probability of a change, in [0, 1].
@@ -38,12 +46,14 @@ class _RandomGray(BaseTransform):
         """Draw, and replace ``img`` or leave it."""
         if np.random.random() < self.prob:
             scan = np.asarray(results['img'], dtype=np.float32)
-            results['img'] = self.change(scan, np.random.uniform(self.low, self.high)).clip(0, 255).astype(np.float32)
+            changed = self.change(scan, np.random.uniform(self.low, self.high)).clip(DARKEST, BRIGHTEST)
+            filling = (scan <= BLACK) | (scan >= WHITE)
+            results['img'] = np.where(filling, scan, changed).astype(np.float32)
         return results
 
     @abstractmethod
     def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Return the changed scan; values beyond 0..255 are cut off afterwards."""
+        """Return the changed scan; values beyond `DARKEST` and `BRIGHTEST` are cut off afterwards."""
 
 
 @TRANSFORMS.register_module()
@@ -55,15 +65,6 @@ class RandomGamma(_RandomGray):
     def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         """Apply the power."""
         return 255 * (scan / 255) ** amount
-
-
-@TRANSFORMS.register_module()
-class RandomContrast(_RandomGray):
-    """Multiply the distance of each gray value from the scan's mean by a random factor in [``low``, ``high``]."""
-
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Apply the factor."""
-        return (scan - scan.mean()) * amount + scan.mean()
 
 
 @TRANSFORMS.register_module()

@@ -14,7 +14,6 @@ train_pipeline = [
     dict(type='Resize', scale=working_size[::-1], backend='pillow'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='RandomGamma', prob=0.3, low=0.7, high=1.5),
-    dict(type='RandomContrast', prob=0.3, low=0.7, high=1.3),
     dict(type='RandomSpeckle', prob=0.2, low=0.0, high=0.3),
     dict(type='RandomBlur', prob=0.2, low=0.5, high=1.2),
     dict(type='RandomLowResolution', prob=0.2, low=0.5, high=1.0),

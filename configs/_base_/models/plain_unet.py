@@ -3,11 +3,16 @@
 `channels` gives the width of each stage. The decode head classifies the full resolution; two auxiliary heads classify the
 next coarser ones, with half and a quarter of its weight. Scans come standardised from the training pipeline; prediction takes
 raw ones.
+
+The heads begin with weights of either sign that are not near 0, as mmseg's are. Behind ReLU all features are 0 or more; from
+weights near 0 all of them turn to speak for the background, which is most of the loss, and fluid is left with features of 0,
+from which ReLU learns nothing.
 """
 
 channels = (16, 32, 64, 96, 128, 128)
 norm_cfg = dict(type='BN', requires_grad=True)
 act_cfg = dict(type='ReLU')
+cross_entropy = dict(type='CrossEntropyLoss', avg_non_ignore=True)
 head = dict(
     type='FCNHead',
     num_convs=0,
@@ -15,6 +20,7 @@ head = dict(
     dropout_ratio=0,
     norm_cfg=norm_cfg,
     align_corners=False,
+    init_cfg=dict(type='Normal', std=0.25, override=dict(name='conv_seg')),
 )
 model = dict(
     type='ScanSegmentor',
@@ -26,7 +32,7 @@ model = dict(
         in_channels=channels[0],
         channels=channels[0],
         in_index=-1,
-        loss_decode=[dict(type='CrossEntropyLoss', loss_weight=1.0), dict(type='BatchDiceLoss', loss_weight=1.0)],
+        loss_decode=[dict(loss_weight=1.0, **cross_entropy), dict(type='BatchDiceLoss', loss_weight=1.0)],
         **head,
     ),
     auxiliary_head=[
@@ -35,7 +41,7 @@ model = dict(
             channels=channels[depth],
             in_index=-1 - depth,
             loss_decode=[
-                dict(type='CrossEntropyLoss', loss_weight=0.5**depth),
+                dict(loss_weight=0.5**depth, **cross_entropy),
                 dict(type='BatchDiceLoss', loss_weight=0.5**depth),
             ],
             **head,

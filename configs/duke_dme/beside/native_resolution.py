@@ -13,14 +13,14 @@ window = (320, 512)
 model = dict(working_size=None, data_preprocessor=dict(size=window))
 train_pipeline = [
     *_base_.train_pipeline[:2],
-    *_base_.train_pipeline[3:10],
+    *_base_.train_pipeline[3:9],
     dict(
         type='RandomApply',
         prob=0.4,
         transforms=[dict(type='RandomResize', scale=(768, 496), ratio_range=(0.7, 1.4), keep_ratio=True)],
     ),
-    _base_.train_pipeline[11],
+    _base_.train_pipeline[10],
     dict(type='FluidCrop', crop_size=window, prob=0.5),
-    _base_.train_pipeline[13],
+    _base_.train_pipeline[12],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

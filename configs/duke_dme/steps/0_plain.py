@@ -33,6 +33,6 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(
     mirror=False,
     data_preprocessor=dict(size=window),
-    decode_head=dict(loss_decode=[dict(type='CrossEntropyLoss', loss_weight=1.0)]),
+    decode_head=dict(loss_decode=[dict(loss_weight=1.0, **_base_.cross_entropy)]),
     auxiliary_head=None,
 )

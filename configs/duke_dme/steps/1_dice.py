@@ -7,5 +7,5 @@ What it adds: docs/recipe.md, from the inner splits of the paper's training set.
 
 _base_ = './0_plain.py'
 model = dict(
-    decode_head=dict(loss_decode=[dict(type='CrossEntropyLoss', loss_weight=1.0), dict(type='BatchDiceLoss', loss_weight=1.0)])
+    decode_head=dict(loss_decode=[dict(loss_weight=1.0, **_base_.cross_entropy), dict(type='BatchDiceLoss', loss_weight=1.0)])
 )

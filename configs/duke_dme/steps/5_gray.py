@@ -1,4 +1,4 @@
-"""Step 5 of the recipe: random gamma, contrast, speckle, blur and low resolution.
+"""Step 5 of the recipe: random gamma, speckle, blur and low resolution.
 
 What it adds: docs/recipe.md, from the inner splits of the paper's training set.
 
@@ -9,7 +9,6 @@ _base_ = './4_geometry.py'
 train_pipeline = [
     *_base_.train_pipeline[:4],
     dict(type='RandomGamma', prob=0.3, low=0.7, high=1.5),
-    dict(type='RandomContrast', prob=0.3, low=0.7, high=1.3),
     dict(type='RandomSpeckle', prob=0.2, low=0.0, high=0.3),
     dict(type='RandomBlur', prob=0.2, low=0.5, high=1.2),
     dict(type='RandomLowResolution', prob=0.2, low=0.5, high=1.0),

@@ -15,7 +15,7 @@ model = dict(
             channels=channels[depth],
             in_index=-1 - depth,
             loss_decode=[
-                dict(type='CrossEntropyLoss', loss_weight=0.5**depth),
+                dict(loss_weight=0.5**depth, **_base_.cross_entropy),
                 dict(type='BatchDiceLoss', loss_weight=0.5**depth),
             ],
             **head,
