@@ -14,6 +14,16 @@ from octfluid.errors import OctfluidError
 
 INTERRUPTED = 130
 
+EXTRAS = {
+    'train': ('torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'rich', 'safetensors', 'tensorboard'),
+    'io': ('eyepy', 'pydicom', 'nibabel'),
+    'deploy': ('onnx', 'onnxscript'),
+    'app': ('gradio',),
+    'cluster': ('submitit',),
+    'bench': ('monai',),
+}
+"""Which extra of this package brings which packages; the base install brings the others."""
+
 
 class ToolParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line on stderr and exit status 2.
@@ -43,6 +53,13 @@ def _report_thread_error(failure: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(failure)
 
 
+def _missing_package(error: ModuleNotFoundError) -> str | None:
+    """Return what to say of a package that an extra brings; None if none does."""
+    package = (error.name or '').partition('.')[0]
+    extra = next((name for name, packages in EXTRAS.items() if package in packages), None)
+    return extra and f"this needs the package '{package}'; install it with pip install 'octfluid[{extra}]'"
+
+
 def exit_status_of(main: Callable[[], int | None]) -> int:
     """Run a tool's ``main`` and return its exit status.
 
@@ -51,14 +68,18 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
 
     Returns:
         0 for success, 2 for bad arguments or input, 1 when work failed, 130 after Ctrl-C. A failure that the user can act
-        on (`OctfluidError`, or an operating system error such as a full disk) becomes one line on stderr; any other
-        exception is a bug and keeps its traceback.
+        on (`OctfluidError`, a missing extra, or an operating system error such as a full disk) becomes one line on stderr;
+        any other exception is a bug and keeps its traceback.
     """
     threading.excepthook = _report_thread_error
     try:
         return main() or 0
     except OctfluidError as error:
         status, message = error.exit_status, str(error)
+    except ModuleNotFoundError as error:
+        status, message = 2, _missing_package(error)
+        if message is None:
+            raise
     except BrokenPipeError:
         # The reader of our output (such as `head`) has gone; keep the interpreter from complaining while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,10 +27,17 @@ USAGE
 recipe=compact steps='' amp=''
 options=()
 seeds=(--seeds 0 1 2)
+case ${1-} in
+    compact | native) recipe=$1; shift ;;
+    '' | -*) ;;
+    *)
+        echo "error: $1: is no recipe; expected compact or native (see bash scripts/reproduce_recipe.sh --help)" >&2
+        exit 2
+        ;;
+esac
 while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
-        compact | native) recipe=$1; shift; continue ;;
         --steps) steps=$1; shift; continue ;;
         --amp) amp=$1 ;;
         --seeds | --seeds=*) seeds=() ;;

@@ -2,11 +2,13 @@ import errno
 import subprocess
 import sys
 import threading
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from octfluid.errors import InputError, OctfluidError, WorkError
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.tooling import EXTRAS, ToolParser, exit_status_of
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +38,8 @@ def test_status_is_what_main_returns(result, capsys):
      'error: No space left on device (out.pth); files written before this are intact\n'),
     (OSError('odd'), 1, 'error: odd; files written before this are intact\n'),
     (KeyboardInterrupt(), 130, 'error: interrupted\n'),
+    (ModuleNotFoundError("No module named 'mmseg.datasets'", name='mmseg.datasets'), 2,
+     "error: this needs the package 'mmseg'; install it with pip install 'octfluid[train]'\n"),
 ])  # fmt: skip
 def test_failure_is_one_line(error, status, line, capsys):
     assert exit_status_of(failing(error)) == status
@@ -45,6 +49,17 @@ def test_failure_is_one_line(error, status, line, capsys):
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         exit_status_of(failing(ZeroDivisionError()))
+    with pytest.raises(ModuleNotFoundError):
+        exit_status_of(failing(ModuleNotFoundError(name='octfluid.typo')))
+
+
+def test_every_extra_that_tools_name_exists():
+    project = tomllib.loads((Path(__file__).resolve().parents[1] / 'pyproject.toml').read_text())['project']
+    extras = project['optional-dependencies']
+    assert EXTRAS.keys() == extras.keys() - {'dev'}
+    for extra, packages in EXTRAS.items():
+        listed = ' '.join(extras[extra]).replace('onedl-mmsegmentation', 'mmseg').replace('onedl-', '')
+        assert all(package in listed for package in packages), extra
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -35,12 +35,13 @@ def main() -> None:
     from octfluid.engine.checkpoint import read_checkpoint
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.export import export
+    from octfluid.engine.identity import config_name
     from octfluid.engine.origin import origin_of
     from octfluid.engine.record import read_records, to_run
     from octfluid.engine.twins import require_twins
     from octfluid.errors import InputError
     from octfluid.evaluation.model_scores import scores_of
-    from octfluid.inference.card import render_card
+    from octfluid.inference.card import describe_training, render_card
     from octfluid.inference.model import ScanModel
     from octfluid.io.atomic import require_folder, write_text
 
@@ -55,10 +56,10 @@ def main() -> None:
         raise InputError(f'--records {args.records[0]}: no run record there; expected those of networks of this config')
     require_twins(cfg, records)
     scores = scores_of([to_run(path, record) for path, record in records]) if records else []
-    split = origin_of(args.checkpoint, read_checkpoint(args.checkpoint)).split or 'unknown'
+    origin = origin_of(args.checkpoint, read_checkpoint(args.checkpoint))
     agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half)
     info = ScanModel(out).info
-    trained_on = 'all scans of the data set (split `all`)' if split == 'all' else f'the training scans of split `{split}`'
+    trained_on = describe_training(origin.split, config_name(args.config), origin.iterations, origin.seed)
     write_text(card, render_card(info, out.name, trained_on))
     what = 'scans' if agreement.real else 'images of noise (the data set is not here)'
     print(

@@ -28,6 +28,7 @@ import octfluid.register
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
 from octfluid.datasets.windows import HEAD
+from octfluid.engine.identity import config_name
 from octfluid.engine.plan import cpu_name, versions
 from octfluid.engine.record import git_state, source_sha256
 from octfluid.errors import InputError
@@ -45,11 +46,10 @@ def benchmark_record(kind: str, config: str, overrides: Mapping[str, Any], measu
         overrides: ``--cfg-options`` by dotted key.
         measured: Fields of that kind.
     """
-    path = Path(config).resolve()
     return dict(
         schema=SCHEMA,
         kind=kind,
-        config=path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name,
+        config=config_name(config),
         overrides={key: value for key, value in overrides.items() if key != 'data_root'},
         git=git_state(ROOT),
         source_sha256=source_sha256(ROOT),

@@ -3,10 +3,16 @@
 import copy
 import hashlib
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
+
+import octfluid
+
+_ROOT = Path(octfluid.__file__).resolve().parents[1]
 
 # Hooks that watch a run and do not change it.
 PASSIVE_HOOKS = {
@@ -15,6 +21,12 @@ PASSIVE_HOOKS = {
 }  # fmt: skip
 SPEED_SWITCHES = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
 DATASET_NEUTRAL = ('data_root', 'window_first')
+
+
+def config_name(config: str | os.PathLike) -> str:
+    """Return a config's path from the repository's root, or its bare name when it lies elsewhere."""
+    path = Path(config).resolve()
+    return path.relative_to(_ROOT).as_posix() if path.is_relative_to(_ROOT) else path.name
 
 
 def config_sha256(cfg: Config) -> str:

@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 import octfluid
 from octfluid.engine import record as records
 from octfluid.engine.config import dataset_spec
-from octfluid.engine.identity import config_sha256
+from octfluid.engine.identity import config_name, config_sha256
 from octfluid.engine.plan import device_name, peak_memory, versions
 from octfluid.engine.runner import FluidRunner
 from octfluid.errors import InputError, WorkError
@@ -71,12 +71,6 @@ def _show(path: Path, metric: 'FluidMetric', files: Mapping[str, tuple[Path, Pat
         runner.logger.warning(f'{path.name} is written, but not all of the pictures beside it: {error}')
 
 
-def _config_name(config: str) -> str:
-    """Return the config's path from the repository's root, or its bare name when it lies elsewhere."""
-    path = Path(config).resolve()
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-
-
 def _record(
     cfg: Config, request: 'Request', runner: FluidRunner, measured: Mapping[str, Any], split_sha256: str
 ) -> dict[str, Any]:
@@ -85,7 +79,7 @@ def _record(
     return dict(
         schema=records.SCHEMA,
         kind=measured['kind'],
-        config=_config_name(request.config),
+        config=config_name(request.config),
         config_sha256=config_sha256(cfg),
         # Where files lie is nobody's business and decides nothing.
         overrides={

@@ -17,7 +17,7 @@ import octfluid
 from octfluid.engine import record as records
 from octfluid.engine.checkpoint import InitialWeights, describe_weights, load_weights, read_checkpoint
 from octfluid.engine.config import load_config
-from octfluid.engine.identity import config_sha256
+from octfluid.engine.identity import config_name, config_sha256
 from octfluid.errors import InputError
 from octfluid.io.atomic import write_bytes, write_json
 
@@ -154,8 +154,7 @@ def _config_of(config: str | None, run: Mapping | None, record: str | os.PathLik
         raise InputError(
             f'{path}: differs from the config that {record} was made with; check out the commit that the record names'
         )
-    path = path.resolve()
-    return cfg, path.relative_to(_ROOT).as_posix() if path.is_relative_to(_ROOT) else path.name
+    return cfg, config_name(path)
 
 
 def _fitting(cfg: Config, state_dict: Mapping[str, Any], checkpoint: Path) -> InitialWeights:

@@ -24,13 +24,31 @@ def _score_row(score: dict[str, Any]) -> str:
     return '| ' + ' | '.join([*cells, *(_percent(score['measures'][name]) for name in MEASURES)]) + ' |'
 
 
+def describe_training(split: str | None, config: str, iterations: int | None, seed: int | None) -> str:
+    """Return what a model's weights come from, as its card says it.
+
+    Args:
+        split: Name of the split, or None if the weights do not say.
+        config: Path of the config within the repository, or its name.
+        iterations: Of the training, or None.
+        seed: Of the training, or None.
+    """
+    scans = {None: 'unknown scans', 'all': 'all scans of the data set (split `all`)'}
+    parts = [scans.get(split, f'the training scans of split `{split}`'), f'with `{config}`']
+    if iterations is not None:
+        parts.append(f'{iterations} iterations')
+    if seed is not None:
+        parts.append(f'seed {seed}')
+    return ', '.join(parts)
+
+
 def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
     """Return the card as Markdown.
 
     Args:
         info: What the model's file says.
         name: File name of the model.
-        trained_on: What its weights were trained on, such as ``'all ten subjects (110 scans)'``.
+        trained_on: What its weights were trained on, from `describe_training`.
     """
     lines = [
         f'# {name}', '',

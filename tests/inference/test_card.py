@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from octfluid.inference.card import MEASURES, render_card
+from octfluid.inference.card import MEASURES, describe_training, render_card
 from octfluid.inference.model import ModelInfo
 
 
@@ -33,6 +33,15 @@ def test_the_card_says_what_the_model_is_for_and_on_what():
     for line in told:
         assert f'{line} |\n' in text, line
     assert '## Limits' in text
+
+
+@pytest.mark.parametrize(('said', 'text'), [
+    (('all', 'a.py', 900, 0), 'all scans of the data set (split `all`), with `a.py`, 900 iterations, seed 0'),
+    (('paper', 'a.py', None, 2), 'the training scans of split `paper`, with `a.py`, seed 2'),
+    ((None, 'a.py', None, None), 'unknown scans, with `a.py`'),
+])  # fmt: skip
+def test_what_weights_say_of_their_training(said, text):
+    assert describe_training(*said) == text
 
 
 def test_what_the_file_does_not_know_is_unknown():

@@ -14,7 +14,7 @@ from octfluid.engine.origin import origin_of
 from octfluid.engine.record import file_sha256, read_records, to_run
 from octfluid.engine.twins import require_twins
 from octfluid.evaluation.model_scores import scores_of
-from octfluid.inference.card import render_card
+from octfluid.inference.card import describe_training, render_card
 from octfluid.inference.model import ScanModel, shipped_model
 from octfluid.io.duke_mat import read_subject
 
@@ -53,8 +53,10 @@ def test_its_scores_are_those_of_the_committed_records(model):
     assert {('leave-one-subject-out', False), ('paper', True)} <= protocols
 
 
-def test_its_card_is_written_from_the_file(model):
-    trained_on = 'all scans of the data set (split `all`)'
+def test_its_card_is_written_from_the_file(model, weights):
+    origin = origin_of(weights, {})
+    trained_on = describe_training(origin.split, 'configs/duke_dme/compact.py', origin.iterations, origin.seed)
+    assert trained_on == 'all scans of the data set (split `all`), with `configs/duke_dme/compact.py`, 900 iterations, seed 0'
     assert shipped_model().with_suffix('.md').read_text() == render_card(model.info, shipped_model().name, trained_on)
 
 
