@@ -1,19 +1,22 @@
 """Data sets of B-scans with fluid masks, as MMSegmentation dataset classes."""
 
+import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from octfluid.datasets.integrity import SUFFIX, load_index, read_split
 from octfluid.datasets.mask_checks import IMAGE_MODES
 from octfluid.datasets.sampler import SampleDraw
+from octfluid.datasets.scan_cache import CachedHead, available_bytes, fixed_head
 from octfluid.datasets.windows import HEAD, WindowFirst
 from octfluid.errors import InputError
 
@@ -61,14 +64,17 @@ class FluidDataset(BaseSegDataset):
         window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` would keep, from scans that
             are decoded once, when the dataset is built, and stay in memory (see `octfluid.datasets.windows.WindowFirst`). The
             samples are the same.
+        cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `octfluid.datasets.scan_cache.FIXED`)
+            in at most so much memory, half of what the machine has left if that is less; 0 keeps nothing. The samples are the
+            same. Does nothing beside ``window_first``.
         truth_dir: Which of the data set's sizes the masks are of, where it is another than the images': ``'paper_256'`` scores
             predictions on native scans against the paper's ground truth. None: ``size_dir``.
         reduce_zero_label: Must stay False: label 0 is the background and takes part in everything.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        InputError: Unknown split, missing data, ``reduce_zero_label=True``, or ``window_first=True`` with a pipeline whose
-            beginning `WindowFirst` cannot reproduce.
+        InputError: Unknown split, missing data, ``reduce_zero_label=True``, ``cache_bytes`` below 0, or ``window_first=True``
+            with a pipeline whose beginning `WindowFirst` cannot reproduce.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
@@ -88,6 +94,7 @@ class FluidDataset(BaseSegDataset):
         pipeline: Sequence[dict] = (),
         test_mode: bool = False,
         window_first: bool = False,
+        cache_bytes: int = 0,
         truth_dir: str | None = None,
         reduce_zero_label: bool = False,
         **kwargs: Any,
@@ -96,11 +103,14 @@ class FluidDataset(BaseSegDataset):
             raise InputError(
                 'reduce_zero_label=True: it would drop the background and make fluid class 0; expected False, remove it'
             )
+        if not isinstance(cache_bytes, int) or cache_bytes < 0:
+            raise InputError(f'cache_bytes={cache_bytes!r}: expected a whole number of bytes, 0 to keep nothing')
         self.split = split
         self.subset = subset
         self.size_dir = size_dir
         self.scan_size = scan_size
         self.window_first = window_first
+        self.cache_bytes = cache_bytes
         self.truth_dir = truth_dir or size_dir
         super().__init__(
             data_root=data_root,
@@ -114,7 +124,7 @@ class FluidDataset(BaseSegDataset):
         )
 
     def full_init(self) -> None:
-        """Read the lists, and decode the scans if windows are to be cut from them."""
+        """Read the lists, and decode the scans if windows are to be cut from them, or they are to be kept."""
         if self._fully_initialized:
             return
         steps = self.pipeline.transforms
@@ -123,6 +133,23 @@ class FluidDataset(BaseSegDataset):
         if first is not None:
             steps[: len(HEAD)] = [first]
             first.fill(self.get_data_info(index) for index in range(len(self)))
+        elif self.cache_bytes and (fixed := fixed_head(steps)):
+            steps[:fixed] = [self._filled_cache(steps[:fixed])]
+
+    def _filled_cache(self, head: Sequence[Callable]) -> CachedHead:
+        """Keep as many scans as memory allows, and say so if that is not all of them."""
+        available = available_bytes()
+        limit = self.cache_bytes if available is None else min(self.cache_bytes, available // 2)
+        cache = CachedHead(head, limit)
+        cache.fill(self.get_data_info(index) for index in range(len(self)))
+        if len(cache) < len(self):
+            print_log(
+                f'{len(cache)} of {len(self)} scans are kept in memory, the others read anew for every sample: cache_bytes is '
+                f'{self.cache_bytes}, and half of the memory left {"unknown" if available is None else available // 2} bytes',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return cache
 
     def load_data_list(self) -> list[dict]:
         """Return one dict per B-scan of the split, in the order of the split file."""

@@ -212,7 +212,7 @@ class WindowFirst(BaseTransform):
 
     def _scan(self, sample: dict) -> DecodedScan:
         path = sample['img_path']
-        state = _file_state(path) + _file_state(sample['seg_map_path'])
+        state = file_state(path) + file_state(sample['seg_map_path'])
         known = self._decoded.get(path)
         if known is None or known[0] != state:
             known = self._decoded[path] = (state, self._decode(sample))
@@ -232,7 +232,12 @@ class WindowFirst(BaseTransform):
         return DecodedScan(image, mask, tuple(np.flatnonzero(np.bincount(mask.ravel())).tolist()))
 
 
-def _file_state(path: str) -> tuple[int, int]:
+def file_state(path: str) -> tuple[int, int]:
+    """Return what changes with a file's content: when it was last written, in ns, and its size in bytes.
+
+    Raises:
+        InputError: There is no such file.
+    """
     try:
         status = os.stat(path)
     except OSError as error:

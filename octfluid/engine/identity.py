@@ -20,7 +20,7 @@ PASSIVE_HOOKS = {
     'OverlayHook', 'PlainCheckpointHook', 'ProgressHook', 'RunStateHook',
 }  # fmt: skip
 SPEED_SWITCHES = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
-DATASET_NEUTRAL = ('data_root', 'window_first')
+DATASET_NEUTRAL = ('data_root', 'window_first', 'cache_bytes')
 
 
 def config_name(config: str | os.PathLike) -> str:

@@ -1,0 +1,195 @@
+import copy
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader
+
+import octfluid.register  # noqa: F401
+from octfluid.datasets import fluid_dataset, scan_cache
+from octfluid.datasets.fluid_dataset import PhantomDataset
+from octfluid.datasets.sampler import CountedSampler, SampleDraw
+from octfluid.datasets.scan_cache import CachedHead, available_bytes, fixed_head
+from octfluid.errors import InputError
+
+FIXED = [
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='Resize', scale=(96, 96), keep_ratio=True),
+]  # fmt: skip
+RANDOM = [
+    dict(type='RandomCrop', crop_size=(48, 48), cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackFluidInputs'),
+]
+ONE = 96 * 96 * 4  # bytes of a scan in colour and its mask
+
+
+@pytest.fixture(autouse=True)
+def registry_scope():
+    init_default_scope('mmseg')
+
+
+@pytest.fixture
+def dataset(phantoms):
+    def make(steps=(*FIXED, *RANDOM), **settings):
+        return PhantomDataset(str(phantoms), 'native', 'heldout', 'train', pipeline=copy.deepcopy(list(steps)), **settings)
+
+    return make
+
+
+@pytest.fixture
+def sample(tmp_path):
+    paths = dict(img_path=str(tmp_path / 'scan.png'), seg_map_path=str(tmp_path / 'mask.png'))
+    cv2.imwrite(paths['img_path'], np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    cv2.imwrite(paths['seg_map_path'], np.eye(64, dtype=np.uint8))
+    return dict(**paths, label_map=None, reduce_zero_label=False, seg_fields=[])
+
+
+@pytest.fixture
+def no_reading(monkeypatch):
+    def refuse(self, results):
+        raise AssertionError('read again')
+
+    return lambda: monkeypatch.setattr(LoadImageFromFile, 'transform', refuse)
+
+
+@pytest.mark.parametrize('steps', [
+    [*FIXED, *RANDOM],
+    [FIXED[0], FIXED[2], FIXED[1], *RANDOM],
+    [*FIXED[:2], dict(type='RandomResize', scale=(80, 80), ratio_range=(0.8, 1.5)), *RANDOM],
+    [dict(type='LoadImageFromFile', color_type='grayscale'), *FIXED[1:], RANDOM[1],
+     dict(type='RandomGamma', prob=1, low=1, high=2), RANDOM[-1]],
+], ids=['enlarged', 'mask of its own size', 'random size', 'gray'])  # fmt: skip
+def test_one_seed_gives_the_same_batches_with_and_without(dataset, steps):
+    batches = []
+    for size in (0, 1 << 30):
+        data = dataset(steps, cache_bytes=size)
+        loader = DataLoader(data, batch_size=3, sampler=CountedSampler(data, seed=5), collate_fn=pseudo_collate)
+        batches.append([batch for batch, _ in zip(loader, range(12), strict=False)])
+    for one, other in zip(*batches, strict=True):
+        assert all(map(torch.equal, one['inputs'], other['inputs']))
+        for first, second in zip(one['data_samples'], other['data_samples'], strict=True):
+            assert torch.equal(first.gt_sem_seg.data, second.gt_sem_seg.data)
+            assert first.metainfo == second.metainfo
+
+
+def test_scans_are_read_once_for_all_workers(dataset, no_reading):
+    data = dataset(cache_bytes=1 << 30)
+    assert data.pipeline.transforms[0].bytes == len(data) * ONE
+    no_reading()
+    draws = [SampleDraw(index % len(data), index) for index in range(2 * len(data))]
+    loader = DataLoader(data, sampler=draws, num_workers=2, collate_fn=pseudo_collate, multiprocessing_context='fork')
+    for draw, batch in zip(draws, loader, strict=True):
+        assert torch.equal(batch['inputs'][0], data[draw]['inputs'])
+
+
+def test_nothing_is_kept_unless_asked_for(dataset, no_reading):
+    no_reading()
+    data = dataset()
+    with pytest.raises(AssertionError, match='read again'):
+        data[0]
+
+
+def test_pipelines_are_kept_up_to_their_first_draw():
+    def head(steps):
+        return fixed_head(Compose(steps).transforms)
+
+    assert head([*FIXED, *RANDOM]) == 3
+    assert head([*FIXED[:2], *RANDOM]) == 2
+    assert head(RANDOM) == 0
+    # A descendant of Resize that draws.
+    assert head([*FIXED[:2], dict(type='ResizeShortestEdge', scale=64, max_size=64)]) == 2
+    assert head(FIXED) == 3
+
+
+def test_what_a_pipeline_does_to_a_sample_stays_with_it(sample):
+    cache = CachedHead(Compose(FIXED).transforms, ONE)
+    first = cache(copy.deepcopy(sample))
+    kept = copy.deepcopy(first)
+    first['img'][:] = 0
+    first['gt_seg_map'][:] = 7
+    first['seg_fields'].append('other')
+    second = cache(copy.deepcopy(sample))
+    assert second.keys() == kept.keys() and second['seg_fields'] == ['gt_seg_map']
+    assert np.array_equal(second['img'], kept['img']) and np.array_equal(second['gt_seg_map'], kept['gt_seg_map'])
+    third = cache(copy.deepcopy(sample))
+    assert not np.shares_memory(second['img'], third['img'])
+
+
+@pytest.mark.parametrize(('room', 'kept'), [(ONE - 1, 0), (ONE, 1), (3 * ONE + 5, 3)])
+def test_no_more_than_the_limit_is_kept(dataset, caplog, room, kept):
+    data, stock = dataset(cache_bytes=room), dataset()
+    cache = data.pipeline.transforms[0]
+    for index in range(len(data)):
+        draw = SampleDraw(index, index)
+        assert torch.equal(data[draw]['inputs'], stock[draw]['inputs'])
+    assert (len(cache), cache.bytes) == (kept, kept * ONE)
+
+
+def test_little_memory_keeps_less_and_says_so(dataset, monkeypatch, capsys):
+    said = []
+    monkeypatch.setattr(fluid_dataset, 'print_log', lambda text, **_: said.append(text))
+    monkeypatch.setattr(fluid_dataset, 'available_bytes', lambda: 4 * ONE)
+    data = dataset(cache_bytes=1 << 30)
+    assert len(data.pipeline.transforms[0]) == 2
+    assert said == [
+        f'2 of {len(data)} scans are kept in memory, the others read anew for every sample: cache_bytes is {1 << 30}, and half '
+        f'of the memory left {2 * ONE} bytes'
+    ]
+    monkeypatch.setattr(fluid_dataset, 'available_bytes', lambda: None)
+    assert len(dataset(cache_bytes=1 << 30).pipeline.transforms[0]) == len(data)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize('kind', ['img_path', 'seg_map_path'])
+def test_changed_files_are_read_again(sample, kind):
+    cache = CachedHead(Compose(FIXED).transforms, ONE)
+    before = cache(copy.deepcopy(sample))
+    pixels = cv2.imread(sample[kind], cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(sample[kind], np.full_like(pixels, 9))
+    after = cache(copy.deepcopy(sample))
+    field = dict(img_path='img', seg_map_path='gt_seg_map')[kind]
+    assert (after[field] == 9).all() and not (before[field] == 9).all()
+    assert (len(cache), cache.bytes) == (1, ONE)
+    assert (cache(copy.deepcopy(sample))[field] == 9).all()
+
+
+@pytest.mark.parametrize('again', [copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))], ids=['copy', 'pickle'])
+def test_copies_begin_empty(dataset, again):
+    data = dataset(cache_bytes=1 << 30)
+    other = again(data)
+    assert (len(other.pipeline.transforms[0]), other.pipeline.transforms[0].bytes) == (0, 0)
+    assert torch.equal(other[SampleDraw(1, 4)]['inputs'], data[SampleDraw(1, 4)]['inputs'])
+    assert other.pipeline.transforms[0].bytes == ONE
+
+
+def test_missing_file(sample):
+    cache = CachedHead(Compose(FIXED).transforms, ONE)
+    with pytest.raises(InputError, match=r'nothing\.png: No such file'):
+        cache({**sample, 'img_path': 'nothing.png'})
+
+
+@pytest.mark.parametrize('size', [-1, 1.5, '1 GB', None])
+def test_sizes_that_are_none(dataset, size):
+    with pytest.raises(InputError, match=r'cache_bytes=.*expected a whole number of bytes'):
+        dataset(cache_bytes=size)
+
+
+def test_memory_left_is_that_of_machine_and_container(tmp_path, monkeypatch):
+    limit, used = tmp_path / 'max', tmp_path / 'current'
+    monkeypatch.setattr(scan_cache, '_CGROUPS', ((str(limit), str(used)),))
+    machine = available_bytes()
+    if machine is None:
+        pytest.skip('this system does not say how much memory is left')
+    limit.write_text('5000\n')
+    used.write_text('2000\n')
+    assert available_bytes() == 3000
+    used.write_text('6000\n')
+    assert available_bytes() == 0
+    limit.write_text('max\n')
+    assert available_bytes() > 1 << 20
