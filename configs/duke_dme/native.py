@@ -49,7 +49,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='SGD', lr=0.01, momentum=0.99, nesterov=True, weight_decay=3e-5),
+    optimizer=dict(_delete_=True, type='SGD', lr=0.01, momentum=0.99, nesterov=True, weight_decay=3e-5, fused=True),
 )
 iterations = 4000
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=iterations, by_epoch=False)]

@@ -6,4 +6,4 @@ Paper: mIoU 0.4963, mDice 0.4981 (one run, seed 0).
 """
 
 _base_ = './06_crop320.py'
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=0.01, weight_decay=0.0005))
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=0.01, weight_decay=0.0005, fused=True))

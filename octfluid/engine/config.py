@@ -25,6 +25,7 @@ KNOWN_KEYS = sorted(
         'split',
         'channels_last',
         'window_batch',
+        'reuse_memory',
         'amp_scoring',
         'runner_type',
         'test_only',

@@ -20,8 +20,9 @@ def check_scoring(cfg: Config, path: str | Path) -> None:
             f"{path}: window_batch is {windows!r}; expected a whole number, at least 1, 'auto', or None for mmseg's own "
             'slide inference'
         )
-    if not isinstance(amp, bool):
-        raise InputError(f'{path}: amp_scoring is {amp!r}; expected True or False')
+    for name, value in (('amp_scoring', amp), ('reuse_memory', cfg.get('reuse_memory', False))):
+        if not isinstance(value, bool):
+            raise InputError(f'{path}: {name} is {value!r}; expected True or False')
     test_cfg = cfg.model.get('test_cfg')
     mode = test_cfg.get('mode') if isinstance(test_cfg, dict) else None
     if mode not in ('slide', 'whole'):

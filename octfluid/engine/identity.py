@@ -34,9 +34,11 @@ def config_sha256(cfg: Config) -> str:
 
     Covers model, losses, pipelines, split, sampling, optimizer, schedule, evaluator, hooks that act, and the heads that start
     anew. Leaves out the seed and the initial weights (a run record has them beside it), paths, workers, `window_first`,
-    `window_batch`, logging, validation interval and precision (`amp_scoring` too).
+    `cache_bytes`, `window_batch`, `reuse_memory`, whether the optimizer's kernels are fused, logging, validation interval and
+    precision (`amp_scoring` too).
     """
     optim = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'loss_scale', 'dtype')}
+    optim['optimizer'] = {key: value for key, value in cfg.optim_wrapper.optimizer.items() if key != 'fused'}
     train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith('val_')}
     content = dict(
         model=cfg.model,

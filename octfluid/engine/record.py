@@ -20,7 +20,8 @@ from octfluid.evaluation.starts import file_label, source_iterations
 from octfluid.io.atomic import write_text
 
 SPEED_SWITCHES = (
-    '*.num_workers', '*.persistent_workers', '*.window_first', '*.cache_bytes', 'window_batch', 'train_cfg.val_interval',
+    '*.num_workers', '*.persistent_workers', '*.window_first', '*.cache_bytes', 'window_batch', 'reuse_memory',
+    'optim_wrapper.optimizer.fused', 'train_cfg.val_interval',
 )  # fmt: skip
 """Config keys (shell patterns over dotted names) that may change how long a run takes, and nothing else."""
 

@@ -16,6 +16,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from octfluid.engine.allocator import reuse_freed_memory
 from octfluid.engine.checkpoint import (
     InitialWeights,
     describe_weights,
@@ -103,7 +104,9 @@ class FluidRunner(Runner):
                 handler.addFilter(_not_about_file_clients)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Prepare memory layout and scoring before the model is moved and wrapped."""
+        """Prepare memory and its layout, and scoring, before the model is moved and wrapped."""
+        if self.cfg.get('reuse_memory') and get_device() == 'cpu' and not reuse_freed_memory():
+            self.logger.info('reuse_memory: does nothing with the C library of this system')
         if self.cfg.get('channels_last', False):
             model = model.to(memory_format=torch.channels_last)
             keep_logits_float32(model)

@@ -75,10 +75,14 @@ def test_digest_leaves_out_how_windows_are_cut():
     assert result_changing_overrides({WINDOW_FIRST: False, 'split': 'other'}) == ['split']
 
 
-def test_digest_leaves_out_what_is_kept_in_memory():
-    key = 'train_dataloader.dataset.cache_bytes'
-    assert {digest({key: size}) for size in (0, 1000)} == {digest()}
-    assert result_changing_overrides({key: 0}) == []
+@pytest.mark.parametrize(('key', 'values'), [
+    ('train_dataloader.dataset.cache_bytes', (0, 1000)),
+    ('reuse_memory', (True, False)),
+    ('optim_wrapper.optimizer.fused', (True, False)),
+])  # fmt: skip
+def test_digest_leaves_out_what_changes_nothing_but_time(key, values):
+    assert {digest({key: value}) for value in values} == {digest()}
+    assert result_changing_overrides({key: values[1]}) == []
 
 
 def test_run_may_go_on_with_windows_cut_in_another_way(run, tmp_path):
