@@ -26,6 +26,7 @@ KNOWN_KEYS = sorted(
         'channels_last',
         'window_batch',
         'reuse_memory',
+        'prepare_weights',
         'amp_scoring',
         'runner_type',
         'test_only',

@@ -14,13 +14,14 @@ def check_scoring(cfg: Config, path: str | Path) -> None:
     Raises:
         InputError: Naming the setting, what was found and what was expected.
     """
-    windows, amp = cfg.get('window_batch'), cfg.get('amp_scoring', False)
+    windows = cfg.get('window_batch')
     if windows not in (None, 'auto') and not is_whole(windows, 1):
         raise InputError(
             f"{path}: window_batch is {windows!r}; expected a whole number, at least 1, 'auto', or None for mmseg's own "
             'slide inference'
         )
-    for name, value in (('amp_scoring', amp), ('reuse_memory', cfg.get('reuse_memory', False))):
+    for name in ('amp_scoring', 'reuse_memory', 'prepare_weights'):
+        value = cfg.get(name, False)
         if not isinstance(value, bool):
             raise InputError(f'{path}: {name} is {value!r}; expected True or False')
     test_cfg = cfg.model.get('test_cfg')

@@ -33,9 +33,9 @@ def config_sha256(cfg: Config) -> str:
     """Digest of what decides the result of a run with a resolved config.
 
     Covers model, losses, pipelines, split, sampling, optimizer, schedule, evaluator, hooks that act, and the heads that start
-    anew. Leaves out the seed and the initial weights (a run record has them beside it), paths, workers, `window_first`,
-    `cache_bytes`, `window_batch`, `reuse_memory`, whether the optimizer's kernels are fused, logging, validation interval and
-    precision (`amp_scoring` too).
+    anew. Leaves out the seed and the initial weights (a run record has them beside it), paths, workers, logging, validation
+    interval, precision (`amp_scoring` too), and what only saves time: `window_first`, `cache_bytes`, `window_batch`,
+    `reuse_memory`, `prepare_weights`, fused kernels of the optimizer.
     """
     optim = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'loss_scale', 'dtype')}
     optim['optimizer'] = {key: value for key, value in cfg.optim_wrapper.optimizer.items() if key != 'fused'}

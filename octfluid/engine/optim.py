@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
+from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS, OPTIMIZERS
@@ -90,3 +91,20 @@ def score_in(model: nn.Module, precision: str) -> None:
     """
     if precision in DTYPES:
         model.encode_decode = partial(_encode_decode_in, model, DTYPES[precision])
+
+
+def prepare_weights(model: nn.Module, precision: str) -> None:
+    """Prepare the weights of a segmentor, and of the others of its ensemble, for prediction alone.
+
+    Batch normalisation becomes part of the convolution before it, and in 16 bits the convolutions' weights are rounded once
+    rather than in every forward pass.
+
+    Args:
+        model: An mmseg segmentor with its weights in place, changed in place; it cannot be trained or saved any more.
+        precision: As in `score_in`.
+    """
+    for member in (model, *getattr(model, 'others', ())):
+        fuse_conv_bn(member)
+        for module in member.modules():
+            if precision in DTYPES and isinstance(module, nn.Conv2d):
+                module.to(DTYPES[precision])

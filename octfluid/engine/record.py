@@ -21,7 +21,7 @@ from octfluid.io.atomic import write_text
 
 SPEED_SWITCHES = (
     '*.num_workers', '*.persistent_workers', '*.window_first', '*.cache_bytes', 'window_batch', 'reuse_memory',
-    'optim_wrapper.optimizer.fused', 'train_cfg.val_interval',
+    'prepare_weights', 'optim_wrapper.optimizer.fused', 'train_cfg.val_interval',
 )  # fmt: skip
 """Config keys (shell patterns over dotted names) that may change how long a run takes, and nothing else."""
 

@@ -26,7 +26,7 @@ from octfluid.engine.checkpoint import (
     read_checkpoint,
 )
 from octfluid.engine.identity import resume_settings
-from octfluid.engine.optim import keep_logits_float32, score_in
+from octfluid.engine.optim import keep_logits_float32, prepare_weights, score_in
 from octfluid.errors import InputError
 
 WINDOWS_AT_ONCE = 8
@@ -41,6 +41,7 @@ class RunState:
         wall_seconds: Time spent on this run by earlier processes that it resumes.
         metrics: Latest scores, or None before the first evaluation.
         data_lines: What the integrity check found, for the log.
+        scores_only: No training follows: the weights may be prepared for speed.
         begun: Weights are in place and the first batch is next: from here on, a failure is one of the work.
     """
 
@@ -48,6 +49,7 @@ class RunState:
     wall_seconds: float = 0.0
     metrics: dict[str, float] | None = None
     data_lines: list[str] = field(default_factory=list)
+    scores_only: bool = False
     begun: bool = False
 
 
@@ -135,7 +137,14 @@ class FluidRunner(Runner):
         """Resume, load the checkpoint under test, or load initial weights, whichever the config asks for."""
         if not self._has_loaded and not (self._resume and self._resume_last()):
             self._load()
+        if self.state.scores_only:
+            self.prepare_scoring()
         self.state.begun = True
+
+    def prepare_scoring(self) -> None:
+        """Prepare weights that nothing will train any more: see `octfluid.engine.optim.prepare_weights`."""
+        if self.cfg.get('prepare_weights'):
+            prepare_weights(self.bare_model, self.cfg.get('scoring_precision', 'fp32'))
 
     def _load(self) -> None:
         if self._load_from is not None:

@@ -184,7 +184,7 @@ def _runner(cfg: Config, request: Request, training: bool) -> Iterator[FluidRunn
     """Build the block's runner. Input refused before the first batch leaves no trace; all that fails later keeps its files."""
     made_here, runner = not Path(request.work_dir).exists(), None
     try:
-        runner = _build(cfg, request, training)
+        runner = build_runner(cfg, request, training)
         yield runner
     except (InputError, OSError) as error:
         if runner is not None and runner.state.begun:
@@ -222,7 +222,17 @@ def _data_lines(cfg: Config, report: DatasetReport) -> list[str]:
     return lines
 
 
-def _build(cfg: Config, request: Request, training: bool) -> FluidRunner:
+def build_runner(cfg: Config, request: Request, training: bool) -> FluidRunner:
+    """Build the runner of a resolved config.
+
+    Args:
+        cfg: From `octfluid.engine.config.load_config`; changed in place.
+        request: What else the user asked for; for a training in mixed precision the config must say so already.
+        training: For training and scoring, else for scoring alone.
+
+    Raises:
+        InputError: The config asks for something that cannot be built.
+    """
     cfg.work_dir = request.work_dir
     cfg.launcher = request.launcher
     cfg.resume = request.resume
@@ -244,6 +254,7 @@ def _build(cfg: Config, request: Request, training: bool) -> FluidRunner:
         cfg.sync_bn = 'torch'
     try:
         runner = FluidRunner.from_cfg(cfg)
+        runner.state.scores_only = not training
         if training:  # mmengine would build these later, where a wrong setting could not be told from a bug
             check_optimizer(cfg)
             if cfg.split == ALL:

@@ -122,6 +122,7 @@ def test_weights_of_windows_need_windows_that_are_weighed(resolved, path, option
     ({'window_batch': True}, 'window_batch is True; expected'),
     ({'amp_scoring': 1}, 'amp_scoring is 1; expected True or False'),
     ({'reuse_memory': 'yes'}, "reuse_memory is 'yes'; expected True or False"),
+    ({'prepare_weights': None}, 'prepare_weights is None; expected True or False'),
     ({'model.test_cfg.mode': 'windows'}, r"model\.test_cfg\.mode is 'windows'; expected 'slide' or 'whole'"),
     ({'model.test_cfg.stride': (161, 513)}, r'and stride=\(161, 513\); expected two whole numbers each, and a stride'),
     ({'model.test_cfg.crop_size': 320}, r'model\.test_cfg has crop_size=320 and'),

@@ -78,6 +78,7 @@ def test_digest_leaves_out_how_windows_are_cut():
 @pytest.mark.parametrize(('key', 'values'), [
     ('train_dataloader.dataset.cache_bytes', (0, 1000)),
     ('reuse_memory', (True, False)),
+    ('prepare_weights', (True, False)),
     ('optim_wrapper.optimizer.fused', (True, False)),
 ])  # fmt: skip
 def test_digest_leaves_out_what_changes_nothing_but_time(key, values):
