@@ -21,6 +21,7 @@ from octfluid.engine.config import load_config
 from octfluid.engine.optim import mixed_precision
 from octfluid.engine.plan import device_name
 from octfluid.engine.turns import Measured, ratios, take_turns
+from octfluid.inference.model import ScanModel
 
 Progress = Callable[[int, int], None]
 STOCK = 'stock'
@@ -135,7 +136,11 @@ def benchmark_scan(config: str, model: str, repeats: int, progress: Progress | N
 
     Returns:
         As `benchmark_train`.
+
+    Raises:
+        InputError, WorkError: As `octfluid.engine.turns.take_turns`; there is no such model.
     """
+    ScanModel(model or None)
     name = f'{Path(model).name or "octfluid-compact.onnx"}, ONNX Runtime'
     racing = {STOCK: partial(contenders.whole_scan, SCAN, config), name: partial(contenders.whole_scan, SCAN, model=model)}
     if importlib.util.find_spec('monai'):

@@ -49,7 +49,7 @@ PAGES = {
     'recipes.md': 'Our own recipes',
     'recipe_steps.md': 'What each ingredient of the recipe is worth, on inner splits',
     'external.md': 'Our recipe on scans of other devices',
-    'speed.md': 'How fast training samples are made',
+    'speed.md': 'How fast: training, scoring, B-scans, training samples',
 }
 """The pages and what the README calls them."""
 HTML = 'report.html'

@@ -1,4 +1,4 @@
-"""How fast training samples are made: the page of the published benchmarks, which `tools/benchmark.py` writes."""
+"""The page of the published benchmarks, which `tools/benchmark.py` writes: training, scoring, B-scans, training samples."""
 
 import json
 import math
@@ -9,10 +9,12 @@ from typing import Any
 
 from octfluid.errors import InputError
 from octfluid.evaluation import markdown as md
+from octfluid.evaluation import speed_turns
 from octfluid.evaluation.markdown import PENDING
 
 SCHEMA = 'octfluid.benchmark/1'
 KIND = 'data'
+"""How fast training samples are made; the other kinds are those of `octfluid.evaluation.speed_turns.TITLES`."""
 FOLDER = 'benchmarks'
 """Published benchmarks lie in this folder beside the pages."""
 
@@ -47,10 +49,15 @@ def _check(path: Path, content: Any) -> None:
     schema = content.get('schema') if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise InputError(f'{path}: not a benchmark; expected JSON with "schema": "{SCHEMA}"')
-    _need(path, content.get('kind') == KIND, 'kind', f'"{KIND}"')
+    kinds = [KIND, *speed_turns.TITLES]
+    _need(path, content.get('kind') in kinds, 'kind', ' or '.join(f'"{kind}"' for kind in kinds))
     for field in ('config', 'device'):
         _need(path, isinstance(content.get(field), str), field, 'a text')
     _need(path, isinstance(content.get('overrides'), dict), 'overrides', 'an object')
+    if content['kind'] != KIND:
+        for field, expected in speed_turns.faults(content):
+            _need(path, False, field, expected)
+        return
     for part, names in _NUMBERS.items():
         _need(path, isinstance(content.get(part), dict), part, 'an object')
         for name in names:
@@ -69,7 +76,7 @@ def read_benchmarks(folder: Path) -> list[Benchmark]:
         folder: Need not exist; nothing has been measured then.
 
     Raises:
-        InputError: A file is not JSON, or not a benchmark of the kind ``data``.
+        InputError: A file is not JSON, or not a benchmark.
     """
     found = []
     for path in sorted(Path(folder).glob('*.json')):
@@ -84,19 +91,24 @@ def read_benchmarks(folder: Path) -> list[Benchmark]:
     return found
 
 
-def build(benchmarks: Sequence[Benchmark]) -> list[dict[str, Any]]:
+def build(benchmarks: Sequence[Benchmark]) -> dict[str, list[dict[str, Any]]]:
     """Collect what the page shows.
 
     Args:
         benchmarks: In any order.
 
     Returns:
-        By file name, mappings with ``file``, ``config``, ``overrides``, ``device``, ``settings``, ``memory`` (bytes) and
-        ``summary`` (see docs/run_record.md).
+        ``data``: by file name, mappings with ``file``, ``config``, ``overrides``, ``device``, ``settings``, ``memory`` (bytes)
+        and ``summary`` (see docs/run_record.md); ``turns``: the output of `octfluid.evaluation.speed_turns.build`.
     """
     keys = ('config', 'overrides', 'device', 'settings', 'memory', 'summary')
     ordered = sorted(benchmarks, key=lambda benchmark: benchmark.name)
-    return [{'file': benchmark.name, **{key: benchmark.content[key] for key in keys}} for benchmark in ordered]
+    data = [
+        {'file': benchmark.name, **{key: benchmark.content[key] for key in keys}}
+        for benchmark in ordered
+        if benchmark.content['kind'] == KIND
+    ]
+    return dict(data=data, turns=speed_turns.build([one for one in ordered if one.content['kind'] != KIND]))
 
 
 def _megabytes(size: int | None) -> str:
@@ -120,13 +132,14 @@ def _line(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def render(content: Sequence[Mapping[str, Any]]) -> str:
+def render(content: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return ``speed.md`` from the output of `build`."""
     header = ['config', 'ratio', 'samples/s, `window_first`', 'samples/s, stock', 'the same samples?', 'decoded scans']
     header += ['peak, one process', 'peak, all loader processes', 'repetitions x samples', 'device']
-    lines = [_line(found) for found in content] or [[PENDING, *['-'] * (len(header) - 1)]]
+    lines = [_line(found) for found in content['data']] or [[PENDING, *['-'] * (len(header) - 1)]]
     notes = [
-        'How fast one loader process on one thread makes training samples: with `window_first`, which draws a window before it '
+        *speed_turns.NOTES,
+        'Training samples: one loader process on one thread, with `window_first`, which draws a window before it '
         "reads one, and with the stock pipeline. Both make the same samples by turns; the ratio is that of each pair's "
         'seconds: its median, and in brackets the lowest and the highest. "levels" are gray levels of 255.',
         'Samples a second are those of the median repetition, on a machine that may have had other work.',
@@ -134,5 +147,6 @@ def render(content: Sequence[Mapping[str, Any]]) -> str:
         'as many as named, with `window_first`, pages shared between them counted once.',
         f'"{PENDING}" means that nothing is recorded. Versions and commit are in the files.',
     ]
-    text = f'# How fast training samples are made\n\n{md.WRITTEN_BY}\n\n{md.table(header, lines)}\n'
+    text = f'# How fast\n\n{md.WRITTEN_BY}\n\n{speed_turns.render(content["turns"], FOLDER)}'
+    text += f'## Training samples\n\n{md.table(header, lines)}\n'
     return text + '## How to read it\n\n' + md.bullets(notes)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from speed_page import cells, put
 
 from octfluid.datasets.hrf_prepare import prepare
 from octfluid.engine.record import write_record
@@ -27,16 +28,6 @@ def make_benchmark():
     return lambda **changes: copy.deepcopy(content | changes)
 
 
-def put(folder, content, name='data_pspnet.json'):
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(json.dumps(content))
-    return folder
-
-
-def cells(text):
-    return [line.strip('| ').split(' | ') for line in text.splitlines() if line.startswith('| ')][2:]
-
-
 def test_the_page_by_hand(make_benchmark, tmp_path):
     ((config, ratio, fast, stock, same, decoded, one, all_of_them, repetitions, device),) = cells(
         render(build(read_benchmarks(put(tmp_path, make_benchmark()))))
@@ -56,7 +47,7 @@ def test_without_benchmarks_the_page_is_pending(tmp_path):
 def test_several_stand_by_name_whatever_the_order(make_benchmark, tmp_path):
     put(tmp_path, make_benchmark(), 'data_pspnet.json')
     found = read_benchmarks(put(tmp_path, make_benchmark(config='configs/hrf/fcn.py'), 'data_fcn.json'))
-    assert [line['file'] for line in build(found[::-1])] == ['data_fcn.json', 'data_pspnet.json']
+    assert [line['file'] for line in build(found[::-1])['data']] == ['data_fcn.json', 'data_pspnet.json']
 
 
 def test_what_is_unequal_or_unknown_is_said(make_benchmark, tmp_path):
@@ -68,7 +59,7 @@ def test_what_is_unequal_or_unknown_is_said(make_benchmark, tmp_path):
 
 @pytest.mark.parametrize(('path', 'value', 'message'), [
     (['schema'], 'octfluid.run/1', 'not a benchmark'),
-    (['kind'], 'infer', 'field kind: expected "data"'),
+    (['kind'], 'speed', 'field kind: expected "data" or "train" or "infer" or "scan"'),
     (['device'], None, 'field device: expected a text'),
     (['summary'], None, 'field summary: expected an object'),
     (['summary', 'ratio_median'], float('nan'), 'field summary.ratio_median: expected a finite number'),
@@ -98,7 +89,7 @@ def test_the_report_reads_the_folder_beside_its_pages(make_benchmark, make_recor
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, '') and done.stdout.startswith('1 run records read, 1 benchmarks\n')
     assert '| 25.1 (24.0 to 26.0) |' in (tmp_path / 'out/speed.md').read_text()
-    assert json.loads((tmp_path / 'out/results.json').read_text())['speed'][0]['summary']['ratio_median'] == 25.12
+    assert json.loads((tmp_path / 'out/results.json').read_text())['speed']['data'][0]['summary']['ratio_median'] == 25.12
     put(folder, {'schema': 'octfluid.run/1'})
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count('\n')) == (2, 1) and 'data_pspnet.json: not a benchmark' in done.stderr
@@ -111,6 +102,7 @@ def test_what_the_tool_writes_is_read(tmp_path, write_hrf):
     command = [sys.executable, ROOT / 'tools/benchmark.py', 'data', '--samples', '1', '--repeats', '1']
     command += ['--out', tmp_path / 'out', '--cfg-options', *options, 'train_dataloader.num_workers=1']
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (found,) = build(read_benchmarks(tmp_path / 'out'))
+    built = build(read_benchmarks(tmp_path / 'out'))
+    (found,) = built['data']
     assert found['summary']['masks_equal'] is True and found['settings']['scans'] == 3
-    assert 'masks equal' in render([found])
+    assert 'masks equal' in render(built)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from octfluid.datasets.hrf_prepare import prepare
+from octfluid.evaluation.speed import build, read_benchmarks, render
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/benchmark.py'
@@ -55,6 +56,9 @@ def test_data(tmp_path, tiny):
 
 @pytest.mark.parametrize(('arguments', 'said'), [
     (['data', '--samples', '0'], '--samples 0: expected 1 or more'),
+    (['train', '--iterations', '0'], '--iterations 0: expected 1 or more'),
+    (['infer', 'configs/hrf/none.py'], 'no config file at configs/hrf/none.py'),
+    (['scan', '--model', 'none.onnx'], 'none.onnx: no such model file'),
     (['data', '--repeats', 'many'], "invalid int value: 'many'"),
     ([], 'the following arguments are required: KIND'),
     (['speed'], "invalid choice: 'speed'"),
@@ -94,3 +98,19 @@ def test_help_is_quick_and_has_an_example():
     code = f"import runpy, sys; sys.argv = ['x', 'data', '--help']; runpy.run_path({str(TOOL)!r}, run_name='__main__')"
     probe = f'import atexit, sys; atexit.register(lambda: print("torch" in sys.modules)); {code}'
     assert subprocess.run([sys.executable, '-c', probe], capture_output=True, text=True).stdout.endswith('False\n')
+
+
+def test_scoring_by_turns(tmp_path, phantoms):
+    options = [f'data_root={phantoms}', 'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False',
+               *(f'{part}_dataloader.dataset.scan_size=(64,64)' for part in ('train', 'val'))]  # fmt: skip
+    done = run('infer', 'configs/smoke/phantom.py', '--repeats', 2, '--out', tmp_path / 'out', '--cfg-options', *options)
+    assert (done.returncode, done.stderr) == (0, '')
+    ((name, found),) = [(one.name, one.content) for one in read_benchmarks(tmp_path / 'out')]
+    assert name == 'infer_phantom.json' and found['settings']['scans'] == 4
+    assert list(found['summary']) == ['stock', 'octfluid, fp32', 'octfluid, mixed precision']
+    for name, one in found['summary'].items():
+        turns = [turn['seconds'] for turn in found['contenders'][name]['turns']]
+        assert len(turns) == 2 and one['per_second'] == pytest.approx(4 / statistics.median(turns))
+    assert found['summary']['octfluid, fp32']['largest_difference'] < 1e-4
+    assert f'record: {tmp_path}/out/infer_phantom.json' in done.stdout
+    assert 'octfluid, fp32' in render(build(read_benchmarks(tmp_path / 'out')))
