@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import all_reduce, is_main_process
 
 from octfluid.datasets.integrity import DatasetReport, read_split, subject_overlap
 from octfluid.engine import members
@@ -267,11 +267,14 @@ def build_runner(cfg: Config, request: Request, training: bool) -> FluidRunner:
 
 
 def _history(runner: FluidRunner) -> list[dict]:
-    """Loss (mean over the last iterations) and learning rate every `HISTORY_INTERVAL` iterations and at the end.
+    """Loss and learning rate every `HISTORY_INTERVAL` iterations and at the end.
 
-    A loss that is not finite is None, as everything undefined in a record.
+    The loss is the mean over the last iterations and over all processes. One that is not finite is None, as everything
+    undefined in a record.
     """
-    losses, _ = runner.message_hub.get_scalar('train/loss').data
+    own_losses, _ = runner.message_hub.get_scalar('train/loss').data
+    losses = torch.as_tensor(own_losses, dtype=torch.float64)
+    all_reduce(losses, 'mean')
     rates, _ = runner.message_hub.get_scalar('train/lr').data
     points = []
     for end in sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), len(losses)}):

@@ -5,11 +5,57 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from octfluid.datasets.phantom_prepare import write_phantom_dataset
 from octfluid.engine.record import read_records
 from octfluid.evaluation.gallery import choose, picture_name
 
 ROOT = Path(__file__).parents[2]
+
+
+# Statistics of a batch and dropout would be those of each process, and Adam enlarges what rounding leaves.
+GROUP_NORM = """
+_base_ = '{base}'
+norm_cfg = dict(type='GN', num_groups=4, requires_grad=True)
+head = dict(norm_cfg=dict(_delete_=True, **norm_cfg), dropout_ratio=0)
+model = dict(backbone=dict(norm_cfg=dict(_delete_=True, **norm_cfg)), decode_head=head, auxiliary_head=head)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01, momentum=0.9))
+"""
+
+
+def test_two_processes_train_as_one_with_the_same_batch(tmp_path):
+    write_phantom_dataset(tmp_path / 'phantom', subjects=3, slices=3, height=64, width=64)
+    config = tmp_path / 'group_norm.py'
+    config.write_text(GROUP_NORM.format(base=ROOT / 'configs/smoke/phantom.py'))
+    options = [
+        f'data_root={tmp_path / "phantom"}', 'train_cfg.max_iters=12',
+        'train_dataloader.dataset.scan_size=(64,64)', 'val_dataloader.dataset.scan_size=(64,64)',
+        'train_dataloader.dataset.pipeline.2.crop_size=(48,48)',
+        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+    ]  # fmt: skip
+    losses = []
+    for processes, command in (
+        (1, [sys.executable, 'tools/train.py', config]),
+        (2, ['bash', 'tools/dist_train.sh', config, '2']),
+    ):
+        folder = tmp_path / f'{processes}'
+        command += ['--work-dir', folder, '--cfg-options', *options, f'train_dataloader.batch_size={4 // processes}']
+        environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHON': sys.executable}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        ((_, record),) = read_records([folder])
+        losses.append([point['loss'] for point in record['history']])
+    assert len(losses[0]) == 2 and losses[0][0] - losses[0][1] > 0.01, 'nothing was learned'
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+@pytest.mark.parametrize('arguments', [[], ['configs/smoke/phantom.py'], ['configs/smoke/phantom.py', '--amp'],
+                                       ['configs/smoke/phantom.py', '0']])  # fmt: skip
+def test_number_of_processes_is_asked_for(arguments):
+    done = subprocess.run(['bash', ROOT / 'tools/dist_train.sh', *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count('\n')) == (2, '', 1)
+    assert 'expected CONFIG and a number of processes' in done.stderr
 
 
 def test_two_processes(tmp_path):
