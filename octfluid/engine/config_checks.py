@@ -42,6 +42,25 @@ def check_scoring(cfg: Config, path: str | Path) -> None:
         )
 
 
+def check_losses(cfg: Config, path: str | Path) -> None:
+    """Refuse class weights beside ``avg_non_ignore``, with which mmseg's cross-entropy fails in the first step.
+
+    Raises:
+        InputError: Naming the head.
+    """
+    for name in ('decode_head', 'auxiliary_head'):
+        heads = cfg.model.get(name) or []
+        for head in heads if isinstance(heads, list) else [heads]:
+            losses = head.get('loss_decode', [])
+            for loss in losses if isinstance(losses, list) else [losses]:
+                together = loss.get('avg_non_ignore') and loss.get('class_weight') is not None
+                if together and loss.get('type') == 'CrossEntropyLoss':
+                    raise InputError(
+                        f'{path}: model.{name} has CrossEntropyLoss with class_weight and avg_non_ignore, which mmseg cannot '
+                        'do together; set avg_non_ignore=False or drop class_weight'
+                    )
+
+
 def is_whole(value: Any, least: int) -> bool:
     """Tell whether a setting is a whole number of at least ``least``."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least

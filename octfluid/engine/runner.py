@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 from mmengine.dist import is_main_process, master_only
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -132,6 +133,14 @@ class FluidRunner(Runner):
     def leave_unscored(self) -> None:
         """Train on all scans there are, with none left to score; the config keeps its validation, as part of its identity."""
         self._val_loop = None
+
+    def only_score(self) -> None:
+        """Let no training follow: weights may be prepared for speed, and no average of them is kept.
+
+        A checkpoint's weights are their average already, and `EMAHook` would exchange equal ones.
+        """
+        self.state.scores_only = True
+        self._hooks = [hook for hook in self._hooks if not isinstance(hook, EMAHook)]
 
     def load_or_resume(self) -> None:
         """Resume, load the checkpoint under test, or load initial weights, whichever the config asks for."""

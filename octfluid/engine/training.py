@@ -254,7 +254,8 @@ def build_runner(cfg: Config, request: Request, training: bool) -> FluidRunner:
         cfg.sync_bn = 'torch'
     try:
         runner = FluidRunner.from_cfg(cfg)
-        runner.state.scores_only = not training
+        if not training:
+            runner.only_score()
         if training:  # mmengine would build these later, where a wrong setting could not be told from a bug
             check_optimizer(cfg)
             if cfg.split == ALL:

@@ -27,7 +27,8 @@ class WeightSpy(Hook):
 def options(phantoms):
     fast = {'optim_wrapper.optimizer.lr': 0.02, 'param_scheduler.0.end': 2, f'custom_hooks.{AVERAGE}.momentum': MOMENTUM}
     # Without these weights, so short a training predicts background everywhere.
-    return {**scan_options(phantoms), **fast, 'model.decode_head.loss_decode.0.class_weight': [0.1, 8.0]}
+    loss = 'model.decode_head.loss_decode.0'
+    return {**scan_options(phantoms), **fast, f'{loss}.class_weight': [0.1, 8.0], f'{loss}.avg_non_ignore': False}
 
 
 @pytest.fixture(scope='module')

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import ConfigDict
 
 from octfluid.engine.config import load_config
-from octfluid.engine.config_checks import check_scan_segmentor, check_scoring
+from octfluid.engine.config_checks import check_losses, check_scan_segmentor, check_scoring
 from octfluid.errors import InputError
 
 COMPACT, NATIVE, ROW10 = 'configs/duke_dme/compact.py', 'configs/duke_dme/native.py', 'configs/table2/10_crop320_wd1e-4.py'
@@ -115,6 +115,17 @@ def test_other_segmentors_are_left_alone(resolved):
 def test_weights_of_windows_need_windows_that_are_weighed(resolved, path, options, found):
     with pytest.raises(InputError, match=rf'mine: model\.test_cfg\.weighting is {found}; expected None, or .gaussian. with'):
         check_scoring(resolved(path, **options), 'mine')
+
+
+@pytest.mark.parametrize('place', ['decode_head', 'auxiliary_head.1'])
+def test_class_weights_that_mmseg_cannot_average_are_refused(resolved, place):
+    loss = f'model.{place}.loss_decode.0'
+    weights = {f'{loss}.class_weight': [0.1, 8.0]}
+    said = rf'mine: model\.{place.partition(".")[0]} has CrossEntropyLoss with class_weight and avg_non_ignore'
+    with pytest.raises(InputError, match=said):
+        check_losses(resolved(COMPACT, **weights), 'mine')
+    check_losses(resolved(COMPACT, **weights, **{f'{loss}.avg_non_ignore': False}), 'mine')
+    check_losses(resolved(COMPACT), 'mine')
 
 
 @pytest.mark.parametrize(('options', 'message'), [

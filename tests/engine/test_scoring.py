@@ -5,16 +5,18 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmseg.registry import HOOKS
+from mmengine.registry import init_default_scope
+from mmseg.registry import HOOKS, MODELS
 from torch import nn
 
 from octfluid.engine import training
 from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_sha256
-from octfluid.engine.optim import score_in
+from octfluid.engine.optim import DTYPES, prepare_weights, score_in
 from octfluid.engine.record import read_record, result_changing_overrides
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'
@@ -86,7 +88,7 @@ def same_scores(one, other):
     (False, True, SLIDE, 'fp32', torch.float32),
 ])  # fmt: skip
 def test_testing_repeats_a_training_s_scores(run, score, spy, tmp_path, amp, amp_scoring, mode, precision, dtype):
-    options = {**HOOKS_AND_SPY, **mode, 'amp_scoring': amp_scoring}
+    options = {**HOOKS_AND_SPY, **mode, 'amp_scoring': amp_scoring, 'prepare_weights': False}
     trained = run(tmp_path / 'run', options, amp=amp)
     assert (spy.features, spy.logits) == ({dtype}, {torch.float32})
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()
@@ -139,6 +141,39 @@ def test_windows_at_once_do_not_change_the_scores(run, spy, tmp_path):
         assert max(spy.batches) == (number or 1)
     assert records[0]['images'] == records[1]['images']
     assert records[0]['config_sha256'] == records[1]['config_sha256']
+
+
+@pytest.mark.parametrize(('amp', 'tolerance'), [(False, 0), (True, 0.002)])
+def test_prepared_weights_give_the_scores_of_those_that_are_not(whole, score, spy, tmp_path, amp, tolerance):
+    found = []
+    for prepare in (False, True):
+        out = score(whole[0] / LAST, tmp_path / f'{prepare}', {**HOOKS_AND_SPY, 'prepare_weights': prepare}, amp=amp)
+        found.append([[row[key] for key in ('tp', 'fp', 'fn', 'tn')] for row in out['images']])
+    assert sum(row[0] for row in found[0]) > 0, 'scores without any hit would hide mistakes'
+    moved = np.abs(np.subtract(*found)).sum()
+    assert moved / 2 <= tolerance * 4 * 64 * 64
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('precision', ['fp32', 'bf16'])
+def test_prepared_weights_have_no_batch_normalisation_and_the_same_results(tiny_options, precision):
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    model = MODELS.build(load_config(CONFIG, tiny_options).model).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    inputs = torch.randn(1, 3, 64, 64)
+    plain = model.encode_decode(inputs, [dict(img_shape=(64, 64))])
+    prepare_weights(model, precision)
+    score_in(model, precision)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    kinds = {module.weight.dtype for module in model.modules() if isinstance(module, nn.Conv2d)}
+    assert kinds == {DTYPES.get(precision, torch.float32)}
+    prepared = model.encode_decode(inputs, [dict(img_shape=(64, 64))])
+    assert prepared.dtype == torch.float32
+    assert (prepared - plain).abs().max() < (1e-4 if precision == 'fp32' else 0.05) * plain.abs().max()
 
 
 def test_speed_of_scoring_is_no_part_of_what_a_run_is():
