@@ -15,8 +15,9 @@ from mmseg.registry import DATASETS
 
 from octfluid.datasets.integrity import SUFFIX, load_index, read_split
 from octfluid.datasets.mask_checks import IMAGE_MODES
+from octfluid.datasets.memory import available_bytes
 from octfluid.datasets.sampler import SampleDraw
-from octfluid.datasets.scan_cache import CachedHead, available_bytes, fixed_head
+from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.windows import HEAD, WindowFirst
 from octfluid.errors import InputError
 

@@ -43,11 +43,15 @@ def versions() -> dict[str, str]:
 
 
 def peak_memory() -> int:
-    """Peak memory in bytes: allocated on the GPU where there is one, else the resident set of this process."""
-    if torch.cuda.is_available():
+    """Peak memory in bytes: what this process has allocated on a GPU, if it has used one, else the most it has held itself."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == 'darwin' else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    try:  # What `getrusage` says includes, on Linux, the process that started this one.
+        lines = Path('/proc/self/status').read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM:'))
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == 'darwin' else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def plan_lines(runner: Any) -> list[str]:

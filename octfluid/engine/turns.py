@@ -4,19 +4,15 @@ Each has its own memory, threads and caches; while one works the others wait.
 """
 
 import multiprocessing
-import resource
 import statistics
-import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-import torch
-
+from octfluid.engine.plan import peak_memory
 from octfluid.errors import InputError, OctfluidError, WorkError
 
 Turn = Callable[[], Mapping[str, float]]
@@ -80,18 +76,6 @@ def ratios(reference: Sequence[float], other: Sequence[float]) -> dict[str, floa
     return dict(ratio_median=statistics.median(paired), ratio_min=min(paired), ratio_max=max(paired))
 
 
-def peak_bytes() -> int:
-    """Return the most memory in bytes that this process has held, or has taken of a GPU, if it has used one."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated()
-    try:  # What `getrusage` says includes, on Linux, the process that started this one.
-        lines = Path('/proc/self/status').read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM:'))
-    except (OSError, StopIteration):
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
-
-
 class _Worker:
     """A process that does what it is asked to, until the block ends."""
 
@@ -139,7 +123,7 @@ def _serve(connection: Connection, contender: Callable[[], Turn]) -> None:
         try:
             if turn is None:
                 turn = contender()
-            answer = 'done', peak_bytes() if asked == 'memory' else dict(turn())
+            answer = 'done', peak_memory() if asked == 'memory' else dict(turn())
         except KeyboardInterrupt:
             return
         except OctfluidError as error:

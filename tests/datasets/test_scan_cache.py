@@ -11,10 +11,10 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
 import octfluid.register  # noqa: F401
-from octfluid.datasets import fluid_dataset, scan_cache
+from octfluid.datasets import fluid_dataset
 from octfluid.datasets.fluid_dataset import PhantomDataset
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
-from octfluid.datasets.scan_cache import CachedHead, available_bytes, fixed_head
+from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.errors import InputError
 
 FIXED = [
@@ -178,18 +178,3 @@ def test_missing_file(sample):
 def test_sizes_that_are_none(dataset, size):
     with pytest.raises(InputError, match=r'cache_bytes=.*expected a whole number of bytes'):
         dataset(cache_bytes=size)
-
-
-def test_memory_left_is_that_of_machine_and_container(tmp_path, monkeypatch):
-    limit, used = tmp_path / 'max', tmp_path / 'current'
-    monkeypatch.setattr(scan_cache, '_CGROUPS', ((str(limit), str(used)),))
-    machine = available_bytes()
-    if machine is None:
-        pytest.skip('this system does not say how much memory is left')
-    limit.write_text('5000\n')
-    used.write_text('2000\n')
-    assert available_bytes() == 3000
-    used.write_text('6000\n')
-    assert available_bytes() == 0
-    limit.write_text('max\n')
-    assert available_bytes() > 1 << 20
