@@ -8,8 +8,8 @@ usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--step
 
 Trains configs/duke_dme/<recipe>.py (default: compact) into work_dirs/recipe: on the paper's split, scored against its ground
 truth of 256x256 as the paper does; on both halves used in the literature; with each patient left out in turn; and on all scans.
-compact is exported from the last of these to work_dirs/recipe/octfluid-compact.onnx, with a card that gives the scores of
-the others, and scored on data/external if that is there. Everything is reported in work_dirs/recipe/report. Needs the Duke
+The seeds of the first are also scored together. compact is exported from the last, rounded to 16 bits, to
+work_dirs/recipe/octfluid-compact.onnx, with a card that gives the scores of the others, and scored on data/external if that is there. Everything is reported in work_dirs/recipe/report. Needs the Duke
 data in data/duke_dme (see scripts/download_data.sh). Run it again to go on where it stopped.
 
   --steps   also compare the ingredients of the recipe on the inner splits of the paper's training set
@@ -75,14 +75,29 @@ sweep "$config" --splits halves leave-one-subject-out
 # step COMMAND...: remembers that it failed, so that the report is written all the same.
 step() { "$python" "$@" || status=1; }
 
+# All seeds of the paper's split together.
+members=()
+for folder in "$work/${recipe}_paper256"/paper_*; do
+    if compgen -G "$folder/train_paper_*.json" > /dev/null; then
+        members+=("$(ls -t "$folder"/iter_*.pth | head -n 1)")
+    fi
+done
+if ((${#members[@]} > 1)); then
+    step tools/test.py "${config%.py}_paper256.py" "${members[@]}" --out "$work/ensemble"
+fi
+
 whole=$work/$recipe/all_seed0
 if ! compgen -G "$whole/train_all_*.json" > /dev/null; then
     step tools/train.py "$config" --split all --seed 0 --work-dir "$whole" --resume ${amp:+"$amp"}
 fi
 if [[ $recipe == compact ]] && compgen -G "$whole/train_all_*.json" > /dev/null; then
     checkpoint=$(ls -t "$whole"/iter_*.pth | head -n 1)
-    step tools/export_onnx.py "$config" "$checkpoint" --out "$work/octfluid-compact.onnx" \
-        --records "$work/compact" "$work/compact_paper256"
+    step tools/publish_checkpoint.py "$checkpoint" --out "$work/weights" --half --name octfluid-compact --replace \
+        --record "$(compgen -G "$whole/train_all_*.json" | head -n 1)"
+    for weights in "$work"/weights/octfluid-compact_*.safetensors; do
+        step tools/export_onnx.py "$config" "$weights" --half --out "$work/octfluid-compact.onnx" \
+            --records "$work/compact" "$work/compact_paper256"
+    done
     if [[ -f data/external/index.csv ]]; then
         step tools/test.py configs/external/compact.py "$checkpoint" --split all --out "$work/external"
     fi

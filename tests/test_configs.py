@@ -184,7 +184,7 @@ def test_what_a_row_of_table_2_changes(path):
     assert cfg.train_dataloader.dataset.pipeline == expected_train_pipeline(crop, flip)
     assert cfg.model.decode_head.loss_decode == dict(loss, loss_weight=1.0)
     assert cfg.model.auxiliary_head.loss_decode == dict(loss, loss_weight=auxiliary_weight)
-    assert cfg.optim_wrapper == dict(type='OptimWrapper', optimizer=dict(optimizer, weight_decay=weight_decay))
+    assert cfg.optim_wrapper == dict(type='OptimWrapper', optimizer=dict(optimizer, weight_decay=weight_decay, fused=True))
 
 
 @pytest.mark.parametrize('path', TABLE2, ids=lambda path: path.stem)

@@ -1,4 +1,5 @@
 import copy
+import logging
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_a_step_adds_one_ingredient_to_the_step_before_it(before, after):
     assert found.keys() == ADDED[after].keys()
     for key, what in ADDED[after].items():
         assert what in found[key] and (' -> not set' not in found[key])
+
+
+@pytest.mark.parametrize('name', sorted(path.relative_to(FOLDER).with_suffix('').as_posix() for path in FOLDER.rglob('*.py')))
+def test_no_head_begins_with_weights_near_0(name):
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    model = MODELS.build(config(name).model)
+    logging.disable(logging.INFO)
+    model.init_weights()
+    logging.disable(logging.NOTSET)
+    heads = [module.conv_seg.weight for module in model.modules() if hasattr(module, 'conv_seg')]
+    # mmseg's would be 0.01.
+    assert heads and 0.15 < heads[0].std() < 0.35 and all(0.03 < weight.std() < 0.35 for weight in heads)
 
 
 def test_the_recipe_is_the_last_step_trained_twice_as_long():

@@ -10,7 +10,7 @@ Trains CONFIG in N processes, one a GPU, each with the config's batch: the batch
 normalisation takes its statistics over all of them (SyncBN). Runs in the active environment; the environment variable PYTHON
 names another interpreter.
 
-exit status: 0 done, 1 a process failed (its error comes first), 2 bad arguments
+exit status: 0 done, 1 a process failed or refused its arguments (its own line comes first), 2 CONFIG or N is missing
 
 example:
   bash tools/dist_train.sh configs/table2/10_crop320_wd1e-4.py 4 --amp

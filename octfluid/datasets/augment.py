@@ -15,13 +15,27 @@ from octfluid.datasets.standardize import BLACK, WHITE
 
 DARKEST, BRIGHTEST = 1.0, 254.0
 """Gray values next to those of fillings."""
+LEAST_FILLING = 200
+"""Pixels of a filling. Single black pixels are speckle, at native resolution almost one in ten."""
+
+
+def filling(scan: np.ndarray) -> np.ndarray:
+    """Return which pixels, of gray values (H, W), are of a black or white area of at least `LEAST_FILLING` pixels: bool (H, W).
+
+    Devices fill with these what an aligned scan leaves empty.
+    """
+    extreme = (scan <= BLACK) | (scan >= WHITE)
+    if not extreme.any():
+        return extreme
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(extreme.astype(np.uint8), connectivity=4)
+    return extreme & (stats[:, cv2.CC_STAT_AREA] >= LEAST_FILLING)[labels]
 
 
 class _RandomGray(BaseTransform):
     """Change the gray values of ``img``, (H, W) with values 0..255, with a probability; the result is float32.
 
-    Pixels that are black or white stay as they are: devices fill with these what an aligned scan leaves empty, and
-    `octfluid.datasets.standardize.standardize` leaves them out. For the same reason no other pixel becomes black or white.
+    A `filling` stays as it is: `octfluid.datasets.standardize.standardize` leaves it out. For the same reason no other pixel
+    becomes black or white.
 
     Args:
         prob: Probability of a change, in [0, 1].
@@ -47,8 +61,7 @@ class _RandomGray(BaseTransform):
         if np.random.random() < self.prob:
             scan = np.asarray(results['img'], dtype=np.float32)
             changed = self.change(scan, np.random.uniform(self.low, self.high)).clip(DARKEST, BRIGHTEST)
-            filling = (scan <= BLACK) | (scan >= WHITE)
-            results['img'] = np.where(filling, scan, changed).astype(np.float32)
+            results['img'] = np.where(filling(scan), scan, changed).astype(np.float32)
         return results
 
     @abstractmethod

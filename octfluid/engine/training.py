@@ -290,7 +290,8 @@ def build_runner(cfg: Config, request: Request, training: bool) -> FluidRunner:
 def _history(runner: FluidRunner) -> list[dict]:
     """Loss and learning rate every `HISTORY_INTERVAL` iterations and at the end.
 
-    The loss is the mean over the last iterations and over all processes. One that is not finite is None, as everything
+    The loss is the mean over the last iterations and, since the last resume, over all processes: a checkpoint holds those of
+    the first. One that is not finite is None, as everything
     undefined in a record.
     """
     own_losses, _ = runner.message_hub.get_scalar('train/loss').data

@@ -15,6 +15,8 @@ from octfluid.evaluation.markdown import PENDING
 SCHEMA = 'octfluid.benchmark/1'
 KIND = 'data'
 """How fast training samples are made; the other kinds are those of `octfluid.evaluation.speed_turns.TITLES`."""
+GROWTH = 'growth'
+"""How time and memory of prediction grow with the number of B-scans."""
 FOLDER = 'benchmarks'
 """Published benchmarks lie in this folder beside the pages."""
 
@@ -49,11 +51,20 @@ def _check(path: Path, content: Any) -> None:
     schema = content.get('schema') if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise InputError(f'{path}: not a benchmark; expected JSON with "schema": "{SCHEMA}"')
-    kinds = [KIND, *speed_turns.TITLES]
+    kinds = [KIND, GROWTH, *speed_turns.TITLES]
     _need(path, content.get('kind') in kinds, 'kind', ' or '.join(f'"{kind}"' for kind in kinds))
     for field in ('config', 'device'):
         _need(path, isinstance(content.get(field), str), field, 'a text')
     _need(path, isinstance(content.get('overrides'), dict), 'overrides', 'an object')
+    if content['kind'] == GROWTH:
+        volumes = content.get('volumes')
+        _need(path, isinstance(volumes, list) and bool(volumes), 'volumes', 'a list of volumes')
+        for place, volume in enumerate(volumes):
+            for name in ('scans', 'seconds', 'peak_bytes'):
+                value = volume.get(name) if isinstance(volume, dict) else None
+                fits = isinstance(value, int | float) and math.isfinite(value) and value > 0
+                _need(path, fits, f'volumes[{place}].{name}', 'a finite number above 0')
+        return
     if content['kind'] != KIND:
         for field, expected in speed_turns.faults(content):
             _need(path, False, field, expected)
@@ -99,7 +110,8 @@ def build(benchmarks: Sequence[Benchmark]) -> dict[str, list[dict[str, Any]]]:
 
     Returns:
         ``data``: by file name, mappings with ``file``, ``config``, ``overrides``, ``device``, ``settings``, ``memory`` (bytes)
-        and ``summary`` (see docs/run_record.md); ``turns``: the output of `octfluid.evaluation.speed_turns.build`.
+        and ``summary`` (see docs/run_record.md); ``growth``: likewise, with ``volumes``;
+        ``turns``: the output of `octfluid.evaluation.speed_turns.build`.
     """
     keys = ('config', 'overrides', 'device', 'settings', 'memory', 'summary')
     ordered = sorted(benchmarks, key=lambda benchmark: benchmark.name)
@@ -108,7 +120,27 @@ def build(benchmarks: Sequence[Benchmark]) -> dict[str, list[dict[str, Any]]]:
         for benchmark in ordered
         if benchmark.content['kind'] == KIND
     ]
-    return dict(data=data, turns=speed_turns.build([one for one in ordered if one.content['kind'] != KIND]))
+    growth = [
+        {'file': benchmark.name, **{key: benchmark.content[key] for key in ('device', 'settings', 'volumes')}}
+        for benchmark in ordered
+        if benchmark.content['kind'] == GROWTH
+    ]
+    turns = [benchmark for benchmark in ordered if benchmark.content['kind'] in speed_turns.TITLES]
+    return dict(data=data, growth=growth, turns=speed_turns.build(turns))
+
+
+def _growth_lines(found: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        [
+            f'[`{found["settings"]["model"]}`]({FOLDER}/{found["file"]})',
+            str(volume['scans']),
+            f'{volume["seconds"]:.1f}',
+            f'{volume["seconds"] / volume["scans"]:.3f}',
+            _megabytes(volume['peak_bytes']),
+            found['device'],
+        ]
+        for volume in found['volumes']
+    ]
 
 
 def _megabytes(size: int | None) -> str:
@@ -139,6 +171,8 @@ def render(content: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     lines = [_line(found) for found in content['data']] or [[PENDING, *['-'] * (len(header) - 1)]]
     notes = [
         *speed_turns.NOTES,
+        'Growth: B-scans of 496x768 pixels of noise through ONNX Runtime, one after the other; memory is that of the whole '
+        'process, each volume in its own.',
         'Training samples: one loader process on one thread, with `window_first`, which draws a window before it '
         "reads one, and with the stock pipeline. Both make the same samples by turns; the ratio is that of each pair's "
         'seconds: its median, and in brackets the lowest and the highest. "levels" are gray levels of 255.',
@@ -148,5 +182,8 @@ def render(content: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         f'"{PENDING}" means that nothing is recorded. Versions and commit are in the files.',
     ]
     text = f'# How fast\n\n{md.WRITTEN_BY}\n\n{speed_turns.render(content["turns"], FOLDER)}'
+    growth_header = ['model', 'B-scans of a volume', 'seconds', 'seconds each', 'peak memory', 'device']
+    growth = [line for found in content['growth'] for line in _growth_lines(found)] or [[PENDING, *['-'] * 5]]
+    text += f'## Growth with the length of a volume\n\n{md.table(growth_header, growth)}\n'
     text += f'## Training samples\n\n{md.table(header, lines)}\n'
     return text + '## How to read it\n\n' + md.bullets(notes)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -82,6 +83,16 @@ class ModelInfo:
         return info
 
 
+def _range_of(scans: np.ndarray) -> tuple[float, float]:
+    """Return least and greatest gray value; raise InputError unless all are finite and within 0..255."""
+    low, high = float(scans.min()), float(scans.max())  # NaN if there is one
+    if not np.isfinite([low, high]).all():
+        raise InputError('scans hold NaN or infinite values; expected gray values 0..255')
+    if low < 0 or high > 255:
+        raise InputError(f'scans hold gray values from {low:g} to {high:g}; expected 0..255, scale them first')
+    return low, high
+
+
 def shipped_model() -> Path:
     """Return the path of the model that comes with the package."""
     return Path(str(resources.files('octfluid').joinpath('assets', SHIPPED)))
@@ -150,19 +161,50 @@ class ScanModel:
             raise InputError(
                 f'scans of shape {scans.shape}: looks like one image in colour; expected gray scans, (number, height, width)'
             )
-        values = np.ascontiguousarray(scans, dtype=np.float32)
-        if not np.isfinite(values).all():
-            raise InputError('scans hold NaN or infinite values; expected gray values 0..255')
-        low, high = float(values.min()), float(values.max())
-        if low < 0 or high > 255 or (scans.dtype.kind == 'f' and 0 < high <= 1):
+        low, high = _range_of(scans)
+        if scans.dtype.kind == 'f' and 0 < high <= 1:
             raise InputError(f'scans hold gray values from {low:g} to {high:g}; expected 0..255, scale them first')
+        found = np.empty(scans.shape, dtype=np.float32)
+        for first in range(0, len(scans), _AT_ONCE):
+            found[first : first + _AT_ONCE] = self._run(scans[first : first + _AT_ONCE])
+        return found
+
+    def stream(self, scans: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Return the probability of fluid of one scan after the other, holding a few of them at a time.
+
+        Args:
+            scans: Each (H, W), gray values 0..255, any real dtype; sizes may differ.
+
+        Yields:
+            For each scan, in order, float32 (H, W), in [0, 1].
+
+        Raises:
+            InputError: As in `probability`, for the scan that is next, naming its place from 0.
+            WorkError: As in `probability`.
+        """
+        held: list[np.ndarray] = []
+        for place, scan in enumerate(scans):
+            scan = np.asarray(scan)
+            if scan.ndim != 2 or 0 in scan.shape:
+                raise InputError(f'scan {place} has shape {scan.shape}; expected (height, width), each at least 1')
+            try:
+                _range_of(scan)
+            except InputError as error:
+                raise InputError(f'scan {place}: {error}') from error
+            if held and (len(held) == _AT_ONCE or held[0].shape != scan.shape):
+                yield from self._run(np.stack(held))
+                held = []
+            held.append(scan)
+        if held:
+            yield from self._run(np.stack(held))
+
+    def _run(self, scans: np.ndarray) -> np.ndarray:
+        """Return the probabilities of a few scans, (N, H, W), all checked."""
+        values = np.ascontiguousarray(scans[:, None], dtype=np.float32)
         try:
-            parts = [
-                self.session.run([_OUTPUT], {_INPUT: values[first : first + _AT_ONCE, None]})[0][:, 0]
-                for first in range(0, len(values), _AT_ONCE)
-            ]
-            return np.concatenate(parts)
+            return self.session.run([_OUTPUT], {_INPUT: values})[0][:, 0]
         except Exception as error:
+            # The runtime has an exception of its own for every way in which it can fail.
             reason = ' '.join(str(error).split())[:200]
             raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason})') from error
 

@@ -35,6 +35,15 @@ def test_blur_is_a_gaussian():
     assert np.allclose(changed('RandomBlur', point, 1.2), gaussian_filter(point.astype(float), 1.2), atol=0.2)
 
 
+def test_black_speckle_is_no_filling():
+    scan = np.full((80, 80), 60, np.uint8)
+    scan[::5, ::7] = 0
+    scan[60:, :] = 0
+    assert np.array_equal(np.unique(np.nonzero(augment.filling(scan))[0]), np.arange(60, 80))
+    blurred = changed('RandomBlur', scan, 2.0)
+    assert blurred[10:50, 10:70].std() < 0.2 * scan[10:50, 10:70].std() and (blurred[60:] == 0).all()
+
+
 def test_low_resolution_loses_detail_and_keeps_the_size():
     board = (np.indices((40, 60)).sum(0) % 2 * 252 + 1).astype(np.uint8)
     out = changed('RandomLowResolution', board, 0.5)
@@ -45,13 +54,15 @@ def test_low_resolution_loses_detail_and_keeps_the_size():
 @pytest.mark.parametrize('name', GRAY)
 def test_what_all_gray_transforms_share(name):
     extreme = scan_of(low=0, high=256)
+    extreme[:10, :30], extreme[20:, :12] = 0, 255
     amount = {'RandomSpeckle': 2.0}.get(name, 0.6)
     out = changed(name, extreme, amount)
     assert out.dtype == np.float32 and out.shape == extreme.shape
-    filling = (extreme == 0) | (extreme == 255)
-    assert filling.sum() > 5 and np.array_equal(out[filling], extreme[filling]), 'fillings are no tissue'
-    assert out[~filling].min() >= 1 and out[~filling].max() <= 254, 'tissue became a filling'
-    assert not np.array_equal(out[~filling], extreme[~filling])
+    wedge = augment.filling(extreme)
+    assert wedge[:10, :30].all() and wedge[20:, :12].all() and 540 <= wedge.sum() < 560
+    assert np.array_equal(out[wedge], extreme[wedge]), 'fillings are no tissue'
+    assert out[~wedge].min() >= 1 and out[~wedge].max() <= 254, 'tissue became a filling'
+    assert not np.array_equal(out[~wedge], extreme[~wedge])
     assert np.array_equal(out, changed(name, extreme, amount)), 'one seed, two results'
     never = getattr(augment, name)(prob=0.0, low=amount, high=amount)
     assert never(dict(img=extreme))['img'] is extreme

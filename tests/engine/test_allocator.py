@@ -21,16 +21,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(call):
-    done = subprocess.run([sys.executable, '-c', FAULTS.format(call=call)], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+def faults(call, check=True):
+    done = subprocess.run([sys.executable, '-c', FAULTS.format(call=call)], capture_output=True, text=True, check=check)
+    return None if done.returncode else int(done.stdout)
 
 
 def test_freed_memory_is_not_given_back():
-    if not allocator.reuse_freed_memory():
+    if faults('assert reuse_freed_memory()', check=False) is None:
         pytest.skip('the C library of this system is not glibc')
-    # Less than one of ten blocks, where it would be all ten: by pages of 4 KiB, 163 840.
-    assert faults('reuse_freed_memory()') < 16384 < faults('pass')
+    without = faults('pass')
+    if without < 1000:
+        pytest.skip('this system gives memory in huge pages, or keeps it anyway')
+    # Less than one of ten blocks, where it would be all ten.
+    assert faults('reuse_freed_memory()') < without / 10
 
 
 def test_other_systems_are_left_alone(monkeypatch):

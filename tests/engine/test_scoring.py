@@ -34,6 +34,7 @@ class ScoringSpy(Hook):
     features: set = set()  # noqa: RUF012  mmengine builds hooks itself, so a test can only read class attributes
     logits: set = set()  # noqa: RUF012
     batches: set = set()  # noqa: RUF012
+    kinds: set = set()  # noqa: RUF012
     slide = None
     clock = SimpleNamespace(seconds=0)
 
@@ -45,6 +46,7 @@ class ScoringSpy(Hook):
             if not module.training:
                 self.features.add(out[-1].dtype)
                 self.batches.add(len(out[-1]))
+                self.kinds.update(map(type, module.modules()))
 
         runner.bare_model.backbone.register_forward_hook(note)
 
@@ -61,6 +63,7 @@ def spy(monkeypatch):
     monkeypatch.setattr(ScoringSpy, 'features', set())
     monkeypatch.setattr(ScoringSpy, 'logits', set())
     monkeypatch.setattr(ScoringSpy, 'batches', set())
+    monkeypatch.setattr(ScoringSpy, 'kinds', set())
     monkeypatch.setattr(ScoringSpy, 'slide', None)
     monkeypatch.setitem(HOOKS._module_dict, 'ScoringSpy', ScoringSpy)
     return ScoringSpy
@@ -147,8 +150,10 @@ def test_windows_at_once_do_not_change_the_scores(run, spy, tmp_path):
 def test_prepared_weights_give_the_scores_of_those_that_are_not(whole, score, spy, tmp_path, amp, tolerance):
     found = []
     for prepare in (False, True):
+        spy.kinds.clear()
         out = score(whole[0] / LAST, tmp_path / f'{prepare}', {**HOOKS_AND_SPY, 'prepare_weights': prepare}, amp=amp)
         found.append([[row[key] for key in ('tp', 'fp', 'fn', 'tn')] for row in out['images']])
+        assert (nn.BatchNorm2d in spy.kinds) is not prepare
     assert sum(row[0] for row in found[0]) > 0, 'scores without any hit would hide mistakes'
     moved = np.abs(np.subtract(*found)).sum()
     assert moved / 2 <= tolerance * 4 * 64 * 64

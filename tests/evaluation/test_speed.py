@@ -59,7 +59,7 @@ def test_what_is_unequal_or_unknown_is_said(make_benchmark, tmp_path):
 
 @pytest.mark.parametrize(('path', 'value', 'message'), [
     (['schema'], 'octfluid.run/1', 'not a benchmark'),
-    (['kind'], 'speed', 'field kind: expected "data" or "train" or "infer" or "scan"'),
+    (['kind'], 'speed', 'field kind: expected "data" or "growth" or "train" or "infer" or "scan"'),
     (['device'], None, 'field device: expected a text'),
     (['summary'], None, 'field summary: expected an object'),
     (['summary', 'ratio_median'], float('nan'), 'field summary.ratio_median: expected a finite number'),
@@ -106,3 +106,25 @@ def test_what_the_tool_writes_is_read(tmp_path, write_hrf):
     (found,) = built['data']
     assert found['summary']['masks_equal'] is True and found['settings']['scans'] == 3
     assert 'masks equal' in render(built)
+
+
+def growth_record(**volume):
+    volumes = [dict(scans=50, seconds=5.0, peak_bytes=300e6), dict(scans=1000, seconds=120.0, peak_bytes=310e6, **volume)]
+    return dict(schema='octfluid.benchmark/1', kind='growth', config='c.py', overrides={}, device='a CPU',
+                settings=dict(model='m.onnx'), volumes=volumes)  # fmt: skip
+
+
+def test_growth_by_hand(tmp_path):
+    page = render(build(read_benchmarks(put(tmp_path, growth_record(), 'growth_c.json'))))
+    assert cells(page, 'Growth with the length of a volume') == [
+        ['[`m.onnx`](benchmarks/growth_c.json)', '50', '5.0', '0.100', '300 MB', 'a CPU'],
+        ['[`m.onnx`](benchmarks/growth_c.json)', '1000', '120.0', '0.120', '310 MB', 'a CPU'],
+    ]
+
+
+@pytest.mark.parametrize(('volumes', 'field'), [
+    ([], 'volumes'), ([dict(scans=5, seconds=0, peak_bytes=1)], r'volumes\[0\]\.seconds'), ([7], r'volumes\[0\]\.scans'),
+])  # fmt: skip
+def test_growth_that_is_wrong_is_named(tmp_path, volumes, field):
+    with pytest.raises(InputError, match=f'growth_c.json: field {field}: expected'):
+        read_benchmarks(put(tmp_path, {**growth_record(), 'volumes': volumes}, 'growth_c.json'))

@@ -58,6 +58,8 @@ def test_data(tmp_path, tiny):
     (['data', '--samples', '0'], '--samples 0: expected 1 or more'),
     (['train', '--iterations', '0'], '--iterations 0: expected 1 or more'),
     (['infer', 'configs/hrf/none.py'], 'no config file at configs/hrf/none.py'),
+    (['growth', '--scans', '5', '0'], '--scans 5 0: expected 1 or more of each'),
+    (['growth', '--model', 'none.onnx'], 'none.onnx: no such model file'),
     (['scan', '--model', 'none.onnx'], 'none.onnx: no such model file'),
     (['data', '--repeats', 'many'], "invalid int value: 'many'"),
     ([], 'the following arguments are required: KIND'),
@@ -114,3 +116,11 @@ def test_scoring_by_turns(tmp_path, phantoms):
     assert found['summary']['octfluid, fp32']['largest_difference'] < 1e-4
     assert f'record: {tmp_path}/out/infer_phantom.json' in done.stdout
     assert 'octfluid, fp32' in render(build(read_benchmarks(tmp_path / 'out')))
+
+
+def test_growth(tmp_path):
+    done = run('growth', '--scans', 1, 3, '--out', tmp_path / 'out')
+    assert (done.returncode, done.stderr) == (0, '')
+    (found,) = read_benchmarks(tmp_path / 'out')
+    assert found.name == 'growth_compact.json' and [one['scans'] for one in found.content['volumes']] == [1, 3]
+    assert '\n3 B-scans: ' in f'\n{done.stdout}'

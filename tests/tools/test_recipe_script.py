@@ -12,6 +12,16 @@ if [[ $1 == tools/train.py ]]; then
     while [[ $1 != --work-dir ]]; do shift; done
     mkdir -p "$2" && touch "$2/iter_900.pth" "$2/train_all_scratch_900i_seed0.json"
 fi
+if [[ $1 == tools/publish_checkpoint.py ]]; then
+    while [[ $1 != --out ]]; do shift; done
+    mkdir -p "$2" && touch "$2/octfluid-compact_900i_12345678.safetensors"
+fi
+if [[ $1 == tools/sweep.py && $* == *compact_paper256* ]]; then
+    for seed in ${SEEDS-}; do
+        folder=work_dirs/recipe/compact_paper256/paper_scratch_seed$seed
+        mkdir -p "$folder" && touch "$folder/iter_900.pth" "$folder/train_paper_scratch_900i_seed$seed.json"
+    done
+fi
 [[ $1 == tools/export_onnx.py ]] && exit "${EXPORT_STATUS:-0}"
 [[ $1 == tools/sweep.py ]] && exit "${SWEEP_STATUS:-0}"
 exit 0
@@ -48,10 +58,20 @@ def test_every_protocol_then_the_model_then_the_report(script):
         sweep('configs/duke_dme/compact_paper256.py'),
         sweep('configs/duke_dme/compact.py', 'halves leave-one-subject-out'),
         f'tools/train.py configs/duke_dme/compact.py --split all --seed 0 --work-dir {WORK}/compact/all_seed0 --resume',
-        f'tools/export_onnx.py configs/duke_dme/compact.py {checkpoint} --out {WORK}/octfluid-compact.onnx '
-        f'--records {WORK}/compact {WORK}/compact_paper256',
+        f'tools/publish_checkpoint.py {checkpoint} --out {WORK}/weights --half --name octfluid-compact --replace '
+        f'--record {WORK}/compact/all_seed0/train_all_scratch_900i_seed0.json',
+        f'tools/export_onnx.py configs/duke_dme/compact.py {WORK}/weights/octfluid-compact_900i_12345678.safetensors --half '
+        f'--out {WORK}/octfluid-compact.onnx --records {WORK}/compact {WORK}/compact_paper256',
         f'tools/report.py {WORK} --out {WORK}/report',
     ]
+
+
+@pytest.mark.parametrize(('seeds', 'members'), [('0 1 2', 3), ('4', 0)])
+def test_the_seeds_are_scored_together(script, seeds, members):
+    _, calls = script(SEEDS=seeds)
+    paths = [f'{WORK}/compact_paper256/paper_scratch_seed{seed}/iter_900.pth' for seed in seeds.split()]
+    expected = f'tools/test.py configs/duke_dme/compact_paper256.py {" ".join(paths)} --out {WORK}/ensemble'
+    assert [call for call in calls if call.startswith('tools/test.py')] == [expected] * bool(members)
 
 
 def test_a_second_call_does_not_train_on_all_scans_again(script):

@@ -1,6 +1,6 @@
 """Beside step 8 of the recipe: scans at their native 496x768 pixels and windows of 320x512, not 256x384 and 160x256.
 
-The same part of a scan in four times the pixels: thin walls between pockets, which vanish at half the size, are to be seen. The
+The same part of a scan in four times the pixels: are walls between pockets, which half the size blurs, told apart better? The
 step before `native.py`, which is wider and trains longer too. For a GPU.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.

@@ -8,7 +8,7 @@ What it changes: docs/recipe.md, from the inner splits of the paper's training s
 """
 
 _base_ = ['../steps/8_mirror.py', '../../_base_/init_hrf_pspnet.py']
-network = dict(norm_cfg=_base_.norm_cfg, dropout_ratio=0.1, align_corners=False)
+network = dict(norm_cfg=_base_.norm_cfg, dropout_ratio=0.1, align_corners=False, init_cfg=_base_.head.init_cfg)
 model = dict(
     repeat=3,
     backbone=dict(
