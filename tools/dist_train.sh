@@ -10,7 +10,7 @@ Trains CONFIG in N processes, one a GPU, each with the config's batch: the batch
 normalisation takes its statistics over all of them (SyncBN). Runs in the active environment; the environment variable PYTHON
 names another interpreter.
 
-exit status: 0 done, 1 a process failed or refused its arguments (its own line comes first), 2 CONFIG or N is missing
+exit status: 0 done, 1 a process failed or refused its arguments (its own line is among those of the launcher), 2 CONFIG or N is missing
 
 example:
   bash tools/dist_train.sh configs/table2/10_crop320_wd1e-4.py 4 --amp
@@ -18,7 +18,11 @@ USAGE
     exit 0
 fi
 if (($# < 2)) || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
-    echo "error: ${2:-no number of processes}: expected CONFIG and a number of processes (see bash ${BASH_SOURCE[0]} --help)" >&2
+    echo "error: '$*': expected CONFIG and a number of processes (see bash ${BASH_SOURCE[0]} --help)" >&2
+    exit 2
+fi
+if [[ ! -f $1 ]]; then
+    echo "error: no config file at $1; expected a Python config" >&2
     exit 2
 fi
 config=$1 processes=$2

@@ -141,7 +141,7 @@ def benchmark_scan(config: str, model: str, repeats: int, progress: Progress | N
         InputError, WorkError: As `octfluid.engine.turns.take_turns`; there is no such model.
     """
     ScanModel(model or None)
-    name = f'{Path(model).name or "octfluid-compact.onnx"}, ONNX Runtime'
+    name = f'another network: {Path(model).name or "octfluid-compact.onnx"}, ONNX Runtime'
     racing = {STOCK: partial(contenders.whole_scan, SCAN, config), name: partial(contenders.whole_scan, SCAN, model=model)}
     if importlib.util.find_spec('monai'):
         racing["MONAI's sliding windows, the network of stock"] = partial(contenders.whole_scan, SCAN, config, peer=True)

@@ -20,8 +20,10 @@ def check_scoring(cfg: Config, path: str | Path) -> None:
             f"{path}: window_batch is {windows!r}; expected a whole number, at least 1, 'auto', or None for mmseg's own "
             'slide inference'
         )
-    for name in ('amp_scoring', 'reuse_memory', 'prepare_weights'):
-        value = cfg.get(name, False)
+    for name in ('amp_scoring', 'channels_last', 'reuse_memory', 'prepare_weights', 'optim_wrapper.optimizer.fused'):
+        value = cfg
+        for part in name.split('.'):
+            value = value.get(part, False)
         if not isinstance(value, bool):
             raise InputError(f'{path}: {name} is {value!r}; expected True or False')
     test_cfg = cfg.model.get('test_cfg')

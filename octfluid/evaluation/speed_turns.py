@@ -111,6 +111,8 @@ NOTES = (
     '"times stock" is the median of the ratios of each round\'s seconds, and in brackets the lowest and the highest.',
     '"stock" is MMSegmentation with its own transforms, runner, slide inference and metric, in float32, with the same network, '
     'data, batch and optimizer. Weights are random in training and for single B-scans; time does not depend on them.',
+    'For single B-scans the exported model is another network than that of "stock", many times smaller: its line says how much '
+    'sooner an answer is there, not how much faster the code is.',
     '"of the matrix rate": operations of the convolutions done in a second, as a share of what the same machine reached in '
     'products of 2048x2048 matrices at that precision, measured right after. A backward pass counts as two forward passes.',
     '"masks, probabilities": share of pixels whose mask differs from stock\'s, and the greatest difference in probability.',

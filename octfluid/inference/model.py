@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,9 @@ class ModelInfo:
 
 
 def _range_of(scans: np.ndarray) -> tuple[float, float]:
-    """Return least and greatest gray value; raise InputError unless all are finite and within 0..255."""
+    """Return least and greatest gray value; raise InputError unless they are numbers, finite and within 0..255."""
+    if scans.dtype.kind not in 'uif':
+        raise InputError(f'scans hold {scans.dtype} values; expected gray values 0..255, whole or floating')
     low, high = float(scans.min()), float(scans.max())  # NaN if there is one
     if not np.isfinite([low, high]).all():
         raise InputError('scans hold NaN or infinite values; expected gray values 0..255')
@@ -95,7 +96,8 @@ def _range_of(scans: np.ndarray) -> tuple[float, float]:
 
 def shipped_model() -> Path:
     """Return the path of the model that comes with the package."""
-    return Path(str(resources.files('octfluid').joinpath('assets', SHIPPED)))
+    # Not through the package's name: beside a folder called like it, Python finds that one too.
+    return Path(__file__).resolve().parents[1] / 'assets' / SHIPPED
 
 
 class ScanModel:
@@ -179,18 +181,24 @@ class ScanModel:
             For each scan, in order, float32 (H, W), in [0, 1].
 
         Raises:
-            InputError: As in `probability`, for the scan that is next, naming its place from 0.
+            InputError: As in `probability`, for the scan that is next, naming its place from 0; of fractions, once all scans so
+                far hold nothing else.
             WorkError: As in `probability`.
         """
         held: list[np.ndarray] = []
+        highest = 0.0
         for place, scan in enumerate(scans):
             scan = np.asarray(scan)
             if scan.ndim != 2 or 0 in scan.shape:
                 raise InputError(f'scan {place} has shape {scan.shape}; expected (height, width), each at least 1')
             try:
-                _range_of(scan)
+                _, high = _range_of(scan)
             except InputError as error:
                 raise InputError(f'scan {place}: {error}') from error
+            highest = max(highest, high)
+            # A volume may begin with empty frames; fractions in the first frame that is not are taken for what they are.
+            if scan.dtype.kind == 'f' and 0 < highest <= 1:
+                raise InputError(f'scan {place} holds gray values up to {high:g}; expected 0..255, scale them first')
             if held and (len(held) == _AT_ONCE or held[0].shape != scan.shape):
                 yield from self._run(np.stack(held))
                 held = []

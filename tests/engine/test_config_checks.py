@@ -133,6 +133,8 @@ def test_class_weights_that_mmseg_cannot_average_are_refused(resolved, place):
     ({'window_batch': True}, 'window_batch is True; expected'),
     ({'amp_scoring': 1}, 'amp_scoring is 1; expected True or False'),
     ({'reuse_memory': 'yes'}, "reuse_memory is 'yes'; expected True or False"),
+    ({'channels_last': 'perhaps'}, "channels_last is 'perhaps'; expected True or False"),
+    ({'optim_wrapper.optimizer.fused': 'oui'}, r"optim_wrapper\.optimizer\.fused is 'oui'; expected True or False"),
     ({'prepare_weights': None}, 'prepare_weights is None; expected True or False'),
     ({'model.test_cfg.mode': 'windows'}, r"model\.test_cfg\.mode is 'windows'; expected 'slide' or 'whole'"),
     ({'model.test_cfg.stride': (161, 513)}, r'and stride=\(161, 513\); expected two whole numbers each, and a stride'),

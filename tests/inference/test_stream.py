@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,10 +50,31 @@ def test_only_a_few_scans_are_held(model):
     (np.zeros((0, 5), np.uint8), r'scan 1 has shape \(0, 5\)'),
     (np.full((32, 32), np.nan), 'scan 1: scans hold NaN'),
     (np.full((32, 32), 256.0), 'scan 1: scans hold gray values from 256 to 256'),
+    (np.array([['a']]), 'scan 1: scans hold <U1 values; expected gray values'),
+    (np.full((4, 4), None), 'scan 1: scans hold object values'),
+    (np.full((4, 4), 1j), 'scan 1: scans hold complex128 values'),
+    (np.full((4, 4), True), 'scan 1: scans hold bool values'),
 ])  # fmt: skip
 def test_what_is_no_scan_is_named_by_its_place(model, scan, said):
     with pytest.raises(InputError, match=said):
         list(model.stream([noise(32, 32), scan]))
+
+
+def test_fractions_of_white_are_refused(model):
+    with pytest.raises(InputError, match=r'scan 1 holds gray values up to 0\.78\d*; expected 0\.\.255, scale them first'):
+        list(model.stream([np.zeros((32, 32)), noise(32, 32) / 255]))
+    assert len(list(model.stream([noise(32, 32).astype(float), np.full((32, 32), 0.5)]))) == 2
+
+
+def test_the_shipped_model_is_found_from_beside_the_clone(tmp_path):
+    (tmp_path / 'octfluid').mkdir()
+    done = subprocess.run(
+        [sys.executable, '-c', 'from octfluid.inference.model import ScanModel; print(ScanModel().info.threshold)'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, '0.5\n'), done.stderr
 
 
 def test_a_long_volume_takes_no_more_memory_than_a_short_one():

@@ -58,6 +58,12 @@ def test_number_of_processes_is_asked_for(arguments):
     assert 'expected CONFIG and a number of processes' in done.stderr
 
 
+def test_a_config_that_is_missing_is_one_line():
+    done = subprocess.run(['bash', ROOT / 'tools/dist_train.sh', 'nosuch.py', '2'], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == 'error: no config file at nosuch.py; expected a Python config\n'
+
+
 def test_two_processes(tmp_path):
     write_phantom_dataset(tmp_path / 'phantom', subjects=3, slices=3, height=64, width=64)
     options = [
