@@ -66,6 +66,7 @@ def samples_of(cfg: Config, subset: str, number: int, repeats: int = 1) -> list[
     init_default_scope('mmseg')
     settings = cfg[f'{subset}_dataloader']
     kept = {key: value for key, value in settings.items() if key not in SPEED_SWITCHES}
+    kept['dataset'] = {**settings.dataset, 'cache_bytes': 0}  # a few samples are no reason to read all scans
     try:
         loader = Runner.build_dataloader({**kept, 'num_workers': 0}, seed=cfg.randomness.seed)
     except FAILURES as error:

@@ -114,7 +114,7 @@ def test_configs_say_what_the_zoo_trained(head):
         dict(type='LoadAnnotations'),
         dict(type='PackFluidInputs'),
     ]
-    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4)
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
     assert cfg.param_scheduler == [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=40_000, by_epoch=False)]
     assert (cfg.train_cfg.max_iters, cfg.split, cfg.get('init')) == (40_000, 'usual', None)
     assert (cfg.default_hooks.checkpoint.interval, cfg.default_hooks.milestones.interval) == (1000, 4000)
