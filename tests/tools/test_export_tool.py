@@ -107,7 +107,7 @@ def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path, any_twi
     ]
     card = out.with_suffix('.md').read_text()
     assert card.startswith('# tiny.onnx\n')
-    assert '| trained on | all scans of the data set (split `all`) |' in card
+    assert '| trained on | all scans of the data set (split `all`), with `tiny.py` |' in card
     assert (
         '| `configs/duke_dme/compact.py` | leave-one-subject-out | no | 110 of 10 patients, 20x50 | 1 | 50.00 [50.00, ' in card
     )
@@ -145,7 +145,7 @@ def test_without_records_the_card_claims_no_score(tool, tiny, earlier, tmp_path)
     assert stdout.startswith('12 scans compared with the network: probabilities differ by at most 1.0e-06, masks in 25.0000%')
     assert (earlier['half'], list(earlier['scores'])) == (False, [])
     card = (tmp_path / 'm.md').read_text()
-    assert '| trained on | the training scans of split `subject03` |' in card
+    assert '| trained on | the training scans of split `subject03`, with `tiny.py`' in card
     assert 'How good' not in card
 
 
