@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from octfluid.datasets.sampler import SampleDraw
-from octfluid.engine import contenders
+from octfluid.engine import contenders, peers
 from octfluid.engine.complexity import network_cost
 from octfluid.engine.config import load_config
 from octfluid.engine.optim import mixed_precision
@@ -72,7 +72,7 @@ def benchmark_train(
             racing[f'without {name}'] = of({**options, **off}, amp=True)
     backbone = cfg.model.backbone
     if importlib.util.find_spec('monai') and (backbone.type, backbone.get('base_channels', 64)) == ('UNet', 64):
-        racing['MONAI BasicUNet, plain loop, fp32'] = partial(contenders.plain_loop, batch, window, iterations)
+        racing['MONAI BasicUNet, plain loop, fp32'] = partial(peers.plain_loop, batch, window, iterations)
     found = take_turns(racing, repeats, progress)
     forward, _ = network_cost(cfg, window)
     work = 3 * 2 * forward.operations * batch * iterations  # a backward pass is two forward passes; two operations each

@@ -62,13 +62,6 @@ def reason_of(error: Exception) -> str:
     return message.rstrip().splitlines()[-1].partition(': ')[2]
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error is that of a step that does not fit into the memory of a GPU or of this machine."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
-
-
 def _not_about_file_clients(log_record: logging.LogRecord) -> bool:
     """Drop mmengine's notices to its own developers."""
     return not log_record.getMessage().startswith(('"FileClient" will be', '"HardDiskBackend" is'))

@@ -16,16 +16,16 @@ from mmengine.config import Config
 from mmengine.dist import all_reduce, is_main_process
 
 from octfluid.datasets.integrity import DatasetReport, read_split, subject_overlap
-from octfluid.datasets.memory import available_bytes
 from octfluid.engine import members
 from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.data_check import check_data
 from octfluid.engine.optim import check_optimizer, enable_mixed_precision, mixed_precision, precision_of
 from octfluid.engine.origin import ALL, origin_of
+from octfluid.engine.out_of_memory import is_out_of_memory, memory_advice
 from octfluid.engine.outcome import write_outcome
 from octfluid.engine.record import file_sha256
-from octfluid.engine.runner import FluidRunner, is_out_of_memory, reason_of
+from octfluid.engine.runner import FluidRunner, reason_of
 from octfluid.errors import InputError, WorkError
 from octfluid.io.atomic import require_folder
 
@@ -199,22 +199,7 @@ def _runner(cfg: Config, request: Request, training: bool) -> Iterator[FluidRunn
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise WorkError(_memory_advice(cfg, request, training)) from error
-
-
-def _memory_advice(cfg: Config, request: Request, training: bool) -> str:
-    """Say what did not fit, into how much memory, and what would be smaller."""
-    loader = cfg.train_dataloader if training else cfg.val_dataloader
-    size = loader.batch_size
-    if torch.cuda.is_available():
-        place = f'{torch.cuda.mem_get_info()[1] / 2**30:.0f} GiB of {torch.cuda.get_device_name()}'
-    else:
-        left = available_bytes()
-        place = 'the memory of this machine' + ('' if left is None else f' ({left / 2**30:.1f} GiB left)')
-    name = f'{"train" if training else "val"}_dataloader.batch_size'
-    smaller = f'set {name}={size // 2}' if size > 1 else 'cut smaller windows'
-    advice = ', or use --amp' if cfg.get('precision') == 'fp32' and not request.amp else ''
-    return f'{request.config}: out of memory, batches of {size} do not fit into {place}; {smaller}{advice}'
+        raise WorkError(memory_advice(cfg, request.config, training, request.amp)) from error
 
 
 def _checked_data(cfg: Config) -> DatasetReport:

@@ -144,6 +144,8 @@ def test_a_file_of_the_users_in_an_earlier_conversion_keeps_it(prepare, refused,
     prepare()
     (tmp_path / 'out/data/native/notes.txt').write_text('mine')
     refused(r'notes\.txt: not made by this converter')
+    assert (tmp_path / 'out/data/native/notes.txt').read_text() == 'mine'
+    assert (tmp_path / 'out/data/native/images/Cirrus_1.png').is_file()
 
 
 @pytest.mark.parametrize(('subject', 'message'), [

@@ -1,5 +1,4 @@
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from octfluid.engine import record as records
 from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_sha256
 from octfluid.engine.record import file_sha256
-from octfluid.engine.runner import is_out_of_memory
 from octfluid.errors import InputError, WorkError
 from octfluid.evaluation import gallery
 from octfluid.evaluation.gallery import choose, picture_name
@@ -232,33 +230,6 @@ def test_scan_that_is_lost_during_scoring(run, score, whole, lose, tmp_path):
     lose(InputError, tmp_path / 'kept')  # all that this resumed run has left to do is scoring
     with pytest.raises(WorkError, match=r'scan\.png: No such file'):
         run(tmp_path / 'run', {'val_dataloader.num_workers': 1}, resume=True)
-
-
-class HungryHook(Hook):
-    """Ask for more memory than any machine has, in the eighth step or in scoring."""
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        """Ask."""
-        if batch_idx == 7 and runner.cfg.train_dataloader.batch_size > 1:
-            torch.empty(2**60, dtype=torch.uint8)
-
-
-@pytest.mark.parametrize(('amp', 'advice'), [(False, 'set train_dataloader.batch_size=2, or use --amp'),
-                                             (True, 'set train_dataloader.batch_size=2')])  # fmt: skip
-def test_a_step_that_needs_too_much_memory(run, tmp_path, monkeypatch, amp, advice):
-    monkeypatch.setitem(HOOKS._module_dict, 'HungryHook', HungryHook)
-    hooks = [dict(type=kind) for kind in ('StepSeedHook', 'PlainCheckpointHook', 'RunStateHook', 'HungryHook')]
-    with pytest.raises(WorkError) as caught:
-        run(tmp_path / 'run', {'custom_hooks': hooks, 'train_dataloader.batch_size': 4}, amp=amp)
-    said = str(caught.value)
-    assert re.search(r'phantom\.py: out of memory, batches of 4 do not fit into the memory of this machine', said)
-    assert said.endswith(advice)
-    assert (tmp_path / 'run/iter_6.pth').is_file()
-
-
-def test_other_errors_of_torch_are_no_want_of_memory():
-    assert not is_out_of_memory(RuntimeError('shapes do not match')) and not is_out_of_memory(OSError('no memory'))
-    assert is_out_of_memory(MemoryError()) and is_out_of_memory(torch.OutOfMemoryError('CUDA out of memory'))
 
 
 @pytest.mark.parametrize('there_before', [False, True])
