@@ -30,8 +30,9 @@ log_level = 'INFO'
 channels_last = True
 # On a CPU with glibc, keep freed memory for the next step rather than have the system map and clear it anew.
 reuse_memory = True
-# In tests, make batch normalisation part of the convolutions, and round their weights for mixed precision once.
+# In tests, make batch normalisation part of the convolutions, enlarge features after their 1x1 convolutions, and round weights
+# for mixed precision once.
 prepare_weights = True
-# Windows that slide inference takes at once. 'auto': 8 on a GPU, 1 on a CPU, which is slower with more. None: mmseg's own
-# slide inference.
+# Windows that slide inference takes at once. 'auto': 8 on a GPU, 3 on a CPU (1 with reuse_memory = False, where more take
+# longer). None: mmseg's own slide inference.
 window_batch = 'auto'

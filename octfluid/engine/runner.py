@@ -119,8 +119,8 @@ class FluidRunner(Runner):
             from octfluid.models.slide import use_window_batches
 
             if windows == 'auto':
-                # A CPU is slower with many: memory for their larger features comes from the system anew for every layer.
-                windows = 1 if get_device() == 'cpu' else WINDOWS_AT_ONCE
+                # A CPU gains nothing from more, and is slower where memory for their features comes from the system anew.
+                windows = WINDOWS_AT_ONCE if get_device() != 'cpu' else 3 if self.cfg.get('reuse_memory') else 1
             use_window_batches(model, windows)
         score_in(model, self.cfg.get('scoring_precision', 'fp32'))
         return super().wrap_model(model_wrapper_cfg, model)

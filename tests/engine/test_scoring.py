@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmcv.cnn import ConvModule
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
+from mmseg.models.backbones.unet import InterpConv
 from mmseg.registry import HOOKS, MODELS
 from torch import nn
 
@@ -128,12 +130,14 @@ def test_resumed_run_that_lacks_its_scores_gets_them_in_mixed_precision(run, spy
     assert again['wall_seconds'] == pytest.approx(earlier + 400, abs=0.01), 'the time of scoring was not counted'
 
 
-@pytest.mark.parametrize(('device', 'window_batch', 'expected'), [
-    ('cpu', 'auto', 1), ('cuda', 'auto', 8), ('cpu', 5, 5), ('cuda', 5, 5), ('cpu', None, None), ('cuda', None, None),
+@pytest.mark.parametrize(('device', 'window_batch', 'keeps', 'expected'), [
+    ('cpu', 'auto', True, 3), ('cpu', 'auto', False, 1), ('cuda', 'auto', True, 8), ('cpu', 5, False, 5),
+    ('cuda', 5, True, 5), ('cpu', None, True, None), ('cuda', None, True, None),
 ])  # fmt: skip
-def test_windows_at_once(run, spy, tmp_path, monkeypatch, device, window_batch, expected):
+def test_windows_at_once(run, spy, tmp_path, monkeypatch, device, window_batch, keeps, expected):
     monkeypatch.setattr('octfluid.engine.runner.get_device', lambda: device)
-    run(tmp_path / 'run', {**HOOKS_AND_SPY, **SLIDE, 'window_batch': window_batch, 'train_cfg.max_iters': 1})
+    options = {'window_batch': window_batch, 'reuse_memory': keeps, 'train_cfg.max_iters': 1}
+    run(tmp_path / 'run', {**HOOKS_AND_SPY, **SLIDE, **options})
     assert (spy.slide and spy.slide.keywords['window_batch']) == expected
 
 
@@ -178,7 +182,30 @@ def test_prepared_weights_have_no_batch_normalisation_and_the_same_results(tiny_
     assert kinds == {DTYPES.get(precision, torch.float32)}
     prepared = model.encode_decode(inputs, [dict(img_shape=(64, 64))])
     assert prepared.dtype == torch.float32
+    enlarging = [module.interp_upsample for module in model.modules() if isinstance(module, InterpConv)]
+    assert enlarging
+    assert all(isinstance(module[0], nn.Conv2d) for module in enlarging), 'features are enlarged before the convolution'
     assert (prepared - plain).abs().max() < (1e-4 if precision == 'fp32' else 0.05) * plain.abs().max()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(norm_cfg=dict(type='GN', num_groups=2)),
+        dict(norm_cfg=None, kernel_size=3, padding=1),
+        dict(norm_cfg=None, stride=2),
+    ],
+)
+def test_what_cannot_change_places_with_an_enlargement_stays(settings):
+    torch.manual_seed(0)
+    module = InterpConv(8, 4, **settings).eval()
+    nn.init.normal_(module.interp_upsample[1].conv.weight)
+    inputs = torch.randn(1, 8, 6, 6)
+    before = module(inputs)
+    prepare_weights(nn.ModuleList([module]), 'fp32')
+    assert isinstance(module.interp_upsample[1], ConvModule)
+    torch.testing.assert_close(module(inputs), before)
 
 
 def test_speed_of_scoring_is_no_part_of_what_a_run_is():
