@@ -47,13 +47,32 @@ class ToolParser(argparse.ArgumentParser):
         self.exit(2, f'error: {message} (see {self.prog} --help)\n')
 
 
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Give a tool the options of a job launcher: ``--launcher``, and ``--local_rank``, which some launchers add."""
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+
+
+def begin_launched(args: argparse.Namespace) -> bool:
+    """Tell mmengine which of a machine's processes this is.
+
+    Args:
+        args: Of a tool with the options of `add_launcher`.
+
+    Returns:
+        Whether this is the first of all processes: the one that speaks of the result.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return os.environ.get('RANK', '0') == '0'
+
+
 def _report_thread_error(failure: threading.ExceptHookArgs) -> None:
     """Leave it to the main thread to report what the system refuses, such as a full disk; show anything else."""
     if not issubclass(failure.exc_type, OSError):
         threading.__excepthook__(failure)
 
 
-def _missing_package(error: ModuleNotFoundError) -> str | None:
+def missing_package(error: ModuleNotFoundError) -> str | None:
     """Return what to say of a package that an extra brings; None if none does."""
     package = (error.name or '').partition('.')[0]
     extra = next((name for name, packages in EXTRAS.items() if package in packages), None)
@@ -77,7 +96,7 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
     except OctfluidError as error:
         status, message = error.exit_status, str(error)
     except ModuleNotFoundError as error:
-        status, message = 2, _missing_package(error)
+        status, message = 2, missing_package(error)
         if message is None:
             raise
     except BrokenPipeError:

@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--steps] [--amp] [--jobs N] [--gpus 0,1]
+usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--steps] [--amp] [--jobs N|auto] [--gpus 0,1]
 
 Trains configs/duke_dme/<recipe>.py (default: compact) into work_dirs/recipe: on the paper's split, scored against its ground
 truth of 256x256 as the paper does; on both halves used in the literature; with each patient left out in turn; and on all scans.

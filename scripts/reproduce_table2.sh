@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/reproduce_table2.sh [--seeds 0 1 2] [--init PATH|URL|none] [--amp] [--jobs N] [--gpus 0,1]
+usage: bash scripts/reproduce_table2.sh [--seeds 0 1 2] [--init PATH|URL|none] [--amp] [--jobs N|auto] [--gpus 0,1]
 
 Trains configs/table2/*.py with every seed (default: 0 1 2) into work_dirs/table2 and writes the paper's table with our
 scores beside it to work_dirs/table2/report. Needs the Duke data in data/duke_dme (see scripts/download_data.sh) and initial

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Measure speed and memory, and write the measurements as JSON."""
 
+import statistics
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -55,6 +56,11 @@ def parse_args() -> Namespace:
     growth.add_argument('--model', default='', metavar='FILE.onnx', help='exported model (default: the shipped one)')
     _add_out(growth)
     growth.set_defaults(config='configs/duke_dme/compact.py', cfg_options=None)
+    _add(kinds, 'launch', ROW10, 5, (
+        'how soon tools begin',
+        'Measure the time of --help of every tool, and that of a training from its command to its first iteration.',
+        f'python tools/benchmark.py launch {ROW10}',
+    ))  # fmt: skip
     args = parser.parse_args()
     if min(getattr(args, 'scans', [1])) < 1:
         parser.error(f'--scans {" ".join(map(str, args.scans))}: expected 1 or more of each')
@@ -107,6 +113,12 @@ def measure(args: Namespace, options: dict[str, Any]) -> dict[str, Any]:
     from octfluid.engine.config import load_config
 
     cfg = load_config(args.config, options)
+    if args.kind == 'launch':
+        from octfluid.engine.launch import measure_launch
+
+        tools, given = Path(__file__).resolve().parent, args.cfg_options or []
+        commands = with_progress(lambda progress: measure_launch(tools, args.config, given, args.repeats, progress))
+        return dict(settings=dict(repeats=args.repeats), commands=commands)
     if args.kind == 'data':
         from octfluid.engine.benchmark import benchmark_data
 
@@ -148,6 +160,12 @@ def print_growth(record: Mapping[str, Any]) -> None:
         print(f'{found["scans"]} B-scans: {found["seconds"]:.1f} s, {each:.3f} s each, peak {found["peak_bytes"] / 1e6:.0f} MB')
 
 
+def print_launch(record: Mapping[str, Any]) -> None:
+    """Print how soon tools began."""
+    for command, seconds in record['commands'].items():
+        print(f'{command}: {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})')
+
+
 def print_data(record: Mapping[str, Any]) -> None:
     """Print what a benchmark of the kind ``data`` found."""
     settings, memory, summary = (record[key] for key in ('settings', 'memory', 'summary'))
@@ -179,7 +197,7 @@ def main() -> None:
 
     options = parse_options(args.cfg_options)
     record = benchmark_record(args.kind, args.config, options, measure(args, options))
-    dict(data=print_data, growth=print_growth).get(args.kind, print_turns)(record)
+    dict(data=print_data, growth=print_growth, launch=print_launch).get(args.kind, print_turns)(record)
     path = args.out / f'{args.kind}_{Path(args.config).stem}.json'
     write_json(path, record)
     print(f'record: {path}')

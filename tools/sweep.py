@@ -11,6 +11,7 @@ from typing import Any
 from octfluid.errors import InputError
 from octfluid.tooling import ToolParser, exit_status_of
 
+AUTO = 'auto'
 TRAIN = Path(__file__).resolve().with_name('train.py')
 
 
@@ -44,7 +45,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--slurm', nargs='+', default=[], metavar='K=V', help='for the jobs: partition=, time= (minutes), gpus_per_node=, ...'
     )
-    parser.add_argument('--jobs', type=int, metavar='N', help='parallel processes (default: one a GPU in --gpus, else 1)')
+    parser.add_argument(
+        '--jobs',
+        type=number_of_jobs,
+        metavar='N|auto',
+        help='parallel processes; auto: as many as the memory of each GPU (without one, of the machine) has room for, as the '
+        'first of them show (default: one a GPU in --gpus, else 1)',
+    )
     parser.add_argument('--gpus', default='', metavar='0,1', help='GPUs to share out among the jobs')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='overrides for every config')
     args = parser.parse_args()
@@ -56,9 +63,16 @@ def parse_args() -> argparse.Namespace:
     if args.executor == 'local' and args.slurm:
         parser.error('--slurm: is for --executor slurm')
     args.jobs = (len(args.gpus) or 1) if args.jobs is None else args.jobs
-    if args.jobs < 1:
-        parser.error(f'--jobs {args.jobs}: expected 1 or more')
     return args
+
+
+def number_of_jobs(text: str) -> int | str:
+    """Read ``--jobs``."""
+    if text == AUTO:
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text}: expected a whole number, 1 or more, or {AUTO}')
+    return int(text)
 
 
 def interrupt_on_signals() -> None:
@@ -95,7 +109,8 @@ def run_with_progress(runs: Sequence[Any], args: argparse.Namespace) -> list[Any
         command = [sys.executable, str(TRAIN)]
         if args.executor == 'slurm':
             return run_on_cluster(runs, command, args.slurm, on_outcome=report)
-        return run_all(runs, command, jobs=args.jobs, gpus=args.gpus, on_outcome=report)
+        jobs = None if args.jobs == AUTO else args.jobs
+        return run_all(runs, command, jobs=jobs, gpus=args.gpus, on_outcome=report)
 
 
 def print_table(outcomes: Sequence[Any]) -> None:
@@ -135,7 +150,8 @@ def main() -> int:
         args.configs, args.seeds, args.work_dir, splits=args.splits, init=args.init, amp=args.amp, options=args.cfg_options
     )
     skipped, waiting = split_done(runs)
-    how = 'each as a job' if args.executor == 'slurm' else f'{args.jobs} at a time'
+    how = 'as many at a time as fit' if args.jobs == AUTO else f'{args.jobs} at a time'
+    how = 'each as a job' if args.executor == 'slurm' else how
     print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {how}', flush=True)
     outcomes = {outcome.run.folder: outcome for outcome in (*skipped, *run_with_progress(waiting, args))}
     outcomes = [outcomes[run.folder] for run in runs]

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.tooling import ToolParser, add_launcher, begin_launched, exit_status_of
 
 
 def parse_args() -> Namespace:
@@ -29,12 +29,14 @@ def parse_args() -> Namespace:
         '--amp', action='store_true', help='score in mixed precision: bfloat16 on CPUs and recent GPUs, else float16'
     )
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    add_launcher(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     """Run the tool."""
     args = parse_args()
+    first = begin_launched(args)
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.record import read_record
     from octfluid.engine.training import Request, test
@@ -42,8 +44,10 @@ def main() -> None:
     options = parse_options(args.cfg_options)
     cfg = load_config(args.config, options, split=args.split)
     out = args.out or str(Path('work_dirs') / Path(args.config).stem / 'test')
-    request = Request(config=args.config, work_dir=out, overrides=options, amp=args.amp)
+    request = Request(config=args.config, work_dir=out, overrides=options, launcher=args.launcher, amp=args.amp)
     path = test(cfg, request, args.checkpoints, args.show_dir, args.tta)
+    if not first:
+        return
     metrics = read_record(path)['metrics']
     print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items() if value is not None))
     print(f'record: {path}')

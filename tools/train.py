@@ -1,12 +1,11 @@
 #!/usr/bin/env python
 """Fine-tune (or train) a network as a config says, score it, and write a run record."""
 
-import os
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.tooling import ToolParser, add_launcher, begin_launched, exit_status_of
 
 
 def parse_args() -> Namespace:
@@ -28,15 +27,14 @@ def parse_args() -> Namespace:
     parser.add_argument('--split', help="split to train and validate on, such as paper or subject03 (default: the config's)")
     parser.add_argument('--init', help="initial weights: a file, a URL, or none for random ones (default: the config's)")
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+    add_launcher(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    first = begin_launched(args)
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.record import read_record
     from octfluid.engine.training import Request, train
@@ -53,7 +51,7 @@ def main() -> None:
         resume=args.resume,
     )
     path = train(cfg, request)
-    if os.environ.get('RANK', '0') == '0':
+    if first:
         metrics = {key: value for key, value in read_record(path)['metrics'].items() if value is not None}
         print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items()) or 'not scored: all scans were trained on')
         print(f'record: {path}')

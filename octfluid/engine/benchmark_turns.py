@@ -4,7 +4,7 @@ import importlib.util
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from octfluid.engine.complexity import network_cost
 from octfluid.engine.config import load_config
 from octfluid.engine.optim import mixed_precision
 from octfluid.engine.plan import device_name
-from octfluid.engine.turns import Measured, ratios, take_turns
+from octfluid.engine.turns import Measured, Turn, ratios, take_turns
+from octfluid.evaluation.speed_turns import precision
 from octfluid.inference.model import ScanModel
 
 Progress = Callable[[int, int], None]
@@ -33,6 +34,8 @@ OFF = {
     'channels last': {'channels_last': False},
 }
 SCAN = (496, 768)
+AT_ONCE = 5
+"""Contenders beside stock whose processes live at the same time."""
 
 
 def benchmark_train(
@@ -73,7 +76,7 @@ def benchmark_train(
     backbone = cfg.model.backbone
     if importlib.util.find_spec('monai') and (backbone.type, backbone.get('base_channels', 64)) == ('UNet', 64):
         racing['MONAI BasicUNet, plain loop, fp32'] = partial(peers.plain_loop, batch, window, iterations)
-    found = take_turns(racing, repeats, progress)
+    found, references = _in_heats(racing, repeats, progress)
     forward, _ = network_cost(cfg, window)
     work = 3 * 2 * forward.operations * batch * iterations  # a backward pass is two forward passes; two operations each
     settings = dict(
@@ -83,7 +86,8 @@ def benchmark_train(
         window=list(window),
         workers=cfg.train_dataloader.num_workers,
     )
-    return _fields(settings, found, iterations, {name: work for name in racing if not name.startswith('MONAI')})
+    works = {name: work for name in found if not name.startswith('MONAI')}
+    return _fields(settings, found, iterations, works, references)
 
 
 def benchmark_infer(
@@ -149,19 +153,57 @@ def benchmark_scan(config: str, model: str, repeats: int, progress: Progress | N
     return _fields(dict(unit='scan', size=list(SCAN)), found, 1, {})
 
 
-def _fields(settings: dict, found: Mapping[str, Measured], units: int, work: Mapping[str, float]) -> dict[str, Any]:
-    """Put together what all these benchmarks say; ``work`` is in floating-point operations a turn."""
+def _in_heats(
+    racing: Mapping[str, Callable[[], Turn]], repeats: int, progress: Progress | None
+) -> tuple[dict[str, Measured], dict[str, Sequence[float]]]:
+    """Let stock take turns with a few others at a time: the processes of all together would need more memory than there is.
+
+    Returns:
+        What each did, stock of later heats under a name of its own; and by name the seconds of stock in the same heat.
+    """
+    others = [name for name in racing if name != STOCK]
+    heats = [others[first : first + AT_ONCE] for first in range(0, len(others), AT_ONCE)]
+    total = (len(others) + len(heats)) * (repeats + 1)
+    found, references, before = {}, {}, 0
+    for number, names in enumerate(heats, start=1):
+        heat = {name: racing[name] for name in (STOCK, *names)}
+
+        def report(done: int, _: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
+        measured = take_turns(heat, repeats, report)
+        before += len(heat) * (repeats + 1)
+        if number > 1:
+            measured = {f'{STOCK}, heat {number}' if name == STOCK else name: one for name, one in measured.items()}
+        found |= measured
+        references |= dict.fromkeys(measured, next(iter(measured.values())).seconds())
+    return found, references
+
+
+def _fields(
+    settings: dict,
+    found: Mapping[str, Measured],
+    units: int,
+    work: Mapping[str, float],
+    references: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, Any]:
+    """Put together what all these benchmarks say; ``work`` is in floating-point operations a turn.
+
+    ``references`` are the seconds that each is compared with, those of stock if not given.
+    """
     rates = {precision: matrix_rate(dtype) for precision, dtype in (('fp32', torch.float32), ('16 bits', torch.bfloat16))}
     reference = found[STOCK].seconds()
+    references = references or dict.fromkeys(found, reference)
     summary = {}
     for name, measured in found.items():
         middle = statistics.median(measured.seconds())
         share = None
         if name in work:
-            share = work[name] / middle / rates['16 bits' if 'mixed' in name or name.startswith('without') else 'fp32']
+            share = work[name] / middle / rates[precision(name)]
         waited = [turn['waited'] / turn['seconds'] for turn in measured.turns if 'waited' in turn]
         summary[name] = dict(
-            **ratios(reference, measured.seconds()),
+            **ratios(references[name], measured.seconds()),
             per_second=units / middle,
             share_of_matrix_rate=share,
             share_waiting=statistics.median(waited) if waited else None,

@@ -13,6 +13,7 @@ from typing import Any
 
 from octfluid.datasets.lists import load_index
 from octfluid.engine.record import read_records, to_run
+from octfluid.engine.room import Room, cores, fixed_rooms, measured_rooms
 from octfluid.engine.sweep_plan import PlannedRun
 from octfluid.errors import InputError
 from octfluid.evaluation import folds
@@ -23,6 +24,7 @@ SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
 _SECONDS_TO_STOP = 15
 _SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_BETWEEN_MEASUREMENTS = 1.0
 
 
 @dataclass(frozen=True)
@@ -163,40 +165,48 @@ def run_all(
     runs: Sequence[PlannedRun],
     command: Sequence[str],
     *,
-    jobs: int = 1,
+    jobs: int | None = 1,
     gpus: Sequence[str] = (),
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Run trainings, at most ``jobs`` at a time.
+    """Run trainings, some at a time.
 
     Args:
         runs: What to run, in this order.
         command: The training command, such as ``[sys.executable, 'tools/train.py']``.
-        jobs: Parallel processes, >= 1; with more than one, each is given its share of the cores as OMP_NUM_THREADS.
+        jobs: Parallel processes, >= 1; with more than one, each is given its share of the cores as OMP_NUM_THREADS. None: as
+            many as the memory of each GPU, or of the machine, has room for (see `octfluid.engine.room.measured_rooms`).
         gpus: Values for CUDA_VISIBLE_DEVICES, shared out among the jobs in turn; empty leaves it alone.
         on_outcome: Called after each run.
 
     Returns:
         Outcomes in the order of ``runs``. When interrupted, the running processes are stopped before the exception goes on.
+
+    Raises:
+        InputError: The memory is not known that shall decide how many run at a time.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    threads = max(1, cores // jobs) if jobs > 1 else None
-    waiting, running, outcomes = list(runs), {}, {}
+    rooms = measured_rooms(gpus) if jobs is None else fixed_rooms(jobs, gpus)
+    most = sum(room.most for room in rooms)
+    threads = max(1, cores() // most) if most > 1 else None
+    waiting, outcomes = list(runs), {}
+    running: list[tuple[PlannedRun, subprocess.Popen, Room, int]] = []
     try:
         while waiting or running:
-            for slot in range(jobs):
-                if waiting and slot not in running:
+            for room in rooms:
+                if waiting and room.has_space([(run.log, begin) for run, _, where, begin in running if where is room]):
                     run = waiting.pop(0)
-                    running[slot] = (run, start(run, command, gpus[slot % len(gpus)] if gpus else None, threads))
-            for slot, (run, process) in list(running.items()):
+                    process = start(run, command, room.gpu, threads)
+                    running.append((run, process, room, run.log.stat().st_size))
+            for entry in list(running):
+                run, process, *_ = entry
                 if (status := process.poll()) is not None:
-                    del running[slot]
+                    running.remove(entry)
                     outcomes[run.folder] = outcome_of(run, status)
                     on_outcome(outcomes[run.folder])
             if running:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(_SECONDS_BETWEEN_LOOKS if jobs else _SECONDS_BETWEEN_MEASUREMENTS)
     finally:
-        stop([process for _, process in running.values()])
+        stop([process for _, process, *_ in running])
     return [outcomes[run.folder] for run in runs]
 
 

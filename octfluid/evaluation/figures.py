@@ -1,4 +1,4 @@
-"""Pictures of the results pages: loss curves, and row 10 by the length of its source training.
+"""Pictures of the results pages: loss curves, row 10 by the length of its source training, growth with a volume's length.
 
 Drawn with matplotlib's defaults and its own font, whatever the user's settings, without dates or versions in the files. Their
 size in pixels is fixed; other versions of matplotlib or FreeType may shade edges of letters differently.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octfluid.errors import WorkError
-from octfluid.evaluation import ablations, hrf, table2
+from octfluid.evaluation import ablations, hrf, speed_growth, table2
 from octfluid.evaluation.runs import Run
 from octfluid.evaluation.starts import SCRATCH, Start, in_order, thousands
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMES = (table2.FIGURE, hrf.FIGURE, ablations.FIGURE)
+NAMES = (table2.FIGURE, hrf.FIGURE, ablations.FIGURE, speed_growth.FIGURE)
 OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')
 """Colours that colour-blind readers can tell apart (Okabe and Ito, 2008); the palest is left out."""
 
@@ -30,7 +30,11 @@ _MEDIAN_OVER = 25
 
 
 def draw(
-    table2_runs: Sequence[Run], hrf_runs: Sequence[Run], by_length: Sequence[Mapping[str, Any]], paper_dice: float
+    table2_runs: Sequence[Run],
+    hrf_runs: Sequence[Run],
+    by_length: Sequence[Mapping[str, Any]],
+    paper_dice: float,
+    growth: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, bytes]:
     """Draw the figures that there are runs for.
 
@@ -39,6 +43,7 @@ def draw(
         hrf_runs: Unique runs of configs in ``configs/hrf``.
         by_length: ``by_length`` of `octfluid.evaluation.ablations.build`.
         paper_dice: The paper's fluid Dice of row 10, a fraction.
+        growth: Output of `octfluid.evaluation.speed_growth.build`.
 
     Returns:
         File name (of `NAMES`) -> PNG; nothing that depends on time or place.
@@ -56,6 +61,8 @@ def draw(
         drawings[hrf.FIGURE] = lambda: _loss_on_vessels(trainings)
     if len({line['iterations'] for line in lengths}) > 1:
         drawings[ablations.FIGURE] = lambda: _by_length(lengths, paper_dice)
+    if any(len(found['volumes']) > 1 for found in growth):
+        drawings[speed_growth.FIGURE] = lambda: _growth(growth)
     return {name: _png(drawing) for name, drawing in drawings.items()}
 
 
@@ -184,4 +191,23 @@ def _by_length(lines: Sequence[Mapping[str, Any]], paper_dice: float) -> 'Figure
     axes.set_ylabel('fluid Dice, %')
     axes.set_ylim(-3, 100)
     axes.legend(loc='best')
+    return figure
+
+
+def _growth(benchmarks: Sequence[Mapping[str, Any]]) -> 'Figure':
+    figure = _figure(2.8)
+    panels = {'seconds': ('seconds', 1.0), 'peak_bytes': ('peak memory of the process, MB', 1e-6)}
+    for place, (key, (title, unit)) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        for index, found in enumerate(benchmarks):
+            volumes = sorted(found['volumes'], key=lambda volume: volume['scans'])
+            label = f'{found["settings"]["model"]}, {found["device"]}'
+            colour = OKABE_ITO[index % len(OKABE_ITO)]
+            scans, values = zip(*((volume['scans'], unit * volume[key]) for volume in volumes), strict=True)
+            axes.plot(scans, values, color=colour, marker='o', markersize=4, linewidth=1.2, label=label)
+        axes.set_xlabel('B-scans of a volume')
+        axes.set_ylabel(title)
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+    axes.legend(loc='lower right')
     return figure

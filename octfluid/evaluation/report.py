@@ -129,7 +129,7 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         'recipes.md': recipes.render(results['recipes'], beside_published.render(results['estimates']['groups'])),
         'recipe_steps.md': recipe_steps.render(results['recipe_steps']),
         'external.md': external.render(results['external']),
-        'speed.md': speed.render(results['speed']),
+        'speed.md': speed.render(results['speed'], drawn),
     }
 
 
@@ -208,7 +208,7 @@ def write_report(
     kept = [run for run in unique_runs(scored(runs))[0] if not recipe_steps.is_inner(run)]
     of = by_table(kept)
     paper = next(row['paper'] for row in results['table2']['rows'] if row['row'] == ablations.REFERENCE_ROW)
-    drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], paper['Dice'])
+    drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], paper['Dice'], results['speed']['growth'])
     files = {out / name: page for name, page in render_pages(results, list(drawn)).items()}
     files[out / HTML] = render_page(results, kept)
     files[out / 'results.json'] = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n'

@@ -9,17 +9,16 @@ from typing import Any
 
 from octfluid.errors import InputError
 from octfluid.evaluation import markdown as md
-from octfluid.evaluation import speed_turns
+from octfluid.evaluation import speed_growth, speed_launch, speed_turns
 from octfluid.evaluation.markdown import PENDING
 
 SCHEMA = 'octfluid.benchmark/1'
 KIND = 'data'
-"""How fast training samples are made; the other kinds are those of `octfluid.evaluation.speed_turns.TITLES`."""
-GROWTH = 'growth'
-"""How time and memory of prediction grow with the number of B-scans."""
+"""How fast training samples are made; the other kinds are those of `octfluid.evaluation.speed_turns.TITLES` and of `_PARTS`."""
 FOLDER = 'benchmarks'
 """Published benchmarks lie in this folder beside the pages."""
 
+_PARTS = (speed_growth, speed_launch)
 _NUMBERS = {
     'settings': ('samples', 'repeats', 'workers', 'scans'),
     'memory': ('decoded_bytes', 'peak_rss_bytes'),
@@ -51,22 +50,14 @@ def _check(path: Path, content: Any) -> None:
     schema = content.get('schema') if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise InputError(f'{path}: not a benchmark; expected JSON with "schema": "{SCHEMA}"')
-    kinds = [KIND, GROWTH, *speed_turns.TITLES]
+    kinds = [KIND, *(part.KIND for part in _PARTS), *speed_turns.TITLES]
     _need(path, content.get('kind') in kinds, 'kind', ' or '.join(f'"{kind}"' for kind in kinds))
     for field in ('config', 'device'):
         _need(path, isinstance(content.get(field), str), field, 'a text')
     _need(path, isinstance(content.get('overrides'), dict), 'overrides', 'an object')
-    if content['kind'] == GROWTH:
-        volumes = content.get('volumes')
-        _need(path, isinstance(volumes, list) and bool(volumes), 'volumes', 'a list of volumes')
-        for place, volume in enumerate(volumes):
-            for name in ('scans', 'seconds', 'peak_bytes'):
-                value = volume.get(name) if isinstance(volume, dict) else None
-                fits = isinstance(value, int | float) and math.isfinite(value) and value > 0
-                _need(path, fits, f'volumes[{place}].{name}', 'a finite number above 0')
-        return
     if content['kind'] != KIND:
-        for field, expected in speed_turns.faults(content):
+        part = next((part for part in _PARTS if content['kind'] == part.KIND), speed_turns)
+        for field, expected in part.faults(content):
             _need(path, False, field, expected)
         return
     for part, names in _NUMBERS.items():
@@ -120,27 +111,11 @@ def build(benchmarks: Sequence[Benchmark]) -> dict[str, list[dict[str, Any]]]:
         for benchmark in ordered
         if benchmark.content['kind'] == KIND
     ]
-    growth = [
-        {'file': benchmark.name, **{key: benchmark.content[key] for key in ('device', 'settings', 'volumes')}}
-        for benchmark in ordered
-        if benchmark.content['kind'] == GROWTH
-    ]
     turns = [benchmark for benchmark in ordered if benchmark.content['kind'] in speed_turns.TITLES]
-    return dict(data=data, growth=growth, turns=speed_turns.build(turns))
-
-
-def _growth_lines(found: Mapping[str, Any]) -> list[list[str]]:
-    return [
-        [
-            f'[`{found["settings"]["model"]}`]({FOLDER}/{found["file"]})',
-            str(volume['scans']),
-            f'{volume["seconds"]:.1f}',
-            f'{volume["seconds"] / volume["scans"]:.3f}',
-            _megabytes(volume['peak_bytes']),
-            found['device'],
-        ]
-        for volume in found['volumes']
-    ]
+    parts = {
+        part.KIND: part.build([benchmark for benchmark in ordered if benchmark.content['kind'] == part.KIND]) for part in _PARTS
+    }
+    return dict(data=data, turns=speed_turns.build(turns), **parts)
 
 
 def _megabytes(size: int | None) -> str:
@@ -164,15 +139,15 @@ def _line(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def render(content: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Return ``speed.md`` from the output of `build`."""
+def render(content: Mapping[str, Sequence[Mapping[str, Any]]], drawn: Sequence[str] = ()) -> str:
+    """Return ``speed.md`` from the output of `build`; ``drawn`` are the names of the figures that there are."""
     header = ['config', 'ratio', 'samples/s, `window_first`', 'samples/s, stock', 'the same samples?', 'decoded scans']
     header += ['peak, one process', 'peak, all loader processes', 'repetitions x samples', 'device']
     lines = [_line(found) for found in content['data']] or [[PENDING, *['-'] * (len(header) - 1)]]
     notes = [
         *speed_turns.NOTES,
-        'Growth: B-scans of 496x768 pixels of noise through ONNX Runtime, one after the other; memory is that of the whole '
-        'process, each volume in its own.',
+        speed_growth.NOTE,
+        speed_launch.NOTE,
         'Training samples: one loader process on one thread, with `window_first`, which draws a window before it '
         "reads one, and with the stock pipeline. Both make the same samples by turns; the ratio is that of each pair's "
         'seconds: its median, and in brackets the lowest and the highest. "levels" are gray levels of 255.',
@@ -182,8 +157,7 @@ def render(content: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         f'"{PENDING}" means that nothing is recorded. Versions and commit are in the files.',
     ]
     text = f'# How fast\n\n{md.WRITTEN_BY}\n\n{speed_turns.render(content["turns"], FOLDER)}'
-    growth_header = ['model', 'B-scans of a volume', 'seconds', 'seconds each', 'peak memory', 'device']
-    growth = [line for found in content['growth'] for line in _growth_lines(found)] or [[PENDING, *['-'] * 5]]
-    text += f'## Growth with the length of a volume\n\n{md.table(growth_header, growth)}\n'
+    text += speed_growth.render(content[speed_growth.KIND], FOLDER, drawn)
+    text += speed_launch.render(content[speed_launch.KIND], FOLDER)
     text += f'## Training samples\n\n{md.table(header, lines)}\n'
     return text + '## How to read it\n\n' + md.bullets(notes)

@@ -97,13 +97,56 @@ def build(benchmarks: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
+def precision(contender: str) -> str:
+    """Return the key in ``rates`` of the matrix rate that a contender is measured by, from its name."""
+    return '16 bits' if 'mixed' in contender or contender.startswith('without') else 'fp32'
+
+
+def limit(share: float, waiting: float | None) -> str:
+    """Name what a contender's speed is bound by.
+
+    Args:
+        share: Of the rate of matrix products.
+        waiting: Share of the time spent waiting for data, if known.
+    """
+    if waiting is not None and waiting >= 0.1:
+        return 'data'
+    return 'arithmetic' if share >= 0.8 else 'memory and overhead'
+
+
+def _limits(found: Mapping[str, Any], folder: str) -> list[list[str]]:
+    """Return the lines on a benchmark's contenders whose operations are known."""
+    lines = []
+    for name, one in found['summary'].items():
+        share, matrix = one['share_of_matrix_rate'], found['rates'] and found['rates'].get(precision(name))
+        if share is None or not matrix:
+            continue
+        rate = share * matrix
+        lines.append([
+            f'[`{found["config"]}`]({folder}/{found["file"]}), {TITLES[found["kind"]].lower()}',
+            name,
+            f'{rate / one["per_second"] / 1e12:.3g} per {found["settings"]["unit"]}',
+            f'{rate / 1e12:.3g}',
+            f'{matrix / 1e12:.3g}',
+            _share(share),
+            limit(share, one['share_waiting']),
+        ])  # fmt: skip
+    return lines
+
+
+LIMITS_HEADER = ['config', 'contender', 'operations, 10^12', 'reached, 10^12 a second', 'matrix products, 10^12 a second',
+                 'share', 'bound by']  # fmt: skip
+
+
 def render(content: Sequence[Mapping[str, Any]], folder: str) -> str:
     """Return the sections from the output of `build`; links go to ``folder``."""
     text = ''
     for kind, title in TITLES.items():
         lines = [line for found in content if found['kind'] == kind for line in _lines(found, folder)]
         text += f'## {title}\n\n{md.table(HEADER, lines or [[PENDING, *["-"] * (len(HEADER) - 1)]])}\n'
-    return text
+    lines = [line for found in content for line in _limits(found, folder)]
+    pending = [[PENDING, *['-'] * (len(LIMITS_HEADER) - 1)]]
+    return text + f'## What bounds it\n\n{md.table(LIMITS_HEADER, lines or pending)}\n'
 
 
 NOTES = (
@@ -115,6 +158,12 @@ NOTES = (
     'sooner an answer is there, not how much faster the code is.',
     '"of the matrix rate": operations of the convolutions done in a second, as a share of what the same machine reached in '
     'products of 2048x2048 matrices at that precision, measured right after. A backward pass counts as two forward passes.',
+    'What bounds it: multiplications and additions of the convolutions, those of the backward pass included. From 80 % of the '
+    'rate of matrix products on it is the arithmetic, where a tenth of the time goes by waiting for samples it is the data; '
+    'else the traffic of memory and what surrounds the convolutions. Counted are the operations of the network as it is '
+    'written; scoring needs fewer (docs/benchmarks.md), so that a share above 100 % is possible there.',
+    '"stock, heat 2" and so on: with many contenders a few take turns with stock at a time, and each is compared with the '
+    'stock of its heat.',
     '"masks, probabilities": share of pixels whose mask differs from stock\'s, and the greatest difference in probability.',
     '"peak memory" is that of the contender\'s process without loader workers, or what it took of the GPU.',
 )

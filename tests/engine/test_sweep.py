@@ -8,6 +8,7 @@ import pytest
 
 from octfluid.engine import sweep_plan
 from octfluid.engine.record import file_sha256, write_record
+from octfluid.engine.room import Room
 from octfluid.engine.sweep import MARKER, SUPERSEDED, Outcome, find_record, last_error_line, pooled_lines, split_done
 from octfluid.engine.sweep_plan import PlannedRun, Resolved, plan_runs
 from octfluid.errors import InputError
@@ -136,6 +137,21 @@ def test_parallel_jobs_overlap_and_share_gpus_and_cores(bench):
     assert calls[2]['start'] > min(calls[0]['end'], calls[1]['end'])
     assert [call['gpu'] for call in calls[:2]] == ['5', '7']
     assert {call['threads'] for call in calls} == {str(max(1, len(os.sched_getaffinity(0)) // 2))}
+
+
+def test_as_many_jobs_as_there_is_memory_for(bench, monkeypatch):
+    place = Room(None, most=3, memory=lambda: (1, 1000))
+    monkeypatch.setattr('octfluid.engine.sweep.measured_rooms', lambda gpus: [place])
+    monkeypatch.setattr('octfluid.engine.sweep._SECONDS_BETWEEN_MEASUREMENTS', 0.05)
+    bench.behave({str(seed): 'parallel' for seed in range(6)})
+    assert [outcome.status for outcome in bench.sweep(range(2), jobs=None)] == ['done'] * 2
+    first, second = sorted(bench.calls, key=lambda call: call['seed'])
+    # The stand-in never says that it trains: nobody knows what it takes, and each works alone.
+    assert second['start'] > first['end']
+    place._each = 1.0
+    bench.sweep(range(3, 6), jobs=None)
+    starts, ends = zip(*((call['start'], call['end']) for call in bench.calls if call['seed'] > 2), strict=True)
+    assert max(starts) < min(ends)
 
 
 def test_one_job_leaves_the_environment_alone(bench, monkeypatch):

@@ -10,9 +10,9 @@ from octfluid.errors import WorkError
 from octfluid.evaluation import ablations, figures
 
 
-def drawn(table2_runs=(), hrf_runs=(), ablation_runs=()):
+def drawn(table2_runs=(), hrf_runs=(), ablation_runs=(), growth=()):
     by_length = ablations.build(list(ablation_runs), list(table2_runs))['by_length']
-    return figures.draw(list(table2_runs), list(hrf_runs), by_length, 0.6883)
+    return figures.draw(list(table2_runs), list(hrf_runs), by_length, 0.6883, growth)
 
 
 def pixels(png):
@@ -31,7 +31,9 @@ def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
     assert list(drawn(row10)) == ['loss_table2.png']
     vessels = make_run('hrf/pspnet', split='usual', iterations=40000)
     scratch = row_runs(10, [0])
-    assert list(drawn(row10 + scratch, [vessels])) == list(figures.NAMES)
+    volumes = [dict(scans=number, seconds=number, peak_bytes=9) for number in (5, 9)]
+    growth = [dict(settings=dict(model='m.onnx'), device='a CPU', volumes=volumes)]
+    assert list(drawn(row10 + scratch, [vessels], growth=growth)) == list(figures.NAMES)
 
 
 def test_a_run_without_history_has_no_curve(row_runs, own):

@@ -59,7 +59,7 @@ def test_what_is_unequal_or_unknown_is_said(make_benchmark, tmp_path):
 
 @pytest.mark.parametrize(('path', 'value', 'message'), [
     (['schema'], 'octfluid.run/1', 'not a benchmark'),
-    (['kind'], 'speed', 'field kind: expected "data" or "growth" or "train" or "infer" or "scan"'),
+    (['kind'], 'speed', 'field kind: expected "data" or "growth" or "launch" or "train" or "infer" or "scan"'),
     (['device'], None, 'field device: expected a text'),
     (['summary'], None, 'field summary: expected an object'),
     (['summary', 'ratio_median'], float('nan'), 'field summary.ratio_median: expected a finite number'),
@@ -128,3 +128,37 @@ def test_growth_by_hand(tmp_path):
 def test_growth_that_is_wrong_is_named(tmp_path, volumes, field):
     with pytest.raises(InputError, match=f'growth_c.json: field {field}: expected'):
         read_benchmarks(put(tmp_path, {**growth_record(), 'volumes': volumes}, 'growth_c.json'))
+
+
+def test_growth_is_drawn_where_there_are_several_lengths(tmp_path, make_record):
+    write_record(make_record(), tmp_path / 'r.json')
+    (tmp_path / 'out').mkdir()
+    command = [sys.executable, ROOT / 'tools/report.py', tmp_path / 'r.json', '--out', tmp_path / 'out']
+    figure = tmp_path / 'out/figures/growth.png'
+    content = growth_record()
+    for volumes, drawn in ((content['volumes'], True), (content['volumes'][:1], False)):
+        put(tmp_path / 'out/benchmarks', {**content, 'volumes': volumes}, 'growth_c.json')
+        subprocess.run(command, check=True, capture_output=True)
+        assert figure.exists() is drawn
+        assert ('(figures/growth.png)' in (tmp_path / 'out/speed.md').read_text()) is drawn
+
+
+def launch_record(commands):
+    return dict(schema='octfluid.benchmark/1', kind='launch', config='c.py', overrides={}, device='a CPU',
+                settings=dict(repeats=3), commands=commands)  # fmt: skip
+
+
+def test_launch_by_hand(tmp_path):
+    folder = put(tmp_path, launch_record({'train.py c.py': [7.0, 5.25, 6.5], 'test.py --help': [0.1]}), 'launch_c.json')
+    assert cells(render(build(read_benchmarks(folder))), 'From the command to its beginning') == [
+        ['[`train.py c.py`](benchmarks/launch_c.json)', '6.50 (5.25 to 7.00)', '3', 'a CPU'],
+        ['[`test.py --help`](benchmarks/launch_c.json)', '0.10 (0.10 to 0.10)', '1', 'a CPU'],
+    ]
+
+
+@pytest.mark.parametrize(('commands', 'field'), [
+    ({}, 'commands'), ({'a': []}, 'commands.a'), ({'a': [0.0]}, 'commands.a'), ({'a': 'long'}, 'commands.a'),
+])  # fmt: skip
+def test_launch_that_is_wrong_is_named(tmp_path, commands, field):
+    with pytest.raises(InputError, match=f'launch_c.json: field {field}: expected'):
+        read_benchmarks(put(tmp_path, launch_record(commands), 'launch_c.json'))

@@ -6,6 +6,7 @@ from speed_page import cells, put
 
 from octfluid.errors import InputError
 from octfluid.evaluation.speed import build, read_benchmarks, render
+from octfluid.evaluation.speed_turns import limit
 
 
 def numbers(ratio, **changes):
@@ -63,3 +64,27 @@ def test_a_wrong_field_is_named(tmp_path, path, value, message):
     target[path[-1]] = value
     with pytest.raises(InputError, match=rf'infer_10\.json: {message}'):
         read_benchmarks(put(tmp_path, content, 'infer_10.json'))
+
+
+def test_what_bounds_it_by_hand(tmp_path):
+    content = record(
+        'train', rates={'fp32': 2e12, '16 bits': 8e12}, settings=dict(unit='iteration', repeats=3, threads=2, device='d')
+    )
+    content['summary'] = {
+        'stock': numbers(1.0, per_second=2.0, share_of_matrix_rate=0.5, share_waiting=0.09),
+        'octfluid, mixed precision': numbers(4.0, per_second=8.0, share_of_matrix_rate=0.8, share_waiting=0.0),
+        'peer': numbers(1.0),
+    }
+    content['contenders'] = {name: dict(peak_bytes=1, turns=[]) for name in content['summary']}
+    lines = cells(render(build(read_benchmarks(put(tmp_path, content, 'train_10.json')))), 'What bounds it')
+    where = '[`configs/table2/10.py`](benchmarks/train_10.json), training'
+    assert lines == [
+        [where, 'stock', '0.5 per iteration', '1', '2', '50 %', 'memory and overhead'],
+        [where, 'octfluid, mixed precision', '0.8 per iteration', '6.4', '8', '80 %', 'arithmetic'],
+    ]
+
+
+def test_waiting_for_data_bounds_it_whatever_else():
+    assert [limit(share, waiting) for share, waiting in ((0.9, 0.1), (0.9, None), (0.79, 0.0))] == [
+        'data', 'arithmetic', 'memory and overhead',
+    ]  # fmt: skip

@@ -88,3 +88,45 @@ def test_two_processes(tmp_path):
     assert len(shown) > 1
     # Only the first process speaks, and its batch is that of both.
     assert done.stderr.count('training to iteration 3, batch 4') + done.stdout.count('training to iteration 3, batch 4') == 1
+
+
+def test_two_processes_score_as_one(tmp_path):
+    write_phantom_dataset(tmp_path / 'phantom', subjects=3, slices=3, height=64, width=64)
+    config = 'configs/smoke/phantom.py'
+    options = [
+        '--cfg-options', f'data_root={tmp_path / "phantom"}', 'train_cfg.max_iters=3', 'train_dataloader.batch_size=2',
+        'train_dataloader.dataset.scan_size=(64,64)', 'val_dataloader.dataset.scan_size=(64,64)',
+        'train_dataloader.dataset.pipeline.2.crop_size=(48,48)',
+        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+    ]  # fmt: skip
+    checkpoint = tmp_path / 'train' / 'iter_3.pth'
+    found = []
+    for name, command in (
+        ('train', [sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'train']),
+        ('one', [sys.executable, 'tools/test.py', config, checkpoint, '--out', tmp_path / 'one']),
+        ('two', ['bash', 'tools/dist_test.sh', config, checkpoint, '2', '--out', tmp_path / 'two']),
+    ):
+        environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHON': sys.executable}
+        done = subprocess.run(command + options, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count('record: ') == 1, name
+        ((_, record),) = read_records([tmp_path / name])
+        found.append(record)
+    assert [image['name'] for image in found[2]['images']] == ['s03_z00', 's03_z01', 's03_z02']
+    assert found[2]['images'] == found[1]['images']
+    assert found[2]['metrics'] == found[1]['metrics'] and found[2]['variant'] == found[1]['variant'] == ''
+
+
+@pytest.mark.parametrize('arguments', [[], ['configs/smoke/phantom.py', 'README.md'],
+                                       ['configs/smoke/phantom.py', 'README.md', 'two']])  # fmt: skip
+def test_number_of_scoring_processes_is_asked_for(arguments):
+    done = subprocess.run(['bash', ROOT / 'tools/dist_test.sh', *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count('\n')) == (2, '', 1)
+    assert 'expected CONFIG, CHECKPOINT and a number of processes' in done.stderr
+
+
+def test_a_checkpoint_that_is_missing_is_one_line():
+    command = ['bash', ROOT / 'tools/dist_test.sh', 'configs/smoke/phantom.py', 'nosuch.pth', '2']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == 'error: no file at nosuch.pth; expected a Python config and a checkpoint\n'

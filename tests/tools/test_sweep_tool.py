@@ -152,7 +152,8 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
 @pytest.mark.parametrize(('arguments', 'message'), [
     (['no.py', '--seeds', '0'], 'no.py: no such config file'),
     ([CONFIG, '--seeds', '0', '1', '0'], 'seeds given more than once: 0'),
-    ([CONFIG, '--seeds', '0', '--jobs', '0'], '--jobs 0: expected 1 or more'),
+    ([CONFIG, '--seeds', '0', '--jobs', '0'], '--jobs: 0: expected a whole number, 1 or more'),
+    ([CONFIG, '--seeds', '0', '--jobs', 'many'], '--jobs: many: expected a whole number, 1 or more, or auto'),
     ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], '--gpus: expected numbers'),
     ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--jobs', '2'], '--jobs, --gpus: are for --executor local'),
     ([CONFIG, '--seeds', '0', '--slurm', 'time=60'], '--slurm: is for --executor slurm'),
@@ -182,7 +183,12 @@ def test_a_terminated_sweep_ends_as_an_interrupted_one(number, listening):
 
 def test_jobs_follow_the_gpus(monkeypatch):
     tool = load_tool()
-    for extra, expected in (([], 1), (['--gpus', '0,1'], 2), (['--gpus', '0,1', '--jobs', '4'], 4)):
+    for extra, expected in (
+        ([], 1),
+        (['--gpus', '0,1'], 2),
+        (['--gpus', '0,1', '--jobs', '4'], 4),
+        (['--jobs', 'auto'], 'auto'),
+    ):
         monkeypatch.setattr(sys, 'argv', ['sweep.py', 'a.py', '--seeds', '0', *extra])
         assert tool.parse_args().jobs == expected
 
