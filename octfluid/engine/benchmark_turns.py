@@ -34,7 +34,7 @@ OFF = {
     'channels last': {'channels_last': False},
 }
 SCAN = (496, 768)
-AT_ONCE = 5
+AT_ONCE = 3
 """Contenders beside stock whose processes live at the same time."""
 
 
