@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,17 +74,30 @@ def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
         raise InputError(f'grader {grader!r}: expected 1 or 2')
     subject = subject_number(path)
     annotation = f'manualFluid{grader}'
-    _check_layout(path, annotation)
+    _check_layout(path, (_IMAGES, annotation))
     # One variable at a time, so that a volume of float images is freed before the annotation is loaded.
     images = _to_gray(path, _load(path, _IMAGES))
     fluid = np.asarray(_load(path, annotation), dtype=np.float64)
     return DukeSubject(subject, images, fluid)
 
 
-def _check_layout(path: str | os.PathLike, annotation: str) -> None:
+def read_images(path: str | os.PathLike) -> np.ndarray:
+    """Read the B-scans alone of a file as `read_subject` takes it, of any name.
+
+    Returns:
+        uint8 (H, W, N), gray values 0..255; axes are depth (top to bottom), lateral position, slice.
+
+    Raises:
+        InputError: As `read_subject`, for ``images``.
+    """
+    _check_layout(path, (_IMAGES,))
+    return _to_gray(path, _load(path, _IMAGES))
+
+
+def _check_layout(path: str | os.PathLike, keys: Sequence[str]) -> None:
     """Refuse missing keys, wrong types and wrong shapes from the headers alone, before anything large is loaded."""
     present = {name: (shape, kind) for name, shape, kind in _matlab(path, scipy.io.whosmat)}
-    for key in (_IMAGES, annotation):
+    for key in keys:
         if key not in present:
             held = ', '.join(sorted(present)) or 'no variables'
             raise InputError(f"{path}: no variable '{key}'; the file holds {held}; if it was cut short, fetch it again")
@@ -92,10 +106,10 @@ def _check_layout(path: str | os.PathLike, annotation: str) -> None:
             raise InputError(f"{path}: '{key}' is a MATLAB {kind}; expected a numeric array (height, width, slices)")
         if len(shape) != 3 or 0 in shape:
             raise InputError(f"{path}: '{key}' has shape {shape}; expected three dimensions (height, width, slices)")
-    if present[_IMAGES][0] != present[annotation][0]:
+    first, last = keys[0], keys[-1]
+    if present[first][0] != present[last][0]:
         raise InputError(
-            f"{path}: '{_IMAGES}' has shape {present[_IMAGES][0]} and '{annotation}' {present[annotation][0]}; "
-            'expected the same shape'
+            f"{path}: '{first}' has shape {present[first][0]} and '{last}' {present[last][0]}; expected the same shape"
         )
 
 

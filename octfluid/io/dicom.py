@@ -1,0 +1,132 @@
+"""Reader of ophthalmic tomography in DICOM: single and multi-frame, plain or compressed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octfluid.errors import InputError
+from octfluid.io.gray import highest, to_gray, white_of
+from octfluid.io.scan import Frames, Scan, Spacing, even_distance, require_size, spacing_from
+
+SUFFIXES = ('.dcm', '.dicom')
+MODALITY = 'OPT'
+_STORAGE = {'1.2.840.10008.5.1.4.1.1.77.1.5.4': 'Ophthalmic Tomography', '1.2.840.10008.5.1.4.1.1.7': 'Secondary Capture'}
+_PERSONAL = (
+    'PatientName', 'PatientID', 'PatientBirthDate', 'PatientSex', 'PatientAge', 'StudyDate', 'SeriesDate',
+    'AcquisitionDateTime', 'ContentDate', 'StudyTime', 'AccessionNumber', 'InstitutionName', 'ReferringPhysicianName',
+    'StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID',
+)  # fmt: skip
+_SIDES = {'R': 'OD', 'L': 'OS'}
+_MOST_FRAMES = 10_000
+
+
+def read_dicom(path: Path) -> Scan:
+    """Read a DICOM file; its frames are decoded one at a time.
+
+    Args:
+        path: The file. Its modality must be OPT, or it must be a secondary capture in gray.
+
+    Raises:
+        InputError: It is no DICOM, damaged, of another modality, in colour, or compressed in a way that is not read here.
+    """
+    import pydicom
+
+    try:
+        dataset = pydicom.dcmread(path, defer_size='1 MB')
+        return _scan(path, dataset)
+    except InputError:
+        raise
+    except pydicom.errors.InvalidDicomError as error:
+        raise InputError(f'{path}: not a DICOM file, or cut short; expected ophthalmic tomography') from error
+    except Exception as error:
+        # pydicom raises what the damage leads to: AttributeError, ValueError, EOFError, NotImplementedError and more.
+        raise InputError(f'{path}: damaged, or not an image ({" ".join(str(error).split())[:120]})') from error
+
+
+def _scan(path: Path, dataset: Any) -> Scan:
+    modality, kind = dataset.get('Modality', ''), str(dataset.get('SOPClassUID', ''))
+    if 'Rows' not in dataset or 'PixelData' not in dataset:
+        raise InputError(f'{path}: a DICOM file without an image; expected ophthalmic tomography')
+    if modality != MODALITY and not (_STORAGE.get(kind) == 'Secondary Capture' and modality in ('', 'OT', 'SC')):
+        raise InputError(f'{path}: its modality is {modality or "not given"}; expected {MODALITY}, ophthalmic tomography')
+    if dataset.get('SamplesPerPixel', 1) != 1:
+        raise InputError(f'{path}: an image in colour ({dataset.get("PhotometricInterpretation")}); expected gray B-scans')
+    require_size(dataset.Rows, dataset.Columns, str(path))
+    number = int(dataset.get('NumberOfFrames', 1) or 1)
+    if not 1 <= number <= _MOST_FRAMES:
+        raise InputError(f'{path}: says that it has {number} frames; expected 1 to {_MOST_FRAMES}')
+    inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
+    # What the file says of its bits is the scale; a word of 16 may hold 12, or any fewer.
+    white = white_of(np.dtype(np.uint16), (1 << int(dataset.get('BitsStored', 8))) - 1)
+
+    def read(place: int) -> np.ndarray:
+        values = _frame(path, dataset, place)
+        highest(values, str(path))
+        gray = to_gray(values, white)
+        return 255 - gray if inverted else gray
+
+    read(0)  # whatever is wrong with its compression shows now
+    measures = _measures(dataset)
+    notes = ('its DICOM modality is not OPT but a secondary capture',) if modality != MODALITY else ()
+    return Scan(
+        path,
+        Frames(number, read),
+        is_volume=number > 1,
+        spacing=measures,
+        laterality=_laterality(dataset),
+        device=' '.join(str(dataset.get(key)) for key in ('Manufacturer', 'ManufacturerModelName') if dataset.get(key)) or None,
+        identifiers={key: str(dataset.get(key)) for key in _PERSONAL if dataset.get(key)},
+        notes=notes,
+    )
+
+
+def _frame(path: Path, dataset: Any, place: int) -> np.ndarray:
+    from pydicom.pixels import pixel_array
+
+    try:
+        return pixel_array(dataset, index=place, raw=True)
+    except Exception as error:
+        # As above; for want of a decoder it is a RuntimeError or a NotImplementedError.
+        syntax = getattr(dataset.file_meta, 'TransferSyntaxUID', None)
+        reason = ' '.join(str(error).split())[:120]
+        raise InputError(
+            f'{path}: frame {place} cannot be decoded, {getattr(syntax, "name", syntax)} ({reason}); if a decoder is missing, '
+            "install it with pip install 'octfluid[io]'"
+        ) from error
+
+
+def _groups(dataset: Any) -> list[Any]:
+    """Return the shared functional groups, then those of single frames, then the file itself: where measures may stand."""
+    shared = list(dataset.get('SharedFunctionalGroupsSequence') or [])
+    return [*shared, *(dataset.get('PerFrameFunctionalGroupsSequence') or []), dataset]
+
+
+def _measures(dataset: Any) -> Spacing | None:
+    for group in _groups(dataset):
+        for holder in (*(group.get('PixelMeasuresSequence') or []), group):
+            if spacing := holder.get('PixelSpacing'):
+                rows, columns = map(float, spacing)
+                # The thickness of a slice is no distance between slices.
+                between = _distance_of_positions(dataset) or float(holder.get('SpacingBetweenSlices') or 0) or None
+                return spacing_from(rows, columns, between)
+    return None
+
+
+def _distance_of_positions(dataset: Any) -> float | None:
+    """Return the distance between neighbouring frames from where they lie in space, if the file says so and it is one."""
+    positions = [
+        np.array(holder.ImagePositionPatient, float)
+        for group in dataset.get('PerFrameFunctionalGroupsSequence') or []
+        for holder in group.get('PlanePositionSequence') or []
+        if holder.get('ImagePositionPatient')
+    ]
+    return even_distance(positions)
+
+
+def _laterality(dataset: Mapping[str, Any]) -> str | None:
+    sides = [dataset.get('ImageLaterality'), dataset.get('Laterality')]
+    for group in _groups(dataset):
+        sides += [holder.get('FrameLaterality') for holder in group.get('FrameAnatomySequence') or []]
+    return next((_SIDES[side] for side in sides if side in _SIDES), None)

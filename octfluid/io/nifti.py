@@ -1,0 +1,62 @@
+"""Reader of volumes in NIfTI, as research groups exchange them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octfluid.errors import InputError
+from octfluid.io.gray import highest, to_gray, white_of
+from octfluid.io.scan import Frames, Scan, require_size, spacing_from
+
+SUFFIXES = ('.nii', '.nii.gz')
+_TO_MM = {'meter': 1000.0, 'mm': 1.0, 'micron': 0.001}
+
+
+def read_nifti(path: Path) -> Scan:
+    """Read a NIfTI file with axes (lateral, axial, slice), as this package writes them, or (lateral, axial) for one B-scan.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It is no NIfTI, damaged, has other than two or three axes, or holds something other than gray values.
+    """
+    import nibabel
+
+    try:
+        image = nibabel.load(path)
+        shape, header = image.shape, image.header
+        values = _values(path, image)
+    except InputError:
+        raise
+    except Exception as error:
+        # nibabel and gzip raise what the damage leads to.
+        raise InputError(f'{path}: not a NIfTI file, or cut short ({" ".join(str(error).split())[:120]})') from error
+    white = white_of(values.dtype, highest(values, str(path)))
+    zooms, unit = header.get_zooms(), header.get_xyzt_units()[0]
+    scale = _TO_MM.get(unit)
+    between = float(zooms[2]) * scale if scale and len(shape) > 2 else None
+    spacing = spacing_from(float(zooms[1]) * scale, float(zooms[0]) * scale, between) if scale else None
+    notes = () if scale else ('its NIfTI header does not say in what unit its distances are',)
+    return Scan(
+        path,
+        Frames(values.shape[2], lambda place: to_gray(np.ascontiguousarray(values[:, :, place].T), white)),
+        is_volume=values.shape[2] > 1,
+        spacing=spacing,
+        notes=notes,
+    )
+
+
+def _values(path: Path, image: Any) -> np.ndarray:
+    """Return the numbers as (lateral, axial, slice)."""
+    shape = image.shape
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise InputError(f'{path}: has axes of {image.shape}; expected (lateral, axial, slice)')
+    require_size(shape[1], shape[0], str(path))
+    values = np.asanyarray(image.dataobj).reshape((*shape, 1)[:3] if len(shape) == 2 else shape)
+    if values.dtype.kind not in 'buif':
+        raise InputError(f'{path}: holds {values.dtype} values; expected gray values')
+    return values

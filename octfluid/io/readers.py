@@ -1,0 +1,220 @@
+"""Which reader takes which file, and which files a user's paths come to."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from octfluid.errors import InputError
+from octfluid.io import dicom, images, mat_volume, nifti, topcon
+from octfluid.io.scan import Frames, Scan
+
+_Reader = Callable[[Path], Scan | list[Scan]]
+
+
+def _heidelberg(name: str) -> _Reader:
+    def read(path: Path) -> list[Scan]:
+        from octfluid.io import heidelberg  # here, because it is seldom needed
+
+        return getattr(heidelberg, name)(path)
+
+    return read
+
+
+_READERS: dict[str, _Reader] = {
+    **dict.fromkeys(images.SUFFIXES, images.read_image),
+    **dict.fromkeys(dicom.SUFFIXES, dicom.read_dicom),
+    **dict.fromkeys(nifti.SUFFIXES, nifti.read_nifti),
+    **dict.fromkeys(mat_volume.SUFFIXES, mat_volume.read_mat),
+    **dict.fromkeys(topcon.SUFFIXES, topcon.read_fda),
+    '.vol': _heidelberg('read_vol'),
+    '.e2e': _heidelberg('read_e2e'),
+    '.xml': _heidelberg('read_xml'),
+}
+_EXAM_URL = re.compile(rb'<ExamURL>([^<]*)</ExamURL>')
+SUFFIXES = tuple(_READERS)
+"""Names of files that are read end in one of these, in small letters or capitals."""
+
+
+def suffix_of(path: Path) -> str | None:
+    """Return which of `SUFFIXES` a file's name ends in; None if in none."""
+    return next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(suffix)), None)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Tell whether a file without a suffix of its own is DICOM, as scanners name them."""
+    with open(path, 'rb') as file:
+        return file.read(132)[128:] == b'DICM'
+
+
+def read_scans(path: Path) -> list[Scan]:
+    """Read what a file holds: one scan or, of a file with several series, each of them.
+
+    Args:
+        path: A file.
+
+    Raises:
+        InputError: It is missing, of a kind that is not read, damaged, or holds no B-scan.
+        ModuleNotFoundError: The package for its kind is not installed.
+    """
+    if not path.is_file():
+        raise InputError(f'{path}: no such file')
+    suffix = suffix_of(path)
+    try:
+        if suffix is None and not _is_dicom(path):
+            raise InputError(f'{path}: of a kind that is not read; expected one of {", ".join(SUFFIXES)}')
+        found = _READERS[suffix or '.dcm'](path)
+    except PermissionError as error:
+        raise InputError(f'{path}: no permission to read it') from error
+    return found if isinstance(found, list) else [found]
+
+
+def natural_key(path: Path) -> list:
+    """Sort names as people count: ``b2`` before ``b10``."""
+    parts = re.split(r'(\d+)', path.name.lower())
+    return [(int(part), '') if part.isdecimal() else (-1, part) for part in parts]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to read.
+
+    Attributes:
+        path: A file, or the folder of a volume.
+        name: What its results are called, with the folders below the one that was given; unique among all inputs.
+    """
+
+    path: Path
+    name: str
+
+    def read(self) -> list[Scan]:
+        """Read it; see `read_scans` and `read_folder`."""
+        return [read_folder(self.path)] if self.path.is_dir() else read_scans(self.path)
+
+
+def find_inputs(paths: Sequence[Path], volume: bool = False, recursive: bool = False) -> list[Input]:
+    """List what a user's files and folders come to.
+
+    Args:
+        paths: Files, whatever they are called; of folders, the files with one of `SUFFIXES`, in natural order. Hidden ones and
+            links to folders are left out.
+        volume: A folder is one volume, not a batch of files.
+        recursive: Take what lies in folders below, too.
+
+    Raises:
+        InputError: A path does not exist, or a folder holds nothing to read.
+    """
+    found: list[tuple[Path, Path]] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(f'{path}: no such file or folder')
+        if not path.is_dir():
+            found.append((path, Path(_stem(path))))
+            continue
+        below = list(_volumes(path, recursive) if volume else _files(path, recursive))
+        if not below:
+            deeper = '' if recursive else '; --recursive looks into the folders below'
+            raise InputError(f'{path}: nothing to read in this folder; expected files of {", ".join(SUFFIXES)}{deeper}')
+        root = path.parent if volume else path
+        found += [(one, one.absolute().relative_to(root.absolute()).with_name(_stem(one))) for one in below]
+    return _named(found)
+
+
+def _stem(path: Path) -> str:
+    suffix = None if path.is_dir() else suffix_of(path)
+    return (path.name[: -len(suffix)] if suffix else path.name) or path.resolve().name
+
+
+def _files(folder: Path, recursive: bool) -> Iterator[Path]:
+    entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
+    named = {entry: _named_in(entry) for entry in entries if entry.suffix.lower() == '.xml' and entry.is_file()}
+    pictures = set().union(*named.values())
+    for entry in entries:
+        # An XML file of something else is no input, and the pictures of an export are read with it.
+        if entry.is_file() and suffix_of(entry) and entry.name not in pictures and named.get(entry, {'some'}):
+            yield entry
+    for entry in entries:
+        if recursive and entry.is_dir() and not entry.is_symlink():
+            yield from _files(entry, recursive)
+
+
+def _named_in(export: Path) -> set[str]:
+    """Return the pictures that a HEYEX export names."""
+    return {name.decode('utf-8', 'replace').split('\\')[-1] for name in _EXAM_URL.findall(export.read_bytes())}
+
+
+def _volumes(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield each folder that holds pictures."""
+    if _pictures(folder):
+        yield folder
+    if recursive:
+        for entry in sorted(folder.iterdir(), key=natural_key):
+            if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith('.'):
+                yield from _volumes(entry, recursive)
+
+
+def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
+    """Give each input a name of its own: its stem or, where several share that, with its suffix, then with a number."""
+    stems = [stem.as_posix() for _, stem in found]
+    names: list[str] = []
+    taken: set[str] = set()
+    for (path, stem), text in zip(found, stems, strict=True):
+        name = text
+        if [one.lower() for one in stems].count(text.lower()) > 1 and (suffix := suffix_of(path)):
+            name = stem.with_name(stem.name + suffix.replace('.', '_')).as_posix()
+        base, number = name, 1
+        while name.lower() in taken:
+            number += 1
+            name = f'{base}_{number}'
+        taken.add(name.lower())
+        names.append(name)
+    return [Input(path, name) for (path, _), name in zip(found, names, strict=True)]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    entries = (entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith('.'))
+    return sorted((entry for entry in entries if suffix_of(entry) in (*images.SUFFIXES, *dicom.SUFFIXES)), key=natural_key)
+
+
+def read_folder(folder: Path) -> Scan:
+    """Read a folder of B-scans, one a file, in natural order, as one volume.
+
+    Args:
+        folder: With pictures or DICOM files of one B-scan each, all of one size.
+
+    Raises:
+        InputError: There is none, one is not a single B-scan, or their sizes differ.
+    """
+    paths = _pictures(folder)
+    if not paths:
+        raise InputError(f'{folder}: no B-scans in this folder; expected files of {", ".join(images.SUFFIXES)}')
+    scans, shape, coloured = [], None, 0.0
+    for path in paths:
+        (scan, *more) = read_scans(path)
+        if more or len(scan.frames) != 1:
+            raise InputError(f'{path}: holds several B-scans; expected one in each file of a volume')
+        first = scan.frames[0]
+        if shape is not None and first.shape != shape:
+            raise InputError(
+                f'{path}: {first.shape[0]}x{first.shape[1]} pixels, unlike the {shape[0]}x{shape[1]} of {paths[0].name}; '
+                'expected B-scans of one size in a volume; leave out --volume to take them one by one'
+            )
+        shape, coloured = first.shape, max(coloured, scan.coloured)
+        scans.append(replace(scan, frames=Frames(1, lambda _, one=path: _only(one))))
+    spacings, sides = {scan.spacing for scan in scans}, {scan.laterality for scan in scans}
+    return Scan(
+        folder,
+        Frames(len(scans), lambda place: scans[place].frames[0]),
+        is_volume=True,
+        spacing=spacings.pop() if len(spacings) == 1 else None,
+        laterality=sides.pop() if len(sides) == 1 else None,
+        device=scans[0].device,
+        identifiers=scans[0].identifiers,
+        coloured=coloured,
+    )
+
+
+def _only(path: Path) -> np.ndarray:
+    return read_scans(path)[0].frames[0]

@@ -1,0 +1,135 @@
+"""A scan as every reader returns it: gray B-scans in order, with what the file says of scale, side and person."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from octfluid.errors import InputError
+
+LEAST_SIDE, MOST_PIXELS = 32, 1 << 24
+"""Pixels of a B-scan: of its shorter side at least, in all at most."""
+AXIAL_UM = (1.0, 20.0)
+FIELD_MM = (1.0, 30.0)
+"""What a pixel's height and a B-scan's width can be in an eye; anything else is some other unit."""
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Size of a pixel, and distance between B-scans.
+
+    Attributes:
+        axial: Height of a pixel, mm.
+        lateral: Width of a pixel, mm.
+        slice: Distance between neighbouring B-scans, mm, or None where there is none or it is not known.
+    """
+
+    axial: float
+    lateral: float
+    slice: float | None = None
+
+    def doubts(self, width: int) -> list[str]:
+        """Say what is absurd for an eye.
+
+        Args:
+            width: Of a B-scan, in pixels.
+        """
+        found = []
+        if not AXIAL_UM[0] <= 1000 * self.axial <= AXIAL_UM[1]:
+            found.append(f'a pixel {1000 * self.axial:g} um high; expected {AXIAL_UM[0]:g} to {AXIAL_UM[1]:g} um')
+        if not FIELD_MM[0] <= width * self.lateral <= FIELD_MM[1]:
+            found.append(f'a B-scan {width * self.lateral:g} mm wide; expected {FIELD_MM[0]:g} to {FIELD_MM[1]:g} mm')
+        if self.slice is not None and self.slice > FIELD_MM[1]:
+            found.append(f'B-scans {self.slice:g} mm apart; expected at most {FIELD_MM[1]:g} mm')
+        return found
+
+
+def spacing_from(axial: float | None, lateral: float | None, between: float | None = None) -> Spacing | None:
+    """Return the spacing that a file's numbers in mm give; None where they are missing or no lengths."""
+    lengths = [value if value is not None and np.isfinite(value) and value > 0 else None for value in (axial, lateral, between)]
+    return None if None in lengths[:2] else Spacing(*(length and float(length) for length in lengths))
+
+
+def even_distance(positions: Sequence[np.ndarray]) -> float | None:
+    """Return the distance between neighbouring B-scans, in the unit of their positions.
+
+    Args:
+        positions: Of each B-scan's first pixel, in order, each (2,) or (3,).
+
+    Returns:
+        The median; None where there are fewer than two, or where one distance is not within a tenth of it, as among B-scans
+        that cross each other or stand in groups.
+    """
+    if len(positions) < 2:
+        return None
+    steps = np.linalg.norm(np.diff(np.asarray(positions, float), axis=0), axis=1)
+    middle = float(np.median(steps))
+    return middle if middle > 0 and np.abs(steps - middle).max() <= 0.1 * middle else None
+
+
+class Frames(Sequence):
+    """B-scans that are read one at a time, each when it is asked for.
+
+    Args:
+        number: How many there are.
+        read: Returns the one at a place from 0.
+    """
+
+    def __init__(self, number: int, read: Callable[[int], np.ndarray]) -> None:
+        self._number, self._read = number, read
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        if not 0 <= place < self._number:
+            raise IndexError(place)
+        return self._read(place)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self._read, range(self._number))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A B-scan, or a volume of them.
+
+    Attributes:
+        path: Where it was read from.
+        frames: B-scans in the order of the file, each (H, W), uint8 or float32, gray values 0..255.
+        is_volume: B-scans of one eye that lie side by side, even if it is a single one of a volume's file.
+        spacing: From the file, or None.
+        laterality: 'OD' (right), 'OS' (left), or None where the file does not say.
+        series: What tells several volumes of one file apart, else empty.
+        device: What the file calls the instrument, or None.
+        identifiers: What names a person or a day, by its field's name; written nowhere unless it is asked for.
+        coloured: Share of pixels of the first B-scan that are no shade of gray.
+        notes: What the user should know about the reading.
+    """
+
+    path: Path
+    frames: Sequence[np.ndarray]
+    is_volume: bool = False
+    spacing: Spacing | None = None
+    laterality: str | None = None
+    series: str = ''
+    device: str | None = None
+    identifiers: Mapping[str, str] = field(default_factory=dict)
+    coloured: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def require_size(height: int, width: int, where: str) -> None:
+    """Refuse a B-scan that can be none.
+
+    Raises:
+        InputError: Too few pixels or too many.
+    """
+    if min(height, width) < LEAST_SIDE:
+        raise InputError(f'{where}: {height}x{width} pixels; expected a B-scan, at least {LEAST_SIDE}x{LEAST_SIDE}')
+    if height * width > MOST_PIXELS:
+        raise InputError(
+            f'{where}: {height}x{width} pixels; expected at most {MOST_PIXELS / 1e6:.0f} million, as no B-scan has more; '
+            'cut it or scale it down'
+        )
