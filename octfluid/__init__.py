@@ -1,7 +1,17 @@
 """octfluid: transfer learning for retinal fluid segmentation in OCT.
 
-Importing this package is cheap: it loads neither torch nor mmseg. The modules that register datasets, losses, metrics and
-hooks with MMSegmentation are named in the ``custom_imports`` of ``configs/_base_/default_runtime.py``.
+``from octfluid import Predictor`` outlines fluid in scans. Importing this package is cheap: it loads neither torch nor mmseg.
+The modules that register datasets, losses, metrics and hooks with MMSegmentation are named in the ``custom_imports`` of
+``configs/_base_/default_runtime.py``.
 """
 
 __version__ = '0.1.0'
+
+
+def __getattr__(name: str) -> object:
+    """Load what predicts only when it is asked for."""
+    if name in ('Prediction', 'Predictor', 'Settings', 'Spacing'):
+        from octfluid.inference import predictor
+
+        return getattr(predictor, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -22,6 +22,7 @@ from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.record import file_sha256
 from octfluid.errors import InputError, WorkError
+from octfluid.inference import domain
 from octfluid.inference.model import ModelInfo, ScanModel
 from octfluid.io.atomic import atomic_path
 from octfluid.models.resample import resize
@@ -86,11 +87,12 @@ def export(
     """
     network = _network(cfg, Path(checkpoint))
     dataset = _dataset_class(cfg)
+    scans, real = scans_of(cfg)
     info = ModelInfo(
         version=octfluid.__version__,
         classes=dataset_spec(cfg).classes,
         threshold=network.threshold,
-        domain=dict(dataset.DOMAIN),
+        domain=dict(dataset.DOMAIN) | (dict(look=look_of(cfg, scans)) if real else {}),
         weights_sha256=file_sha256(checkpoint),
         scores=[dict(score) for score in scores],
         licence=dataset.LICENCE,
@@ -98,7 +100,7 @@ def export(
     content = _serialized(network, info, half)
     with atomic_path(out) as temporary:
         temporary.write_bytes(content)
-        agreement = compare(network, ScanModel(temporary), *scans_of(cfg))
+        agreement = compare(network, ScanModel(temporary), scans, real)
         if agreement.difference > MOST_DIFFERENCE or agreement.pixels > MOST_DIFFERENT_PIXELS:
             raise WorkError(
                 f'{out}: not written, the exported model differs from the network by up to {agreement.difference:.2g} in '
@@ -211,6 +213,17 @@ def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
         return [_read(path) for path in paths], True
     random = np.random.default_rng(0)
     return [random.integers(0, 256, size, dtype=np.uint8) for size in (spec.size or (496, 768), (333, 500))], False
+
+
+def look_of(cfg: Config, scans: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Describe how the scans of a config's data set look, so that whoever predicts is warned of others.
+
+    Args:
+        cfg: A resolved config.
+        scans: From `scans_of`, of the data set.
+    """
+    subjects = [row.subject for row in load_index(dataset_spec(cfg).root).values()]
+    return domain.fit(np.array([domain.features(scan) for scan in scans]), subjects).to_json()
 
 
 def _read(path: Path) -> np.ndarray:

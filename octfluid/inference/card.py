@@ -77,7 +77,8 @@ def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
     lines += [
         '## Limits', '',
         *(f'* {limit}' for limit in info.domain.get('limits', ())),
-        '* It finds fluid in whatever it is given: a scan upside down, another organ, a photograph. Look at the outlines.',
+        '* It finds fluid in whatever it is given: a scan upside down, another organ, a photograph. `tools/predict.py` warns '
+        'of many of these, not of all (docs/prediction.md). Look at the outlines.',
         '* An area in mm2 needs the scale of the scan; the file knows none but that of its training.', '',
     ]  # fmt: skip
     return '\n'.join(lines)

@@ -28,7 +28,8 @@ class ModelInfo:
         version: Of octfluid when the file was written.
         classes: Names by label, the second of which the probability is of.
         threshold: A pixel is of that class where its probability is above this, in (0, 1).
-        domain: What scans it was made for: ``device`` and ``scale``, and ``limits``, a list of sentences.
+        domain: What scans it was made for: ``device`` and ``scale``; ``limits``, a list of sentences; and, if known,
+            ``look``, see `octfluid.inference.domain.Look`.
         weights_sha256: Digest of the checkpoint file that was exported.
         scores: Of the model, or of its cross-validated twins: a list of mappings.
         licence: Terms of the weights.

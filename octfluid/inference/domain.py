@@ -1,0 +1,186 @@
+"""Does a scan look like those that the model was made for? A few numbers of its picture, and what they were in training.
+
+Nothing here knows what is ill or well: it is about photographs, scans upside down, inverted prints and other instruments.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+FEATURES = ('layering', 'darkness', 'turn', 'spread', 'grain')
+"""Names of what `features` returns, in order."""
+LAYERING, DARKNESS, COLOURED = 1.4, 0.4, 0.05
+"""Least layering and most darkness of a B-scan, and most of its pixels that may be in colour."""
+_SIZE = (192, 128)  # width, height that scans are judged at
+_FILLED = 5  # pixels: squares of black or white from this size on are what a device fills in, not tissue
+_COMPARED = ('layering', 'darkness', 'spread', 'grain')
+_WORDS = {
+    'layering': ('less layered', 'more layered'),
+    'darkness': ('darker between its layers', 'brighter between its layers'),
+    'spread': ('thinner or seen from farther away', 'thicker, or fills more of the picture'),
+    'grain': ('smoother', 'grainier'),
+}
+
+
+def features(scan: np.ndarray) -> np.ndarray:
+    """Measure a scan's picture.
+
+    Args:
+        scan: Gray values 0..255, (H, W), any real dtype.
+
+    Returns:
+        float64 (5,), in the order of `FEATURES`, of the scan at 128x192 pixels with mean 0 and standard deviation 1:
+        ``layering``, how much faster gray changes downwards than sideways; ``darkness``, where the median lies between the 5th
+        and the 95th percentile; ``turn``, skewness of the change downwards, which is positive where dark turns bright sharply
+        and bright turns dark slowly, as from vitreous to retina and from choroid to sclera; ``spread``, standard deviation of
+        the height of what is bright, as a share of the picture's; ``grain``, standard deviation of what a slight blur takes
+        away. All 0 for a scan of one gray.
+    """
+    values = scan.astype(np.float32)
+    blank = ((values <= 0.5) | (values >= 254.5)).astype(np.uint8)
+    square = np.ones((_FILLED, _FILLED), np.uint8)
+    blank = cv2.dilate(cv2.morphologyEx(blank, cv2.MORPH_OPEN, square), np.ones((3, 3), np.uint8)) > 0
+    if blank.all():
+        return np.zeros(len(FEATURES))
+    values[blank] = values[~blank].mean()
+    small = cv2.resize(values, _SIZE, interpolation=cv2.INTER_AREA)
+    empty = cv2.resize(blank.astype(np.float32), _SIZE, interpolation=cv2.INTER_AREA) > 0
+    seen = small[~empty] if np.count_nonzero(~empty) > 64 else small.ravel()
+    deviation = seen.std()
+    if deviation < 0.1:
+        return np.zeros(len(FEATURES))
+    standard = (small - seen.mean()) / deviation
+    smooth = cv2.GaussianBlur(standard, (0, 0), 1.5)
+    down, sideways = np.diff(smooth, axis=0), np.diff(smooth, axis=1)
+    down[empty[1:] | empty[:-1]] = 0
+    low, middle, high = np.percentile(seen, [5, 50, 95])
+    bright = np.clip(standard, 0, None).sum(axis=1) + 1e-6
+    height = np.linspace(0, 1, len(bright))
+    centre = np.average(height, weights=bright)
+    return np.array([
+        np.abs(down).mean() / (np.abs(sideways).mean() + 1e-6),
+        (middle - low) / (high - low + 1e-6),
+        (down**3).mean() / ((down**2).mean() ** 1.5 + 1e-9),
+        np.sqrt(np.average((height - centre) ** 2, weights=bright)),
+        (standard - cv2.GaussianBlur(standard, (0, 0), 1.0)).std(),
+    ], dtype=np.float64)  # fmt: skip
+
+
+def _compared(measured: np.ndarray) -> np.ndarray:
+    """Return the features that are compared with training, on scales where they spread evenly."""
+    chosen = measured[..., [FEATURES.index(name) for name in _COMPARED]]
+    return np.log(np.maximum(chosen, 1e-6))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the scans of a training look.
+
+    Attributes:
+        mean: Of the logarithms of layering, darkness, spread and grain, (4,).
+        precision: Inverse of their covariance, (4, 4).
+        limit: Distance (Mahalanobis) beyond which a scan looks unlike them.
+    """
+
+    mean: tuple[float, ...]
+    precision: tuple[tuple[float, ...], ...]
+    limit: float
+
+    def distance(self, measured: np.ndarray) -> float:
+        """Return how far a scan is from those of the training, in standard deviations."""
+        offset = _compared(measured) - np.array(self.mean)
+        return float(np.sqrt(offset @ np.array(self.precision) @ offset))
+
+    def difference(self, measured: np.ndarray) -> str:
+        """Say in what a scan differs most."""
+        deviations = (_compared(measured) - np.array(self.mean)) * np.sqrt(np.diag(np.array(self.precision)))
+        most = int(np.abs(deviations).argmax())
+        return _WORDS[_COMPARED[most]][int(deviations[most] > 0)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain numbers, rounded to what they are worth."""
+        return dict(
+            mean=[round(value, 5) for value in self.mean],
+            precision=[[round(value, 4) for value in row] for row in self.precision],
+            limit=round(self.limit, 4),
+        )
+
+    @classmethod
+    def from_json(cls, content: Any) -> 'Look | None':
+        """Return what `to_json` gave; None where a model's file holds nothing of the kind."""
+        try:
+            mean, precision = np.array(content['mean'], float), np.array(content['precision'], float)
+            limit = float(content['limit'])
+        except (KeyError, TypeError, ValueError):
+            return None
+        if mean.shape != (len(_COMPARED),) or precision.shape != (len(_COMPARED),) * 2 or not limit > 0:
+            return None
+        return cls(tuple(mean), tuple(map(tuple, precision)), limit)
+
+
+def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Look:
+    """Describe how scans look.
+
+    Args:
+        measured: `features` of each, (N, 5), N at least 8.
+        groups: Subject of each: a patient's scans are alike, so each patient counts the same, and the limit is chosen on
+            patients that had no part in mean and covariance.
+        share: Of a left-out patient's scans that shall be within the limit, in (0, 1).
+    """
+    names = np.array([str(group) for group in groups])
+    values = _compared(measured)
+    distances = []
+    for name in np.unique(names):
+        rest = names != name
+        if np.count_nonzero(rest) < 2:
+            continue
+        left_out = _moments(values[rest], names[rest])
+        offset = values[~rest] - left_out[0]
+        distances += list(np.sqrt(np.einsum('ni,ij,nj->n', offset, left_out[1], offset)))
+    mean, precision = _moments(values, names)
+    limit = float(np.quantile(distances, share)) if distances else 3.0
+    return Look(tuple(map(float, mean)), tuple(tuple(map(float, row)) for row in precision), limit)
+
+
+def _moments(values: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    counts: Mapping[str, int] = dict(zip(*np.unique(names, return_counts=True), strict=True))
+    weights = np.array([1 / counts[name] for name in names])
+    mean = np.average(values, axis=0, weights=weights)
+    covariance = np.cov(values, rowvar=False, aweights=weights) + 1e-6 * np.eye(values.shape[1])
+    return mean, np.linalg.inv(covariance)
+
+
+def judge(measured: Sequence[np.ndarray], coloured: float, look: Look | None, device: str) -> list[str]:
+    """Say why B-scans do not look like what the model was made for; nothing where they do.
+
+    Args:
+        measured: `features` of some B-scans of one scan, at least one; scans of one gray do not count.
+        coloured: Share of pixels in colour.
+        look: Of the training, or None if the model's file does not say.
+        device: What the model was made for.
+
+    Returns:
+        Reasons, each for most of the B-scans.
+    """
+    shown = np.array([one for one in measured if one.any()])
+    if not len(shown):
+        return ['shows nothing: one gray all over']
+    layering, darkness, turn = (np.median(shown[:, FEATURES.index(name)]) for name in ('layering', 'darkness', 'turn'))
+    reasons = []
+    if coloured > COLOURED:
+        reasons.append(f'{coloured:.0%} of its pixels are in colour; expected a gray B-scan')
+    if layering < LAYERING:
+        reasons.append('no layers from side to side, as in a photograph or a view from above; expected a B-scan')
+    elif darkness > DARKNESS:
+        reasons.append('dark layers on a bright ground; expected bright layers on a dark ground: invert it')
+    elif turn < 0:
+        reasons.append('looks upside down; expected the vitreous at the top')
+    if not reasons and look is not None:
+        distances = [look.distance(one) for one in shown]
+        if np.median(distances) > look.limit:
+            middle = shown[int(np.argsort(distances)[len(distances) // 2])]
+            reasons.append(f'looks unlike the scans of the training ({device}): {look.difference(middle)}')
+    return reasons

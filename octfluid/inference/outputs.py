@@ -1,0 +1,129 @@
+"""What a prediction leaves on disk: masks, overlays, probabilities, a map, tables and a manifest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octfluid.evaluation.overlay import draw_overlay
+from octfluid.inference.enface import draw_enface
+from octfluid.inference.measurements import ScanMeasurement, measure_scan
+from octfluid.inference.predictor import Prediction
+from octfluid.io.results import write_csv, write_nifti, write_png
+from octfluid.io.scan import Scan, Spacing
+
+TABLE, MEASUREMENTS, MANIFEST, UNFINISHED = 'measurements.csv', 'measurements.json', 'manifest.json', 'manifest.partial.json'
+COLUMNS = (
+    'input', 'kind', 'bscan', 'laterality', 'height_px', 'width_px', 'axial_mm', 'lateral_mm', 'slice_mm', 'fluid_px',
+    'fluid_mm2', 'fluid_mm3', 'pockets', 'largest_pocket_px', 'largest_pocket_mm2', 'mean_probability', 'sector',
+    'sector_covered',
+)  # fmt: skip
+
+
+def stem_of(name: str, series: str) -> str:
+    """Return what the results of a scan are called, from its input's name and its series."""
+    return f'{name}_{series}' if series else name
+
+
+def is_stack(scan: Scan) -> bool:
+    """Tell whether a scan's results have a folder of their own: several B-scans, or a volume."""
+    return scan.is_volume or len(scan.frames) > 1
+
+
+class ScanWriter:
+    """Writes what belongs to one scan, B-scan by B-scan.
+
+    Args:
+        out: Output folder.
+        stem: From `stem_of`; may hold folders.
+        scan: What is predicted.
+        spacing: Scale for captions, or None.
+        save_probability: Write the probabilities, too.
+
+    Attributes:
+        files: What was written, relative to ``out``.
+    """
+
+    def __init__(self, out: Path, stem: str, scan: Scan, spacing: Spacing | None, save_probability: bool) -> None:
+        self.out, self.stem, self.stack = out, stem, is_stack(scan)
+        self.spacing, self.save_probability = spacing, save_probability
+        self.digits = max(3, len(str(len(scan.frames) - 1)))
+        self.files: list[str] = []
+
+    def path(self, ending: str) -> Path:
+        """Return where a file of this scan goes, and note it."""
+        name = Path(self.stem).name
+        relative = Path(self.stem) / f'{name}_{ending}' if self.stack else Path(f'{self.stem}_{ending}')
+        self.files.append(relative.as_posix())
+        return self.out / relative
+
+    def on_frame(self, place: int, gray: np.ndarray, probability: np.ndarray, mask: np.ndarray) -> None:
+        """Write mask, overlay and, if wanted, probability (16 bits, 65535 for 1) of a B-scan."""
+        before = f'z{place:0{self.digits}d}_' if self.stack else ''
+        write_png(self.path(f'{before}mask.png'), mask.astype(np.uint8) * 255)
+        found = measure_scan(place, mask, probability, self.spacing)
+        write_png(self.path(f'{before}overlay.png'), draw_overlay(gray, mask, None, self._caption(before, found)))
+        if self.save_probability:
+            write_png(self.path(f'{before}probability.png'), np.rint(probability * 65535).astype(np.uint16))
+
+    def _caption(self, before: str, found: ScanMeasurement) -> str:
+        area = '' if found.fluid_mm2 is None else f' ({found.fluid_mm2:.4f} mm²)'
+        where = f'{Path(self.stem).name} {before.rstrip("_")}'.strip()
+        return f'{where} · fluid {found.fluid_px} px{area}'
+
+    def finish(self, prediction: Prediction) -> None:
+        """Write what a volume has beside its B-scans: the mask (and probability) as one file, and the map from above."""
+        if not self.stack:
+            return
+        side = f', {prediction.laterality}' if prediction.laterality else ''
+        label = f'octfluid: 1 is fluid{side}'
+        write_nifti(self.path('mask.nii.gz'), prediction.masks.astype(np.uint8), prediction.spacing, label)
+        if prediction.probability is not None:
+            label = f'octfluid: probability of fluid{side}'
+            write_nifti(self.path('probability.nii.gz'), prediction.probability, prediction.spacing, label)
+        if prediction.is_volume:
+            write_png(self.path('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing))
+
+
+def rows_of(name: str, prediction: Prediction) -> list[dict[str, Any]]:
+    """Return a prediction's lines in the table: each B-scan, then the volume and its sectors."""
+    spacing = prediction.spacing
+    common = dict(input=name, laterality=prediction.laterality)
+    if spacing is not None:
+        common |= dict(axial_mm=spacing.axial, lateral_mm=spacing.lateral, slice_mm=spacing.slice)
+    rows = []
+    for found in prediction.scans:
+        measured = {key: value for key, value in asdict(found).items() if key in COLUMNS}
+        size = dict(height_px=found.height, width_px=found.width)
+        rows.append(common | measured | size | dict(kind='B-scan', bscan=found.index))
+    if prediction.is_volume:
+        fluid = sum(found.fluid_px for found in prediction.scans)
+        rows.append(common | dict(kind='volume', fluid_px=fluid, fluid_mm3=prediction.fluid_mm3))
+    for sector in prediction.sectors:
+        found = dict(kind='sector', sector=sector.sector, fluid_mm3=sector.fluid_mm3, sector_covered=sector.covered)
+        rows.append(common | found)
+    return rows
+
+
+def to_json(name: str, prediction: Prediction, keep_identifiers: bool) -> dict[str, Any]:
+    """Return a prediction's measurements for `MEASUREMENTS`."""
+    content = dict(
+        input=name,
+        is_volume=prediction.is_volume,
+        laterality=prediction.laterality,
+        device=prediction.device,
+        spacing_mm=prediction.spacing and asdict(prediction.spacing),
+        spacing_from=prediction.spacing_from,
+        fluid_mm3=prediction.fluid_mm3,
+        sectors=[asdict(sector) for sector in prediction.sectors],
+        scans=[asdict(found) for found in prediction.scans],
+        warnings=list(prediction.warnings),
+    )
+    return content | dict(identifiers=prediction.identifiers) if keep_identifiers else content
+
+
+def write_tables(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `TABLE`."""
+    write_csv(out / TABLE, COLUMNS, rows)

@@ -1,0 +1,285 @@
+"""One way from a file to a measured answer, for the command, the page and Python alike; runs ONNX and nothing else."""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octfluid.errors import InputError
+from octfluid.inference import domain
+from octfluid.inference.etdrs import SectorVolume, sector_volumes
+from octfluid.inference.measurements import ScanMeasurement, measure_scan, thickness, volume_mm3
+from octfluid.inference.model import ScanModel
+from octfluid.io.readers import find_inputs
+from octfluid.io.scan import Scan, Spacing
+
+_JUDGED = 16  # B-scans of a volume are looked at to tell whether it is what the model was made for
+_DIFFERENT_SCALE = 0.01
+OnFrame = Callable[[int, np.ndarray, np.ndarray, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user says of the scans.
+
+    Attributes:
+        spacing: Scale in mm, instead of that of the file.
+        threshold: A pixel is fluid where its probability is above this, in (0, 1); None: the model's own.
+        fovea: (B-scan, column) from 0, for volumes by ETDRS sector.
+        macula_centred: The fovea is in the middle of the volume.
+        bottom_up: The first B-scan is the lowest, as in Heidelberg's volumes.
+        laterality: 'OD' or 'OS', instead of that of the file.
+    """
+
+    spacing: Spacing | None = None
+    threshold: float | None = None
+    fovea: tuple[float, float] | None = None
+    macula_centred: bool = False
+    bottom_up: bool = True
+    laterality: str | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was found in a scan.
+
+    Attributes:
+        path: Its file, or the folder of a volume.
+        series: Which of several volumes of the file, else empty.
+        masks: bool (Z, H, W), where fluid is; Z is 1 for a single B-scan.
+        probability: float32 (Z, H, W), in [0, 1], if it was asked for, else None.
+        spacing: Scale in mm, or None: then nothing is in mm.
+        spacing_from: 'file' or 'given', None without a scale.
+        laterality: 'OD', 'OS', or None.
+        is_volume: Whether the B-scans lie side by side.
+        device: What the file calls the instrument, or None.
+        scans: Measurements of each B-scan.
+        fluid_mm3: Volume of fluid, or None where there is no volume or no scale.
+        thickness_px: int32 (Z, W), fluid pixels of each A-scan.
+        sectors: Volume by ETDRS sector, empty where it is not asked for or not known.
+        warnings: What to know before believing any of it, a sentence each.
+        identifiers: What names a person or a day, as the file has it.
+    """
+
+    path: Path
+    series: str
+    masks: np.ndarray
+    probability: np.ndarray | None
+    spacing: Spacing | None
+    spacing_from: str | None
+    laterality: str | None
+    is_volume: bool
+    device: str | None
+    scans: tuple[ScanMeasurement, ...]
+    fluid_mm3: float | None
+    thickness_px: np.ndarray
+    sectors: tuple[SectorVolume, ...]
+    warnings: tuple[str, ...]
+    identifiers: dict[str, str]
+
+
+class Predictor:
+    """Outlines and measures fluid.
+
+    Args:
+        model: A file that ``tools/export_onnx.py`` wrote; None for the one that comes with the package.
+        threads: Threads of ONNX Runtime; 0 for one a core.
+
+    Attributes:
+        model: The loaded model; its ``info`` says what it was made for.
+
+    Raises:
+        InputError: The model is missing, damaged or none of ours.
+
+    Example:
+        >>> found = Predictor().predict('scan.png')
+        >>> found.masks.shape, found.scans[0].fluid_px
+        ((1, 496, 768), 0)
+    """
+
+    def __init__(self, model: str | os.PathLike | None = None, threads: int = 0) -> None:
+        self.model = ScanModel(model, threads)
+        self._look = domain.Look.from_json(self.model.info.domain.get('look'))
+
+    def predict(
+        self, path: str | os.PathLike, *, volume: bool = False, probability: bool = False, **settings: Any
+    ) -> Prediction:
+        """Read a file that holds one scan, outline its fluid and measure it.
+
+        Args:
+            path: A B-scan or a volume; with ``volume``, a folder of B-scans.
+            volume: Take a folder as one volume.
+            probability: Keep the probabilities.
+            **settings: Those of `Settings`.
+
+        Raises:
+            InputError: It cannot be read, or holds several scans (`predict_all` takes those), or a setting makes no sense.
+            WorkError: The runtime fails, as for want of memory.
+        """
+        found = list(self.predict_all(path, volume=volume, probability=probability, **settings))
+        if len(found) != 1:
+            raise InputError(f'{path}: holds {len(found)} scans; use predict_all for these')
+        return found[0]
+
+    def predict_all(
+        self,
+        path: str | os.PathLike,
+        *,
+        volume: bool = False,
+        recursive: bool = False,
+        probability: bool = False,
+        **settings: Any,
+    ) -> Iterator[Prediction]:
+        """Read files, or all of a folder, one after the other; arguments as for `predict`, and ``recursive`` for folders below.
+
+        Raises:
+            InputError, WorkError: As `predict`, for the scan that is next.
+        """
+        wanted = Settings(**settings)
+        for one in find_inputs([Path(path)], volume, recursive):
+            for scan in one.read():
+                yield self.predict_scan(scan, wanted, keep_probability=probability)
+
+    def predict_scan(self, scan: Scan, settings: Settings = Settings(), **options: Any) -> Prediction:
+        """Outline and measure a scan that has been read; arguments and errors as for `steps`."""
+        steps = self.steps(scan, settings, **options)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+    def steps(
+        self,
+        scan: Scan,
+        settings: Settings = Settings(),
+        *,
+        keep_probability: bool = False,
+        on_frame: OnFrame | None = None,
+        known: np.ndarray | None = None,
+    ) -> Generator[int, None, Prediction]:
+        """Outline and measure a scan B-scan by B-scan: yields how many are done, and returns the prediction.
+
+        Args:
+            scan: From `octfluid.io.readers`.
+            settings: What the user says of it.
+            keep_probability: Return the probabilities, too.
+            on_frame: Called for each B-scan, in order, with its place, its gray values uint8 (H, W), its probability and its
+                mask.
+            known: Probabilities of an earlier prediction of this scan, (Z, H, W): the model is not run again.
+
+        Raises:
+            InputError: A B-scan cannot be read or is of another size, or a setting makes no sense.
+            WorkError: The runtime fails.
+        """
+        spacing, spacing_from, warnings = _scale(scan, settings)
+        threshold = self.model.info.threshold if settings.threshold is None else settings.threshold
+        if not 0 < threshold < 1:
+            raise InputError(f'threshold {threshold:g}: expected a number between 0 and 1')
+        looks: list[np.ndarray] = []
+        masks, kept, measured = [], [], []
+        for place, (gray, probability) in enumerate(self._frames(scan, looks, known)):
+            if masks and masks[0].shape != gray.shape:
+                raise InputError(
+                    f'{scan.path}: B-scan {place} has {gray.shape[0]}x{gray.shape[1]} pixels, unlike the '
+                    f'{masks[0].shape[0]}x{masks[0].shape[1]} of the first; expected one size in a file'
+                )
+            mask = probability > threshold
+            masks.append(mask)
+            measured.append(measure_scan(place, mask, probability, spacing))
+            if keep_probability:
+                kept.append(probability)
+            if on_frame is not None:
+                on_frame(place, np.rint(gray).astype(np.uint8), probability, mask)
+            yield place + 1
+        thick = np.stack([thickness(mask) for mask in masks])
+        laterality = settings.laterality or scan.laterality
+        sectors, why_not = _sectors(scan, thick, spacing, laterality, settings)
+        warnings += domain.judge(looks, scan.coloured, self._look, self.model.info.domain.get('device', 'unknown'))
+        return Prediction(
+            path=scan.path,
+            series=scan.series,
+            masks=np.stack(masks),
+            probability=np.stack(kept) if keep_probability else None,
+            spacing=spacing,
+            spacing_from=spacing_from,
+            laterality=laterality,
+            is_volume=scan.is_volume,
+            device=scan.device,
+            scans=tuple(measured),
+            fluid_mm3=volume_mm3([one.fluid_px for one in measured], spacing) if scan.is_volume else None,
+            thickness_px=thick,
+            sectors=tuple(sectors),
+            warnings=(*warnings, *why_not, *scan.notes),
+            identifiers=dict(scan.identifiers),
+        )
+
+    def _frames(self, scan: Scan, looks: list[np.ndarray], known: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield gray values and probability of each B-scan; a few at a time are held. What some look like goes to ``looks``."""
+        held: list[np.ndarray] = []
+        judged = set(np.linspace(0, len(scan.frames) - 1, min(_JUDGED, len(scan.frames))).astype(int).tolist())
+
+        def passing() -> Iterator[np.ndarray]:
+            for place, gray in enumerate(scan.frames):
+                if place in judged:
+                    looks.append(domain.features(gray))
+                held.append(gray)
+                yield gray
+
+        if known is not None:
+            yield from zip(passing(), known, strict=True)
+            return
+        for probability in self.model.stream(passing()):
+            yield held.pop(0), probability
+
+
+def _scale(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None, list[str]]:
+    """Return the scale, where it is from, and what to say of it."""
+    spacing, origin = (scan.spacing, 'file') if settings.spacing is None else (settings.spacing, 'given')
+    if spacing is None:
+        return None, None, ['no scale: the file does not say how large a pixel is, so nothing is in mm; give it as --spacing']
+    said = []
+    if origin == 'given' and scan.spacing is not None:
+        if spacing.slice is None:
+            spacing = replace(spacing, slice=scan.spacing.slice)
+        pairs = [(getattr(spacing, key), getattr(scan.spacing, key)) for key in ('axial', 'lateral', 'slice')]
+        if any(ours and theirs and abs(ours / theirs - 1) > _DIFFERENT_SCALE for ours, theirs in pairs):
+            said.append(f'the given scale is used; the file says {_spelled(scan.spacing)} mm')
+    if scan.is_volume and spacing.slice is None:
+        said.append('no volume in mm3: the distance between B-scans is not known; give it as third number of --spacing')
+    doubts = spacing.doubts(scan.frames[0].shape[1])
+    said += [f'the scale ({origin}) makes {doubt}; check what is in mm' for doubt in doubts]
+    return spacing, origin, said
+
+
+def _spelled(spacing: Spacing) -> str:
+    return ', '.join(f'{value:g}' for value in (spacing.axial, spacing.lateral, spacing.slice) if value is not None)
+
+
+def _sectors(
+    scan: Scan, thick: np.ndarray, spacing: Spacing | None, laterality: str | None, settings: Settings
+) -> tuple[list[SectorVolume], list[str]]:
+    """Return the volumes by sector if they are asked for and can be had, else why not."""
+    if settings.fovea is None and not settings.macula_centred:
+        return [], []
+    fovea = settings.fovea or ((thick.shape[0] - 1) / 2, (thick.shape[1] - 1) / 2)
+    if not (0 <= fovea[0] < thick.shape[0] and 0 <= fovea[1] < thick.shape[1]):
+        raise InputError(
+            f'fovea at B-scan {fovea[0]:g}, column {fovea[1]:g}: expected one within the {thick.shape[0]} B-scans and '
+            f'{thick.shape[1]} columns of {scan.path}, counted from 0'
+        )
+    missing = [
+        name
+        for name, there in (
+            ('B-scans side by side', scan.is_volume),
+            ('a scale with the distance between B-scans', spacing is not None and spacing.slice is not None),
+            ('the side of the eye', laterality is not None),
+        )
+        if not there
+    ]
+    if missing:
+        return [], [f'no volumes by ETDRS sector: these need {" and ".join(missing)}']
+    return sector_volumes(thick, spacing, fovea, laterality, settings.bottom_up), []

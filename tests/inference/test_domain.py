@@ -1,0 +1,115 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from octfluid.inference.domain import FEATURES, Look, features, fit, judge
+from octfluid.inference.model import ScanModel
+from octfluid.io.duke_mat import read_images
+
+RANDOM = np.random.default_rng(0)
+
+
+def layered(height=200, width=300, seed=0):
+    """Dark above, a bright band with a sharp upper edge, slowly darker below: upright."""
+    random = np.random.default_rng(seed)
+    rows = np.arange(height)[:, None] - (0.4 + 0.02 * random.random()) * height
+    profile = np.where(rows < 0, 20, 20 + 180 * np.exp(-rows / (0.12 * height)))
+    return np.clip(profile + random.normal(0, 8, (height, width)), 1, 254).astype(np.uint8)
+
+
+def test_a_layered_scan_is_upright_and_what_is_done_to_it_shows():
+    one = dict(zip(FEATURES, features(layered()), strict=True))
+    turned = dict(zip(FEATURES, features(layered()[::-1]), strict=True))
+    assert one['turn'] > 0.5 and turned['turn'] == pytest.approx(-one['turn'], abs=1e-3)
+    assert turned['layering'] == pytest.approx(one['layering'], rel=1e-3) and one['layering'] > 3
+    assert one['darkness'] < 0.3 < 0.7 < dict(zip(FEATURES, features(255 - layered()), strict=True))['darkness']
+
+
+def test_contrast_and_brightness_do_not_count():
+    np.testing.assert_allclose(features(layered() / 2 + 30), features(layered()), atol=0.05)
+
+
+def test_filled_corners_do_not_count():
+    scan = layered()
+    wedge = scan.copy()
+    cv2.fillPoly(wedge, [np.array([[0, 0], [120, 0], [0, 60]])], 255)
+    np.testing.assert_allclose(features(wedge)[:3], features(scan)[:3], rtol=0.15)
+
+
+@pytest.mark.parametrize('scan', [np.zeros((60, 60)), np.full((60, 60), 255), np.full((60, 60), 77.0)])
+def test_one_gray_shows_nothing(scan):
+    assert not features(scan).any()
+    assert judge([features(scan)], 0.0, None, 'd') == ['shows nothing: one gray all over']
+
+
+@pytest.mark.parametrize(('scan', 'coloured', 'said'), [
+    (layered(), 0.0, []), (layered(), 0.5, ['50% of its pixels are in colour']), (layered()[::-1], 0.0, ['looks upside down']),
+    (255 - layered(), 0.0, ['dark layers on a bright ground']), (np.rot90(layered()), 0.0, ['no layers from side to side']),
+    (RANDOM.integers(0, 256, (200, 300)), 0.0, ['no layers from side to side']),
+])  # fmt: skip
+def test_reasons(scan, coloured, said):
+    found = judge([features(scan)], coloured, None, 'd')
+    assert len(found) == len(said) and all(one.startswith(start) for one, start in zip(found, said, strict=True))
+
+
+def test_most_of_a_volume_decides():
+    upright, turned = features(layered()), features(layered()[::-1])
+    assert judge([upright, upright, turned, np.zeros(5)], 0, None, 'd') == []
+    assert judge([upright, turned, turned], 0, None, 'd') == ['looks upside down; expected the vitreous at the top']
+
+
+def test_a_look_knows_its_own_and_others():
+    measured = np.array([features(layered(seed=seed)) for seed in range(24)])
+    look = fit(measured, [seed // 4 for seed in range(24)])
+    own = [look.distance(features(layered(seed=seed))) for seed in range(100, 130)]
+    assert np.mean(np.array(own) <= look.limit) > 0.8
+    grainy = layered().astype(float) + np.random.default_rng(3).normal(0, 60, (200, 300))
+    other = features(np.clip(grainy, 1, 254))
+    assert look.distance(other) > look.limit
+    (reason,) = judge([other], 0.0, look, 'A device')
+    assert reason.startswith('looks unlike the scans of the training (A device): ')
+
+
+def test_a_patient_with_many_scans_counts_as_one():
+    measured = np.array([features(layered(seed=seed)) for seed in range(12)])
+    repeated = np.concatenate([measured, np.repeat(measured[:3], 20, axis=0)])
+    groups = [seed // 3 for seed in range(12)]
+    np.testing.assert_allclose(fit(measured, groups).mean, fit(repeated, groups + [0] * 60).mean)
+
+
+def test_json_and_back():
+    measured = np.array([features(layered(seed=seed)) for seed in range(12)])
+    look = fit(measured, [seed // 3 for seed in range(12)])
+    again = Look.from_json(look.to_json())
+    assert again.distance(measured[0]) == pytest.approx(look.distance(measured[0]), rel=1e-2)
+    for broken in (None, {}, {'mean': [1], 'precision': [[1]], 'limit': 3}, {**look.to_json(), 'limit': 'far'}, [1]):
+        assert Look.from_json(broken) is None
+
+
+def shared(name):
+    folder = Path(os.environ.get('OCTFLUID_SHARED_DATA', 'nowhere')) / name
+    if not folder.is_dir():
+        pytest.skip(f'OCTFLUID_SHARED_DATA names no folder with {name}')
+    return folder
+
+
+def verdict(scan, coloured=0.0):
+    info = ScanModel().info
+    return judge([features(scan)], coloured, Look.from_json(info.domain['look']), 'd')
+
+
+def test_scans_of_the_training_pass_and_turned_they_do_not():
+    images = read_images(shared('duke_dme/mat') / 'Subject_03.mat')
+    for place in (20, 30, 40):
+        scan = images[:, :, place]
+        assert verdict(scan) == []
+        assert verdict(scan[::-1])[0].startswith('looks upside down')
+
+
+def test_photographs_do_not_pass():
+    for path in sorted((shared('hrf') / 'images').iterdir())[:3]:
+        photograph = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        assert verdict(photograph)[0].startswith('no layers from side to side')

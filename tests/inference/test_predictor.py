@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+import octfluid
+from octfluid.errors import InputError
+from octfluid.inference.predictor import Predictor, Settings
+from octfluid.io.readers import read_scans
+from octfluid.io.scan import Frames, Scan, Spacing
+from octfluid.io.scan import Spacing as _Spacing
+
+SCALE = Spacing(0.004, 0.01, 0.25)
+
+
+@pytest.fixture(scope='module')
+def predictor():
+    return Predictor(threads=1)
+
+
+@pytest.fixture(scope='module')
+def volume():
+    """Three B-scans with fluid: phantoms."""
+    from octfluid.datasets.phantoms import make_phantom
+
+    return [make_phantom(seed, 160, 224, fluid=True)[0] for seed in range(3)]
+
+
+def scan_of(frames, **fields):
+    return Scan(**dict(path='v', frames=Frames(len(frames), frames.__getitem__), is_volume=len(frames) > 1) | fields)
+
+
+def test_it_gives_what_the_model_gives(predictor, volume):
+    found = predictor.predict_scan(scan_of(volume, spacing=SCALE), keep_probability=True)
+    expected = predictor.model.probability(np.stack(volume))
+    np.testing.assert_allclose(found.probability, expected, atol=1e-6)
+    np.testing.assert_array_equal(found.masks, expected > predictor.model.info.threshold)
+    assert found.masks.dtype == bool and found.masks.any()
+    assert [one.fluid_px for one in found.scans] == [int(mask.sum()) for mask in found.masks]
+    np.testing.assert_array_equal(found.thickness_px, found.masks.sum(axis=1))
+    assert found.fluid_mm3 == pytest.approx(found.masks.sum() * 0.004 * 0.01 * 0.25)
+    assert (found.spacing, found.spacing_from, found.sectors) == (SCALE, 'file', ())
+
+
+def test_frames_are_handed_on_in_order_with_what_was_found(predictor, volume):
+    seen = []
+    found = predictor.predict_scan(scan_of(volume * 3), on_frame=lambda *frame: seen.append(frame))
+    assert [place for place, *_ in seen] == list(range(9))
+    for place, gray, probability, mask in seen:
+        np.testing.assert_array_equal(gray, volume[place % 3])
+        np.testing.assert_array_equal(mask, found.masks[place])
+        np.testing.assert_array_equal(probability > 0.5, mask)
+    assert found.probability is None
+
+
+def test_a_single_scan_has_no_volume(predictor, volume):
+    found = predictor.predict_scan(scan_of(volume[:1], spacing=SCALE))
+    assert found.fluid_mm3 is None and found.masks.shape == (1, *volume[0].shape) and found.scans[0].fluid_mm2 is not None
+
+
+@pytest.mark.parametrize(('theirs', 'ours', 'scale', 'origin', 'said'), [
+    (None, None, None, None, 'no scale: the file does not say'),
+    (SCALE, None, SCALE, 'file', ''),
+    (None, SCALE, SCALE, 'given', ''),
+    (SCALE, Spacing(0.004, 0.01), SCALE, 'given', ''),
+    (SCALE, Spacing(0.005, 0.01), Spacing(0.005, 0.01, 0.25), 'given',
+     'the given scale is used; the file says 0.004, 0.01, 0.25 mm'),
+    (Spacing(0.004, 0.01), None, Spacing(0.004, 0.01), 'file', 'no volume in mm3: the distance between B-scans is not known'),
+    (Spacing(4.0, 10.0, 0.25), None, Spacing(4.0, 10.0, 0.25), 'file', 'the scale (file) makes a pixel 4000 um high'),
+])  # fmt: skip
+def test_scale_is_never_guessed(predictor, volume, theirs, ours, scale, origin, said):
+    found = predictor.predict_scan(scan_of(volume, spacing=theirs), Settings(spacing=ours))
+    assert (found.spacing, found.spacing_from) == (scale, origin)
+    about_scale = [one for one in found.warnings if 'scale' in one or 'mm3' in one]
+    assert about_scale[0].startswith(said) if said else not about_scale
+    assert (found.scans[0].fluid_mm2 is None) == (scale is None)
+    assert (found.fluid_mm3 is None) == (scale is None or scale.slice is None)
+
+
+def test_a_higher_threshold_finds_no_more(predictor, volume):
+    low, high = (predictor.predict_scan(scan_of(volume), Settings(threshold=value)).masks for value in (0.2, 0.9))
+    assert (low | high == low).all() and low.sum() > high.sum()
+
+
+def test_sectors_share_the_volume_out(predictor, volume):
+    wide = Spacing(0.004, 0.02, 0.3)
+    scan = scan_of(volume * 6, spacing=wide, laterality='OS')
+    found = predictor.predict_scan(scan, Settings(macula_centred=True))
+    assert len(found.sectors) == 9
+    assert 0 < sum(one.fluid_mm3 for one in found.sectors) <= found.fluid_mm3 * (1 + 1e-9)
+    middle = predictor.predict_scan(scan, Settings(fovea=(8.5, 111.5)))
+    assert middle.sectors == found.sectors
+
+
+@pytest.mark.parametrize(('fields', 'said'), [
+    ({}, 'a scale with the distance between B-scans and the side of the eye'),
+    (dict(spacing=SCALE), 'need the side of the eye'),
+    (dict(laterality='OD', spacing=Spacing(0.004, 0.01)), 'need a scale with the distance'),
+])  # fmt: skip
+def test_why_there_are_no_sectors_is_said(predictor, volume, fields, said):
+    found = predictor.predict_scan(scan_of(volume, **fields), Settings(macula_centred=True))
+    assert found.sectors == () and any(said in one for one in found.warnings)
+
+
+@pytest.mark.parametrize(('settings', 'said'), [
+    (Settings(threshold=1.5), 'threshold 1.5'),
+    (Settings(fovea=(7, 10)), 'fovea at B-scan 7, column 10: expected one within the 3'),
+])  # fmt: skip
+def test_settings_that_make_no_sense(predictor, volume, settings, said):
+    with pytest.raises(InputError, match=said):
+        predictor.predict_scan(scan_of(volume, spacing=SCALE, laterality='OD'), settings)
+
+
+def test_pages_of_different_sizes_are_refused(predictor, volume):
+    with pytest.raises(InputError, match='B-scan 1 has 160x200 pixels, unlike the 160x224 of the first'):
+        predictor.predict_scan(scan_of([volume[0], volume[1][:, :200]]))
+
+
+def test_python_from_a_path(predictor, volume, tmp_path):
+    Image.fromarray(volume[0]).save(tmp_path / 'a.png')
+    assert octfluid.Predictor is Predictor and octfluid.Spacing is _Spacing
+    found = predictor.predict(tmp_path / 'a.png', spacing=Spacing(0.004, 0.01))
+    assert found.path == tmp_path / 'a.png' and found.scans[0].fluid_mm2 is not None
+    direct = predictor.predict_scan(read_scans(tmp_path / 'a.png')[0])
+    np.testing.assert_array_equal(found.masks, direct.masks)
+    Image.fromarray(volume[1]).save(tmp_path / 'b.png')
+    with pytest.raises(InputError, match='holds 2 scans; use predict_all'):
+        predictor.predict(tmp_path)
+    assert [one.path.name for one in predictor.predict_all(tmp_path)] == ['a.png', 'b.png']
+    assert predictor.predict(tmp_path, volume=True).masks.shape[0] == 2
+
+
+def test_an_attribute_that_is_none():
+    with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
+        _ = octfluid.Predicter
