@@ -31,6 +31,7 @@ LISTED = {
         '8_mirror',
     ),
     'external': ('compact',),
+    'own_data': ('compact',),
     'hrf': ('deeplabv3', 'fcn', 'pspnet'),
     'smoke': ('duke_dme', 'phantom'),
     'table1': ('deeplabv3', 'fcn', 'pspnet'),

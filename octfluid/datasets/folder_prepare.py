@@ -1,9 +1,9 @@
-"""From a folder of scans and a folder of masks to a prepared data set: other devices, to score a model on."""
+"""From a folder of scans and a folder of masks to a prepared data set: other devices, or your own scans to train on."""
 
 import csv
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,17 @@ import numpy as np
 from PIL import Image
 
 from octfluid.datasets.prepared import is_earlier_conversion, write_png
-from octfluid.datasets.splits import Split, write_splits
+from octfluid.datasets.splits import INNER_FOLDS, Scan, Split, inner_folds, write_splits
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
+from octfluid.io.gray import highest, to_gray, white_of
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.jpg', '.jpeg')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
 INDEX_COLUMNS = ('name', 'subject', 'slice', 'group', 'fluid_px_native')
 SIZE_DIR, SPLIT = 'native', 'all'
 ONE_EACH = '(.+)'
+_LIST = re.compile(rf'splits/({SPLIT}_train|fold[1-{INNER_FOLDS}]_(train|val))\.txt')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 
 
@@ -33,6 +35,7 @@ class FolderSummary:
         subjects: Different patients among them, as far as names tell.
         without_mask: Names of scans that have no mask; left out.
         out_dir: The prepared data set.
+        splits: Names of its splits.
     """
 
     scans: int
@@ -40,6 +43,7 @@ class FolderSummary:
     subjects: int
     without_mask: tuple[str, ...]
     out_dir: Path
+    splits: tuple[str, ...] = (SPLIT,)
 
 
 def prepare_folder(
@@ -48,23 +52,27 @@ def prepare_folder(
     out_dir: str | os.PathLike,
     subject: str = ONE_EACH,
     progress: Callable[[int, int], None] | None = None,
+    folds: bool = False,
 ) -> FolderSummary:
     """Write ``native/{images,annotations}/<name>.png``, ``index.csv`` and the split ``all``.
+
+    With ``folds`` also the splits ``fold1`` to ``fold3``, which divide the patients among them: each validates on a third.
 
     Scans are stored as 8-bit gray, at their own size, and masks as 0 and 1. Nothing is resized.
 
     Args:
-        images: Folder of 8-bit scans, gray or with three equal channels.
+        images: Folder of scans of 8 bits, gray or with three equal channels, or of 16 bits, gray: these are brought to 8.
         masks: Folder of masks with the names of their scans: 0, and 1 or 255 for fluid.
         out_dir: Created, or replaced if it holds nothing but an earlier conversion; changes only at the very end.
         subject: Regular expression that a whole name matches; its first group that takes part names the patient. By default
             each scan is of a patient of its own.
         progress: Called with (scans done, scans in all) before the first and after each scan.
+        folds: Write the three splits by patient, too.
 
     Raises:
-        InputError: No scan with a mask, two scans of one name, a name that ``subject`` does not match or that has other
-            characters than letters, digits and ``. _ -``, a file that is no such scan or mask, or a mask of another size than
-            its scan's.
+        InputError: No scan with a mask, fewer than three patients for folds, two scans of one name, a name that ``subject``
+            does not match or that has other characters than letters, digits and ``. _ -``, a file that is no such scan or mask,
+            or a mask of another size than its scan's.
         OSError: Reading or writing failed.
     """
     pattern = _compiled(subject)
@@ -98,10 +106,26 @@ def prepare_folder(
             writer = csv.DictWriter(file, INDEX_COLUMNS, lineterminator='\n')
             writer.writeheader()
             writer.writerows(rows)
-        write_splits(folder / 'splits', {SPLIT: Split(tuple(paired), ())})
+        splits = {SPLIT: Split(tuple(paired), ()), **(_folds(rows, images) if folds else {})}
+        write_splits(folder / 'splits', splits)
     with_fluid = sum(row['fluid_px_native'] > 0 for row in rows)
     alone = tuple(sorted(scans.keys() - truths.keys()))
-    return FolderSummary(len(rows), with_fluid, len(numbers), alone, Path(out_dir))
+    return FolderSummary(len(rows), with_fluid, len(numbers), alone, Path(out_dir), tuple(splits))
+
+
+def _folds(rows: Sequence[Mapping], images: str | os.PathLike) -> dict[str, Split]:
+    """Return three splits by patient, balanced by their scans with fluid."""
+    scans = [Scan(row['subject'], row['slice'], row['fluid_px_native'] > 0) for row in rows]
+    patients = len({scan.subject for scan in scans})
+    if patients < INNER_FOLDS:
+        raise InputError(f'{images}: scans of {patients} patients; expected at least {INNER_FOLDS} for --folds (see --subject)')
+    splits = {}
+    for number, fold in enumerate(inner_folds(scans), start=1):
+        inside = [row['subject'] in fold for row in rows]
+        val = tuple(row['name'] for row, held in zip(rows, inside, strict=True) if held)
+        train = tuple(row['name'] for row, held in zip(rows, inside, strict=True) if not held)
+        splits[f'fold{number}'] = Split(train, val)
+    return splits
 
 
 def _compiled(subject: str) -> re.Pattern:
@@ -146,8 +170,10 @@ def _open(path: Path) -> np.ndarray:
             pixels = np.asarray(image.convert('L') if image.mode in ('1', 'P', 'LA') else image)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f'{path}: cannot be read as an image ({error})') from error
+    if pixels.dtype == np.uint16 and pixels.ndim == 2:
+        return np.rint(to_gray(pixels, white_of(pixels.dtype, highest(pixels, str(path))))).astype(np.uint8)
     if pixels.dtype != np.uint8:
-        raise InputError(f'{path}: has {pixels.dtype} pixels; expected 8 bits, convert it first')
+        raise InputError(f'{path}: has {pixels.dtype} pixels; expected 8 or 16 bits, convert it first')
     return pixels
 
 
@@ -176,8 +202,10 @@ def _size(pixels: np.ndarray) -> str:
 def _is_earlier_conversion(folder: Path) -> bool:
     def is_ours(path: Path) -> bool:
         parts = path.parts
-        return path.as_posix() in ('index.csv', f'splits/{SPLIT}_train.txt') or (
-            len(parts) == 3 and parts[0] == SIZE_DIR and parts[1] in ('images', 'annotations') and path.suffix == '.png'
+        return (
+            path.as_posix() == 'index.csv'
+            or _LIST.fullmatch(path.as_posix()) is not None
+            or (len(parts) == 3 and parts[0] == SIZE_DIR and parts[1] in ('images', 'annotations') and path.suffix == '.png')
         )
 
     return is_earlier_conversion(folder, INDEX_COLUMNS, is_ours)

@@ -183,7 +183,7 @@ def test_names_that_lists_and_shells_could_misread_are_refused(refused, raw, nam
 
 
 @pytest.mark.parametrize(('kind', 'pixels', 'message'), [
-    ('images', np.eye(3, dtype=np.uint16), r'has uint16 pixels; expected 8 bits'),
+    ('images', np.eye(3, dtype=np.float32), r'has float32 pixels; expected 8 or 16 bits'),
     ('images', np.arange(27, dtype=np.uint8).reshape(3, 3, 3), 'is in colour; expected a gray scan'),
     ('masks', np.eye(3, dtype=np.uint8) * 2, 'a mask with the values 0, 2; expected 0 and 1, or 0 and 255'),
     ('masks', np.arange(9, dtype=np.uint8).reshape(3, 3), 'with the values 0, 1, 2, 3, 4, 5; expected'),
@@ -192,8 +192,10 @@ def test_names_that_lists_and_shells_could_misread_are_refused(refused, raw, nam
     ('masks', np.zeros((3, 4), np.uint8), r'has 3x4 pixels; expected 3x3, as its scan .*images/Topcon_1\.png'),
 ])  # fmt: skip
 def test_what_is_no_such_scan_or_mask_is_refused_by_name(refused, raw, kind, pixels, message):
-    save(raw / f'{kind}/Topcon_1.png', pixels)
-    refused(rf'{kind}/Topcon_1\.png: .*{message}')
+    suffix = 'tif' if pixels.dtype == np.float32 else 'png'
+    (raw / f'{kind}/Topcon_1.png').unlink()
+    save(raw / f'{kind}/Topcon_1.{suffix}', pixels)
+    refused(rf'{kind}/Topcon_1\.{suffix}: .*{message}')
 
 
 def test_a_damaged_file_is_refused_by_name(refused, raw):
@@ -208,3 +210,38 @@ def test_a_refused_conversion_leaves_the_earlier_one(prepare, refused, raw, tmp_
     save(raw / 'masks/Topcon_1.png', np.eye(3, dtype=np.uint8) * 7)
     refused('values 0, 7')
     assert (tmp_path / 'out/data/index.csv').read_bytes() == before
+
+
+@pytest.mark.parametrize(('top', 'white'), [(4095, 4095), (65535, 65535), (200, 255)])
+def test_16_bits_become_8(prepare, raw, tmp_path, top, white):
+    values = np.linspace(0, top, 9).astype(np.uint16).reshape(3, 3)
+    save(raw / 'images/Topcon_1.png', values)
+    save(raw / 'masks/Topcon_1.png', np.eye(3, dtype=np.uint16) * 65535)
+    prepare()
+    np.testing.assert_array_equal(read(tmp_path / 'out/data/native/images/Topcon_1.png')[1], np.rint(values * (255 / white)))
+    np.testing.assert_array_equal(read(tmp_path / 'out/data/native/annotations/Topcon_1.png')[1], np.eye(3))
+
+
+def test_folds_divide_the_patients(prepare, raw, tmp_path):
+    for patient in range(5):
+        for place in range(2):
+            name = f'P{patient}_{place}'
+            save(raw / f'images/{name}.png', np.full((4, 4), 9, np.uint8))
+            save(raw / f'masks/{name}.png', np.full((4, 4), patient % 2, np.uint8))
+    summary = prepare(r'([A-Za-z0-9]+)_\d+', folds=True)
+    assert summary.splits == ('all', 'fold1', 'fold2', 'fold3') and summary.subjects == 7
+    lists = {path.stem: path.read_text().split() for path in (tmp_path / 'out/data/splits').glob('fold*.txt')}
+    every = sorted(name for number in (1, 2, 3) for name in lists[f'fold{number}_val'])
+    assert every == sorted([*SHAPES, *(f'P{patient}_{place}' for patient in range(5) for place in range(2))])
+    for number in (1, 2, 3):
+        train, val = lists[f'fold{number}_train'], lists[f'fold{number}_val']
+        assert sorted(train + val) == every and val
+        assert not {name.partition('_')[0] for name in train} & {name.partition('_')[0] for name in val}
+    prepare(r'([A-Za-z0-9]+)_\d+')  # an earlier conversion with folds is ours to replace
+    assert not list((tmp_path / 'out/data/splits').glob('fold*'))
+
+
+def test_too_few_patients_for_folds(prepare, tmp_path):
+    with pytest.raises(InputError, match='scans of 2 patients; expected at least 3 for --folds'):
+        prepare(BY_DEVICE, folds=True)
+    assert not (tmp_path / 'out').exists()
