@@ -1,0 +1,1 @@
+"""The web page: one scan or volume at a time, outlined, looked at and taken home."""

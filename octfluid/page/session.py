@@ -1,0 +1,188 @@
+"""What a visitor of the page does with a scan, without anything of the page itself."""
+
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import octfluid
+from octfluid.commands.predict import SCHEMA, sha256_of
+from octfluid.datasets.phantoms import make_phantom
+from octfluid.errors import InputError
+from octfluid.evaluation.overlay import colour_fluid, enlarged_scan
+from octfluid.inference import outputs
+from octfluid.inference.enface import draw_enface
+from octfluid.inference.predictor import Prediction, Predictor, Settings
+from octfluid.io.readers import read_scans, suffix_of
+from octfluid.io.results import write_png
+from octfluid.io.scan import Frames, Scan, Spacing
+
+TABLE_COLUMNS = ('B-scan', 'fluid, px', 'fluid, mm²', 'pockets', 'largest pocket, px', 'mean probability')
+_LEAST_WIDTH = 512  # pixels of a picture on the page
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """A scan that has been outlined, as long as a visitor looks at it.
+
+    Attributes:
+        name: Its file's name without suffix.
+        sha256: Of its file.
+        scan: With its B-scans in memory, uint8 (H, W).
+        probability: float32 (Z, H, W).
+        settings: What the visitor said of it; the threshold is the one that is shown.
+        prediction: At that threshold.
+    """
+
+    name: str
+    sha256: str
+    scan: Scan
+    probability: np.ndarray
+    settings: Settings
+    prediction: Prediction
+
+
+def parse_spacing(text: str) -> Spacing | None:
+    """Read what a visitor typed: ``axial, lateral[, slice]`` in mm; nothing is None.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not text.strip():
+        return None
+    try:
+        values = [float(part) for part in text.replace(';', ',').split(',')]
+    except ValueError:
+        values = []
+    if len(values) not in (2, 3) or not all(0 < value < float('inf') for value in values):
+        raise InputError(
+            f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.00387, 0.01133, 0.123'
+        )
+    return Spacing(*values)
+
+
+def example_file(folder: Path) -> Path:
+    """Write the example, a phantom (a toy scan that is nobody's), and return its path."""
+    path = folder / 'example.png'
+    if not path.exists():
+        write_png(path, make_phantom(3, 496, 768, fluid=True)[0])
+    return path
+
+
+def outline(predictor: Predictor, path: Path, settings: Settings) -> Generator[tuple[int, int], None, Viewed]:
+    """Outline a file's first scan: yields (B-scans done, B-scans in all), and returns what is to be seen.
+
+    Raises:
+        InputError, WorkError: As `octfluid.inference.predictor.Predictor.steps`.
+    """
+    scans = read_scans(path)
+    scan, frames, probabilities = scans[0], [], []
+
+    def keep(_: int, gray: np.ndarray, probability: np.ndarray, __: np.ndarray) -> None:
+        frames.append(gray)
+        probabilities.append(probability)
+
+    steps = predictor.steps(scan, settings, on_frame=keep)
+    while True:
+        try:
+            yield next(steps), len(scan.frames)
+        except StopIteration as end:
+            prediction = end.value
+            break
+    if len(scans) > 1:
+        more = f'the file holds {len(scans)} scans, of which this is the first; tools/predict.py does all of them'
+        prediction = replace(prediction, warnings=(*prediction.warnings, more))
+    suffix = suffix_of(path) or ''
+    name = path.name[: len(path.name) - len(suffix)] or 'scan'
+    held = replace(scan, frames=Frames(len(frames), frames.__getitem__))
+    return Viewed(name, sha256_of(path), held, np.stack(probabilities), settings, prediction)
+
+
+def at_threshold(predictor: Predictor, viewed: Viewed, threshold: float) -> Viewed:
+    """Return the same scan at another threshold; the model is not run again."""
+    settings = replace(viewed.settings, threshold=threshold)
+    prediction = predictor.predict_scan(viewed.scan, settings, known=viewed.probability)
+    return replace(viewed, settings=settings, prediction=prediction)
+
+
+def picture(viewed: Viewed, place: int, opacity: float) -> np.ndarray:
+    """Return a B-scan with its fluid coloured over it: RGB, uint8, at least 512 pixels wide.
+
+    Args:
+        viewed: The scan.
+        place: Of the B-scan, from 0.
+        opacity: Of the colour, in [0, 1].
+    """
+    gray, mask = viewed.scan.frames[place], viewed.prediction.masks[place]
+    scale = -(-_LEAST_WIDTH // gray.shape[1])
+    plain = enlarged_scan(gray, scale).astype(np.float32)
+    return np.rint(plain + opacity * (colour_fluid(gray, mask, None, scale) - plain)).astype(np.uint8)
+
+
+def table(viewed: Viewed) -> list[list[Any]]:
+    """Return the lines of the table, one a B-scan, under `TABLE_COLUMNS`."""
+    return [
+        [
+            found.index,
+            found.fluid_px,
+            '' if found.fluid_mm2 is None else f'{found.fluid_mm2:.4f}',
+            found.pockets,
+            found.largest_pocket_px,
+            '' if found.mean_probability is None else f'{found.mean_probability:.2f}',
+        ]
+        for found in viewed.prediction.scans
+    ]
+
+
+def enface(viewed: Viewed) -> np.ndarray | None:
+    """Return the map of a volume from above, RGB uint8; None of what is no volume."""
+    prediction = viewed.prediction
+    return draw_enface(prediction.thickness_px, prediction.spacing) if prediction.is_volume else None
+
+
+def summary(viewed: Viewed) -> str:
+    """Say in a sentence what was found."""
+    prediction = viewed.prediction
+    fluid = sum(found.fluid_px for found in prediction.scans)
+    if prediction.is_volume:
+        marked = sum(found.fluid_px > 0 for found in prediction.scans)
+        volume = '' if prediction.fluid_mm3 is None else f', {prediction.fluid_mm3:.4f} mm³'
+        return f'Fluid in {marked} of {len(prediction.scans)} B-scans, {fluid} px{volume}.'
+    areas = [found.fluid_mm2 for found in prediction.scans]
+    area = '' if None in areas else f', {sum(areas):.4f} mm²'
+    return f'Fluid: {fluid} px{area}, in {sum(found.pockets for found in prediction.scans)} pockets.'
+
+
+def download(predictor: Predictor, viewed: Viewed) -> bytes:
+    """Return a ZIP with the files that ``tools/predict.py`` writes for the scan."""
+    with tempfile.TemporaryDirectory(prefix='octfluid-page-') as folder:
+        out = Path(folder)
+        writer = outputs.ScanWriter(out, viewed.name, viewed.scan, viewed.prediction.spacing, save_probability=False)
+        prediction = predictor.predict_scan(viewed.scan, viewed.settings, known=viewed.probability, on_frame=writer.on_frame)
+        writer.finish(prediction)
+        outputs.write_tables(out, outputs.rows_of(viewed.name, prediction))
+        info = predictor.model.info
+        threshold = info.threshold if viewed.settings.threshold is None else viewed.settings.threshold
+        manifest = dict(
+            schema=SCHEMA,
+            octfluid=octfluid.__version__,
+            model=dict(
+                file=predictor.model.path.name, sha256=sha256_of(predictor.model.path), weights_sha256=info.weights_sha256
+            ),
+            settings=dict(threshold=threshold),
+            inputs=[dict(input=viewed.name, sha256=viewed.sha256, warnings=list(prediction.warnings), outputs=writer.files)],
+        )
+        measured = [outputs.to_json(viewed.name, prediction, keep_identifiers=False)]
+        for name, content in ((outputs.MANIFEST, manifest), (outputs.MEASUREMENTS, measured)):
+            (out / name).write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(path for path in out.rglob('*') if path.is_file()):
+                archive.write(path, path.relative_to(out).as_posix())
+        return packed.getvalue()

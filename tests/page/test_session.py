@@ -1,0 +1,115 @@
+import io
+import json
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+from vol_files import vol_bytes
+
+from octfluid.commands import predict
+from octfluid.datasets.phantoms import make_phantom
+from octfluid.errors import InputError
+from octfluid.inference.predictor import Predictor, Settings
+from octfluid.io.scan import Spacing
+from octfluid.page import session
+
+FRAMES = np.stack([make_phantom(seed, 96, 128, fluid=True)[0] for seed in range(3)])
+
+
+@pytest.fixture(scope='module')
+def predictor():
+    return Predictor(threads=1)
+
+
+@pytest.fixture
+def volume(tmp_path):
+    savemat(tmp_path / 'v.mat', {'images': FRAMES.transpose(1, 2, 0)})
+    return tmp_path / 'v.mat'
+
+
+def outlined(predictor, path, **settings):
+    steps = session.outline(predictor, path, Settings(**settings))
+    seen = []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as end:
+            return end.value, seen
+
+
+@pytest.mark.parametrize(('text', 'expected'), [
+    ('', None), ('  ', None), ('0.004, 0.01', Spacing(0.004, 0.01)), ('0.004;0.01;0.2', Spacing(0.004, 0.01, 0.2)),
+])  # fmt: skip
+def test_scale_as_typed(text, expected):
+    assert session.parse_spacing(text) == expected
+
+
+@pytest.mark.parametrize('text', ['4', 'a,b', '0,1', '1,2,3,4', '1,-2', '1,inf', '<script>,1'])
+def test_scale_that_is_none(text):
+    with pytest.raises(InputError, match='expected height, width'):
+        session.parse_spacing(text)
+
+
+def test_a_volume_is_outlined_step_by_step(predictor, volume):
+    viewed, seen = outlined(predictor, volume, spacing=Spacing(0.004, 0.01, 0.2))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    np.testing.assert_array_equal(viewed.prediction.masks, predictor.model.mask(FRAMES))
+    assert viewed.name == 'v' and session.summary(viewed).startswith('Fluid in 3 of 3 B-scans, ')
+    assert len(session.table(viewed)) == 3 and len(session.table(viewed)[0]) == len(session.TABLE_COLUMNS)
+    assert session.enface(viewed).dtype == np.uint8
+
+
+def test_a_single_scan_has_no_map(predictor, tmp_path):
+    Image.fromarray(FRAMES[0]).save(tmp_path / 'b.png')
+    viewed, _ = outlined(predictor, tmp_path / 'b.png')
+    assert session.enface(viewed) is None and session.summary(viewed).startswith('Fluid: ')
+    assert session.table(viewed)[0][2] == ''  # no scale
+
+
+def test_opacity(predictor, volume):
+    viewed, _ = outlined(predictor, volume)
+    plain, half, full = (session.picture(viewed, 1, value).astype(int) for value in (0.0, 0.5, 1.0))
+    assert plain.shape == (384, 512, 3) and (plain[..., 0] == plain[..., 1]).all()
+    assert np.abs(full - plain).max() > 50 and np.abs(2 * half - plain - full).max() <= 2
+
+
+def test_another_threshold_does_not_run_the_model_again(predictor, volume, monkeypatch):
+    viewed, _ = outlined(predictor, volume)
+    monkeypatch.setattr(type(predictor.model), 'stream', None)
+    low, high = (session.at_threshold(predictor, viewed, value) for value in (0.1, 0.9))
+    assert low.prediction.masks.sum() > high.prediction.masks.sum()
+    np.testing.assert_array_equal(low.prediction.masks, viewed.probability > 0.1)
+
+
+def test_the_zip_holds_what_the_command_writes(predictor, volume, tmp_path, monkeypatch, capsys):
+    viewed, _ = outlined(predictor, volume, spacing=Spacing(0.004, 0.01, 0.2))
+    archive = zipfile.ZipFile(io.BytesIO(session.download(predictor, viewed)))
+    command = ['predict.py', str(volume), '--out', str(tmp_path / 'out'), '--spacing', '0.004,0.01,0.2']
+    monkeypatch.setattr(sys, 'argv', command)
+    assert predict.main() == 0
+    capsys.readouterr()
+    written = {path.relative_to(tmp_path / 'out').as_posix(): path for path in (tmp_path / 'out').rglob('*') if path.is_file()}
+    assert sorted(archive.namelist()) == sorted(written)
+    for name, path in written.items():
+        if name.endswith('.png') or name in ('measurements.csv', 'measurements.json'):
+            assert archive.read(name) == path.read_bytes(), name
+    manifest = json.loads(archive.read('manifest.json'))
+    assert manifest['inputs'][0]['sha256'] == predict.sha256_of(volume)
+
+
+def test_only_the_first_of_several_scans_and_it_is_said(predictor, tmp_path, monkeypatch):
+    (tmp_path / 'v.vol').write_bytes(vol_bytes(FRAMES))
+    once = session.read_scans
+    monkeypatch.setattr(session, 'read_scans', lambda path: once(path) * 2)
+    viewed, _ = outlined(predictor, tmp_path / 'v.vol')
+    assert any('holds 2 scans, of which this is the first' in warning for warning in viewed.prediction.warnings)
+
+
+def test_the_example_is_made_once(tmp_path):
+    path = session.example_file(tmp_path)
+    before = path.stat().st_mtime_ns
+    assert session.example_file(tmp_path) == path and path.stat().st_mtime_ns == before
+    assert np.asarray(Image.open(path)).shape == (496, 768)
