@@ -10,16 +10,18 @@ import numpy as np
 from PIL import Image
 
 from octfluid.engine.record import published_path, read_records
+from octfluid.evaluation import prediction_page
 from octfluid.evaluation.speed import FOLDER, read_benchmarks
+from octfluid.inference.model import ScanModel
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'docs/results'
 
 
 def files_of(folder):
-    """Files of a results folder but for benchmarks, which the report reads and does not write."""
+    """Files of a results folder but for benchmarks and checks, which the report reads and does not write."""
     paths = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
-    return sorted(path for path in paths if path.parts[0] != 'benchmarks')
+    return sorted(path for path in paths if path.parts[0] not in ('benchmarks', 'prediction'))
 
 
 def blocks(path):
@@ -36,7 +38,7 @@ def without_drawings(path):
 
 def test_the_report_regenerates_what_is_committed(tmp_path):
     copy = tmp_path / 'docs/results'
-    for folder in ('records', FOLDER):
+    for folder in ('records', FOLDER, prediction_page.FOLDER):
         if (RESULTS / folder).is_dir():
             shutil.copytree(RESULTS / folder, copy / folder)
     readme = (ROOT / 'README.md').read_text()
@@ -93,3 +95,11 @@ def test_links_of_the_documents_lead_somewhere():
         if not (page.parent / target).exists()
     ]
     assert len(pages) >= 7 and not broken
+
+
+def test_checks_of_predictions_are_those_of_the_shipped_model():
+    checks = prediction_page.read_checks(RESULTS / prediction_page.FOLDER)
+    assert set(checks) == {'guard', 'areas'}
+    for check in checks.values():
+        assert check['git'] and check['git']['dirty'] is False
+        assert check['weights_sha256'] == ScanModel().info.weights_sha256

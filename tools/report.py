@@ -29,6 +29,7 @@ def main() -> int | None:
     args = parser.parse_args()
 
     from octfluid.engine.record import read_records, to_run
+    from octfluid.evaluation import prediction_page
     from octfluid.evaluation.report import default_readme, write_report
     from octfluid.evaluation.speed import FOLDER, read_benchmarks
     from octfluid.io.atomic import require_folder
@@ -36,7 +37,8 @@ def main() -> int | None:
     runs = [to_run(path, record) for path, record in read_records(args.records)]
     require_folder(args.out, '--out')
     benchmarks = read_benchmarks(args.out / FOLDER)
-    results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks)
+    checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)
+    results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks, checks)
     print(f'{len(runs)} run records read' + (f', {len(benchmarks)} benchmarks' if benchmarks else ''))
     if left_out := results['estimates']['not_used']:
         print(f'{len(left_out)} of them with settings of their own, whose scores are not shown: {left_out[0][1]}')

@@ -5,7 +5,7 @@ All of it is a pure function of those: no dates, no places, no order of reading.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from octfluid.evaluation import (
     folds,
     holds_up,
     hrf,
+    prediction_page,
     recipe_steps,
     recipes,
     run_times,
@@ -49,6 +50,7 @@ PAGES = {
     'recipes.md': 'Our own recipes',
     'recipe_steps.md': 'What each ingredient of the recipe is worth, on inner splits',
     'external.md': 'Our recipe on scans of other devices',
+    'prediction.md': 'What predictions are worth: the warning of unlike scans, areas and volumes',
     'speed.md': 'How fast: training, scoring, B-scans, training samples',
 }
 """The pages and what the README calls them."""
@@ -69,12 +71,15 @@ def scored(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.record['images']]
 
 
-def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> dict[str, Any]:
+def build_results(
+    runs: Sequence[Run], benchmarks: Sequence[Benchmark] = (), checks: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Collect all numbers behind the pages.
 
     Args:
         runs: Runs in any order; repetitions are counted once.
         benchmarks: The published ones, in any order.
+        checks: Output of `octfluid.evaluation.prediction_page.read_checks`.
 
     Returns:
         The content of ``results.json``.
@@ -102,6 +107,7 @@ def build_results(runs: Sequence[Run], benchmarks: Sequence[Benchmark] = ()) -> 
         'recipe_steps': recipe_steps.build(every),
         'external': external.build(of['external']),
         'run_times': run_times.build(kept),
+        'prediction': dict(checks or {}),
         'speed': speed.build(benchmarks),
         'estimates': {
             'groups': estimates.build(own),
@@ -129,6 +135,7 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         'recipes.md': recipes.render(results['recipes'], beside_published.render(results['estimates']['groups'])),
         'recipe_steps.md': recipe_steps.render(results['recipe_steps']),
         'external.md': external.render(results['external']),
+        'prediction.md': prediction_page.render(results['prediction']),
         'speed.md': speed.render(results['speed'], drawn),
     }
 
@@ -187,7 +194,11 @@ def default_readme(out: Path) -> Path | None:
 
 
 def write_report(
-    runs: Sequence[Run], out: Path, readme: Path | None = None, benchmarks: Sequence[Benchmark] = ()
+    runs: Sequence[Run],
+    out: Path,
+    readme: Path | None = None,
+    benchmarks: Sequence[Benchmark] = (),
+    checks: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[Path]]:
     """Write every page and figure.
 
@@ -197,6 +208,7 @@ def write_report(
             are removed.
         readme: A README whose marked block is replaced; None leaves READMEs alone.
         benchmarks: The published ones, in any order.
+        checks: Output of `octfluid.evaluation.prediction_page.read_checks`.
 
     Returns:
         (content of ``results.json``, files written).
@@ -204,7 +216,7 @@ def write_report(
     Raises:
         InputError: Records contradict each other, or the README lacks the markers; nothing is written.
     """
-    out, results = Path(out), build_results(runs, benchmarks)
+    out, results = Path(out), build_results(runs, benchmarks, checks)
     kept = [run for run in unique_runs(scored(runs))[0] if not recipe_steps.is_inner(run)]
     of = by_table(kept)
     paper = next(row['paper'] for row in results['table2']['rows'] if row['row'] == ablations.REFERENCE_ROW)

@@ -1,0 +1,102 @@
+"""The page on what predictions are worth: the warning of unlike scans, and areas and volumes against graders."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from octfluid.errors import InputError
+from octfluid.evaluation import markdown as md
+from octfluid.evaluation.markdown import PENDING
+
+SCHEMA = 'octfluid.prediction-check/1'
+FOLDER = 'prediction'
+"""Its records lie in this folder beside the pages."""
+
+
+def read_checks(folder: Path) -> dict[str, Any]:
+    """Read ``guard.json`` and ``areas.json``, as far as they are there.
+
+    Raises:
+        InputError: A file is none that ``tools/analysis_tools/check_prediction.py`` wrote.
+    """
+    found = {}
+    for kind in ('guard', 'areas'):
+        path = Path(folder) / f'{kind}.json'
+        if not path.exists():
+            continue
+        try:
+            content = json.loads(path.read_text(encoding='utf-8'))
+            right = content['schema'] == SCHEMA and content['kind'] == kind and isinstance(content['found'], list)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f'{path}: broken ({error}); write it again with check_prediction.py') from error
+        if not right:
+            raise InputError(f'{path}: not a check of predictions; expected "schema": "{SCHEMA}", "kind": "{kind}"')
+        found[kind] = content
+    return found
+
+
+def _guard(found: Mapping[str, Any] | None) -> str:
+    header = ['scans', 'number', 'warned of', 'for what reason']
+    lines = [
+        [
+            group['scans'],
+            str(group['number']),
+            f'{group["warned"]} ({100 * group["warned"] / group["number"]:.0f} %)',
+            ', '.join(f'{kind}: {count}' for kind, count in sorted(group['kinds'].items())) or '-',
+        ]
+        for group in (found or {'found': []})['found']
+    ]
+    return md.table(header, lines or [[PENDING, *['-'] * (len(header) - 1)]])
+
+
+def _areas(found: Mapping[str, Any] | None) -> str:
+    header = ['subject', 'B-scans', 'volume, mm3', 'graded', 'found, mm2', 'grader 1, mm2', 'grader 2, mm2']
+    header += ['Dice with grader 1']
+    lines = []
+    for subject in (found or {'found': []})['found']:
+        graded = subject['graded']
+        sums = [math.fsum(one[key] for one in graded) for key in ('found_mm2', 'grader1_mm2', 'grader2_mm2')]
+        dice = [one['dice1'] for one in graded if one['dice1'] is not None]
+        lines.append([
+            str(subject['subject']), str(subject['bscans']), f'{subject["fluid_mm3"]:.3f}', str(len(graded)),
+            *(f'{value:.3f}' for value in sums), f'{math.fsum(dice) / len(dice):.3f}' if dice else '-',
+        ])  # fmt: skip
+    return md.table(header, lines or [[PENDING, *['-'] * (len(header) - 1)]])
+
+
+def _slices(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return ''
+    subject = found['found'][0]
+    header = ['B-scan', 'found, mm2', 'grader 1, mm2', 'grader 2, mm2', 'Dice with grader 1']
+    lines = [
+        [
+            str(one['bscan']),
+            *(f'{one[key]:.4f}' for key in ('found_mm2', 'grader1_mm2', 'grader2_mm2')),
+            '-' if one['dice1'] is None else f'{one["dice1"]:.3f}',
+        ]
+        for one in subject['graded']
+    ]
+    return f'### The graded B-scans of subject {subject["subject"]}\n\n{md.table(header, lines)}\n'
+
+
+NOTES = (
+    'Warned of: single B-scans that `tools/predict.py` says look unlike what the model was made for. Limits were chosen on '
+    'Duke scans alone; each Duke subject is judged by the look of the other nine. Everything but Duke scans as they are should '
+    'be warned of; scans of other devices are another matter: a warning says that they look different, not that the result is '
+    'wrong.',
+    'Areas: the shipped model, nominal scale 0.00387 x 0.01133 x 0.123 mm (the true one differs by subject and is not in the '
+    'files). **It has been trained on these very scans**, so the table shows that measuring works, not how good the model '
+    'is: that is in [recipes.md](recipes.md) and on its card.',
+    'Dice with grader 1 is the mean over B-scans where either has fluid.',
+)
+
+
+def render(found: Mapping[str, Any]) -> str:
+    """Return ``prediction.md`` from the output of `read_checks`."""
+    text = f'# What predictions are worth\n\n{md.WRITTEN_BY}\n\n'
+    text += f'## Does it notice scans that it was not made for?\n\n{_guard(found.get("guard"))}\n'
+    text += f'## Areas and volumes of the Duke subjects\n\n{_areas(found.get("areas"))}\n{_slices(found.get("areas"))}'
+    return text + '## How to read it\n\n' + md.bullets(NOTES)

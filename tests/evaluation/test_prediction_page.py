@@ -1,0 +1,50 @@
+import json
+
+import pytest
+from speed_page import cells
+
+from octfluid.errors import InputError
+from octfluid.evaluation.prediction_page import SCHEMA, read_checks, render
+
+GUARD = dict(schema=SCHEMA, kind='guard', found=[
+    dict(scans='some', number=8, warned=2, kinds={'upside down': 1, 'unlike': 1}),
+    dict(scans='others', number=4, warned=0, kinds={}),
+])  # fmt: skip
+AREAS = dict(schema=SCHEMA, kind='areas', found=[
+    dict(subject=3, bscans=61, fluid_mm3=0.12345, graded=[
+        dict(bscan=10, found_mm2=0.1, grader1_mm2=0.2, grader2_mm2=0.3, dice1=0.5),
+        dict(bscan=12, found_mm2=0.0, grader1_mm2=0.0, grader2_mm2=0.1, dice1=None),
+    ]),
+])  # fmt: skip
+
+
+def put(folder, *contents):
+    for content in contents:
+        (folder / f'{content["kind"]}.json').write_text(json.dumps(content))
+    return folder
+
+
+def test_the_page_by_hand(tmp_path):
+    page = render(read_checks(put(tmp_path, GUARD, AREAS)))
+    assert cells(page, 'Does it notice scans that it was not made for?') == [
+        ['some', '8', '2 (25 %)', 'unlike: 1, upside down: 1'], ['others', '4', '0 (0 %)', '-'],
+    ]  # fmt: skip
+    subject, _, _, first, second = cells(page, 'Areas and volumes of the Duke subjects')
+    assert subject == ['3', '61', '0.123', '2', '0.100', '0.200', '0.400', '0.500']
+    assert (first, second) == (['10', '0.1000', '0.2000', '0.3000', '0.500'], ['12', '0.0000', '0.0000', '0.1000', '-'])
+
+
+def test_without_checks_all_is_pending(tmp_path):
+    page = render(read_checks(tmp_path))
+    assert page.count('| pending |') == 2
+
+
+WRONG = ['{', '[]', '{}', json.dumps({**GUARD, 'schema': 'x'}), json.dumps({**GUARD, 'kind': 'areas'})]
+
+
+@pytest.mark.parametrize('text', WRONG)
+def test_other_files_are_one_line(tmp_path, text):
+    (tmp_path / 'guard.json').write_text(text)
+    with pytest.raises(InputError, match=r'guard\.json: ') as raised:
+        read_checks(tmp_path)
+    assert '\n' not in str(raised.value)
