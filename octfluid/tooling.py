@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 EXTRAS = {
     'train': ('torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'rich', 'safetensors', 'tensorboard'),
-    'io': ('eyepy', 'pydicom', 'nibabel'),
+    'io': ('eyepy', 'oct_converter', 'pydicom'),
     'deploy': ('onnx', 'onnxscript'),
     'app': ('gradio',),
     'cluster': ('submitit',),
