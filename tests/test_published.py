@@ -75,13 +75,14 @@ def test_benchmarks_come_from_clean_commits_and_are_shown():
     assert len(benchmarks) == sum(path.is_file() for path in (RESULTS / FOLDER).rglob('*'))
     for benchmark in benchmarks:
         assert benchmark.content['git'] and benchmark.content['git']['dirty'] is False, benchmark.name
-        assert benchmark.name == f'{benchmark.content["kind"]}_{Path(benchmark.content["config"]).stem}.json'
+        kind, stem = benchmark.content['kind'], Path(benchmark.content['config']).stem
+        assert re.fullmatch(rf'{kind}(_[a-z]+)?_{stem}\.json', benchmark.name)
         assert f']({FOLDER}/{benchmark.name})' in page
 
 
 def test_pictures_of_the_readme_exist():
     pictures = re.findall(r'src="([^"]+)"', (ROOT / 'README.md').read_text())
-    assert len(pictures) == 3
+    assert len(pictures) == 5
     assert all((ROOT / picture).is_file() for picture in pictures)
 
 

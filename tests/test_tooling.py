@@ -58,7 +58,12 @@ def test_every_extra_that_tools_name_exists():
     extras = project['optional-dependencies']
     assert EXTRAS.keys() == extras.keys() - {'dev'}
     for extra, packages in EXTRAS.items():
-        listed = ' '.join(extras[extra]).replace('onedl-mmsegmentation', 'mmseg').replace('onedl-', '').replace('eyepy[fda]', 'eyepy oct_converter')
+        listed = (
+            ' '.join(extras[extra])
+            .replace('onedl-mmsegmentation', 'mmseg')
+            .replace('onedl-', '')
+            .replace('eyepy[fda]', 'eyepy oct_converter')
+        )
         assert all(package in listed for package in packages), extra
 
 

@@ -52,13 +52,12 @@ def _guard(found: Mapping[str, Any] | None) -> str:
 
 
 def _areas(found: Mapping[str, Any] | None) -> str:
-    header = ['subject', 'B-scans', 'volume, mm3', 'graded', 'found, mm2', 'grader 1, mm2', 'grader 2, mm2']
-    header += ['Dice with grader 1']
+    header = ['subject', 'B-scans', 'volume, mm3', 'graded', 'found, mm2', 'grader 1, mm2', 'Dice with grader 1']
     lines = []
     for subject in (found or {'found': []})['found']:
         graded = subject['graded']
-        sums = [math.fsum(one[key] for one in graded) for key in ('found_mm2', 'grader1_mm2', 'grader2_mm2')]
-        dice = [one['dice1'] for one in graded if one['dice1'] is not None]
+        sums = [math.fsum(one[key] for one in graded) for key in ('found_mm2', 'graded_mm2')]
+        dice = [one['dice'] for one in graded if one['dice'] is not None]
         lines.append([
             str(subject['subject']), str(subject['bscans']), f'{subject["fluid_mm3"]:.3f}', str(len(graded)),
             *(f'{value:.3f}' for value in sums), f'{math.fsum(dice) / len(dice):.3f}' if dice else '-',
@@ -70,12 +69,12 @@ def _slices(found: Mapping[str, Any] | None) -> str:
     if not found:
         return ''
     subject = found['found'][0]
-    header = ['B-scan', 'found, mm2', 'grader 1, mm2', 'grader 2, mm2', 'Dice with grader 1']
+    header = ['B-scan', 'found, mm2', 'grader 1, mm2', 'Dice with grader 1']
     lines = [
         [
             str(one['bscan']),
-            *(f'{one[key]:.4f}' for key in ('found_mm2', 'grader1_mm2', 'grader2_mm2')),
-            '-' if one['dice1'] is None else f'{one["dice1"]:.3f}',
+            *(f'{one[key]:.4f}' for key in ('found_mm2', 'graded_mm2')),
+            '-' if one['dice'] is None else f'{one["dice"]:.3f}',
         ]
         for one in subject['graded']
     ]

@@ -75,7 +75,7 @@ def check_guard(predictor: Predictor, duke: Sequence[Path], folders: Mapping[str
 
 
 def check_areas(predictor: Predictor, files: Sequence[Path], spacing: Spacing) -> list[dict[str, Any]]:
-    """Measure whole Duke volumes, and compare the graded slices with both graders.
+    """Measure whole Duke volumes, and compare the graded slices with the first grader.
 
     Args:
         predictor: The model.
@@ -84,25 +84,24 @@ def check_areas(predictor: Predictor, files: Sequence[Path], spacing: Spacing) -
 
     Returns:
         One mapping a subject: ``subject``, ``bscans``, ``fluid_mm3``, and ``graded``, by slice: ``bscan``, ``found_mm2``,
-        ``grader1_mm2``, ``grader2_mm2``, and ``dice1`` with the first grader, None where both are empty.
+        ``graded_mm2``, and ``dice``, None where both are empty.
     """
     found = []
     for path in sorted(files, key=subject_number):
-        first, second = (read_subject(path, grader) for grader in (1, 2))
+        first = read_subject(path)
         frames = Frames(first.images.shape[2], lambda place, images=first.images: np.ascontiguousarray(images[:, :, place]))
         prediction = predictor.predict_scan(Scan(path, frames, is_volume=True), Settings(spacing=spacing))
         area = spacing.axial * spacing.lateral
         graded = []
         for place in first.graded_slices:
-            truth, other, mask = first.fluid[:, :, place] > 0, second.fluid[:, :, place] > 0, prediction.masks[place]
+            truth, mask = first.fluid[:, :, place] > 0, prediction.masks[place]
             both = int(truth.sum() + mask.sum())
             graded.append(
                 dict(
                     bscan=place,
                     found_mm2=prediction.scans[place].fluid_mm2,
-                    grader1_mm2=float(truth.sum() * area),
-                    grader2_mm2=float(other.sum() * area),
-                    dice1=2 * int((truth & mask).sum()) / both if both else None,
+                    graded_mm2=float(truth.sum() * area),
+                    dice=2 * int((truth & mask).sum()) / both if both else None,
                 )
             )
         found.append(dict(subject=first.subject, bscans=len(frames), fluid_mm3=prediction.fluid_mm3, graded=graded))

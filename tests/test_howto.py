@@ -1,0 +1,89 @@
+"""Every command of the how-to pages on prediction and own data is run, on phantoms and with short trainings."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+from vol_files import vol_bytes
+
+from octfluid.datasets.phantoms import make_phantom
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAMES = np.stack([make_phantom(seed, 96, 128, fluid=True)[0] for seed in range(3)])
+
+
+def commands(page, about):
+    """Command lines of a page's bash blocks that name ``about``; comments and continued lines are taken care of."""
+    blocks = re.findall(r'```bash\n(.*?)```', (ROOT / page).read_text(), re.DOTALL)
+    lines = ''.join(blocks).replace('\\\n', ' ').splitlines()
+    return [shlex.split(line, comments=True) for line in lines if re.search(about, line)]
+
+
+def run(command, folder):
+    """Run a command of the docs in a folder that has links to what the repository brings."""
+    assert command[0] == 'python'
+    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run([sys.executable, *command[1:]], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, (command, done.stdout[-1500:], done.stderr[-1500:])
+    return done.stdout
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A folder with the repository's tools, configs and weights, and scans under the names that the pages use."""
+    for name in ('tools', 'configs', 'octfluid', 'checkpoints'):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / 'folder_of_scans').mkdir()
+    for place, frame in enumerate(FRAMES):
+        Image.fromarray(frame).save(tmp_path / f'folder_of_scans/b{place}.png')
+    shutil.copy(tmp_path / 'folder_of_scans/b0.png', tmp_path / 'scan.png')
+    (tmp_path / 'volume.vol').write_bytes(vol_bytes(FRAMES))
+    savemat(tmp_path / 'Subject_01.mat', {'images': FRAMES.transpose(1, 2, 0)})
+    return tmp_path
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/prediction.md'])
+def test_prediction(here, page):
+    found = commands(page, r'tools/predict\.py')
+    assert len(found) == 2
+    for command in found:
+        run(command, here)
+        assert (here / 'out/manifest.json').is_file()
+        shutil.rmtree(here / 'out')
+
+
+def test_prediction_from_python(here):
+    (text,) = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/prediction.md').read_text(), re.DOTALL)
+    run(['python', '-c', text + '\nassert found.masks.shape == (1, 96, 128)'], here)
+
+
+def test_own_data(here):
+    for kind in ('scans', 'masks', 'new_scans'):
+        (here / 'my' / kind).mkdir(parents=True)
+    for patient in 'ABCD':
+        for place in range(2):
+            scan, mask = make_phantom(ord(patient) + 7 * place, 96, 128, fluid=True)
+            Image.fromarray(scan).save(here / f'my/scans/{patient}_{place}.png')
+            Image.fromarray((mask > 0).astype(np.uint8) * 255).save(here / f'my/masks/{patient}_{place}.png')
+    shutil.copy(here / 'scan.png', here / 'my/new_scans')
+    found = commands('docs/own_data.md', r'^python tools/')
+    assert [Path(command[1]).name for command in found] == [
+        'folder.py', 'check_dataset.py', 'browse_dataset.py', 'test.py', 'sweep.py', 'report.py', 'train.py', 'export_onnx.py',
+        'predict.py',
+    ]  # fmt: skip
+    short = ['--cfg-options', 'train_cfg.max_iters=2', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0']
+    for command in found:
+        command = [part.replace('iter_450', 'iter_2') for part in command]
+        command = [match.as_posix() for part in command for match in ([*here.glob(part)] if '*' in part else [Path(part)])]
+        run(command + (short if Path(command[1]).name in ('sweep.py', 'train.py', 'export_onnx.py') else []), here)
+    assert (here / 'own.onnx').is_file() and 'fold' in (here / 'own.md').read_text()
+    assert 'fold1' in (here / 'work_dirs/own_report/recipes.md').read_text()
+    assert len(list((here / 'out').glob('*_mask.png'))) == 1
