@@ -220,11 +220,15 @@ def _fields(
 
 
 def _difference(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return the greatest difference in probability, and the share of pixels whose mask at 0.5 differs."""
+    """Return the greatest difference in probability, the share of pixels whose mask at 0.5 differs, and that of those marked.
+
+    Masks of a network that marks nothing are equal whatever is done to them.
+    """
     pixels = sum(one.size for one in reference.values())
     differing = sum(int(np.count_nonzero((one > 0.5) != (other[name] > 0.5))) for name, one in reference.items())
     greatest = max(float(np.abs(one - other[name]).max()) for name, one in reference.items())
-    return dict(largest_difference=greatest, mask_difference=differing / pixels)
+    marked = sum(int(np.count_nonzero(one > 0.5)) for one in reference.values())
+    return dict(largest_difference=greatest, mask_difference=differing / pixels, marked=marked / pixels)
 
 
 def _window_of_training(cfg: Config) -> tuple[int, int]:

@@ -88,7 +88,8 @@ NOTES = (
     'wrong.',
     'Areas: the shipped model, nominal scale 0.00387 x 0.01133 x 0.123 mm (the true one differs by subject and is not in the '
     'files). **It has been trained on these very scans**, so the table shows that measuring works, not how good the model '
-    'is: that is in [recipes.md](recipes.md) and on its card.',
+    'is: that is in [recipes.md](recipes.md) and on its card. The grader marked only the middle of most B-scans, so that more '
+    'is found for that reason too.',
     'Dice with grader 1 is the mean over B-scans where either has fluid.',
 )
 

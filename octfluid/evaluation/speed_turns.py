@@ -16,7 +16,7 @@ TITLES = {
 """The kinds of benchmarks shown here, and the titles of their sections."""
 
 _NEEDED = ('ratio_median', 'ratio_min', 'ratio_max', 'per_second')
-_OPTIONAL = ('share_of_matrix_rate', 'share_waiting', 'largest_difference', 'mask_difference')
+_OPTIONAL = ('share_of_matrix_rate', 'share_waiting', 'largest_difference', 'mask_difference', 'marked')
 
 
 def _is_number(value: Any) -> bool:
@@ -59,7 +59,8 @@ def _lines(found: Mapping[str, Any], folder: str) -> list[list[str]]:
     for name, one in found['summary'].items():
         same = '-'
         if one.get('mask_difference') is not None:
-            same = f'{_share(one["mask_difference"], 4)}, {one["largest_difference"]:.1e}'
+            marked = f' (marked {_share(one["marked"], 2)})' if one.get('marked') is not None else ''
+            same = f'{_share(one["mask_difference"], 4)}{marked}, {one["largest_difference"]:.1e}'
         lines.append([
             where,
             name,
@@ -164,6 +165,7 @@ NOTES = (
     'written; scoring needs fewer (docs/benchmarks.md), so that a share above 100 % is possible there.',
     '"stock, heat 2" and so on: with many contenders a few take turns with stock at a time, and each is compared with the '
     'stock of its heat.',
-    '"masks, probabilities": share of pixels whose mask differs from stock\'s, and the greatest difference in probability.',
+    '"masks, probabilities": share of pixels whose mask differs from stock\'s, in brackets the share that stock marks as fluid, '
+    'and the greatest difference in probability.',
     '"peak memory" is that of the contender\'s process without loader workers, or what it took of the GPU.',
 )

@@ -22,7 +22,7 @@ def record(kind='infer', **changes):
         contenders={'stock': dict(peak_bytes=2_000_000_000, turns=[]), 'ours': dict(peak_bytes=1_500_000_000, turns=[])},
         summary={
             'stock': numbers(1.0, mask_difference=0.0, largest_difference=0.0),
-            'ours': numbers(3.0, share_of_matrix_rate=0.456, share_waiting=0.0123, mask_difference=0.0005,
+            'ours': numbers(3.0, share_of_matrix_rate=0.456, share_waiting=0.0123, mask_difference=0.0005, marked=0.021,
                             largest_difference=2e-3),
         },
     )  # fmt: skip
@@ -34,7 +34,7 @@ def test_the_page_by_hand(tmp_path):
     stock, ours = cells(page, 'Scoring the validation scans')
     assert ours == [
         '[`configs/table2/10.py`](benchmarks/infer_10.json), `split="other"`', 'ours', '3.00 (2.50 to 3.25)', '37 scans',
-        '46 %', '1.2 %', '0.0500 %, 2.0e-03', '1500 MB', '3 turns, 2 threads, a GPU',
+        '46 %', '1.2 %', '0.0500 % (marked 2.10 %), 2.0e-03', '1500 MB', '3 turns, 2 threads, a GPU',
     ]  # fmt: skip
     assert stock[2] == '1.00 (0.50 to 1.25)' and stock[4:7] == ['-', '-', '0.0000 %, 0.0e+00']
     for section in ('Training', 'One B-scan of 496x768 pixels', 'Training samples'):
