@@ -149,7 +149,8 @@ def print_turns(record: Mapping[str, Any]) -> None:
         if found['share_waiting'] is not None:
             line += f', {found["share_waiting"]:.1%} waiting for data'
         if 'mask_difference' in found:
-            line += f', masks differ in {found["mask_difference"]:.4%} of pixels (stock marks {found["marked"]:.2%}), probabilities by {found["largest_difference"]:.1e}'
+            line += f', masks differ in {found["mask_difference"]:.4%} of pixels (stock marks {found["marked"]:.2%})'
+            line += f', probabilities by {found["largest_difference"]:.1e}'
         print(line)
 
 

@@ -165,7 +165,7 @@ NOTES = (
     'written; scoring needs fewer (docs/benchmarks.md), so that a share above 100 % is possible there.',
     '"stock, heat 2" and so on: with many contenders a few take turns with stock at a time, and each is compared with the '
     'stock of its heat.',
-    '"masks, probabilities": share of pixels whose mask differs from stock\'s, in brackets the share that stock marks as fluid, '
-    'and the greatest difference in probability.',
+    '"masks, probabilities": share of pixels whose mask differs from stock\'s, in brackets the share that stock marks as '
+    'fluid, and the greatest difference in probability.',
     '"peak memory" is that of the contender\'s process without loader workers, or what it took of the GPU.',
 )
