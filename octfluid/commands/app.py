@@ -1,10 +1,14 @@
 """Serve the web page that outlines and measures fluid in a scan."""
 
 import os
+import signal
 import sys
+import tempfile
+import time
 from argparse import Namespace
 from pathlib import Path
 
+from octfluid.errors import InputError
 from octfluid.tooling import ToolParser, exit_status_of
 
 
@@ -30,11 +34,19 @@ def parse_args() -> Namespace:
 def main() -> None:
     """Run the command."""
     args = parse_args()
-    os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # before it is imported: nothing is sent anywhere
-    from octfluid.errors import InputError
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the block below is left as on Ctrl-C
+    # Uploads and results are for the one who serves the page alone, and gone when it ends.
+    with tempfile.TemporaryDirectory(prefix='octfluid-page-', ignore_cleanup_errors=True) as folder:
+        os.environ['GRADIO_TEMP_DIR'] = f'{folder}/gradio'
+        os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # before it is imported: nothing is sent anywhere
+        serve(args, Path(folder))
+
+
+def serve(args: Namespace, folder: Path) -> None:
+    """Serve the page until it is ended; what it writes goes to ``folder``."""
     from octfluid.page.app import CSS, build_page, theme
 
-    page = build_page(args.model)
+    page = build_page(args.model, folder)
     try:
         page.queue(max_size=32).launch(
             server_name=args.host,
@@ -48,9 +60,13 @@ def main() -> None:
             prevent_thread_lock=True,
         )
     except OSError as error:
-        raise InputError(f'--port {args.port}: cannot be served on {args.host} ({error}); choose another --port') from error
+        raise InputError(f'--port {args.port}: cannot be served on {args.host}; choose another --port') from error
     print(f'serving http://{args.host}:{args.port} (Ctrl-C ends it)', flush=True)
-    page.block_thread()
+    try:
+        while True:
+            time.sleep(3600)
+    finally:
+        page.close(verbose=False)
 
 
 def console() -> None:

@@ -1,24 +1,20 @@
 """Outline and measure fluid in scans, with an exported model; needs neither torch nor a config."""
 
-import hashlib
-import platform
+import errno
+import json
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterator, Sequence
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-import octfluid
 from octfluid.errors import InputError, OctfluidError
 from octfluid.tooling import ToolParser, exit_status_of, missing_package
 
 if TYPE_CHECKING:
     from octfluid.inference.predictor import Prediction, Predictor, Settings
     from octfluid.io.readers import Input
-
-SCHEMA = 'octfluid.prediction/1'
 
 
 def _numbers(least: int, most: int, form: str) -> Any:
@@ -65,10 +61,7 @@ def parse_args() -> Namespace:
     )
     parser.add_argument('--macula-centred', action='store_true', help='the fovea is in the middle of the volume')
     parser.add_argument(
-        '--first-bscan',
-        choices=('bottom', 'top'),
-        default='bottom',
-        help='which end of the eye a volume begins at (default: %(default)s)',
+        '--first-bscan', choices=('bottom', 'top'), help='which end of the eye a volume begins at (default: what the file says)'
     )
     parser.add_argument('--laterality', choices=('OD', 'OS'), help='right or left eye (default: what the file says)')
     parser.add_argument(
@@ -93,34 +86,9 @@ def settings_of(args: Namespace) -> 'Settings':
         threshold=args.threshold,
         fovea=args.fovea,
         macula_centred=args.macula_centred,
-        bottom_up=args.first_bscan == 'bottom',
+        bottom_up=None if args.first_bscan is None else args.first_bscan == 'bottom',
         laterality=args.laterality,
     )
-
-
-def _refuse_old_results(out: Path, inputs: Sequence['Input'], overwrite: bool) -> None:
-    """Refuse to write over results, but for those of a call that was cut short."""
-    from octfluid.inference.outputs import MANIFEST, MEASUREMENTS, TABLE, UNFINISHED
-
-    if overwrite or (out / UNFINISHED).exists():
-        return
-    wanted = [out / name for name in (MANIFEST, MEASUREMENTS, TABLE)]
-    for one in inputs:
-        wanted += [out / f'{one.name}_mask.png', out / one.name / f'{Path(one.name).name}_mask.nii.gz']
-    there = next((path for path in wanted if path.exists()), None)
-    if there is not None:
-        raise InputError(f'{there}: is there already; choose another --out, or --overwrite to replace it')
-
-
-def sha256_of(path: Path) -> str:
-    """Digest of a file or, over names and bytes, of the files of a folder."""
-    digest = hashlib.sha256()
-    if path.is_file():
-        with open(path, 'rb') as file:
-            return hashlib.file_digest(file, 'sha256').hexdigest()
-    for part in sorted(part for part in path.iterdir() if part.is_file()):
-        digest.update(part.name.encode() + b'\0' + part.read_bytes())
-    return digest.hexdigest()
 
 
 class Progress:
@@ -146,22 +114,27 @@ class Progress:
 
 
 def predict_input(
-    predictor: 'Predictor', one: 'Input', args: Namespace, settings: 'Settings', progress: Progress
+    predictor: 'Predictor', one: 'Input', args: Namespace, settings: 'Settings', progress: Progress, taken: set[str]
 ) -> Iterator[tuple[str, 'Prediction', list[str]]]:
-    """Predict what an input holds and write the results of each scan; yields its name, the prediction and its files."""
+    """Predict what an input holds and write the results of each scan; yields its name, the prediction and its files.
+
+    ``taken`` are the files of this call so far.
+    """
     from octfluid.inference.outputs import ScanWriter, stem_of
 
     for scan in one.read():
         stem = stem_of(one.name, scan.series)
-        writer = ScanWriter(args.out, stem, scan, settings.spacing or scan.spacing, args.save_prob)
+        with ScanWriter(args.out, stem, scan, settings.spacing or scan.spacing, args.save_prob) as writer:
 
-        def on_frame(place: int, *found: Any, writer: Any = writer, total: int = len(scan.frames)) -> None:
-            writer.on_frame(place, *found)
-            progress.show(one.name, place + 1, total)
+            def on_frame(place: int, *found: Any, writer: Any = writer, total: int = len(scan.frames)) -> None:
+                writer.on_frame(place, *found)
+                progress.show(one.name, place + 1, total)
 
-        keep = args.save_prob and writer.stack
-        prediction = predictor.predict_scan(scan, settings, keep_probability=keep, on_frame=on_frame)
-        writer.finish(prediction)
+            prediction = predictor.predict_scan(scan, settings, keep_masks=False, on_frame=on_frame)
+            if taken & set(writer.files):
+                raise InputError(f'{one.path}: its results have the names of those of another input; give it another --out')
+            writer.finish(prediction)
+        taken.update(writer.files)
         yield stem, prediction, writer.files
 
 
@@ -177,8 +150,14 @@ def line_of(stem: str, prediction: 'Prediction') -> str:
     return f'{stem}: fluid {fluid} px{inside}, in {sum(found.pockets for found in prediction.scans)} pockets'
 
 
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print one line; names of files may hold line breaks, and need not even be text."""
+    print(' '.join(text.encode('utf-8', 'backslashreplace').decode().split()), file=stream or sys.stdout, flush=True)
+
+
 def run(args: Namespace) -> int:
     """Predict all inputs, and write tables and manifest."""
+    from octfluid.inference import manifest as manifests
     from octfluid.inference import outputs
     from octfluid.inference.predictor import Predictor
     from octfluid.io.atomic import require_folder, write_json
@@ -186,56 +165,62 @@ def run(args: Namespace) -> int:
 
     started = time.time()
     require_folder(args.out, '--out')
-    inputs = find_inputs(args.inputs, args.volume, args.recursive)
+    inputs = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
     settings = settings_of(args)
     if settings.threshold is not None and not 0 < settings.threshold < 1:
         raise InputError(f'--threshold {settings.threshold:g}: expected a number between 0 and 1')
-    _refuse_old_results(args.out, inputs, args.overwrite)
+    manifests.refuse_old_results(args.out, inputs, args.overwrite)
     predictor = Predictor(args.model)
-    manifest = _manifest(args, predictor)
-    write_json(args.out / outputs.UNFINISHED, manifest)
-    rows, measured, progress, failed = [], [], Progress(len(inputs)), 0
+    given = {key: value for key, value in vars(args).items() if key not in ('inputs', 'out', 'model', 'overwrite')}
+    manifest = manifests.manifest_of(predictor, given)
+    begun = json.loads(json.dumps(dict(names=[one.name for one in inputs], **manifest)))
+    manifests.refuse_another_call(args.out, begun, args.overwrite)
+    write_json(args.out / manifests.UNFINISHED, begun)
+    rows, measured, progress, failed, taken = [], [], Progress(len(inputs)), 0, set()
+    warned: dict[str, list[str]] = {}
     for one in inputs:
         entry = dict(input=one.name, file=one.path.name, sha256=None, status='done', outputs=[], warnings=[])
         manifest['inputs'].append(entry)
         try:
-            entry['sha256'] = sha256_of(one.path)
-            for stem, prediction, files in predict_input(predictor, one, args, settings, progress):
+            entry['sha256'] = manifests.sha256_of(one.path)
+            for stem, prediction, files in predict_input(predictor, one, args, settings, progress, taken):
                 rows += outputs.rows_of(stem, prediction)
                 measured.append(outputs.to_json(stem, prediction, args.keep_identifiers))
                 entry['outputs'] += files
                 entry['warnings'] += prediction.warnings
                 progress.clear()
-                print(line_of(stem, prediction), flush=True)
+                _say(line_of(stem, prediction))
                 for warning in prediction.warnings:
-                    print(f'warning: {stem}: {warning}', file=sys.stderr)
-        except (OctfluidError, ModuleNotFoundError, PermissionError) as error:
+                    warned.setdefault(warning, []).append(stem)
+        except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise  # the next would fare no better
             failed += 1
-            reason = str(error) if isinstance(error, OctfluidError) else missing_package(error) or str(error)
+            reason = _reason(one.path, error)
             entry |= dict(status='failed', error=reason)
             progress.clear()
-            print(f'failed: {" ".join(reason.split())}', file=sys.stderr)
+            _say(f'failed: {reason}', sys.stderr)
         progress.done += 1
+    for warning, stems in warned.items():
+        where = stems[0] if len(stems) == 1 else f'{len(stems)} scans (first: {stems[0]})'
+        _say(f'warning: {where}: {warning}', sys.stderr)
     outputs.write_tables(args.out, rows)
-    write_json(args.out / outputs.MEASUREMENTS, measured)
-    write_json(args.out / outputs.MANIFEST, manifest | dict(seconds=round(time.time() - started, 2)))
-    (args.out / outputs.UNFINISHED).unlink(missing_ok=True)
-    print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / outputs.TABLE}, {args.out / outputs.MANIFEST}')
+    write_json(args.out / manifests.MEASUREMENTS, measured)
+    write_json(args.out / manifests.MANIFEST, manifest | dict(seconds=round(time.time() - started, 2)))
+    (args.out / manifests.UNFINISHED).unlink(missing_ok=True)
+    print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / manifests.TABLE}, {args.out / manifests.MANIFEST}')
     return 0 if not failed else 2 if failed == len(inputs) else 1
 
 
-def _manifest(args: Namespace, predictor: 'Predictor') -> dict[str, Any]:
-    info = predictor.model.info
-    packages = ('numpy', 'opencv-python', 'onnxruntime', 'Pillow', 'scipy')
-    given = {key: value for key, value in vars(args).items() if key not in ('inputs', 'out', 'model', 'overwrite')}
-    return dict(
-        schema=SCHEMA,
-        octfluid=octfluid.__version__,
-        model=dict(file=predictor.model.path.name, sha256=sha256_of(predictor.model.path), weights_sha256=info.weights_sha256),
-        settings=given | dict(threshold=args.threshold or info.threshold),
-        versions=dict(python=platform.python_version(), **{name: metadata.version(name) for name in packages}),
-        inputs=[],
-    )
+def _reason(path: Path, error: Exception) -> str:
+    """Say in one line why an input could not be done."""
+    if isinstance(error, OctfluidError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f'{path}: {missing_package(error) or error}'
+    if isinstance(error, MemoryError):
+        return f'{path}: takes more memory than there is; cut it into smaller volumes'
+    return f'{path}: {error.strerror or error}'
 
 
 def main() -> int:

@@ -170,14 +170,14 @@ def _open(path: Path) -> np.ndarray:
             pixels = np.asarray(image.convert('L') if image.mode in ('1', 'P', 'LA') else image)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f'{path}: cannot be read as an image ({error})') from error
-    if pixels.dtype == np.uint16 and pixels.ndim == 2:
-        return np.rint(to_gray(pixels, white_of(pixels.dtype, highest(pixels, str(path))))).astype(np.uint8)
+    if pixels.dtype.kind == 'u' and pixels.dtype.itemsize == 2 and pixels.ndim == 2:
+        return pixels.astype(np.uint16)
     if pixels.dtype != np.uint8:
         raise InputError(f'{path}: has {pixels.dtype} pixels; expected 8 or 16 bits, convert it first')
     return pixels
 
 
-def _read_scan(path: Path) -> np.ndarray:
+def _read_gray(path: Path) -> np.ndarray:
     pixels = _open(path)
     if pixels.ndim == 3:
         gray = pixels[..., 0]
@@ -187,10 +187,18 @@ def _read_scan(path: Path) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
+def _read_scan(path: Path) -> np.ndarray:
+    """Return a scan as uint8; more bits are scaled by the number of them in use."""
+    pixels = _read_gray(path)
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.rint(to_gray(pixels, white_of(pixels.dtype, highest(pixels, str(path))))).astype(np.uint8)
+
+
 def _read_mask(path: Path) -> np.ndarray:
-    pixels = _read_scan(path)
+    pixels = _read_gray(path)
     values = np.unique(pixels)
-    if not (set(values) <= {0, 1} or set(values) <= {0, 255}):
+    if not any(set(values) <= {0, fluid} for fluid in (1, 255, 65535)):
         raise InputError(f'{path}: a mask with the values {", ".join(map(str, values[:6]))}; expected 0 and 1, or 0 and 255')
     return (pixels > 0).astype(np.uint8)
 

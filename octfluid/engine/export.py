@@ -92,7 +92,7 @@ def export(
         version=octfluid.__version__,
         classes=dataset_spec(cfg).classes,
         threshold=network.threshold,
-        domain=dict(dataset.DOMAIN) | (dict(look=look_of(cfg, scans)) if real else {}),
+        domain=dict(dataset.DOMAIN) | (look_of(cfg, scans) if real else {}),
         weights_sha256=file_sha256(checkpoint),
         scores=[dict(score) for score in scores],
         licence=dataset.LICENCE,
@@ -216,14 +216,15 @@ def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
 
 
 def look_of(cfg: Config, scans: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Describe how the scans of a config's data set look, so that whoever predicts is warned of others.
+    """Describe how the scans of a config's data set look, so that whoever predicts is warned of others: ``look``, or nothing.
 
     Args:
         cfg: A resolved config.
         scans: From `scans_of`, of the data set.
     """
     subjects = [row.subject for row in load_index(dataset_spec(cfg).root).values()]
-    return domain.fit(np.array([domain.features(scan) for scan in scans]), subjects).to_json()
+    look = domain.fit(np.array([domain.features(scan) for scan in scans]), subjects)
+    return dict(look=look.to_json()) if look else {}
 
 
 def _read(path: Path) -> np.ndarray:

@@ -121,27 +121,28 @@ class Look:
         return cls(tuple(mean), tuple(map(tuple, precision)), limit)
 
 
-def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Look:
-    """Describe how scans look.
+def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Look | None:
+    """Describe how scans look; None of fewer than 12 scans or 3 subjects, which say too little.
 
     Args:
-        measured: `features` of each, (N, 5), N at least 8.
+        measured: `features` of each, (N, 5); scans of one gray, all 0, are left out.
         groups: Subject of each: a patient's scans are alike, so each patient counts the same, and the limit is chosen on
             patients that had no part in mean and covariance.
         share: Of a left-out patient's scans that shall be within the limit, in (0, 1).
     """
-    names = np.array([str(group) for group in groups])
-    values = _compared(measured)
+    shown = measured.any(axis=1)
+    names = np.array([str(group) for group in groups])[shown]
+    values = _compared(measured[shown])
+    if len(values) < 12 or len(np.unique(names)) < 3:
+        return None
     distances = []
     for name in np.unique(names):
         rest = names != name
-        if np.count_nonzero(rest) < 2:
-            continue
         left_out = _moments(values[rest], names[rest])
         offset = values[~rest] - left_out[0]
         distances += list(np.sqrt(np.einsum('ni,ij,nj->n', offset, left_out[1], offset)))
     mean, precision = _moments(values, names)
-    limit = float(np.quantile(distances, share)) if distances else 3.0
+    limit = float(np.quantile(distances, share))
     return Look(tuple(map(float, mean)), tuple(tuple(map(float, row)) for row in precision), limit)
 
 

@@ -11,17 +11,21 @@ _STRIP, _MARGIN, _FONT = 44, 10, 13
 _BACKGROUND, _TEXT = (22, 22, 24), (240, 240, 240)
 
 
-def draw_enface(thickness_px: np.ndarray, spacing: Spacing | None) -> np.ndarray:
-    """Draw the thickness of fluid as colours, the first B-scan at the top, in the proportions of the eye where they are known.
+def draw_enface(thickness_px: np.ndarray, spacing: Spacing | None, bottom_up: bool | None = None) -> np.ndarray:
+    """Draw the thickness of fluid as colours, in the proportions of the eye where they are known.
 
     Args:
         thickness_px: Fluid pixels of each A-scan, (Z, W).
         spacing: Scale; without one thickness is in pixels, and each B-scan a band of equal height.
+        bottom_up: Whether the first B-scan is the lowest: the upper side of the eye is at the top then, which the legend says.
+            None: not known, the first B-scan is at the top.
 
     Returns:
         RGB, uint8: the map, and below it the scale of its colours.
     """
     number, width = thickness_px.shape
+    if bottom_up:
+        thickness_px = thickness_px[::-1]
     values = thickness_px * (1000 * spacing.axial if spacing else 1.0)
     unit = 'um' if spacing else 'px'
     if spacing and spacing.slice:
@@ -37,16 +41,16 @@ def draw_enface(thickness_px: np.ndarray, spacing: Spacing | None) -> np.ndarray
     coloured[large == 0] = 0
     sheet = np.full((size[1], max(size[0], 300), 3), _BACKGROUND, np.uint8)
     sheet[:, : size[0]] = coloured
-    return np.vstack([sheet, _legend(sheet.shape[1], top, unit)])
+    return np.vstack([sheet, _legend(sheet.shape[1], top, unit, 'first B-scan' if bottom_up is None else 'superior')])
 
 
-def _legend(width: int, top: float, unit: str) -> np.ndarray:
+def _legend(width: int, top: float, unit: str, upper: str) -> np.ndarray:
     strip = Image.new('RGB', (width, _STRIP), _BACKGROUND)
     ramp = cv2.applyColorMap(np.linspace(0, 255, width - 2 * _MARGIN).astype(np.uint8)[None].repeat(8, 0), cv2.COLORMAP_VIRIDIS)
     strip.paste(Image.fromarray(cv2.cvtColor(ramp, cv2.COLOR_BGR2RGB)), (_MARGIN, _MARGIN))
     draw, font = ImageDraw.Draw(strip), ImageFont.load_default(_FONT)
     low = _MARGIN + 8 + 4
     draw.text((_MARGIN, low), f'0 {unit}', _TEXT, font)
-    draw.text((width // 2, low), 'thickness of fluid', _TEXT, font, anchor='ma')
+    draw.text((width // 2, low), f'thickness of fluid; at the top: {upper}', _TEXT, font, anchor='ma')
     draw.text((width - _MARGIN, low), f'{top:.0f} {unit}', _TEXT, font, anchor='ra')
     return np.asarray(strip)

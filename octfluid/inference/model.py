@@ -172,11 +172,12 @@ class ScanModel:
             found[first : first + _AT_ONCE] = self._run(scans[first : first + _AT_ONCE])
         return found
 
-    def stream(self, scans: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def stream(self, scans: Iterable[np.ndarray], *, scaled: bool = False) -> Iterator[np.ndarray]:
         """Return the probability of fluid of one scan after the other, holding a few of them at a time.
 
         Args:
             scans: Each (H, W), gray values 0..255, any real dtype; sizes may differ.
+            scaled: They are known to be of the scale 0..255, however dark they are: fractions are as good as any.
 
         Yields:
             For each scan, in order, float32 (H, W), in [0, 1].
@@ -198,7 +199,7 @@ class ScanModel:
                 raise InputError(f'scan {place}: {error}') from error
             highest = max(highest, high)
             # A volume may begin with empty frames; fractions in the first frame that is not are taken for what they are.
-            if scan.dtype.kind == 'f' and 0 < highest <= 1:
+            if not scaled and scan.dtype.kind == 'f' and 0 < highest <= 1:
                 raise InputError(f'scan {place} holds gray values up to {high:g}; expected 0..255, scale them first')
             if held and (len(held) == _AT_ONCE or held[0].shape != scan.shape):
                 yield from self._run(np.stack(held))

@@ -1,5 +1,7 @@
 """What a prediction leaves on disk: masks, overlays, probabilities, a map, tables and a manifest."""
 
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -7,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from octfluid.errors import InputError
 from octfluid.evaluation.overlay import draw_overlay
 from octfluid.inference.enface import draw_enface
+from octfluid.inference.manifest import TABLE
 from octfluid.inference.measurements import ScanMeasurement, measure_scan
 from octfluid.inference.predictor import Prediction
-from octfluid.io.results import write_csv, write_nifti, write_png
+from octfluid.io.results import NiftiWriter, write_csv, write_png
 from octfluid.io.scan import Scan, Spacing
 
-TABLE, MEASUREMENTS, MANIFEST, UNFINISHED = 'measurements.csv', 'measurements.json', 'manifest.json', 'manifest.partial.json'
 COLUMNS = (
     'input', 'kind', 'bscan', 'laterality', 'height_px', 'width_px', 'axial_mm', 'lateral_mm', 'slice_mm', 'fluid_px',
     'fluid_mm2', 'fluid_mm3', 'pockets', 'largest_pocket_px', 'largest_pocket_mm2', 'mean_probability', 'sector',
@@ -33,58 +36,84 @@ def is_stack(scan: Scan) -> bool:
 
 
 class ScanWriter:
-    """Writes what belongs to one scan, B-scan by B-scan.
+    """Writes what belongs to one scan, B-scan by B-scan, into a folder of its own, and puts it all in place at the end.
+
+    To be used as a context: if it is left before `finish`, nothing of the scan is left.
 
     Args:
         out: Output folder.
         stem: From `stem_of`; may hold folders.
         scan: What is predicted.
-        spacing: Scale for captions, or None.
+        spacing: Scale for captions and volumes, or None.
         save_probability: Write the probabilities, too.
 
     Attributes:
-        files: What was written, relative to ``out``.
+        files: What is written, relative to ``out``.
     """
 
     def __init__(self, out: Path, stem: str, scan: Scan, spacing: Spacing | None, save_probability: bool) -> None:
-        self.out, self.stem, self.stack = out, stem, is_stack(scan)
+        self.out, self.stem, self.stack, self.number = out, stem, is_stack(scan), len(scan.frames)
         self.spacing, self.save_probability = spacing, save_probability
-        self.digits = max(3, len(str(len(scan.frames) - 1)))
+        self.side = f', {scan.laterality}' if scan.laterality else ''
+        # Its distances would contradict another scale.
+        self.affine = scan.affine if spacing == scan.spacing else None
+        self.digits = max(3, len(str(self.number - 1)))
         self.files: list[str] = []
+        self._volumes: dict[str, NiftiWriter] = {}
 
-    def path(self, ending: str) -> Path:
-        """Return where a file of this scan goes, and note it."""
+    def __enter__(self) -> 'ScanWriter':
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.staged = Path(tempfile.mkdtemp(prefix='.tmp-', dir=self.out))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for volume in self._volumes.values():
+            volume.close()
+        shutil.rmtree(self.staged, ignore_errors=True)
+
+    def _path(self, ending: str) -> Path:
+        """Return where a file of this scan is written for now, and note where it will be."""
         name = Path(self.stem).name
         relative = Path(self.stem) / f'{name}_{ending}' if self.stack else Path(f'{self.stem}_{ending}')
+        if not (self.out / relative).resolve().is_relative_to(self.out.resolve()):
+            raise InputError(f'{self.stem}: its results would lie outside of {self.out}; rename it')
         self.files.append(relative.as_posix())
-        return self.out / relative
+        return self.staged / relative
 
     def on_frame(self, place: int, gray: np.ndarray, probability: np.ndarray, mask: np.ndarray) -> None:
         """Write mask, overlay and, if wanted, probability (16 bits, 65535 for 1) of a B-scan."""
         before = f'z{place:0{self.digits}d}_' if self.stack else ''
-        write_png(self.path(f'{before}mask.png'), mask.astype(np.uint8) * 255)
+        write_png(self._path(f'{before}mask.png'), mask.astype(np.uint8) * 255)
         found = measure_scan(place, mask, probability, self.spacing)
-        write_png(self.path(f'{before}overlay.png'), draw_overlay(gray, mask, None, self._caption(before, found)))
+        write_png(self._path(f'{before}overlay.png'), draw_overlay(gray, mask, None, self._caption(before, found)))
         if self.save_probability:
-            write_png(self.path(f'{before}probability.png'), np.rint(probability * 65535).astype(np.uint16))
+            write_png(self._path(f'{before}probability.png'), np.rint(probability * 65535).astype(np.uint16))
+        if self.stack:
+            self._volume('mask', mask, np.uint8, '1 is fluid').add(mask)
+            if self.save_probability:
+                self._volume('probability', mask, np.float32, 'probability of fluid').add(probability)
+
+    def _volume(self, what: str, like: np.ndarray, dtype: type, label: str) -> NiftiWriter:
+        if what not in self._volumes:
+            shape = (self.number, *like.shape)
+            path, label = self._path(f'{what}.nii.gz'), f'octfluid: {label}{self.side}'
+            self._volumes[what] = NiftiWriter(path, shape, np.dtype(dtype), self.spacing, label, self.affine)
+        return self._volumes[what]
 
     def _caption(self, before: str, found: ScanMeasurement) -> str:
-        area = '' if found.fluid_mm2 is None else f' ({found.fluid_mm2:.4f} mm²)'
+        area = '' if found.fluid_mm2 is None else f' ({found.fluid_mm2:.4f} mm2)'  # the font has no raised 2
         where = f'{Path(self.stem).name} {before.rstrip("_")}'.strip()
         return f'{where} · fluid {found.fluid_px} px{area}'
 
     def finish(self, prediction: Prediction) -> None:
-        """Write what a volume has beside its B-scans: the mask (and probability) as one file, and the map from above."""
-        if not self.stack:
-            return
-        side = f', {prediction.laterality}' if prediction.laterality else ''
-        label = f'octfluid: 1 is fluid{side}'
-        write_nifti(self.path('mask.nii.gz'), prediction.masks.astype(np.uint8), prediction.spacing, label)
-        if prediction.probability is not None:
-            label = f'octfluid: probability of fluid{side}'
-            write_nifti(self.path('probability.nii.gz'), prediction.probability, prediction.spacing, label)
+        """Write what a volume has beside its B-scans, and put everything in place."""
         if prediction.is_volume:
-            write_png(self.path('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing))
+            write_png(self._path('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up))
+        for volume in self._volumes.values():
+            volume.close()
+        for name in self.files:
+            (self.out / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.staged / name).replace(self.out / name)
 
 
 def rows_of(name: str, prediction: Prediction) -> list[dict[str, Any]]:

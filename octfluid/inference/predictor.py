@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,36 +10,16 @@ import numpy as np
 
 from octfluid.errors import InputError
 from octfluid.inference import domain
-from octfluid.inference.etdrs import SectorVolume, sector_volumes
+from octfluid.inference.etdrs import SectorVolume
 from octfluid.inference.measurements import ScanMeasurement, measure_scan, thickness, volume_mm3
 from octfluid.inference.model import ScanModel
+from octfluid.inference.settings import AS_THE_FILE_SAYS, Settings, check_fovea, scale_of, sectors_of_volume
+from octfluid.io.gray import whiten_filling
 from octfluid.io.readers import find_inputs
 from octfluid.io.scan import Scan, Spacing
 
 _JUDGED = 16  # B-scans of a volume are looked at to tell whether it is what the model was made for
-_DIFFERENT_SCALE = 0.01
 OnFrame = Callable[[int, np.ndarray, np.ndarray, np.ndarray], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user says of the scans.
-
-    Attributes:
-        spacing: Scale in mm, instead of that of the file.
-        threshold: A pixel is fluid where its probability is above this, in (0, 1); None: the model's own.
-        fovea: (B-scan, column) from 0, for volumes by ETDRS sector.
-        macula_centred: The fovea is in the middle of the volume.
-        bottom_up: The first B-scan is the lowest, as in Heidelberg's volumes.
-        laterality: 'OD' or 'OS', instead of that of the file.
-    """
-
-    spacing: Spacing | None = None
-    threshold: float | None = None
-    fovea: tuple[float, float] | None = None
-    macula_centred: bool = False
-    bottom_up: bool = True
-    laterality: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,13 +29,14 @@ class Prediction:
     Attributes:
         path: Its file, or the folder of a volume.
         series: Which of several volumes of the file, else empty.
-        masks: bool (Z, H, W), where fluid is; Z is 1 for a single B-scan.
+        masks: bool (Z, H, W), where fluid is; Z is 1 for a single B-scan, and 0 if masks were not to be kept.
         probability: float32 (Z, H, W), in [0, 1], if it was asked for, else None.
         spacing: Scale in mm, or None: then nothing is in mm.
         spacing_from: 'file' or 'given', None without a scale.
         laterality: 'OD', 'OS', or None.
         is_volume: Whether the B-scans lie side by side.
         device: What the file calls the instrument, or None.
+        bottom_up: Whether the first B-scan is the lowest of the eye, or None if that is not known.
         scans: Measurements of each B-scan.
         fluid_mm3: Volume of fluid, or None where there is no volume or no scale.
         thickness_px: int32 (Z, W), fluid pixels of each A-scan.
@@ -73,6 +54,7 @@ class Prediction:
     laterality: str | None
     is_volume: bool
     device: str | None
+    bottom_up: bool | None
     scans: tuple[ScanMeasurement, ...]
     fluid_mm3: float | None
     thickness_px: np.ndarray
@@ -143,7 +125,7 @@ class Predictor:
             for scan in one.read():
                 yield self.predict_scan(scan, wanted, keep_probability=probability)
 
-    def predict_scan(self, scan: Scan, settings: Settings = Settings(), **options: Any) -> Prediction:
+    def predict_scan(self, scan: Scan, settings: Settings = AS_THE_FILE_SAYS, **options: Any) -> Prediction:
         """Outline and measure a scan that has been read; arguments and errors as for `steps`."""
         steps = self.steps(scan, settings, **options)
         while True:
@@ -155,8 +137,9 @@ class Predictor:
     def steps(
         self,
         scan: Scan,
-        settings: Settings = Settings(),
+        settings: Settings = AS_THE_FILE_SAYS,
         *,
+        keep_masks: bool = True,
         keep_probability: bool = False,
         on_frame: OnFrame | None = None,
         known: np.ndarray | None = None,
@@ -166,6 +149,7 @@ class Predictor:
         Args:
             scan: From `octfluid.io.readers`.
             settings: What the user says of it.
+            keep_masks: Return the masks; else memory does not grow with them.
             keep_probability: Return the probabilities, too.
             on_frame: Called for each B-scan, in order, with its place, its gray values uint8 (H, W), its probability and its
                 mask.
@@ -175,40 +159,43 @@ class Predictor:
             InputError: A B-scan cannot be read or is of another size, or a setting makes no sense.
             WorkError: The runtime fails.
         """
-        spacing, spacing_from, warnings = _scale(scan, settings)
+        spacing, spacing_from, warnings = scale_of(scan, settings)
         threshold = self.model.info.threshold if settings.threshold is None else settings.threshold
         if not 0 < threshold < 1:
             raise InputError(f'threshold {threshold:g}: expected a number between 0 and 1')
+        check_fovea(scan, settings)
         looks: list[np.ndarray] = []
-        masks, kept, measured = [], [], []
+        masks, kept, measured, columns, shape = [], [], [], [], None
         for place, (gray, probability) in enumerate(self._frames(scan, looks, known)):
-            if masks and masks[0].shape != gray.shape:
+            shape = shape or gray.shape
+            if shape != gray.shape:
                 raise InputError(
-                    f'{scan.path}: B-scan {place} has {gray.shape[0]}x{gray.shape[1]} pixels, unlike the '
-                    f'{masks[0].shape[0]}x{masks[0].shape[1]} of the first; expected one size in a file'
+                    f'{scan.path}: B-scan {place} has {gray.shape[0]}x{gray.shape[1]} pixels, unlike the {shape[0]}x{shape[1]} '
+                    'of the first; expected one size in a file'
                 )
             mask = probability > threshold
-            masks.append(mask)
             measured.append(measure_scan(place, mask, probability, spacing))
-            if keep_probability:
-                kept.append(probability)
+            columns.append(thickness(mask))
+            masks += [mask] if keep_masks else []
+            kept += [probability] if keep_probability else []
             if on_frame is not None:
                 on_frame(place, np.rint(gray).astype(np.uint8), probability, mask)
             yield place + 1
-        thick = np.stack([thickness(mask) for mask in masks])
+        thick = np.stack(columns)
         laterality = settings.laterality or scan.laterality
-        sectors, why_not = _sectors(scan, thick, spacing, laterality, settings)
+        sectors, why_not = sectors_of_volume(scan, thick, spacing, laterality, settings)
         warnings += domain.judge(looks, scan.coloured, self._look, self.model.info.domain.get('device', 'unknown'))
         return Prediction(
             path=scan.path,
             series=scan.series,
-            masks=np.stack(masks),
+            masks=np.stack(masks) if masks else np.zeros((0, *shape), bool),
             probability=np.stack(kept) if keep_probability else None,
             spacing=spacing,
             spacing_from=spacing_from,
             laterality=laterality,
             is_volume=scan.is_volume,
             device=scan.device,
+            bottom_up=scan.raster.bottom_up if settings.bottom_up is None else settings.bottom_up,
             scans=tuple(measured),
             fluid_mm3=volume_mm3([one.fluid_px for one in measured], spacing) if scan.is_volume else None,
             thickness_px=thick,
@@ -224,62 +211,18 @@ class Predictor:
 
         def passing() -> Iterator[np.ndarray]:
             for place, gray in enumerate(scan.frames):
+                seen = whiten_filling(gray)
                 if place in judged:
-                    looks.append(domain.features(gray))
+                    looks.append(domain.features(seen))
                 held.append(gray)
-                yield gray
+                yield seen
 
         if known is not None:
             yield from zip(passing(), known, strict=True)
             return
-        for probability in self.model.stream(passing()):
-            yield held.pop(0), probability
-
-
-def _scale(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None, list[str]]:
-    """Return the scale, where it is from, and what to say of it."""
-    spacing, origin = (scan.spacing, 'file') if settings.spacing is None else (settings.spacing, 'given')
-    if spacing is None:
-        return None, None, ['no scale: the file does not say how large a pixel is, so nothing is in mm; give it as --spacing']
-    said = []
-    if origin == 'given' and scan.spacing is not None:
-        if spacing.slice is None:
-            spacing = replace(spacing, slice=scan.spacing.slice)
-        pairs = [(getattr(spacing, key), getattr(scan.spacing, key)) for key in ('axial', 'lateral', 'slice')]
-        if any(ours and theirs and abs(ours / theirs - 1) > _DIFFERENT_SCALE for ours, theirs in pairs):
-            said.append(f'the given scale is used; the file says {_spelled(scan.spacing)} mm')
-    if scan.is_volume and spacing.slice is None:
-        said.append('no volume in mm3: the distance between B-scans is not known; give it as third number of --spacing')
-    doubts = spacing.doubts(scan.frames[0].shape[1])
-    said += [f'the scale ({origin}) makes {doubt}; check what is in mm' for doubt in doubts]
-    return spacing, origin, said
-
-
-def _spelled(spacing: Spacing) -> str:
-    return ', '.join(f'{value:g}' for value in (spacing.axial, spacing.lateral, spacing.slice) if value is not None)
-
-
-def _sectors(
-    scan: Scan, thick: np.ndarray, spacing: Spacing | None, laterality: str | None, settings: Settings
-) -> tuple[list[SectorVolume], list[str]]:
-    """Return the volumes by sector if they are asked for and can be had, else why not."""
-    if settings.fovea is None and not settings.macula_centred:
-        return [], []
-    fovea = settings.fovea or ((thick.shape[0] - 1) / 2, (thick.shape[1] - 1) / 2)
-    if not (0 <= fovea[0] < thick.shape[0] and 0 <= fovea[1] < thick.shape[1]):
-        raise InputError(
-            f'fovea at B-scan {fovea[0]:g}, column {fovea[1]:g}: expected one within the {thick.shape[0]} B-scans and '
-            f'{thick.shape[1]} columns of {scan.path}, counted from 0'
-        )
-    missing = [
-        name
-        for name, there in (
-            ('B-scans side by side', scan.is_volume),
-            ('a scale with the distance between B-scans', spacing is not None and spacing.slice is not None),
-            ('the side of the eye', laterality is not None),
-        )
-        if not there
-    ]
-    if missing:
-        return [], [f'no volumes by ETDRS sector: these need {" and ".join(missing)}']
-    return sector_volumes(thick, spacing, fovea, laterality, settings.bottom_up), []
+        try:
+            for probability in self.model.stream(passing(), scaled=True):
+                yield held.pop(0), probability
+        except InputError as error:
+            where = str(scan.path)
+            raise InputError(str(error) if str(error).startswith(where) else f'{where}: {error}') from error

@@ -1,14 +1,17 @@
 """Reader of ophthalmic tomography in DICOM: single and multi-frame, plain or compressed."""
 
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from octfluid.errors import InputError
-from octfluid.io.gray import highest, to_gray, white_of
-from octfluid.io.scan import Frames, Scan, Spacing, even_distance, require_size, spacing_from
+from octfluid.io.gray import highest, to_gray
+from octfluid.io.scan import Frames, Scan, Spacing, raster_of, require_size, spacing_from
 
 SUFFIXES = ('.dcm', '.dicom')
 MODALITY = 'OPT'
@@ -34,15 +37,26 @@ def read_dicom(path: Path) -> Scan:
     import pydicom
 
     try:
-        dataset = pydicom.dcmread(path, defer_size='1 MB')
-        return _scan(path, dataset)
-    except InputError:
+        with _quiet():
+            dataset = pydicom.dcmread(path, defer_size='1 MB')
+            return _scan(path, dataset)
+    except (InputError, PermissionError):
         raise
     except pydicom.errors.InvalidDicomError as error:
         raise InputError(f'{path}: not a DICOM file, or cut short; expected ophthalmic tomography') from error
     except Exception as error:
-        # pydicom raises what the damage leads to: AttributeError, ValueError, EOFError, NotImplementedError and more.
-        raise InputError(f'{path}: damaged, or not an image ({" ".join(str(error).split())[:120]})') from error
+        # pydicom raises what the damage leads to: AttributeError, ValueError, EOFError, NotImplementedError and more. Its
+        # words are not repeated: they may quote what the file says of a person.
+        raise InputError(f'{path}: damaged, or not an image ({type(error).__name__}); export it again') from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from printing values that it finds odd: they may be of persons."""
+    logging.getLogger('pydicom').setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
 
 
 def _scan(path: Path, dataset: Any) -> Scan:
@@ -58,8 +72,7 @@ def _scan(path: Path, dataset: Any) -> Scan:
     if not 1 <= number <= _MOST_FRAMES:
         raise InputError(f'{path}: says that it has {number} frames; expected 1 to {_MOST_FRAMES}')
     inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
-    # What the file says of its bits is the scale; a word of 16 may hold 12, or any fewer.
-    white = white_of(np.dtype(np.uint16), (1 << int(dataset.get('BitsStored', 8))) - 1)
+    white = float((1 << int(dataset.get('BitsStored', 8))) - 1)  # a word of 16 bits may hold 12, or any fewer
 
     def read(place: int) -> np.ndarray:
         values = _frame(path, dataset, place)
@@ -79,6 +92,7 @@ def _scan(path: Path, dataset: Any) -> Scan:
         device=' '.join(str(dataset.get(key)) for key in ('Manufacturer', 'ManufacturerModelName') if dataset.get(key)) or None,
         identifiers={key: str(dataset.get(key)) for key in _PERSONAL if dataset.get(key)},
         notes=notes,
+        order=_order(dataset),
     )
 
 
@@ -109,20 +123,25 @@ def _measures(dataset: Any) -> Spacing | None:
             if spacing := holder.get('PixelSpacing'):
                 rows, columns = map(float, spacing)
                 # The thickness of a slice is no distance between slices.
-                between = _distance_of_positions(dataset) or float(holder.get('SpacingBetweenSlices') or 0) or None
+                between = raster_of(_positions(dataset)).distance or float(holder.get('SpacingBetweenSlices') or 0) or None
                 return spacing_from(rows, columns, between)
     return None
 
 
-def _distance_of_positions(dataset: Any) -> float | None:
-    """Return the distance between neighbouring frames from where they lie in space, if the file says so and it is one."""
-    positions = [
-        np.array(holder.ImagePositionPatient, float)
-        for group in dataset.get('PerFrameFunctionalGroupsSequence') or []
-        for holder in group.get('PlanePositionSequence') or []
-        if holder.get('ImagePositionPatient')
-    ]
-    return even_distance(positions)
+def _positions(dataset: Any) -> list[list[float] | None]:
+    """Return where each frame lies in space; None for one of which the file does not say."""
+    found = []
+    for group in dataset.get('PerFrameFunctionalGroupsSequence') or []:
+        places = [holder.get('ImagePositionPatient') for holder in group.get('PlanePositionSequence') or []]
+        found.append(list(map(float, places[0])) if places and places[0] else None)
+    return found
+
+
+def _order(dataset: Any) -> int | None:
+    try:
+        return int(dataset.get('InstanceNumber'))
+    except (TypeError, ValueError):
+        return None
 
 
 def _laterality(dataset: Mapping[str, Any]) -> str | None:

@@ -1,5 +1,6 @@
 """Gray values 0..255 from whatever numbers a file holds."""
 
+import cv2
 import numpy as np
 
 from octfluid.errors import InputError
@@ -58,3 +59,24 @@ def to_gray(values: np.ndarray, white: float) -> np.ndarray:
     if values.dtype == np.uint8 and white == 255:
         return values
     return np.clip(values.astype(np.float32) * np.float32(255 / white), 0, 255)
+
+
+def whiten_filling(gray: np.ndarray) -> np.ndarray:
+    """Bring what a device has filled in beside a scan to 255, where the file has it darker.
+
+    Devices fill with white what a scan that was turned into place leaves empty, and networks leave it out of account by its
+    value. In files that were scaled, cut or written with more bits the value is another: it is known here as the greatest, if
+    squares of 5x5 pixels have it.
+
+    Args:
+        gray: (H, W), gray values 0..255; not changed.
+    """
+    top = gray.max()
+    if not 128 <= top < 254.5:
+        return gray
+    at_top = (gray == top).astype(np.uint8)
+    if not cv2.erode(at_top, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
+        return gray
+    changed = gray.copy()
+    changed[at_top == 1] = 255
+    return changed

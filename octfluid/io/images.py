@@ -1,5 +1,6 @@
 """Reader of B-scans kept as pictures: PNG, JPEG, BMP, TIFF, of 8 and 16 bits, gray or in colour, of one page or several."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -31,26 +32,44 @@ def read_image(path: Path) -> Scan:
             # Pillow looks at every page's head for their number, and raises as below.
             raise _damaged(path, error) from error
     white = white_of(first.dtype, highest(first, str(path)))
+    reader = _Pages(path)
     if pages > 1 and first.dtype != np.uint8:  # one scale for all pages
-        tops = [highest(_read_page(path, place), str(path)) for place in range(pages)]
-        white = white_of(first.dtype, max(tops))
+        white = white_of(first.dtype, max(highest(reader.read(place), str(path)) for place in range(pages)))
 
     def read(place: int) -> np.ndarray:
-        page = _read_page(path, place)
+        page = reader.read(place)
+        if page.dtype != first.dtype:
+            raise InputError(f'{path}, page {place}: holds {page.dtype} values, unlike the {first.dtype} of the first page')
         highest(page, str(path))
         return to_gray(page, white)
 
     return Scan(path, Frames(pages, read), is_volume=pages > 1, coloured=coloured)
 
 
+class _Pages:
+    """Reads pages of a picture that stays open from one to the next: to find a page, Pillow walks past all before it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.image = path, None
+
+    def read(self, place: int) -> np.ndarray:
+        if self.image is None:
+            self.image = _open(self.path)
+        return _page(self.image, place, self.path)[0]
+
+
 def _open(path: Path) -> Image.Image:
     try:
-        return Image.open(path, formats=_FORMATS)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # sizes are checked before anything is decoded
+            return Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError as error:
         what = 'an empty file' if path.stat().st_size == 0 else f'not a {", ".join(_FORMATS[:-1])} or {_FORMATS[-1]} picture'
         raise InputError(f'{path}: {what}, whatever its name says; expected a B-scan') from error
     except Image.DecompressionBombError as error:
         raise InputError(f'{path}: far more pixels than a B-scan has; cut it or scale it down') from error
+    except PermissionError:
+        raise
     except Exception as error:
         # Pillow's readers raise what the damage leads to: OSError, SyntaxError, ValueError, struct.error and more.
         raise _damaged(path, error) from error
@@ -58,11 +77,6 @@ def _open(path: Path) -> Image.Image:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f'{path}: cannot be read as a picture, or is cut short ({" ".join(str(error).split())[:100]})')
-
-
-def _read_page(path: Path, place: int) -> np.ndarray:
-    with _open(path) as image:
-        return _page(image, place, path)[0]
 
 
 def _page(image: Image.Image, place: int, path: Path) -> tuple[np.ndarray, float]:

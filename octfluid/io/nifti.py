@@ -45,6 +45,7 @@ def read_nifti(path: Path) -> Scan:
         is_volume=values.shape[2] > 1,
         spacing=spacing,
         notes=notes,
+        affine=image.affine,
     )
 
 

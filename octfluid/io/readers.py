@@ -1,26 +1,19 @@
 """Which reader takes which file, and which files a user's paths come to."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from octfluid.errors import InputError
-from octfluid.io import dicom, images, mat_volume, nifti, topcon
+from octfluid.io import dicom, heidelberg, heyex, images, mat_volume, nifti, topcon
 from octfluid.io.scan import Frames, Scan
 
 _Reader = Callable[[Path], Scan | list[Scan]]
-
-
-def _heidelberg(name: str) -> _Reader:
-    def read(path: Path) -> list[Scan]:
-        from octfluid.io import heidelberg  # here, because it is seldom needed
-
-        return getattr(heidelberg, name)(path)
-
-    return read
 
 
 _READERS: dict[str, _Reader] = {
@@ -29,9 +22,9 @@ _READERS: dict[str, _Reader] = {
     **dict.fromkeys(nifti.SUFFIXES, nifti.read_nifti),
     **dict.fromkeys(mat_volume.SUFFIXES, mat_volume.read_mat),
     **dict.fromkeys(topcon.SUFFIXES, topcon.read_fda),
-    '.vol': _heidelberg('read_vol'),
-    '.e2e': _heidelberg('read_e2e'),
-    '.xml': _heidelberg('read_xml'),
+    '.vol': heidelberg.read_vol,
+    '.e2e': heidelberg.read_e2e,
+    '.xml': heyex.read_xml,
 }
 _EXAM_URL = re.compile(rb'<ExamURL>([^<]*)</ExamURL>')
 SUFFIXES = tuple(_READERS)
@@ -47,6 +40,12 @@ def _is_dicom(path: Path) -> bool:
     """Tell whether a file without a suffix of its own is DICOM, as scanners name them."""
     with open(path, 'rb') as file:
         return file.read(132)[128:] == b'DICM'
+
+
+def _kind_of(path: Path) -> str | None:
+    """Return what `suffix_of` says or, of a file without a suffix that is DICOM, that of DICOM."""
+    suffix = suffix_of(path)
+    return dicom.SUFFIXES[0] if suffix is None and '.' not in path.name and _is_dicom(path) else suffix
 
 
 def read_scans(path: Path) -> list[Scan]:
@@ -72,9 +71,9 @@ def read_scans(path: Path) -> list[Scan]:
 
 
 def natural_key(path: Path) -> list:
-    """Sort names as people count: ``b2`` before ``b10``."""
+    """Sort names as people count, ``b2`` before ``b10``, and always in one order."""
     parts = re.split(r'(\d+)', path.name.lower())
-    return [(int(part), '') if part.isdecimal() else (-1, part) for part in parts]
+    return [*((int(part), '') if part.isdecimal() else (-1, part) for part in parts), (0, path.name)]
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,9 @@ class Input:
         return [read_folder(self.path)] if self.path.is_dir() else read_scans(self.path)
 
 
-def find_inputs(paths: Sequence[Path], volume: bool = False, recursive: bool = False) -> list[Input]:
+def find_inputs(
+    paths: Sequence[Path], volume: bool = False, recursive: bool = False, leave_out: Path | None = None
+) -> list[Input]:
     """List what a user's files and folders come to.
 
     Args:
@@ -102,6 +103,7 @@ def find_inputs(paths: Sequence[Path], volume: bool = False, recursive: bool = F
             links to folders are left out.
         volume: A folder is one volume, not a batch of files.
         recursive: Take what lies in folders below, too.
+        leave_out: A folder that is not looked into, such as that of the results.
 
     Raises:
         InputError: A path does not exist, or a folder holds nothing to read.
@@ -114,17 +116,23 @@ def find_inputs(paths: Sequence[Path], volume: bool = False, recursive: bool = F
             found.append((path, Path(_stem(path))))
             continue
         below = list(_volumes(path, recursive) if volume else _files(path, recursive))
+        below = [one for one in below if leave_out is None or not one.resolve().is_relative_to(leave_out.resolve())]
         if not below:
             deeper = '' if recursive else '; --recursive looks into the folders below'
             raise InputError(f'{path}: nothing to read in this folder; expected files of {", ".join(SUFFIXES)}{deeper}')
-        root = path.parent if volume else path
-        found += [(one, one.absolute().relative_to(root.absolute()).with_name(_stem(one))) for one in below]
+        root = path.resolve().parent if volume else path.resolve()
+        found += [
+            (one, Path(_stem(one)) if one == path else one.parent.resolve().relative_to(root) / _stem(one)) for one in below
+        ]
     return _named(found)
 
 
 def _stem(path: Path) -> str:
+    """Return what a file's or folder's results are called: no path, and nothing that means a folder."""
+    name = path.resolve().name if path.is_dir() else path.name
     suffix = None if path.is_dir() else suffix_of(path)
-    return (path.name[: -len(suffix)] if suffix else path.name) or path.resolve().name
+    stem = name[: -len(suffix)] if suffix else name
+    return stem if stem.strip('. ') else 'scan'
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
@@ -133,7 +141,7 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     pictures = set().union(*named.values())
     for entry in entries:
         # An XML file of something else is no input, and the pictures of an export are read with it.
-        if entry.is_file() and suffix_of(entry) and entry.name not in pictures and named.get(entry, {'some'}):
+        if entry.is_file() and _kind_of(entry) and entry.name not in pictures and named.get(entry, {'some'}):
             yield entry
     for entry in entries:
         if recursive and entry.is_dir() and not entry.is_symlink():
@@ -142,7 +150,8 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
 
 def _named_in(export: Path) -> set[str]:
     """Return the pictures that a HEYEX export names."""
-    return {name.decode('utf-8', 'replace').split('\\')[-1] for name in _EXAM_URL.findall(export.read_bytes())}
+    names = (name.decode('utf-8', 'replace').replace('\\', '/') for name in _EXAM_URL.findall(export.read_bytes()))
+    return {name.rpartition('/')[2] for name in names}
 
 
 def _volumes(folder: Path, recursive: bool) -> Iterator[Path]:
@@ -158,11 +167,12 @@ def _volumes(folder: Path, recursive: bool) -> Iterator[Path]:
 def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
     """Give each input a name of its own: its stem or, where several share that, with its suffix, then with a number."""
     stems = [stem.as_posix() for _, stem in found]
+    shared = Counter(text.lower() for text in stems)
     names: list[str] = []
     taken: set[str] = set()
     for (path, stem), text in zip(found, stems, strict=True):
         name = text
-        if [one.lower() for one in stems].count(text.lower()) > 1 and (suffix := suffix_of(path)):
+        if shared[text.lower()] > 1 and (suffix := suffix_of(path)):
             name = stem.with_name(stem.name + suffix.replace('.', '_')).as_posix()
         base, number = name, 1
         while name.lower() in taken:
@@ -175,11 +185,11 @@ def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
 
 def _pictures(folder: Path) -> list[Path]:
     entries = (entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith('.'))
-    return sorted((entry for entry in entries if suffix_of(entry) in (*images.SUFFIXES, *dicom.SUFFIXES)), key=natural_key)
+    return sorted((entry for entry in entries if _kind_of(entry) in (*images.SUFFIXES, *dicom.SUFFIXES)), key=natural_key)
 
 
 def read_folder(folder: Path) -> Scan:
-    """Read a folder of B-scans, one a file, in natural order, as one volume.
+    """Read a folder of B-scans, one a file, as one volume: by the numbers in DICOM files, else in natural order of names.
 
     Args:
         folder: With pictures or DICOM files of one B-scan each, all of one size.
@@ -203,7 +213,15 @@ def read_folder(folder: Path) -> Scan:
             )
         shape, coloured = first.shape, max(coloured, scan.coloured)
         scans.append(replace(scan, frames=Frames(1, lambda _, one=path: _only(one))))
+    orders = [scan.order for scan in scans]
+    if None not in orders and len(set(orders)) == len(orders):  # files of a series say which is which; names do not
+        scans = [scan for _, scan in sorted(zip(orders, scans, strict=True), key=lambda pair: pair[0])]
     spacings, sides = {scan.spacing for scan in scans}, {scan.laterality for scan in scans}
+    differing = [what for what, values in (('scale', spacings), ('side', sides)) if len(values) > 1]
+    notes = {note for scan in scans for note in scan.notes}
+    if gap := _gap(paths):
+        notes.add(f'the numbers in its file names leave a gap before {gap}: distances are taken for equal all the same')
+    notes |= {f'its files differ in {what}: none is used' for what in differing}
     return Scan(
         folder,
         Frames(len(scans), lambda place: scans[place].frames[0]),
@@ -213,7 +231,18 @@ def read_folder(folder: Path) -> Scan:
         device=scans[0].device,
         identifiers=scans[0].identifiers,
         coloured=coloured,
+        notes=tuple(sorted(notes)),
     )
+
+
+def _gap(paths: Sequence[Path]) -> str | None:
+    """Return the first file whose number does not follow that of the one before as most do; None where there is none."""
+    numbers = [re.findall(r'\d+', path.stem) for path in paths]
+    if len(paths) < 3 or not all(numbers):
+        return None
+    steps = [int(after[-1]) - int(before[-1]) for before, after in pairwise(numbers)]
+    usual = Counter(steps).most_common(1)[0][0]
+    return next((path.name for path, step in zip(paths[1:], steps, strict=True) if step != usual), None)
 
 
 def _only(path: Path) -> np.ndarray:

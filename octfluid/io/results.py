@@ -1,6 +1,7 @@
 """Writers of results: masks, probabilities, volumes in NIfTI, tables."""
 
 import csv
+import gzip
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from octfluid.io.atomic import atomic_path, write_bytes, write_text
+from octfluid.io.atomic import write_bytes
 from octfluid.io.scan import Spacing
 
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
@@ -22,25 +23,51 @@ def write_png(path: Path, image: np.ndarray) -> None:
     write_bytes(path, cv2.imencode('.png', flipped, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes())
 
 
-def write_nifti(path: Path, volume: np.ndarray, spacing: Spacing | None, description: str) -> None:
-    """Write a volume, (Z, H, W), as NIfTI with axes (lateral, axial, slice).
+class NiftiWriter:
+    """Writes a volume as NIfTI with axes (lateral, axial, slice), B-scan by B-scan: memory does not grow with it.
 
     Args:
-        path: Ends in ``.nii.gz``.
-        volume: uint8 or float32.
+        path: Ends in ``.nii.gz``; written in place, so that it belongs into a folder that is not yet where results are.
+        shape: (Z, H, W).
+        dtype: uint8 or float32.
         spacing: Scale. Without all three distances the file says that its unit is unknown.
         description: At most 79 characters.
+        affine: (4, 4), of the file that the volume was read from, so that both lie in one place; None: distances alone.
     """
-    import nibabel
 
-    known = spacing is not None and spacing.slice is not None
-    zooms = (spacing.lateral, spacing.axial, spacing.slice) if known else (1.0, 1.0, 1.0)
-    image = nibabel.Nifti1Image(np.ascontiguousarray(volume.transpose(2, 1, 0)), np.diag([*zooms, 1.0]))
-    image.header.set_xyzt_units('mm' if known else 'unknown')
-    image.header['descrip'] = description.encode('ascii', 'replace')[:79]
-    with atomic_path(path) as temporary:
-        image.to_filename(temporary.with_name(temporary.name + '.nii.gz'))
-        temporary.with_name(temporary.name + '.nii.gz').replace(temporary)
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype,
+        spacing: Spacing | None,
+        description: str,
+        affine: np.ndarray | None = None,
+    ) -> None:
+        import nibabel
+
+        known = spacing is not None and spacing.slice is not None
+        zooms = (spacing.lateral, spacing.axial, spacing.slice) if known else (1.0, 1.0, 1.0)
+        header = nibabel.Nifti1Header()
+        header.set_data_dtype(dtype)
+        header.set_data_shape(shape[::-1])
+        header.set_sform(np.diag([*zooms, 1.0]) if affine is None else affine, code='scanner')
+        header.set_zooms(zooms)
+        header.set_xyzt_units('mm' if known else 'unknown')
+        header['descrip'] = description.encode('ascii', 'replace')[:79]
+        header['magic'], header['vox_offset'] = b'n+1', 352
+        self._dtype = np.dtype(dtype)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = gzip.open(path, 'wb', compresslevel=4)  # noqa: SIM115  closed by `close`
+        self._file.write(header.binaryblock + b'\0' * (352 - len(header.binaryblock)))
+
+    def add(self, bscan: np.ndarray) -> None:
+        """Write the next B-scan, (H, W): its rows are what lies side by side in the file."""
+        self._file.write(np.ascontiguousarray(bscan, self._dtype.newbyteorder('<')).tobytes())
+
+    def close(self) -> None:
+        """End the file."""
+        self._file.close()
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -56,7 +83,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, An
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
-    write_text(path, text.getvalue())
+    # Names of files need not be text.
+    write_bytes(path, text.getvalue().encode('utf-8', 'backslashreplace'))
 
 
 def _cell(value: Any) -> Any:

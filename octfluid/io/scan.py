@@ -29,6 +29,13 @@ class Spacing:
     lateral: float
     slice: float | None = None
 
+    def __post_init__(self) -> None:
+        """Raise InputError of what is no length."""
+        for name in ('axial', 'lateral', 'slice'):
+            value = getattr(self, name)
+            if not (value is None and name == 'slice') and not (isinstance(value, int | float) and 0 < value < float('inf')):
+                raise InputError(f'{name} spacing {value!r}: expected mm, a finite number above 0')
+
     def doubts(self, width: int) -> list[str]:
         """Say what is absurd for an eye.
 
@@ -51,21 +58,60 @@ def spacing_from(axial: float | None, lateral: float | None, between: float | No
     return None if None in lengths[:2] else Spacing(*(length and float(length) for length in lengths))
 
 
-def even_distance(positions: Sequence[np.ndarray]) -> float | None:
-    """Return the distance between neighbouring B-scans, in the unit of their positions.
+@dataclass(frozen=True)
+class Raster:
+    """How the B-scans of a volume lie in the eye.
+
+    Attributes:
+        distance: Between neighbouring B-scans, in the unit of their positions; None where they do not lie side by side at one
+            distance, or where that is not known.
+        horizontal: Whether they run from side to side rather than up and down; None if not known.
+        bottom_up: Whether the first is the lowest; None if not known.
+    """
+
+    distance: float | None = None
+    horizontal: bool | None = None
+    bottom_up: bool | None = None
+
+
+def raster_of(starts: Sequence[Sequence[float] | None], ends: Sequence[Sequence[float] | None] | None = None) -> Raster:
+    """Return how B-scans lie, from the positions of their first and last pixels.
 
     Args:
-        positions: Of each B-scan's first pixel, in order, each (2,) or (3,).
+        starts: Of each B-scan in order, (x, y) with y downwards or (x, y, z); None for one without a position.
+        ends: The same, of the last pixels; None if not known at all.
 
     Returns:
-        The median; None where there are fewer than two, or where one distance is not within a tenth of it, as among B-scans
-        that cross each other or stand in groups.
+        A distance only where each step from one B-scan to the next, and each B-scan, is within a tenth of the median one:
+        B-scans that cross each other, turn, or stand in groups have none.
     """
-    if len(positions) < 2:
-        return None
-    steps = np.linalg.norm(np.diff(np.asarray(positions, float), axis=0), axis=1)
-    middle = float(np.median(steps))
-    return middle if middle > 0 and np.abs(steps - middle).max() <= 0.1 * middle else None
+    positions = [*starts, *(ends or [])]
+    if len(starts) < 2 or any(position is None for position in positions):
+        return Raster()
+    first = np.asarray(starts, float)
+    if not np.isfinite(np.asarray(positions, float)).all():
+        return Raster()
+    steps = [np.diff(first, axis=0)]
+    horizontal = bottom_up = None
+    if ends is not None:
+        last = np.asarray(ends, float)
+        lines = last - first
+        steps += [np.diff(last, axis=0)]
+        if not _alike(lines):
+            return Raster()
+        middle = np.median(lines, axis=0)
+        horizontal = bool(abs(middle[0]) > np.abs(middle[1:]).max())
+        bottom_up = bool(first[0, 1] > first[-1, 1]) if horizontal and first.shape[1] == 2 else None
+    if not all(map(_alike, steps)):
+        return Raster(horizontal=horizontal)
+    return Raster(float(np.linalg.norm(np.median(steps[0], axis=0))), horizontal, bottom_up)
+
+
+def _alike(vectors: np.ndarray) -> bool:
+    """Tell whether all vectors are within a tenth of the median one, which is not 0."""
+    middle = np.median(vectors, axis=0)
+    length = np.linalg.norm(middle)
+    return bool(length > 0 and np.linalg.norm(vectors - middle, axis=1).max() <= 0.1 * length)
 
 
 class Frames(Sequence):
@@ -100,24 +146,30 @@ class Scan:
         frames: B-scans in the order of the file, each (H, W), uint8 or float32, gray values 0..255.
         is_volume: B-scans of one eye that lie side by side, even if it is a single one of a volume's file.
         spacing: From the file, or None.
+        raster: How the B-scans lie, as far as the file says.
         laterality: 'OD' (right), 'OS' (left), or None where the file does not say.
         series: What tells several volumes of one file apart, else empty.
         device: What the file calls the instrument, or None.
         identifiers: What names a person or a day, by its field's name; written nowhere unless it is asked for.
         coloured: Share of pixels of the first B-scan that are no shade of gray.
         notes: What the user should know about the reading.
+        order: Number of the B-scan in its series, where each is a file of its own and says so.
+        affine: Of a NIfTI file, (4, 4), which its mask shares.
     """
 
     path: Path
     frames: Sequence[np.ndarray]
     is_volume: bool = False
     spacing: Spacing | None = None
+    raster: Raster = Raster()
     laterality: str | None = None
     series: str = ''
     device: str | None = None
     identifiers: Mapping[str, str] = field(default_factory=dict)
     coloured: float = 0.0
     notes: tuple[str, ...] = ()
+    order: int | None = None
+    affine: np.ndarray | None = None
 
 
 def require_size(height: int, width: int, where: str) -> None:

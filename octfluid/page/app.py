@@ -1,6 +1,5 @@
 """The page itself: Gradio's components, and what happens when a visitor uses them."""
 
-import atexit
 import shutil
 import tempfile
 import time
@@ -42,15 +41,16 @@ def _introduction(predictor: Predictor) -> str:
     info = predictor.model.info
     return (
         '# Fluid in retinal OCT\n'
-        '**For research only; not a medical device.** Outlines and measures fluid in a B-scan or a volume. Everything stays on '
-        f'this computer. Model: {predictor.model.path.name}, made for {info.domain.get("device", "unknown")}; on scans of '
-        'other devices it finds far less. Look at the outlines before you believe a number.'
+        '**For research only; not a medical device.** Outlines and measures fluid in a B-scan or a volume. Scans go nowhere '
+        f'but to the computer that serves this page. Model: {predictor.model.path.name}, made for '
+        f'{info.domain.get("device", "unknown")}; on scans of other devices it finds far less. Look at the outlines before you '
+        'believe a number.'
     )
 
 
 def _status(viewed: Viewed) -> str:
     warnings = ''.join(f'\n- ⚠ {warning}' for warning in viewed.prediction.warnings)
-    return f'**{session.summary(viewed)}**{warnings}'
+    return f'**{viewed.name}: {session.summary(viewed)}**{warnings}'
 
 
 def _shown(viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
@@ -69,11 +69,13 @@ def _shown(viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
 def _outline(
     predictor: Predictor, file: str | None, spacing: str, side: str, threshold: float, opacity: float
 ) -> Generator[tuple, None, None]:
-    """Outline a file; yields the outputs of the button."""
-    nothing = (gr.skip(),) * 6
+    """Outline a file; yields the outputs of the button. What was there of an earlier scan is gone from the beginning."""
+    nothing = (None, None, gr.update(interactive=False), gr.update(value=None, visible=False), [], gr.update(interactive=False))
+    nothing = (*nothing, gr.update(value=None, visible=False))
     if not file:
         yield ('Choose a file first, or try the example.', *nothing)
         return
+    yield ('Working ...', *nothing)
     try:
         settings = Settings(spacing=session.parse_spacing(spacing), threshold=threshold, laterality=SIDES[side])
         steps = session.outline(predictor, Path(file), settings)
@@ -88,7 +90,7 @@ def _outline(
                 said = time.monotonic()
                 yield (f'Working: B-scan {done} of {number} ...', *nothing)
         shown = _shown(viewed, len(viewed.scan.frames) // 2, opacity)
-        yield (_status(viewed), viewed, *shown, gr.update(interactive=True))
+        yield (_status(viewed), viewed, *shown, gr.update(interactive=True), gr.update(value=None, visible=False))
     except OctfluidError as error:
         # The name that Gradio keeps a file under is nobody's business.
         yield (f'**Not done.** {str(error).replace(str(file), Path(file).name)}', *nothing)
@@ -103,20 +105,17 @@ def _forget_old(folder: Path) -> None:
             shutil.rmtree(packed, ignore_errors=True)
 
 
-def build_page(model: Path | None = None, folder: Path | None = None) -> gr.Blocks:
+def build_page(model: Path | None, folder: Path) -> gr.Blocks:
     """Build the page.
 
     Args:
         model: An exported model; None for the one of the package.
-        folder: For the example; a temporary one if not given.
+        folder: For the example and for packed results; whoever made it deletes it.
 
     Raises:
         InputError: The model is missing, damaged or none of ours.
     """
     predictor = Predictor(model)
-    if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix=_PACKED))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     usual = predictor.model.info.threshold
     with gr.Blocks(title='octfluid: fluid in retinal OCT', analytics_enabled=False, delete_cache=(600, _SECONDS_KEPT)) as page:
         viewed = gr.State(None, time_to_live=_SECONDS_KEPT)
@@ -124,7 +123,7 @@ def build_page(model: Path | None = None, folder: Path | None = None) -> gr.Bloc
         with gr.Row(elem_id='main'):
             with gr.Column(scale=1, min_width=280):
                 file = gr.File(label='Scan or volume', file_count='single', type='filepath', elem_id='file')
-                gr.Markdown(f'Reads {", ".join(SUFFIXES)}.')
+                gr.Markdown(f'Reads {", ".join(suffix for suffix in SUFFIXES if suffix != ".xml")}.')
                 spacing = gr.Textbox(
                     label='Scale in mm: pixel height, pixel width, distance of B-scans',
                     placeholder='as the file says; else nothing is in mm',
@@ -150,7 +149,7 @@ def build_page(model: Path | None = None, folder: Path | None = None) -> gr.Bloc
                 columns = list(session.TABLE_COLUMNS)
                 measured = gr.Dataframe(headers=columns, interactive=False, elem_id='measured', max_height=320)
         shown = [picture, place, mapped, measured]
-        outputs = [status, viewed, *shown, save]
+        outputs = [status, viewed, *shown, save, archive]
 
         def outline(*arguments: Any) -> Generator[tuple, None, None]:
             yield from _outline(predictor, *arguments)
@@ -160,9 +159,9 @@ def build_page(model: Path | None = None, folder: Path | None = None) -> gr.Bloc
 
         def rethreshold(seen: Viewed | None, value: float, at: int, strength: float) -> tuple:
             if seen is None:
-                return (gr.skip(),) * 6
+                return (gr.skip(),) * 7
             found = session.at_threshold(predictor, seen, value)
-            return _status(found), found, *_shown(found, at, strength)
+            return _status(found), found, *_shown(found, at, strength), gr.update(value=None, visible=False)
 
         def pack(seen: Viewed | None) -> Any:
             if seen is None:
@@ -177,8 +176,12 @@ def build_page(model: Path | None = None, folder: Path | None = None) -> gr.Bloc
         shown_example = example.click(lambda: str(session.example_file(folder)), None, file)
         worked = shown_example.then(outline, inputs, outputs, concurrency_id='model', concurrency_limit=1)
         cancel.click(lambda: 'Cancelled.', None, status, cancels=[work, worked])
-        place.change(redraw, [viewed, place, opacity], picture, show_progress='hidden')
-        opacity.change(redraw, [viewed, place, opacity], picture, show_progress='hidden')
-        threshold.release(rethreshold, [viewed, threshold, place, opacity], [status, viewed, *shown], show_progress='hidden')
+        place.change(redraw, [viewed, place, opacity], picture, show_progress='hidden', trigger_mode='always_last')
+        opacity.change(redraw, [viewed, place, opacity], picture, show_progress='hidden', trigger_mode='always_last')
+        changed = [status, viewed, *shown, archive]
+        # By pointer and by keyboard alike, and only the last of many.
+        threshold.change(
+            rethreshold, [viewed, threshold, place, opacity], changed, show_progress='hidden', trigger_mode='always_last'
+        )
         save.click(pack, viewed, archive)
     return page

@@ -5,19 +5,18 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import octfluid
-from octfluid.commands.predict import SCHEMA, sha256_of
 from octfluid.datasets.phantoms import make_phantom
 from octfluid.errors import InputError
 from octfluid.evaluation.overlay import colour_fluid, enlarged_scan
 from octfluid.inference import outputs
 from octfluid.inference.enface import draw_enface
+from octfluid.inference.manifest import MANIFEST, MEASUREMENTS, manifest_of, sha256_of
 from octfluid.inference.predictor import Prediction, Predictor, Settings
 from octfluid.io.readers import read_scans, suffix_of
 from octfluid.io.results import write_png
@@ -33,6 +32,7 @@ class Viewed:
 
     Attributes:
         name: Its file's name without suffix.
+        file: Its file's name.
         sha256: Of its file.
         scan: With its B-scans in memory, uint8 (H, W).
         probability: float32 (Z, H, W).
@@ -41,6 +41,7 @@ class Viewed:
     """
 
     name: str
+    file: str
     sha256: str
     scan: Scan
     probability: np.ndarray
@@ -101,7 +102,7 @@ def outline(predictor: Predictor, path: Path, settings: Settings) -> Generator[t
     suffix = suffix_of(path) or ''
     name = path.name[: len(path.name) - len(suffix)] or 'scan'
     held = replace(scan, frames=Frames(len(frames), frames.__getitem__))
-    return Viewed(name, sha256_of(path), held, np.stack(probabilities), settings, prediction)
+    return Viewed(name, path.name, sha256_of(path), held, np.stack(probabilities), settings, prediction)
 
 
 def at_threshold(predictor: Predictor, viewed: Viewed, threshold: float) -> Viewed:
@@ -143,7 +144,7 @@ def table(viewed: Viewed) -> list[list[Any]]:
 def enface(viewed: Viewed) -> np.ndarray | None:
     """Return the map of a volume from above, RGB uint8; None of what is no volume."""
     prediction = viewed.prediction
-    return draw_enface(prediction.thickness_px, prediction.spacing) if prediction.is_volume else None
+    return draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up) if prediction.is_volume else None
 
 
 def summary(viewed: Viewed) -> str:
@@ -163,23 +164,17 @@ def download(predictor: Predictor, viewed: Viewed) -> bytes:
     """Return a ZIP with the files that ``tools/predict.py`` writes for the scan."""
     with tempfile.TemporaryDirectory(prefix='octfluid-page-') as folder:
         out = Path(folder)
-        writer = outputs.ScanWriter(out, viewed.name, viewed.scan, viewed.prediction.spacing, save_probability=False)
-        prediction = predictor.predict_scan(viewed.scan, viewed.settings, known=viewed.probability, on_frame=writer.on_frame)
-        writer.finish(prediction)
+        scan, settings = viewed.scan, viewed.settings
+        with outputs.ScanWriter(out, viewed.name, scan, viewed.prediction.spacing, save_probability=False) as writer:
+            prediction = predictor.predict_scan(scan, settings, known=viewed.probability, on_frame=writer.on_frame)
+            writer.finish(prediction)
         outputs.write_tables(out, outputs.rows_of(viewed.name, prediction))
-        info = predictor.model.info
-        threshold = info.threshold if viewed.settings.threshold is None else viewed.settings.threshold
-        manifest = dict(
-            schema=SCHEMA,
-            octfluid=octfluid.__version__,
-            model=dict(
-                file=predictor.model.path.name, sha256=sha256_of(predictor.model.path), weights_sha256=info.weights_sha256
-            ),
-            settings=dict(threshold=threshold),
-            inputs=[dict(input=viewed.name, sha256=viewed.sha256, warnings=list(prediction.warnings), outputs=writer.files)],
-        )
+        given = {key: value for key, value in asdict(settings).items() if value is not None}
+        manifest = manifest_of(predictor, given)
+        entry = dict(input=viewed.name, file=viewed.file, sha256=viewed.sha256, status='done')
+        manifest['inputs'].append(entry | dict(warnings=list(prediction.warnings), outputs=writer.files))
         measured = [outputs.to_json(viewed.name, prediction, keep_identifiers=False)]
-        for name, content in ((outputs.MANIFEST, manifest), (outputs.MEASUREMENTS, measured)):
+        for name, content in ((MANIFEST, manifest), (MEASUREMENTS, measured)):
             (out / name).write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive:

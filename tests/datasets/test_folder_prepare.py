@@ -187,6 +187,8 @@ def test_names_that_lists_and_shells_could_misread_are_refused(refused, raw, nam
     ('images', np.arange(27, dtype=np.uint8).reshape(3, 3, 3), 'is in colour; expected a gray scan'),
     ('masks', np.eye(3, dtype=np.uint8) * 2, 'a mask with the values 0, 2; expected 0 and 1, or 0 and 255'),
     ('masks', np.arange(9, dtype=np.uint8).reshape(3, 3), 'with the values 0, 1, 2, 3, 4, 5; expected'),
+    ('masks', np.eye(3, dtype=np.uint16) * 4095, 'a mask with the values 0, 4095; expected 0 and 1'),
+    ('masks', np.array([[0, 1, 65535]] * 3, np.uint16), 'a mask with the values 0, 1, 65535; expected'),
     # 1 and 255 in one mask: which of them is fluid?
     ('masks', np.array([[0, 1, 255]] * 3, np.uint8), 'with the values 0, 1, 255; expected'),
     ('masks', np.zeros((3, 4), np.uint8), r'has 3x4 pixels; expected 3x3, as its scan .*images/Topcon_1\.png'),

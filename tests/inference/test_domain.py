@@ -113,3 +113,11 @@ def test_photographs_do_not_pass():
     for path in sorted((shared('hrf') / 'images').iterdir())[:3]:
         photograph = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         assert verdict(photograph)[0].startswith('no layers from side to side')
+
+
+def test_few_scans_say_nothing_of_how_scans_look():
+    measured = np.array([features(layered(seed=seed)) for seed in range(12)])
+    assert fit(measured[:11], list(range(11))) is None and fit(measured, [0, 1] * 6) is None
+    assert fit(measured, [0, 1, 2] * 4) is not None
+    blank = np.concatenate([measured, np.zeros((3, 5))])
+    assert fit(blank, [0, 1, 2] * 5).mean == fit(measured, [0, 1, 2] * 4).mean

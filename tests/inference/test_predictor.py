@@ -6,7 +6,7 @@ import octfluid
 from octfluid.errors import InputError
 from octfluid.inference.predictor import Predictor, Settings
 from octfluid.io.readers import read_scans
-from octfluid.io.scan import Frames, Scan, Spacing
+from octfluid.io.scan import Frames, Raster, Scan, Spacing
 from octfluid.io.scan import Spacing as _Spacing
 
 SCALE = Spacing(0.004, 0.01, 0.25)
@@ -84,17 +84,21 @@ def test_a_higher_threshold_finds_no_more(predictor, volume):
 def test_sectors_share_the_volume_out(predictor, volume):
     wide = Spacing(0.004, 0.02, 0.3)
     scan = scan_of(volume * 6, spacing=wide, laterality='OS')
-    found = predictor.predict_scan(scan, Settings(macula_centred=True))
+    found = predictor.predict_scan(scan, Settings(macula_centred=True, bottom_up=True))
     assert len(found.sectors) == 9
     assert 0 < sum(one.fluid_mm3 for one in found.sectors) <= found.fluid_mm3 * (1 + 1e-9)
-    middle = predictor.predict_scan(scan, Settings(fovea=(8.5, 111.5)))
+    middle = predictor.predict_scan(scan, Settings(fovea=(8.5, 111.5), bottom_up=True))
     assert middle.sectors == found.sectors
+    known = scan_of(volume * 6, spacing=wide, laterality='OS', raster=Raster(0.3, True, True))
+    assert predictor.predict_scan(known, Settings(macula_centred=True)).sectors == found.sectors
 
 
 @pytest.mark.parametrize(('fields', 'said'), [
     ({}, 'a scale with the distance between B-scans and the side of the eye'),
-    (dict(spacing=SCALE), 'need the side of the eye'),
-    (dict(laterality='OD', spacing=Spacing(0.004, 0.01)), 'need a scale with the distance'),
+    (dict(spacing=SCALE, raster=Raster(0.25, True, True)), 'need the side of the eye (--laterality)'),
+    (dict(laterality='OD', spacing=Spacing(0.004, 0.01), raster=Raster(None, True, True)), 'need a scale with the distance'),
+    (dict(laterality='OD', spacing=SCALE), 'which end of the eye the first B-scan is at (--first-bscan)'),
+    (dict(laterality='OD', spacing=SCALE, raster=Raster(0.25, False, True)), 'need B-scans that run from side to side'),
 ])  # fmt: skip
 def test_why_there_are_no_sectors_is_said(predictor, volume, fields, said):
     found = predictor.predict_scan(scan_of(volume, **fields), Settings(macula_centred=True))
@@ -132,3 +136,38 @@ def test_python_from_a_path(predictor, volume, tmp_path):
 def test_an_attribute_that_is_none():
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = octfluid.Predicter
+
+
+def test_dark_pages_of_many_bits_are_no_fractions(predictor, tmp_path):
+    pages = [Image.fromarray(np.full((96, 128), level, np.uint16)) for level in (10, 60000)]
+    pages[0].save(tmp_path / 'v.tif', save_all=True, append_images=pages[1:])
+    assert len(predictor.predict(tmp_path / 'v.tif').masks) == 2
+
+
+def test_masks_need_not_be_kept(predictor, volume):
+    kept, not_kept = (predictor.predict_scan(scan_of(volume), keep_masks=keep) for keep in (True, False))
+    assert not_kept.masks.shape == (0, *volume[0].shape) and not_kept.scans == kept.scans
+    np.testing.assert_array_equal(not_kept.thickness_px, kept.thickness_px)
+
+
+def test_filling_of_another_white_does_not_change_what_is_found(predictor, volume):
+    scan = volume[0].copy()
+    scan[:20, :90] = 255
+    dim = scan.astype(np.float32) * (4080 / 4095)  # eight bits in the upper part of twelve
+    masks = [predictor.predict_scan(scan_of([one])).masks[0] for one in (scan, dim)]
+    assert masks[0].any() and (masks[0] != masks[1]).mean() < 0.002
+
+
+@pytest.mark.parametrize('settings', [
+    dict(laterality='R'), dict(laterality='od'), dict(spacing=(0.004, 0.01)),
+])  # fmt: skip
+def test_settings_of_no_kind_are_refused(predictor, volume, settings, tmp_path):
+    Image.fromarray(volume[0]).save(tmp_path / 'a.png')
+    with pytest.raises(InputError, match='expected'):
+        predictor.predict(tmp_path / 'a.png', **settings)
+
+
+@pytest.mark.parametrize('lengths', [(-0.004, 0.01), (0.004, float('nan')), (0.004, 0.01, 0.0), ('4', 0.01)])
+def test_a_scale_is_of_lengths(lengths):
+    with pytest.raises(InputError, match='expected mm, a finite number above 0'):
+        Spacing(*lengths)

@@ -117,3 +117,11 @@ def test_a_page_that_is_cut_off_is_named(tmp_path):
     (tmp_path / 'v.tif').write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(InputError, match='cut short'):
         list(read_image(tmp_path / 'v.tif').frames)
+
+
+@pytest.mark.parametrize('first', [np.uint8, np.uint16])
+def test_pages_of_two_kinds_are_refused(tmp_path, first):
+    pages = [GRAY.astype(np.uint16) * 100, GRAY] if first == np.uint16 else [GRAY, GRAY.astype(np.uint16) * 100]
+    Image.fromarray(pages[0]).save(tmp_path / 'v.tif', save_all=True, append_images=[Image.fromarray(pages[1])])
+    with pytest.raises(InputError, match=r'v\.tif, page 1: holds uint\d+ values, unlike the uint'):
+        list(read_image(tmp_path / 'v.tif').frames)

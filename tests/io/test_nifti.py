@@ -6,7 +6,7 @@ import pytest
 
 from octfluid.errors import InputError
 from octfluid.io.nifti import read_nifti
-from octfluid.io.results import write_nifti
+from octfluid.io.results import NiftiWriter
 from octfluid.io.scan import Spacing
 
 VOLUME = np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8)
@@ -39,14 +39,19 @@ def test_one_b_scan_and_fractions(tmp_path):
 
 @pytest.mark.parametrize('spacing', [Spacing(0.004, 0.012, 0.25), Spacing(0.004, 0.012), None])
 def test_what_is_written_is_read(tmp_path, spacing):
-    write_nifti(tmp_path / 'v.nii.gz', VOLUME, spacing, 'octfluid: test')
+    writer = NiftiWriter(tmp_path / 'v.nii.gz', VOLUME.shape, np.dtype(np.uint8), spacing, 'octfluid: test')
+    for bscan in VOLUME:
+        writer.add(bscan)
+    writer.close()
     scan = read_nifti(tmp_path / 'v.nii.gz')
     np.testing.assert_array_equal(list(scan.frames), VOLUME)
     if spacing and spacing.slice:
         assert (scan.spacing.axial, scan.spacing.lateral, scan.spacing.slice) == pytest.approx((0.004, 0.012, 0.25))
     else:
         assert scan.spacing is None
-    assert [path.name for path in tmp_path.iterdir()] == ['v.nii.gz']
+    image = nibabel.load(tmp_path / 'v.nii.gz')
+    assert image.header['descrip'] == b'octfluid: test' and image.shape == VOLUME.shape[::-1]
+    np.testing.assert_allclose(np.diag(image.affine)[:3], image.header.get_zooms(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(('content', 'said'), [
@@ -75,3 +80,12 @@ def test_a_file_cut_short_is_one_line(tmp_path):
     (tmp_path / 'v.nii').write_bytes((tmp_path / 'v.nii').read_bytes()[:-1000])
     with pytest.raises(InputError, match='cut short'):
         read_nifti(tmp_path / 'v.nii')
+
+
+def test_probabilities_are_written_as_they_are(tmp_path):
+    values = np.random.default_rng(0).random((3, 40, 50)).astype(np.float32)
+    writer = NiftiWriter(tmp_path / 'p.nii.gz', values.shape, np.dtype(np.float32), None, 'p')
+    for bscan in values:
+        writer.add(bscan)
+    writer.close()
+    np.testing.assert_array_equal(np.asarray(nibabel.load(tmp_path / 'p.nii.gz').dataobj).transpose(2, 1, 0), values)

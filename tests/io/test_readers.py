@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from vol_files import vol_bytes
 
 from octfluid.errors import InputError
 from octfluid.io.readers import find_inputs, read_folder, read_scans
-from octfluid.io.scan import Spacing, even_distance, spacing_from
+from octfluid.io.scan import Raster, Spacing, raster_of, spacing_from
 
 VOLUME = np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8)
 
@@ -117,12 +118,24 @@ def test_lengths_that_are_none_are_no_scale(lengths, expected):
     assert spacing_from(*lengths) == expected
 
 
-@pytest.mark.parametrize(('positions', 'expected'), [
-    ([(0, 0), (0, 1), (0, 2)], 1.0), ([(0, 0), (0, 1), (0, 3)], None), ([(0, 0)], None), ([(1, 1), (1, 1)], None),
-    ([(0, 0, 0), (3, 4, 0)], 5.0),
+STAR = [(np.cos(angle), np.sin(angle)) for angle in np.radians([0, 30, 60, 90, 120, 150])]
+
+
+@pytest.mark.parametrize(('starts', 'ends', 'expected'), [
+    ([(0, 0), (0, 1), (0, 2)], [(5, 0), (5, 1), (5, 2)], Raster(1.0, True, False)),
+    ([(0, 2), (0, 1), (0, 0)], [(5, 2), (5, 1), (5, 0)], Raster(1.0, True, True)),
+    ([(0, 0), (1, 0), (2, 0)], [(0, 5), (1, 5), (2, 5)], Raster(1.0, False, None)),
+    ([(0, 0), (0, 1), (0, 3)], [(5, 0), (5, 1), (5, 3)], Raster(None, True, None)),
+    (STAR, [(-x, -y) for x, y in STAR], Raster()),
+    ([(0, 0), None, (0, 2)], [(5, 0), (5, 1), (5, 2)], Raster()),
+    ([(0, 0)], [(5, 0)], Raster()), ([(1, 1), (1, 1)], [(5, 1), (5, 1)], Raster(None, True, None)),
+    ([(0, 0), (0, float('nan'))], None, Raster()),
+    ([(0, 0, 0), (3, 4, 0), (6, 8, 0)], None, Raster(5.0)), ([(0, 0, 0), (0, 3, 0), (0, 4, 0)], None, Raster()),
 ])  # fmt: skip
-def test_even_distance(positions, expected):
-    assert even_distance([np.array(position) for position in positions]) == expected
+def test_how_b_scans_lie(starts, ends, expected):
+    found = raster_of(starts, ends)
+    assert (found.horizontal, found.bottom_up) == (expected.horizontal, expected.bottom_up)
+    assert found.distance == (None if expected.distance is None else pytest.approx(expected.distance))
 
 
 @pytest.mark.parametrize(('spacing', 'width', 'found'), [
@@ -142,5 +155,43 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         raise PermissionError(13, 'no')
 
     monkeypatch.setattr('octfluid.io.images.Image.open', refuse)
-    with pytest.raises(InputError, match=r'a\.png: (no permission|cannot be read)'):
-        read_scans(Path(tmp_path / 'a.png'))
+    with pytest.raises(InputError, match=r'a\.png: no permission to read it'):
+        read_scans(tmp_path / 'a.png')
+
+
+def test_no_name_means_a_folder(tmp_path, monkeypatch):
+    put(tmp_path / 'v/w', 'b1.png')
+    shutil.copy(tmp_path / 'v/w/b1.png', tmp_path / 'v/w/...png')
+    monkeypatch.chdir(tmp_path / 'v/w')
+    assert [one.name for one in find_inputs([Path('.')], volume=True)] == ['w']
+    assert [one.name for one in find_inputs([Path('..')], volume=True, recursive=True)] == ['v/w']
+    assert [one.name for one in find_inputs([Path('...png')])] == ['scan']
+    assert [one.name for one in find_inputs([Path('..')], recursive=True)] == ['w/b1']
+
+
+def test_the_folder_of_results_is_not_looked_into(tmp_path):
+    put(tmp_path / 'in', 'a.png')
+    put(tmp_path / 'in/out', 'a_mask.png')
+    assert names(find_inputs([tmp_path / 'in'], recursive=True, leave_out=tmp_path / 'in/out')) == ['a']
+
+
+def test_files_of_a_volume_that_differ_in_scale_or_side_have_none(tmp_path):
+    for place, side in enumerate('RL'):
+        write_dicom(tmp_path / f'{place}.dcm', VOLUME[:1], PixelSpacing=[0.004, 0.01 + place], ImageLaterality=side)
+    scan = read_folder(tmp_path)
+    assert scan.spacing is None and scan.laterality is None
+    assert scan.notes == ('its files differ in scale: none is used', 'its files differ in side: none is used')
+
+
+def test_dicom_files_of_a_series_are_in_the_order_of_their_numbers(tmp_path):
+    for name, number in (('a', 3), ('b', 1), ('c', 2)):
+        write_dicom(tmp_path / name, VOLUME[number - 1 : number], InstanceNumber=str(number))
+    np.testing.assert_array_equal(list(read_folder(tmp_path).frames), VOLUME)
+    assert names(find_inputs([tmp_path])) == ['a', 'b', 'c']  # DICOM without a suffix, as scanners name it
+
+
+def test_a_gap_in_the_numbers_is_said(tmp_path):
+    put(tmp_path, 'b1.png', 'b2.png', 'b3.png', 'b5.png')
+    assert any('leave a gap before b5.png' in note for note in read_folder(tmp_path).notes)
+    (tmp_path / 'b5.png').rename(tmp_path / 'b4.png')
+    assert read_folder(tmp_path).notes == ()

@@ -33,7 +33,8 @@ def address(tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, 'GRADIO_TEMP_DIR': str(tmp_path_factory.mktemp('gradio'))}
+    temporary = tmp_path_factory.mktemp('temporary')
+    environment = {**os.environ, 'TMPDIR': str(temporary)}
     process = subprocess.Popen(
         [sys.executable, ROOT / 'tools/app.py', '--port', str(port)], stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -41,7 +42,9 @@ def address(tmp_path_factory):
     assert line == f'serving http://127.0.0.1:{port} (Ctrl-C ends it)\n'
     yield f'http://127.0.0.1:{port}'
     process.terminate()
-    process.wait(20)
+    assert process.wait(20) == 143
+    left = [path for path in temporary.rglob('*') if path.is_file() and path.suffix]
+    assert left == [], 'scans or results are left behind'
 
 
 @pytest.fixture(scope='module')
@@ -116,6 +119,13 @@ def test_a_volume_its_slider_and_its_zip(visit, tmp_path):
     slider.press('ArrowRight')  # by keyboard
     page.wait_for_function('old => document.querySelector("#picture img").src !== old', arg=old)
     assert (shown(page) != before).any()
+    threshold = page.locator('#threshold input[type=range]')
+    summary = page.inner_text('#status')
+    threshold.focus()
+    threshold.press('ArrowRight')  # by keyboard too
+    page.wait_for_function('old => document.querySelector("#status").innerText !== old', arg=summary)
+    threshold.press('ArrowLeft')
+    page.wait_for_function('old => document.querySelector("#status").innerText === old', arg=summary)
     page.click('#save')
     page.wait_for_selector('#archive a', timeout=60_000)
     with page.expect_download() as download:
@@ -135,6 +145,7 @@ def test_a_bad_file_is_said_and_the_page_goes_on(visit, tmp_path):
     page = visit()
     outline(page, tmp_path / 'letter.png', 'Not done')
     assert 'letter.png: not a PNG, JPEG, BMP or TIFF picture' in page.inner_text('#status')
+    assert page.locator('#save').is_disabled()
     page.click('#example')
     page.wait_for_selector('#status >> text=/Fluid/', timeout=60_000)
     page.wait_for_selector('#picture img')

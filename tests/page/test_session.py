@@ -12,6 +12,7 @@ from vol_files import vol_bytes
 from octfluid.commands import predict
 from octfluid.datasets.phantoms import make_phantom
 from octfluid.errors import InputError
+from octfluid.inference.manifest import sha256_of
 from octfluid.inference.predictor import Predictor, Settings
 from octfluid.io.scan import Spacing
 from octfluid.page import session
@@ -97,7 +98,7 @@ def test_the_zip_holds_what_the_command_writes(predictor, volume, tmp_path, monk
         if name.endswith('.png') or name in ('measurements.csv', 'measurements.json'):
             assert archive.read(name) == path.read_bytes(), name
     manifest = json.loads(archive.read('manifest.json'))
-    assert manifest['inputs'][0]['sha256'] == predict.sha256_of(volume)
+    assert manifest['inputs'][0]['sha256'] == sha256_of(volume)
 
 
 def test_only_the_first_of_several_scans_and_it_is_said(predictor, tmp_path, monkeypatch):
