@@ -3,7 +3,7 @@
 Half of the recipe's length at a tenth of its learning rate: nothing of this has been tuned. From random weights instead:
 `--init none`, better with the learning rate of `duke_dme/compact.py`. How to: docs/own_data.md.
 
-Ours: docs/results/recipes.md, splits fold1 to fold3 of 38 scans of other devices.
+Ours: none, the scans are yours; docs/own_data.md leads from a folder to a report of your own.
 
     python tools/train.py configs/own_data/compact.py --amp
 """

@@ -23,7 +23,7 @@ def test_two_reports_from_two_places_are_equal_byte_for_byte(make_record, hrf_we
     assert first.stdout.startswith('3 run records read\n')
     written = [path.relative_to(tmp_path / 'a/out') for path in (tmp_path / 'a/out').rglob('*') if path.is_file()]
     assert sorted(map(str, written)) == ['ablations.md', 'estimates.md', 'external.md', 'figures/loss_table2.png', 'hrf.md',
-                                         'recipe_steps.md', 'recipes.md', 'report.html', 'results.json',
+                                         'prediction.md', 'recipe_steps.md', 'recipes.md', 'report.html', 'results.json',
                                          'speed.md', 'table1.md', 'table2.md', 'what_holds_up.md']  # fmt: skip
     for name in written:
         content = (tmp_path / 'a' / 'out' / name).read_bytes()
