@@ -140,6 +140,7 @@ def scoring(
     """
     cfg = _prepared(config, options)
     cfg.default_hooks.logger = None
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook['type'] != 'EMAHook']  # the weights are an average already
     runner = _runner(cfg, config, stock, amp, training=False)
     model = runner.model
     model.load_state_dict(torch.load(weights, map_location='cpu', weights_only=True))

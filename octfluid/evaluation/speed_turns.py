@@ -166,7 +166,7 @@ NOTES = (
     '"stock, heat 2" and so on: with many contenders a few take turns with stock at a time, and each is compared with the '
     'stock of its heat.',
     '"masks, probabilities": share of pixels whose mask differs from stock\'s, in brackets the share that stock marks as '
-    'fluid, and the greatest difference in probability. Without that share nothing is said of masks: networks that mark nothing '
-    'have equal ones.',
+    'fluid, and the greatest difference in probability. Without that share nothing is said of masks: networks that mark '
+    'nothing have equal ones.',
     '"peak memory" is that of the contender\'s process without loader workers, or what it took of the GPU.',
 )
