@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -116,72 +117,93 @@ def build_page(model: Path | None, folder: Path) -> gr.Blocks:
         InputError: The model is missing, damaged or none of ours.
     """
     predictor = Predictor(model)
-    usual = predictor.model.info.threshold
     with gr.Blocks(title='octfluid: fluid in retinal OCT', analytics_enabled=False, delete_cache=(600, _SECONDS_KEPT)) as page:
-        viewed = gr.State(None, time_to_live=_SECONDS_KEPT)
         gr.Markdown(_introduction(predictor))
         with gr.Row(elem_id='main'):
             with gr.Column(scale=1, min_width=280):
-                file = gr.File(label='Scan or volume', file_count='single', type='filepath', elem_id='file')
-                gr.Markdown(f'Reads {", ".join(suffix for suffix in SUFFIXES if suffix != ".xml")}.')
-                spacing = gr.Textbox(
-                    label='Scale in mm: pixel height, pixel width, distance of B-scans',
-                    placeholder='as the file says; else nothing is in mm',
-                    elem_id='spacing',
-                )
-                side = gr.Dropdown(list(SIDES), value=next(iter(SIDES)), label='Eye')
-                with gr.Row():
-                    start = gr.Button('Outline fluid', variant='primary', elem_id='start')
-                    cancel = gr.Button('Cancel', elem_id='cancel')
-                example = gr.Button('Try the example (a phantom)', elem_id='example')
-                status = gr.Markdown('', elem_id='status')
-                save = gr.Button('Prepare all results as ZIP', interactive=False, elem_id='save')
-                archive = gr.File(label='Results', visible=False, interactive=False, elem_id='archive')
+                asked = _what_is_asked()
             with gr.Column(scale=2, min_width=320):
-                picture = gr.Image(label='B-scan', elem_id='picture', interactive=False, format='png', buttons=_BUTTONS)
-                place = gr.Slider(0, 1, value=0, step=1, label='B-scan', interactive=False, elem_id='place')
-                with gr.Row():
-                    opacity = gr.Slider(0, 1, value=0.7, step=0.05, label='Opacity of the outlines', elem_id='opacity')
-                    threshold = gr.Slider(0.05, 0.95, value=usual, step=0.05, label='Threshold', elem_id='threshold')
-                mapped = gr.Image(
-                    label='Fluid from above', visible=False, interactive=False, format='png', elem_id='enface', buttons=_BUTTONS
-                )
-                columns = list(session.TABLE_COLUMNS)
-                measured = gr.Dataframe(headers=columns, interactive=False, elem_id='measured', max_height=320)
-        shown = [picture, place, mapped, measured]
-        outputs = [status, viewed, *shown, save, archive]
-
-        def outline(*arguments: Any) -> Generator[tuple, None, None]:
-            yield from _outline(predictor, *arguments)
-
-        def redraw(seen: Viewed | None, at: int, strength: float) -> Any:
-            return gr.skip() if seen is None else session.picture(seen, min(int(at), len(seen.scan.frames) - 1), strength)
-
-        def rethreshold(seen: Viewed | None, value: float, at: int, strength: float) -> tuple:
-            if seen is None:
-                return (gr.skip(),) * 7
-            found = session.at_threshold(predictor, seen, value)
-            return _status(found), found, *_shown(found, at, strength), gr.update(value=None, visible=False)
-
-        def pack(seen: Viewed | None) -> Any:
-            if seen is None:
-                return gr.skip()
-            _forget_old(folder)
-            path = Path(tempfile.mkdtemp(prefix=_PACKED, dir=folder)) / f'octfluid_{seen.name}.zip'
-            path.write_bytes(session.download(predictor, seen))
-            return gr.update(value=str(path), visible=True)
-
-        inputs = [file, spacing, side, threshold, opacity]
-        work = start.click(outline, inputs, outputs, concurrency_id='model', concurrency_limit=1)
-        shown_example = example.click(lambda: str(session.example_file(folder)), None, file)
-        worked = shown_example.then(outline, inputs, outputs, concurrency_id='model', concurrency_limit=1)
-        cancel.click(lambda: 'Cancelled.', None, status, cancels=[work, worked])
-        place.change(redraw, [viewed, place, opacity], picture, show_progress='hidden', trigger_mode='always_last')
-        opacity.change(redraw, [viewed, place, opacity], picture, show_progress='hidden', trigger_mode='always_last')
-        changed = [status, viewed, *shown, archive]
-        # By pointer and by keyboard alike, and only the last of many.
-        threshold.change(
-            rethreshold, [viewed, threshold, place, opacity], changed, show_progress='hidden', trigger_mode='always_last'
-        )
-        save.click(pack, viewed, archive)
+                seen = _what_is_seen(predictor.model.info.threshold)
+        _connect(predictor, folder, asked, seen)
     return page
+
+
+def _what_is_asked() -> SimpleNamespace:
+    """Lay out what a visitor gives and starts, and what is said of it."""
+    file = gr.File(label='Scan or volume', file_count='single', type='filepath', elem_id='file')
+    gr.Markdown(f'Reads {", ".join(suffix for suffix in SUFFIXES if suffix != ".xml")}.')
+    spacing = gr.Textbox(
+        label='Scale in mm: pixel height, pixel width, distance of B-scans',
+        placeholder='as the file says; else nothing is in mm',
+        elem_id='spacing',
+    )
+    side = gr.Dropdown(list(SIDES), value=next(iter(SIDES)), label='Eye')
+    with gr.Row():
+        start = gr.Button('Outline fluid', variant='primary', elem_id='start')
+        cancel = gr.Button('Cancel', elem_id='cancel')
+    return SimpleNamespace(
+        file=file,
+        spacing=spacing,
+        side=side,
+        start=start,
+        cancel=cancel,
+        example=gr.Button('Try the example (a phantom)', elem_id='example'),
+        status=gr.Markdown('', elem_id='status'),
+        save=gr.Button('Prepare all results as ZIP', interactive=False, elem_id='save'),
+        archive=gr.File(label='Results', visible=False, interactive=False, elem_id='archive'),
+    )
+
+
+def _what_is_seen(threshold: float) -> SimpleNamespace:
+    """Lay out what a visitor sees of a scan, and how; ``threshold`` is the model's own."""
+    picture = gr.Image(label='B-scan', elem_id='picture', interactive=False, format='png', buttons=_BUTTONS)
+    place = gr.Slider(0, 1, value=0, step=1, label='B-scan', interactive=False, elem_id='place')
+    with gr.Row():
+        opacity = gr.Slider(0, 1, value=0.7, step=0.05, label='Opacity of the outlines', elem_id='opacity')
+        limit = gr.Slider(0.05, 0.95, value=threshold, step=0.05, label='Threshold', elem_id='threshold')
+    mapped = gr.Image(
+        label='Fluid from above', visible=False, interactive=False, format='png', elem_id='enface', buttons=_BUTTONS
+    )
+    measured = gr.Dataframe(headers=list(session.TABLE_COLUMNS), interactive=False, elem_id='measured', max_height=320)
+    viewed = gr.State(None, time_to_live=_SECONDS_KEPT)
+    return SimpleNamespace(
+        viewed=viewed, threshold=limit, opacity=opacity, place=place, picture=picture, shown=[picture, place, mapped, measured]
+    )
+
+
+def _connect(predictor: Predictor, folder: Path, asked: SimpleNamespace, seen: SimpleNamespace) -> None:
+    """Say what happens when a visitor uses what was laid out."""
+
+    def outline(*arguments: Any) -> Generator[tuple, None, None]:
+        yield from _outline(predictor, *arguments)
+
+    def redraw(viewed: Viewed | None, at: int, strength: float) -> Any:
+        return gr.skip() if viewed is None else session.picture(viewed, min(int(at), len(viewed.scan.frames) - 1), strength)
+
+    def rethreshold(viewed: Viewed | None, value: float, at: int, strength: float) -> tuple:
+        if viewed is None:
+            return (gr.skip(),) * 7
+        found = session.at_threshold(predictor, viewed, value)
+        return _status(found), found, *_shown(found, at, strength), gr.update(value=None, visible=False)
+
+    def pack(viewed: Viewed | None) -> Any:
+        if viewed is None:
+            return gr.skip()
+        _forget_old(folder)
+        path = Path(tempfile.mkdtemp(prefix=_PACKED, dir=folder)) / f'octfluid_{viewed.name}.zip'
+        path.write_bytes(session.download(predictor, viewed))
+        return gr.update(value=str(path), visible=True)
+
+    inputs = [asked.file, asked.spacing, asked.side, seen.threshold, seen.opacity]
+    outputs = [asked.status, seen.viewed, *seen.shown, asked.save, asked.archive]
+    model = dict(concurrency_id='model', concurrency_limit=1)
+    work = asked.start.click(outline, inputs, outputs, **model)
+    example = asked.example.click(lambda: str(session.example_file(folder)), None, asked.file)
+    worked = example.then(outline, inputs, outputs, **model)
+    asked.cancel.click(lambda: 'Cancelled.', None, asked.status, cancels=[work, worked])
+    quick = dict(show_progress='hidden', trigger_mode='always_last')  # by pointer and keyboard alike, only the last of many
+    for slider in (seen.place, seen.opacity):
+        slider.change(redraw, [seen.viewed, seen.place, seen.opacity], seen.picture, **quick)
+    changed = [asked.status, seen.viewed, *seen.shown, asked.archive]
+    seen.threshold.change(rethreshold, [seen.viewed, seen.threshold, seen.place, seen.opacity], changed, **quick)
+    asked.save.click(pack, seen.viewed, asked.archive)
