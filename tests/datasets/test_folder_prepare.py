@@ -1,4 +1,5 @@
 import os
+import re
 
 import numpy as np
 import pytest
@@ -46,17 +47,18 @@ def prepare(raw, tmp_path):
 
 
 @pytest.fixture
-def refused(prepare, tmp_path):
-    """Check that the conversion is refused with one line and leaves nothing behind."""
+def refusal(prepare, tmp_path):
+    """Convert what must be refused, see that nothing is left behind, and return what was said: one line."""
 
-    def check(message, *subject):
+    def call(*subject):
         before = sorted(tmp_path.rglob('*'))
-        with pytest.raises(InputError, match=message) as caught:
+        with pytest.raises(InputError) as caught:
             prepare(*subject)
-        assert '\n' not in str(caught.value)
         assert sorted(tmp_path.rglob('*')) == before
+        (line,) = str(caught.value).splitlines()
+        return line
 
-    return check
+    return call
 
 
 def test_scans_stay_as_they_are_and_masks_become_0_and_1(prepare, tmp_path):
@@ -133,17 +135,17 @@ def test_an_earlier_conversion_is_replaced(prepare, raw, tmp_path):
     assert os.listdir(tmp_path / 'out') == ['data']
 
 
-def test_a_folder_of_the_users_is_not_replaced(refused, tmp_path):
+def test_a_folder_of_the_users_is_not_replaced(refusal, tmp_path):
     (tmp_path / 'out/data').mkdir(parents=True)
     (tmp_path / 'out/data/thesis.tex').write_text('years')
-    refused('holds files that this command did not make')
+    assert re.search('holds files that this command did not make', refusal())
     assert (tmp_path / 'out/data/thesis.tex').read_text() == 'years'
 
 
-def test_a_file_of_the_users_in_an_earlier_conversion_keeps_it(prepare, refused, tmp_path):
+def test_a_file_of_the_users_in_an_earlier_conversion_keeps_it(prepare, refusal, tmp_path):
     prepare()
     (tmp_path / 'out/data/native/notes.txt').write_text('mine')
-    refused(r'notes\.txt: not made by this converter')
+    assert re.search(r'notes\.txt: not made by this converter', refusal())
     assert (tmp_path / 'out/data/native/notes.txt').read_text() == 'mine'
     assert (tmp_path / 'out/data/native/images/Cirrus_1.png').is_file()
 
@@ -156,30 +158,30 @@ def test_a_file_of_the_users_in_an_earlier_conversion_keeps_it(prepare, refused,
     ('(Cirrus|Topcon)', r'images/Cirrus_1: --subject .* does not match'),
     ('(x)?.+', r'images/Cirrus_1: --subject .* does not match'),
 ])  # fmt: skip
-def test_a_pattern_that_names_no_patient_is_refused(refused, subject, message):
-    refused(message, subject)
+def test_a_pattern_that_names_no_patient_is_refused(refusal, subject, message):
+    assert re.search(message, refusal(subject))
 
 
-def test_folders_without_a_pair_are_refused(refused, raw):
+def test_folders_without_a_pair_are_refused(refusal, raw):
     for path in (raw / 'masks').iterdir():
         path.rename(path.with_name(f'mask_{path.name}'))
-    refused(r'images: none of its 3 scans has a mask of its name in .*masks; expected pairs')
+    assert re.search(r'images: none of its 3 scans has a mask of its name in .*masks; expected pairs', refusal())
 
 
-def test_a_missing_folder_is_refused(refused, raw):
+def test_a_missing_folder_is_refused(refusal, raw):
     (raw / 'masks').rename(raw / 'truth')
-    refused('masks: no such folder')
+    assert re.search('masks: no such folder', refusal())
 
 
-def test_two_scans_of_one_name_are_refused(refused, raw):
+def test_two_scans_of_one_name_are_refused(refusal, raw):
     save(raw / 'images/Topcon_1.bmp', scan_of('Topcon_1'))
-    refused(r'Topcon_1\.png: Topcon_1\.bmp is there too; expected one file of each name')
+    assert re.search(r'Topcon_1\.png: Topcon_1\.bmp is there too; expected one file of each name', refusal())
 
 
 @pytest.mark.parametrize('name', ['Topcon 2', 'Ä', '-x'])
-def test_names_that_lists_and_shells_could_misread_are_refused(refused, raw, name):
+def test_names_that_lists_and_shells_could_misread_are_refused(refusal, raw, name):
     save(raw / f'images/{name}.png', scan_of('Topcon_1'))
-    refused(rf'{name}\.png: expected a name of letters, digits and \. _ -')
+    assert re.search(rf'{name}\.png: expected a name of letters, digits and \. _ -', refusal())
 
 
 @pytest.mark.parametrize(('kind', 'pixels', 'message'), [
@@ -193,24 +195,24 @@ def test_names_that_lists_and_shells_could_misread_are_refused(refused, raw, nam
     ('masks', np.array([[0, 1, 255]] * 3, np.uint8), 'with the values 0, 1, 255; expected'),
     ('masks', np.zeros((3, 4), np.uint8), r'has 3x4 pixels; expected 3x3, as its scan .*images/Topcon_1\.png'),
 ])  # fmt: skip
-def test_what_is_no_such_scan_or_mask_is_refused_by_name(refused, raw, kind, pixels, message):
+def test_what_is_no_such_scan_or_mask_is_refused_by_name(refusal, raw, kind, pixels, message):
     suffix = 'tif' if pixels.dtype == np.float32 else 'png'
     (raw / f'{kind}/Topcon_1.png').unlink()
     save(raw / f'{kind}/Topcon_1.{suffix}', pixels)
-    refused(rf'{kind}/Topcon_1\.{suffix}: .*{message}')
+    assert re.search(rf'{kind}/Topcon_1\.{suffix}: .*{message}', refusal())
 
 
-def test_a_damaged_file_is_refused_by_name(refused, raw):
+def test_a_damaged_file_is_refused_by_name(refusal, raw):
     path = raw / 'images/Topcon_1.png'
     path.write_bytes(path.read_bytes()[:40])
-    refused(r'Topcon_1\.png: cannot be read as an image \(')
+    assert re.search(r'Topcon_1\.png: cannot be read as an image \(', refusal())
 
 
-def test_a_refused_conversion_leaves_the_earlier_one(prepare, refused, raw, tmp_path):
+def test_a_refused_conversion_leaves_the_earlier_one(prepare, refusal, raw, tmp_path):
     prepare()
     before = (tmp_path / 'out/data/index.csv').read_bytes()
     save(raw / 'masks/Topcon_1.png', np.eye(3, dtype=np.uint8) * 7)
-    refused('values 0, 7')
+    assert re.search('values 0, 7', refusal())
     assert (tmp_path / 'out/data/index.csv').read_bytes() == before
 
 

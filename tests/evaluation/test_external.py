@@ -19,7 +19,7 @@ SCANS = (
 
 
 @pytest.fixture
-def tested(make_record):
+def external_run(make_record):
     """Make a run on external scans from lines like those of `SCANS`."""
 
     def make(scans=SCANS, **changes):
@@ -38,8 +38,8 @@ def tested(make_record):
 
 
 @pytest.fixture
-def devices(tested):
-    (test,) = external.build([tested()])
+def devices(external_run):
+    (test,) = external.build([external_run()])
     return {device['group']: device for device in test['groups']}
 
 
@@ -72,8 +72,8 @@ def test_fluid_that_is_missed_altogether_has_no_precision(devices):
     assert (missed['dice'], missed['precision'], missed['recall'], missed['false_share']) == (0, None, 0, None)
 
 
-def test_the_last_line_is_of_all_devices(tested, devices):
-    (test,) = external.build([tested()])
+def test_the_last_line_is_of_all_devices(external_run, devices):
+    (test,) = external.build([external_run()])
     assert [device['group'] for device in test['groups']] == ['Cirrus', 'Spectralis', 'Topcon_3D', external.ALL]
     # tp 40, fp 51, fn 28 in all; 11 of the 100 + 200 + 100 pixels without fluid are marked.
     both = devices[external.ALL]
@@ -81,8 +81,8 @@ def test_the_last_line_is_of_all_devices(tested, devices):
     assert both['dice'] == pytest.approx(80 / 159, abs=1e-8) and both['false_share'] == 0.0275
 
 
-def test_where_there_is_nothing_to_count_stands_a_dash(tested, rows_below):
-    text = external.render(external.build([tested()]))
+def test_where_there_is_nothing_to_count_stands_a_dash(external_run, rows_below):
+    text = external.render(external.build([external_run()]))
     lines = {line[0]: line[1:] for line in rows_below(text, '`configs/external/compact.py`, weights dddddddd')}
     assert lines == {
         'Cirrus': ['3', '2', '55.17', '47.06', '66.67', '1 of 1', '5.00'],
@@ -97,13 +97,13 @@ def test_without_runs_the_page_says_so():
     assert external.build([]) == [] and 'No run is recorded.' in external.render([])
 
 
-def test_runs_with_overrides_that_change_a_result_are_left_out(tested):
-    assert external.build([tested(overrides={'model.threshold': 0.4})]) == []
+def test_runs_with_overrides_that_change_a_result_are_left_out(external_run):
+    assert external.build([external_run(overrides={'model.threshold': 0.4})]) == []
 
 
-def test_variants_have_sections_of_their_own_and_stand_in_no_table_of_recipes(tested):
-    other = tested(variant='average', checkpoint_sha256='e' * 64)
-    results = build_results([tested(), other])
+def test_variants_have_sections_of_their_own_and_stand_in_no_table_of_recipes(external_run):
+    other = external_run(variant='average', checkpoint_sha256='e' * 64)
+    results = build_results([external_run(), other])
     assert [(test['variant'], test['checkpoint_sha256'][0]) for test in results['external']] == [('', 'd'), ('average', 'e')]
     page = render_pages(results)['external.md']
     assert '## `configs/external/compact.py`, weights dddddddd' in page
