@@ -22,6 +22,11 @@ def parse_args() -> Namespace:
         '--records', nargs='+', type=Path, metavar='RECORD_OR_DIR', help='run records whose scores the file and card shall give'
     )
     parser.add_argument('--half', action='store_true', help='store in 16 bits what loses nothing by it: half the size')
+    parser.add_argument(
+        '--int8',
+        action='store_true',
+        help='do the convolutions in 8 bits: smaller and faster; the loss is measured on the data set',
+    )
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
     args = parser.parse_args()
     if Path(args.out).suffix != '.onnx':
@@ -57,15 +62,24 @@ def main() -> None:
     require_twins(cfg, records)
     scores = scores_of([to_run(path, record) for path, record in records]) if records else []
     origin = origin_of(args.checkpoint, read_checkpoint(args.checkpoint))
-    agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half)
+    agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half, int8=args.int8)
     info = ScanModel(out).info
     trained_on = describe_training(origin.split, config_name(args.config), origin.iterations, origin.seed)
-    write_text(card, render_card(info, out.name, trained_on))
+    precision = None
+    if args.int8:
+        before, after = (f'{value:.4f}' for value in agreement.dice)
+        precision = (
+            f'convolutions in 8 bits. On the {agreement.scans} scans of the data set, trained on or not, they take the fluid '
+            f'Dice from {before} to {after}, and change {agreement.pixels:.3%} of the pixels'
+        )
+    write_text(card, render_card(info, out.name, trained_on, precision))
     what = 'scans' if agreement.real else 'images of noise (the data set is not here)'
     print(
         f'{agreement.scans} {what} compared with the network: probabilities differ by at most {agreement.difference:.1e}, '
         f'masks in {agreement.pixels:.4%} of the pixels'
     )
+    if precision:
+        print(f'8 bits: fluid Dice {before} before, {after} after, with the ground truth of these scans')
     print(f'model: {out} ({out.stat().st_size / 1e6:.1f} MB), card: {card}')
 
 

@@ -20,6 +20,7 @@ import octfluid.register  # registers what configs name, and silences what mmseg
 from octfluid.datasets.lists import load_index
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import dataset_spec
+from octfluid.engine.quantize import quantize
 from octfluid.engine.record import file_sha256
 from octfluid.errors import InputError, WorkError
 from octfluid.inference import domain
@@ -31,7 +32,9 @@ OPSET = 20
 MOST_DIFFERENT_PIXELS = 1e-3
 """Share of a set of scans' pixels in which the file's mask may differ from the network's."""
 MOST_DIFFERENCE = 1e-3
-"""Of the two probabilities of any pixel."""
+"""Of the two probabilities of any pixel, unless the file is of 8 bits."""
+MOST_LOST = 0.005
+"""Of the Dice of fluid, by a file of 8 bits."""
 _HALF_FROM = 64  # elements of a weight from which on it pays to store it in 16 bits
 
 
@@ -44,12 +47,15 @@ class Agreement:
         real: Whether they are those of the config's data set; else they are noise, because it is not there.
         difference: Greatest difference of a pixel's two probabilities.
         pixels: Share of the pixels in which the masks differ.
+        dice: Of fluid with the ground truth, pooled over all scans: the network's and the file's, in [0, 1]; None where it was
+            not asked for.
     """
 
     scans: int
     real: bool
     difference: float
     pixels: float
+    dice: tuple[float, float] | None = None
 
 
 class _ScanToProbability(nn.Module):
@@ -70,6 +76,7 @@ def export(
     *,
     scores: Sequence[Mapping[str, Any]] = (),
     half: bool = False,
+    int8: bool = False,
 ) -> Agreement:
     """Write a checkpoint as ONNX and keep the file only if it gives the masks that the network gives.
 
@@ -80,14 +87,18 @@ def export(
         scores: What the file shall say of how good the model is.
         half: Store weights that float16 holds exactly in it, such as those of a file published with ``--half``; the results
             are the same.
+        int8: Do the convolutions in 8 bits, see `octfluid.engine.quantize`; takes the config's data set, on which the loss is
+            measured.
 
     Raises:
-        InputError: The network cannot be exported, or the checkpoint is missing, unsafe or of another architecture.
+        InputError: The network cannot be exported, the checkpoint is missing, unsafe or of another architecture, or the data
+            set that 8 bits take is not there.
         WorkError: The export fails, or the file gives other masks; no file is left.
     """
     network = _network(cfg, Path(checkpoint))
     dataset = _dataset_class(cfg)
     scans, real = scans_of(cfg)
+    truths = _truths_of(cfg) if int8 else None
     info = ModelInfo(
         version=octfluid.__version__,
         classes=dataset_spec(cfg).classes,
@@ -99,15 +110,25 @@ def export(
     )
     content = _serialized(network, info, half)
     with atomic_path(out) as temporary:
-        temporary.write_bytes(content)
-        agreement = compare(network, ScanModel(temporary), scans, real)
-        if agreement.difference > MOST_DIFFERENCE or agreement.pixels > MOST_DIFFERENT_PIXELS:
-            raise WorkError(
-                f'{out}: not written, the exported model differs from the network by up to {agreement.difference:.2g} in '
-                f'probability and in {agreement.pixels:.2%} of all pixels; expected at most {MOST_DIFFERENCE:g} and '
-                f'{MOST_DIFFERENT_PIXELS:.1%}'
-            )
+        temporary.write_bytes(quantize(content, scans) if int8 else content)
+        agreement = compare(network, ScanModel(temporary), scans, real, truths)
+        _require(agreement, Path(out))
     return agreement
+
+
+def _require(agreement: Agreement, out: Path) -> None:
+    """Raise WorkError if a file differs from its network by more than it may."""
+    if (agreement.dice is None and agreement.difference > MOST_DIFFERENCE) or agreement.pixels > MOST_DIFFERENT_PIXELS:
+        raise WorkError(
+            f'{out}: not written, the exported model differs from the network by up to {agreement.difference:.2g} in '
+            f'probability and in {agreement.pixels:.2%} of all pixels; expected at most {MOST_DIFFERENCE:g} and '
+            f'{MOST_DIFFERENT_PIXELS:.1%}'
+        )
+    if agreement.dice is not None and agreement.dice[0] - agreement.dice[1] > MOST_LOST:
+        raise WorkError(
+            f'{out}: not written, 8 bits take the fluid Dice on the data set from {agreement.dice[0]:.4f} to '
+            f'{agreement.dice[1]:.4f}; expected to lose at most {MOST_LOST:g}; export without --int8'
+        )
 
 
 def _dataset_class(cfg: Config) -> type:
@@ -215,6 +236,16 @@ def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
     return [random.integers(0, 256, size, dtype=np.uint8) for size in (spec.size or (496, 768), (333, 500))], False
 
 
+def _truths_of(cfg: Config) -> list[np.ndarray]:
+    """Return the masks of all scans of a config's data set, uint8 (H, W), in the order of `scans_of`."""
+    spec = dataset_spec(cfg)
+    if not (Path(spec.root) / 'index.csv').is_file():
+        raise InputError(
+            f'{spec.root}: no data set there; --int8 takes that of the config, to choose ranges and measure the loss'
+        )
+    return [_read(Path(spec.root) / spec.size_dir / 'annotations' / f'{name}.png') for name in load_index(spec.root)]
+
+
 def look_of(cfg: Config, scans: Sequence[np.ndarray]) -> dict[str, Any]:
     """Describe how the scans of a config's data set look, so that whoever predicts is warned of others: ``look``, or nothing.
 
@@ -235,7 +266,9 @@ def _read(path: Path) -> np.ndarray:
 
 
 @torch.no_grad()
-def compare(network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], real: bool) -> Agreement:
+def compare(
+    network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], real: bool, truths: Sequence[np.ndarray] | None = None
+) -> Agreement:
     """Compare an exported file with the network it was made from, scan by scan.
 
     Args:
@@ -243,13 +276,21 @@ def compare(network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], r
         model: The file.
         scans: uint8 (H, W), at least one.
         real: Whether they are scans rather than noise.
+        truths: Their masks, uint8 (H, W), 1 for fluid, 255 for what does not count.
     """
     wrapped = _ScanToProbability(network)
     difference, differing, pixels = 0.0, 0, 0
-    for scan in scans:
+    both, marked = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    for place, scan in enumerate(scans):
         ours = wrapped(torch.from_numpy(scan).float()[None, None])[0, 0].numpy()
         theirs = model.probability(scan[None])[0]
         difference = max(difference, float(np.abs(ours - theirs).max()))
-        differing += int(np.count_nonzero((ours > model.info.threshold) != (theirs > model.info.threshold)))
+        masks = np.stack([ours, theirs]) > model.info.threshold
+        differing += int(np.count_nonzero(masks[0] != masks[1]))
         pixels += scan.size
-    return Agreement(len(scans), real, difference, differing / pixels)
+        if truths is not None:
+            counted, fluid = truths[place] != 255, truths[place] == 1
+            both += (masks & fluid).sum((1, 2))
+            marked += (masks & counted).sum((1, 2)) + fluid.sum()
+    dice = None if truths is None else tuple((2 * both / np.maximum(marked, 1)).tolist())
+    return Agreement(len(scans), real, difference, differing / pixels, dice)

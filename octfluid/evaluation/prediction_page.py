@@ -16,13 +16,13 @@ FOLDER = 'prediction'
 
 
 def read_checks(folder: Path) -> dict[str, Any]:
-    """Read ``guard.json`` and ``areas.json``, as far as they are there.
+    """Read ``guard.json``, ``areas.json`` and ``int8.json``, as far as they are there.
 
     Raises:
         InputError: A file is none that ``tools/analysis_tools/check_prediction.py`` wrote.
     """
     found = {}
-    for kind in ('guard', 'areas'):
+    for kind in ('guard', 'areas', 'int8'):
         path = Path(folder) / f'{kind}.json'
         if not path.exists():
             continue
@@ -81,6 +81,21 @@ def _slices(found: Mapping[str, Any] | None) -> str:
     return f'### The graded B-scans of subject {subject["subject"]}\n\n{md.table(header, lines)}\n'
 
 
+def _int8(found: Mapping[str, Any] | None) -> str:
+    header = ['numbers of the model', 'fluid Dice with grader 1', 'ms a B-scan', 'file, MB', 'pixels that differ']
+    if not found:
+        return md.table(header, [[PENDING, *['-'] * (len(header) - 1)]])
+    one = found['found'][0]
+    lines = [
+        [name, f'{dice:.4f}', f'{milliseconds:.1f}', f'{size:.1f}', differ]
+        for name, dice, milliseconds, size, differ in zip(
+            ('float32 (shipped)', '8 bits (`--int8`)'), one['dice'], one['milliseconds'], one['megabytes'],
+            ('-', f'{one["pixels"]:.4%}'), strict=True,
+        )
+    ]  # fmt: skip
+    return md.table(header, lines) + f'\n{one["scans"]} graded B-scans; {found["device"]}.\n'
+
+
 NOTES = (
     'Warned of: single B-scans that `tools/predict.py` says look unlike what the model was made for. Limits were chosen on '
     'Duke scans alone; each Duke subject is judged by the look of the other nine. Everything but Duke scans as they are should '
@@ -90,6 +105,7 @@ NOTES = (
     'files). **It has been trained on these very scans**, so the table shows that measuring works, not how good the model '
     'is: that is in [recipes.md](recipes.md) and on its card. The grader marked only the middle of most B-scans, so that more '
     'is found for that reason too.',
+    '8 bits: Dice on scans that the model was trained on, for the difference between the two rows only.',
     'Dice with grader 1 is the mean over B-scans where either has fluid.',
 )
 
@@ -99,4 +115,5 @@ def render(found: Mapping[str, Any]) -> str:
     text = f'# What predictions are worth\n\n{md.WRITTEN_BY}\n\n'
     text += f'## Does it notice scans that it was not made for?\n\n{_guard(found.get("guard"))}\n'
     text += f'## Areas and volumes of the Duke subjects\n\n{_areas(found.get("areas"))}\n{_slices(found.get("areas"))}'
+    text += f'## What 8 bits cost and gain\n\n{_int8(found.get("int8"))}\n'
     return text + '## How to read it\n\n' + md.bullets(NOTES)

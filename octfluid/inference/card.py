@@ -42,13 +42,14 @@ def describe_training(split: str | None, config: str, iterations: int | None, se
     return ', '.join(parts)
 
 
-def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
+def render_card(info: ModelInfo, name: str, trained_on: str, precision: str | None = None) -> str:
     """Return the card as Markdown.
 
     Args:
         info: What the model's file says.
         name: File name of the model.
         trained_on: What its weights were trained on, from `describe_training`.
+        precision: Of its numbers, in words, and what that costs; None for float32.
     """
     lines = [
         f'# {name}', '',
@@ -61,6 +62,7 @@ def render_card(info: ModelInfo, name: str, trained_on: str) -> str:
         f'| scale | {info.domain.get("scale", "unknown")} |',
         f'| trained on | {trained_on} |',
         f'| terms | {info.licence} |',
+        *([f'| precision | {precision} |'] if precision else []),
         f'| weights | SHA-256 {info.weights_sha256} |',
         f'| written by | octfluid {info.version} |', '',
     ]  # fmt: skip

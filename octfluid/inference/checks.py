@@ -1,5 +1,6 @@
 """On real scans: how often the warning of unlike scans is right, and how far measured areas are from graded ones."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -106,3 +107,40 @@ def check_areas(predictor: Predictor, files: Sequence[Path], spacing: Spacing) -
             )
         found.append(dict(subject=first.subject, bscans=len(frames), fluid_mm3=prediction.fluid_mm3, graded=graded))
     return found
+
+
+def check_int8(plain: Predictor, small: Predictor, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Compare a model with its twin of 8 bits on the graded slices of Duke volumes, by turns.
+
+    Args:
+        plain: The model.
+        small: Its twin, from ``tools/export_onnx.py --int8``.
+        files: ``Subject_*.mat``.
+
+    Returns:
+        One mapping: ``scans``; ``pixels``, the share of which the two masks differ; and of both models, the plain one first,
+        ``dice`` of fluid with the first grader, pooled; ``milliseconds`` of a scan (median); ``megabytes`` of the file.
+    """
+    both = (plain.model, small.model)
+    sums, seconds, scans, differing, pixels = np.zeros((2, 2)), [], 0, 0, 0
+    for path in files:
+        subject = read_subject(path)
+        for place in subject.graded_slices:
+            scan, truth = subject.images[:, :, place], subject.fluid[:, :, place] > 0
+            masks, taken = [], []
+            for model in both:
+                start = time.perf_counter()
+                masks.append(model.mask(scan[None])[0])
+                taken.append(time.perf_counter() - start)
+            sums += [[2 * int((mask & truth).sum()), int(mask.sum() + truth.sum())] for mask in masks]
+            seconds.append(taken)
+            scans, pixels, differing = scans + 1, pixels + truth.size, differing + int((masks[0] != masks[1]).sum())
+    return [
+        dict(
+            scans=scans,
+            pixels=differing / pixels,
+            dice=(sums[:, 0] / np.maximum(sums[:, 1], 1)).tolist(),
+            milliseconds=(1000 * np.median(seconds, axis=0)).tolist(),
+            megabytes=[model.path.stat().st_size / 1e6 for model in both],
+        )
+    ]

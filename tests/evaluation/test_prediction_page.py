@@ -17,6 +17,10 @@ AREAS = dict(schema=SCHEMA, kind='areas', found=[
     ]),
 ])  # fmt: skip
 
+INT8 = dict(schema=SCHEMA, kind='int8', device='2 cores', found=[
+    dict(scans=110, pixels=0.000129, dice=[0.7254, 0.7252], milliseconds=[80.04, 40], megabytes=[5.44, 2.87]),
+])  # fmt: skip
+
 
 def put(folder, *contents):
     for content in contents:
@@ -36,7 +40,7 @@ def test_the_page_by_hand(tmp_path):
 
 def test_without_checks_all_is_pending(tmp_path):
     page = render(read_checks(tmp_path))
-    assert page.count('| pending |') == 2
+    assert page.count('| pending |') == 3
 
 
 WRONG = ['{', '[]', '{}', json.dumps({**GUARD, 'schema': 'x'}), json.dumps({**GUARD, 'kind': 'areas'})]
@@ -48,3 +52,11 @@ def test_other_files_are_one_line(tmp_path, text):
     with pytest.raises(InputError, match=r'guard\.json: ') as raised:
         read_checks(tmp_path)
     assert '\n' not in str(raised.value)
+
+
+def test_8_bits_beside_float32(tmp_path):
+    page = render(read_checks(put(tmp_path, INT8)))
+    assert cells(page, 'What 8 bits cost and gain') == [
+        ['float32 (shipped)', '0.7254', '80.0', '5.4', '-'], ['8 bits (`--int8`)', '0.7252', '40.0', '2.9', '0.0129%'],
+    ]  # fmt: skip
+    assert '110 graded B-scans; 2 cores.' in page

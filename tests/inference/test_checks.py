@@ -4,7 +4,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.inference.checks import check_areas, check_guard
+from octfluid.inference.checks import check_areas, check_guard, check_int8
+from octfluid.inference.model import ScanModel
 from octfluid.inference.predictor import Predictor
 from octfluid.io.scan import Spacing
 
@@ -47,3 +48,26 @@ def test_areas_beside_those_of_the_grader(duke):
             assert row['found_mm2'] == pytest.approx(masks[place].sum() * 0.004 * 0.01)
             assert row['graded_mm2'] == pytest.approx(true.sum() * 0.004 * 0.01)
             assert row['dice'] == pytest.approx(2 * (true & masks[place]).sum() / (true.sum() + masks[place].sum()))
+
+
+def test_a_twin_of_8_bits_is_compared_scan_by_scan(duke, monkeypatch):
+    plain, small = Predictor(threads=1), Predictor(threads=1)
+    assert check_int8(plain, small, duke)[0]['pixels'] == 0
+    monkeypatch.setattr(small, 'model', Nothing())
+    (found,) = check_int8(plain, small, duke)
+    scans, truths = zip(
+        *(make_phantom(10 * subject + place, 96, 128, fluid=True) for subject in (1, 2, 3) for place in (0, 2)), strict=True
+    )
+    masks, true = ScanModel(threads=1).mask(np.stack(scans)), np.stack(truths) > 0
+    assert (found['scans'], found['pixels']) == (6, masks.mean())
+    assert found['dice'] == [pytest.approx(2 * (masks & true).sum() / (masks.sum() + true.sum())), 0]
+    assert all(value > 0 for value in found['milliseconds']) and min(found['megabytes']) > 1
+
+
+class Nothing:
+    """A model that marks nothing."""
+
+    path = ScanModel(threads=1).path
+
+    def mask(self, scans):
+        return np.zeros(scans.shape, bool)

@@ -20,17 +20,21 @@ def parse_args() -> Namespace:
     parser.add_argument('--photographs', type=Path, metavar='DIR', help='fundus photographs')
     parser.add_argument('--other-devices', type=Path, metavar='DIR', help='B-scans of other devices')
     parser.add_argument('--model', type=Path, metavar='FILE.onnx', help='exported model (default: the one of the package)')
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder for the two files')
+    parser.add_argument(
+        '--int8', type=Path, metavar='FILE.onnx', help='its twin of export_onnx.py --int8, to compare (int8.json)'
+    )
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder for the files')
     return parser.parse_args()
 
 
 def main() -> None:
     """Run the tool."""
     args = parse_args()
+    from octfluid.engine.plan import device_name
     from octfluid.engine.record import git_state
     from octfluid.errors import InputError
     from octfluid.evaluation.prediction_page import SCHEMA
-    from octfluid.inference.checks import check_areas, check_guard
+    from octfluid.inference.checks import check_areas, check_guard, check_int8
     from octfluid.inference.predictor import Predictor
     from octfluid.io.atomic import require_folder, write_json
     from octfluid.io.scan import Spacing
@@ -51,6 +55,9 @@ def main() -> None:
         print(f'subject {subject["subject"]}: {subject["fluid_mm3"]:.3f} mm3')
     write_json(args.out / 'guard.json', {**common, 'kind': 'guard', 'found': guard})
     write_json(args.out / 'areas.json', {**common, 'kind': 'areas', 'found': areas})
+    if args.int8:
+        found = check_int8(predictor, Predictor(args.int8), files)
+        write_json(args.out / 'int8.json', {**common, 'kind': 'int8', 'device': device_name(), 'found': found})
 
 
 if __name__ == '__main__':
