@@ -1,4 +1,4 @@
-"""Every command of the how-to pages on prediction and own data is run, on phantoms and with short trainings."""
+"""Every command of the how-to pages is run, on phantoms and with short trainings."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,22 @@ def commands(page, about):
     return [shlex.split(line, comments=True) for line in lines if re.search(about, line)]
 
 
-def run(command, folder):
-    """Run a command of the docs in a folder that has links to what the repository brings."""
-    assert command[0] == 'python'
-    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHONPATH': str(folder)}
-    done = subprocess.run([sys.executable, *command[1:]], cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, (command, done.stdout[-1500:], done.stderr[-1500:])
-    return done.stdout
+def run(command, folder, status=0):
+    """Run a command of the docs in a folder that has what the repository brings; returns its output."""
+    program = {'python': sys.executable, 'bash': 'bash'}[command[0]]
+    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHONPATH': str(folder), 'PYTHON': sys.executable}
+    parts = [found for part in command[1:] for found in sorted(glob(part, root_dir=folder)) or [part]]
+    done = subprocess.run([program, *parts], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == status, (parts, done.stdout[-1500:], done.stderr[-1500:])
+    return done.stdout + done.stderr
+
+
+def run_all(page, folder, change=lambda command: command):
+    """Run a page's commands in order; returns the tools that were run."""
+    found = commands(page, r'^(python|bash) ')
+    for command in found:
+        run(change(command), folder)
+    return [Path(command[1]).name for command in found]
 
 
 @pytest.fixture
@@ -50,7 +60,7 @@ def here(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/prediction.md'])
+@pytest.mark.parametrize('page', ['README.md', 'docs/how-to/predict.md'])
 def test_prediction(here, page):
     found = commands(page, r'tools/predict\.py')
     assert len(found) == 2
@@ -61,7 +71,7 @@ def test_prediction(here, page):
 
 
 def test_prediction_from_python(here):
-    (text,) = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/prediction.md').read_text(), re.DOTALL)
+    (text,) = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/how-to/predict.md').read_text(), re.DOTALL)
     said = run(['python', '-c', text + '\nprint(found.masks.shape, found.scans[0].fluid_mm2 > 0)'], here)
     assert said == '(1, 96, 128) True\n'
 
@@ -75,7 +85,7 @@ def test_own_data(here):
             Image.fromarray(scan).save(here / f'my/scans/{patient}_{place}.png')
             Image.fromarray((mask > 0).astype(np.uint8) * 255).save(here / f'my/masks/{patient}_{place}.png')
     shutil.copy(here / 'scan.png', here / 'my/new_scans')
-    found = commands('docs/own_data.md', r'^python tools/')
+    found = commands('docs/how-to/own_data.md', r'^python tools/')
     assert [Path(command[1]).name for command in found] == [
         'folder.py', 'check_dataset.py', 'browse_dataset.py', 'test.py', 'sweep.py', 'report.py', 'train.py', 'export_onnx.py',
         'predict.py',
@@ -85,10 +95,7 @@ def test_own_data(here):
     assert text.count('max_iters=450, val_interval=450') == 1
     config.write_text(text.replace('=450', '=2') + 'train_dataloader = dict(num_workers=0, persistent_workers=False)\n')
     for command in found:
-        command = [part.replace('iter_450', 'iter_2') for part in command]
-        weights = [path.relative_to(here).as_posix() for path in here.glob('checkpoints/duke_dme/*.safetensors')]
-        parts = [weights if part.startswith('checkpoints/') else [part] for part in command]
-        run([part for some in parts for part in some], here)
+        run([part.replace('iter_450', 'iter_2') for part in command], here)
     assert (here / 'own.onnx').is_file() and 'fold' in (here / 'own.md').read_text()
     assert 'fold1' in (here / 'work_dirs/own_report/recipes.md').read_text()
     assert len(list((here / 'out').glob('*_mask.png'))) == 1

@@ -1,9 +1,9 @@
 """The compact recipe, fine-tuned on your own scans from the weights of the shipped model, which has seen Duke DME.
 
 Half of the recipe's length at a tenth of its learning rate: nothing of this has been tuned. From random weights instead:
-`--init none`, better with the learning rate of `duke_dme/compact.py`. How to: docs/own_data.md.
+`--init none`, better with the learning rate of `duke_dme/compact.py`. How to: docs/how-to/own_data.md.
 
-Ours: none, the scans are yours; docs/own_data.md leads from a folder to a report of your own.
+Ours: none, the scans are yours; docs/how-to/own_data.md leads from a folder to a report of your own.
 
     python tools/train.py configs/own_data/compact.py --amp
 """

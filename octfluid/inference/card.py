@@ -80,7 +80,7 @@ def render_card(info: ModelInfo, name: str, trained_on: str, precision: str | No
         '## Limits', '',
         *(f'* {limit}' for limit in info.domain.get('limits', ())),
         '* It finds fluid in whatever it is given: a scan upside down, another organ, a photograph. `tools/predict.py` warns '
-        'of many of these, not of all (docs/prediction.md). Look at the outlines.',
+        'of many of these, not of all (docs/how-to/predict.md). Look at the outlines.',
         '* An area in mm2 needs the scale of the scan; the file knows none but that of its training.', '',
     ]  # fmt: skip
     return '\n'.join(lines)
