@@ -98,9 +98,9 @@ def _int8(found: Mapping[str, Any] | None) -> str:
 
 NOTES = (
     'Warned of: single B-scans that `tools/predict.py` says look unlike what the model was made for. Limits were chosen on '
-    'Duke scans alone; each Duke subject is judged by the look of the other nine. Everything but Duke scans as they are should '
-    'be warned of; scans of other devices are another matter: a warning says that they look different, not that the result is '
-    'wrong.',
+    'Duke scans alone; each Duke subject is judged by the look of the other nine. Everything but Duke scans as they are, JPEG '
+    'included, should be warned of; scans of other devices are another matter: a warning says that they look different, not '
+    'that the result is wrong.',
     'Areas: the shipped model, nominal scale 0.00387 x 0.01133 x 0.123 mm (the true one differs by subject and is not in the '
     'files). **It has been trained on these very scans**, so the table shows that measuring works, not how good the model '
     'is: that is in [recipes.md](recipes.md) and on its card. The grader marked only the middle of most B-scans, so that more '

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from octfluid.datasets.phantoms import make_phantom
@@ -15,11 +16,13 @@ from octfluid.io.duke_mat import read_subject, subject_number
 from octfluid.io.readers import find_inputs
 from octfluid.io.scan import Frames, Scan, Spacing
 
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 75)
 _TURNS = {
     'as they are': lambda scan: scan,
     'upside down': lambda scan: scan[::-1],
     'inverted': lambda scan: 255 - scan,
     'on their side': np.rot90,
+    'as JPEG of quality 75': lambda scan: cv2.imdecode(cv2.imencode('.jpg', scan, _JPEG)[1], cv2.IMREAD_GRAYSCALE),
 }
 
 

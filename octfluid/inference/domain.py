@@ -16,6 +16,7 @@ LAYERING, DARKNESS, COLOURED = 1.4, 0.4, 0.05
 """Least layering and most darkness of a B-scan, and most of its pixels that may be in colour."""
 _SIZE = (192, 128)  # width, height that scans are judged at
 _FILLED = 5  # pixels: squares of black or white from this size on are what a device fills in, not tissue
+_WHITE, _NEARLY_WHITE = 250, 225
 _COMPARED = ('layering', 'darkness', 'spread', 'grain')
 _WORDS = {
     'layering': ('less layered', 'more layered'),
@@ -40,9 +41,7 @@ def features(scan: np.ndarray) -> np.ndarray:
         away. All 0 for a scan of one gray.
     """
     values = scan.astype(np.float32)
-    blank = ((values <= 0.5) | (values >= 254.5)).astype(np.uint8)
-    square = np.ones((_FILLED, _FILLED), np.uint8)
-    blank = cv2.dilate(cv2.morphologyEx(blank, cv2.MORPH_OPEN, square), np.ones((3, 3), np.uint8)) > 0
+    blank = _filled(values)
     if blank.all():
         return np.zeros(len(FEATURES))
     values[blank] = values[~blank].mean()
@@ -67,6 +66,19 @@ def features(scan: np.ndarray) -> np.ndarray:
         np.sqrt(np.average((height - centre) ** 2, weights=bright)),
         (standard - cv2.GaussianBlur(standard, (0, 0), 1.0)).std(),
     ], dtype=np.float64)  # fmt: skip
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """Return where a device has filled in black or white, bool (H, W), with a pixel around it.
+
+    JPEG makes of white many shades of nearly white; what hangs together with squares of white belongs to them.
+    """
+    square = np.ones((_FILLED, _FILLED), np.uint8)
+    black = cv2.morphologyEx((values <= 0.5).astype(np.uint8), cv2.MORPH_OPEN, square)
+    _, parts = cv2.connectedComponents((values >= _NEARLY_WHITE).astype(np.uint8))
+    seeds = cv2.morphologyEx((values >= _WHITE).astype(np.uint8), cv2.MORPH_OPEN, square)
+    white = (parts > 0) & np.isin(parts, np.unique(parts[seeds > 0]))
+    return cv2.dilate(black | white.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 def _compared(measured: np.ndarray) -> np.ndarray:

@@ -27,7 +27,8 @@ def test_what_is_warned_of_is_counted(duke, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8)).save(tmp_path / 'noise.png')
     found = {group['scans']: group for group in check_guard(Predictor(threads=1), duke, {'noise': tmp_path})}
     assert {name: group['number'] for name, group in found.items() if 'Duke' in name} == {
-        f'Duke DME, graded scans, {how}': 6 for how in ('as they are', 'upside down', 'inverted', 'on their side')
+        f'Duke DME, graded scans, {how}': 6
+        for how in ('as they are', 'upside down', 'inverted', 'on their side', 'as JPEG of quality 75')
     }
     assert found['Duke DME, graded scans, upside down']['kinds'].get('upside down') == 6
     assert found['Duke DME, graded scans, inverted']['kinds'] == {'dark layers': 6}

@@ -39,6 +39,15 @@ def test_filled_corners_do_not_count():
     np.testing.assert_allclose(features(wedge)[:3], features(scan)[:3], rtol=0.15)
 
 
+@pytest.mark.parametrize('quality', [95, 75, 50])
+def test_jpeg_does_not_count(quality):
+    scan = layered(300, 400)
+    cv2.fillPoly(scan, [np.array([[0, 270], [0, 299], [399, 299], [399, 296]])], 255)  # thinner than a square at one end
+    coded = cv2.imdecode(cv2.imencode('.jpg', scan, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+    assert ((coded >= 254.5) != (scan == 255)).sum() > 200
+    np.testing.assert_allclose(features(coded)[:4], features(scan)[:4], rtol=0.1)
+
+
 @pytest.mark.parametrize('scan', [np.zeros((60, 60)), np.full((60, 60), 255), np.full((60, 60), 77.0)])
 def test_one_gray_shows_nothing(scan):
     assert not features(scan).any()
