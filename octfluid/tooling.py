@@ -47,6 +47,13 @@ class ToolParser(argparse.ArgumentParser):
         self.exit(2, f'error: {message} (see {self.prog} --help)\n')
 
 
+def seed_number(text: str) -> int:
+    """Parse a random seed, as argparse's ``type``: a whole number that NumPy and torch both take."""
+    if not text.isdecimal() or int(text) >= 1 << 32:
+        raise argparse.ArgumentTypeError(f'{text}: expected a whole number from 0 to 4294967295')
+    return int(text)
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Give a tool the options of a job launcher: ``--launcher``, and ``--local_rank``, which some launchers add."""
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')

@@ -29,12 +29,15 @@ def main() -> int | None:
     args = parser.parse_args()
 
     from octfluid.engine.record import read_records, to_run
+    from octfluid.errors import InputError
     from octfluid.evaluation import prediction_page
     from octfluid.evaluation.report import default_readme, write_report
     from octfluid.evaluation.speed import FOLDER, read_benchmarks
     from octfluid.io.atomic import require_folder
 
     runs = [to_run(path, record) for path, record in read_records(args.records)]
+    if not runs:
+        raise InputError(f'{args.records[0]}: no run record there; expected those that tools/train.py and tools/test.py write')
     require_folder(args.out, '--out')
     benchmarks = read_benchmarks(args.out / FOLDER)
     checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)

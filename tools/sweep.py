@@ -2,6 +2,7 @@
 """Train every config with every seed and split, each as its own process; skip what is done, go on with what is not."""
 
 import argparse
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.errors import InputError
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.tooling import ToolParser, exit_status_of, seed_number
 
 AUTO = 'auto'
 TRAIN = Path(__file__).resolve().with_name('train.py')
@@ -26,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         '--slurm partition=gpu time=240 gpus_per_node=1',
     )
     parser.add_argument('configs', nargs='+', type=Path, metavar='CONFIG', help='config files')
-    parser.add_argument('--seeds', nargs='+', type=int, required=True, metavar='N', help='random seeds')
+    parser.add_argument('--seeds', nargs='+', type=seed_number, required=True, metavar='N', help='random seeds')
     parser.add_argument(
         '--splits',
         nargs='+',
@@ -56,8 +57,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='overrides for every config')
     args = parser.parse_args()
     args.gpus = [gpu.strip() for gpu in args.gpus.split(',')] if args.gpus else []
-    if not all(args.gpus):
-        parser.error('--gpus: expected numbers with commas between them, such as 0,1')
+    if wrong := [gpu for gpu in args.gpus if not re.fullmatch(r'\d+|(GPU|MIG)-[\w/-]+', gpu)]:
+        parser.error(f'--gpus {wrong[0]!r}: expected numbers of GPUs (or their UUIDs) with commas between them, such as 0,1')
     if args.executor == 'slurm' and (args.gpus or args.jobs is not None):
         parser.error('--jobs, --gpus: are for --executor local; expected --slurm gpus_per_node=N for the GPUs of each job')
     if args.executor == 'local' and args.slurm:

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, add_launcher, begin_launched, exit_status_of
+from octfluid.tooling import ToolParser, add_launcher, begin_launched, exit_status_of, seed_number
 
 
 def parse_args() -> Namespace:
@@ -22,7 +22,7 @@ def parse_args() -> Namespace:
         action='store_true',
         help='mixed precision: bfloat16 on CPUs and recent GPUs, else float16; also in scoring if the config sets amp_scoring',
     )
-    parser.add_argument('--seed', type=int, help='random seed (default: the configs say 0)')
+    parser.add_argument('--seed', type=seed_number, help='random seed (default: the configs say 0)')
     parser.add_argument('--deterministic', action='store_true', help='use deterministic kernels only')
     parser.add_argument('--split', help="split to train and validate on, such as paper or subject03 (default: the config's)")
     parser.add_argument('--init', help="initial weights: a file, a URL, or none for random ones (default: the config's)")

@@ -154,7 +154,7 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
     ([CONFIG, '--seeds', '0', '1', '0'], 'seeds given more than once: 0'),
     ([CONFIG, '--seeds', '0', '--jobs', '0'], '--jobs: 0: expected a whole number, 1 or more'),
     ([CONFIG, '--seeds', '0', '--jobs', 'many'], '--jobs: many: expected a whole number, 1 or more, or auto'),
-    ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], '--gpus: expected numbers'),
+    ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], "--gpus '': expected numbers"),
     ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--jobs', '2'], '--jobs, --gpus: are for --executor local'),
     ([CONFIG, '--seeds', '0', '--slurm', 'time=60'], '--slurm: is for --executor slurm'),
     ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--slurm', 'tiem=60'], "unknown parameter 'tiem'; did you mean 'time'"),

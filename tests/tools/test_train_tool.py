@@ -114,7 +114,7 @@ def test_warnings_of_libraries_do_not_reach_the_user(options, tmp_path):
     ({'train_dataloadr': 5}, [], "unknown key 'train_dataloadr'; did you mean 'train_dataloader'"),
     ({'data_root': 'nowhere'}, [], 'nowhere: no such data set'),
     ({}, ['--init', 'nowhere.pth'], '--init none'),
-    ({}, ['--seed', 'x'], "argument --seed: invalid int value: 'x'"),
+    ({}, ['--seed', 'x'], "argument --seed: x: expected a whole number from 0"),
     ({}, ['--speed', '9'], 'unrecognized arguments: --speed'),
     ({'optim_wrapper.optimizer.type': 'SGDD'}, [], "no optimizer 'SGDD'"),
 ])  # fmt: skip
