@@ -30,7 +30,7 @@ def main() -> int | None:
 
     from octfluid.engine.record import read_records, to_run
     from octfluid.errors import InputError
-    from octfluid.evaluation import prediction_page
+    from octfluid.evaluation import prediction_page, reliability_page
     from octfluid.evaluation.report import default_readme, write_report
     from octfluid.evaluation.speed import FOLDER, read_benchmarks
     from octfluid.io.atomic import require_folder
@@ -41,7 +41,8 @@ def main() -> int | None:
     require_folder(args.out, '--out')
     benchmarks = read_benchmarks(args.out / FOLDER)
     checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)
-    results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks, checks)
+    faults = reliability_page.read_faults(args.out / reliability_page.FOLDER)
+    results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks, checks, faults)
     print(f'{len(runs)} run records read' + (f', {len(benchmarks)} benchmarks' if benchmarks else ''))
     if left_out := results['estimates']['not_used']:
         print(f'{len(left_out)} of them with settings of their own, whose scores are not shown: {left_out[0][1]}')

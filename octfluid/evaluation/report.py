@@ -24,6 +24,7 @@ from octfluid.evaluation import (
     prediction_page,
     recipe_steps,
     recipes,
+    reliability_page,
     run_times,
     speed,
     summary,
@@ -193,12 +194,19 @@ def default_readme(out: Path) -> Path | None:
     return readme if README_BEGIN in readme.read_text(encoding='utf-8') else None
 
 
+def default_reliability(out: Path) -> Path | None:
+    """Return ``reliability.md`` beside the folder of the pages if it is there and has the markers, else None."""
+    page = Path(out).resolve().parent / 'reliability.md'
+    return page if page.is_file() and README_BEGIN in page.read_text(encoding='utf-8') else None
+
+
 def write_report(
     runs: Sequence[Run],
     out: Path,
     readme: Path | None = None,
     benchmarks: Sequence[Benchmark] = (),
     checks: Mapping[str, Any] | None = None,
+    faults: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[Path]]:
     """Write every page and figure.
 
@@ -209,6 +217,8 @@ def write_report(
         readme: A README whose marked block is replaced; None leaves READMEs alone.
         benchmarks: The published ones, in any order.
         checks: Output of `octfluid.evaluation.prediction_page.read_checks`.
+        faults: Output of `octfluid.evaluation.reliability_page.read_faults`, for the marked block of the page of
+            `default_reliability`.
 
     Returns:
         (content of ``results.json``, files written).
@@ -228,6 +238,9 @@ def write_report(
         before, after = _readme_parts(Path(readme))
         link = Path(os.path.relpath(out.resolve(), Path(readme).resolve().parent)).as_posix()
         files[Path(readme)] = f'{before}\n{render_readme_block(results, link)}{after}'
+    if faults and (page := default_reliability(out)):
+        before, after = _readme_parts(page)
+        files[page] = f'{before}\n{reliability_page.render_block(faults)}{after}'
     for path, content in files.items():
         write_text(path, content)
     for name in figures.NAMES:

@@ -18,7 +18,8 @@ HEAD = """# What is refused, and how
 Every line below is printed by the command above it: `tests/test_bad_inputs.py` runs them all, and checks the line, the exit
 status, and that nothing is left behind. Status 2: arguments or input that cannot be used, nothing was done; 1: work failed, or
 some of several inputs could not be used and the others are done; 130 and 143: interrupted (Ctrl-C, SIGTERM). The files are
-small broken ones that the test makes; `good.py` is a config that works. Anything else, with a traceback, is a bug: please report it.
+small broken ones that the test makes; `good.py` is a config that works. Anything else, with a traceback, is a bug: please
+report it.
 """
 
 
