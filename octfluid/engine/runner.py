@@ -106,6 +106,12 @@ class FluidRunner(Runner):
                 handler.setLevel(level)
                 handler.addFilter(_not_about_file_clients)
 
+    def set_randomness(self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
+        """Seed as mmengine does; what cuBLAS needs to be deterministic must be said before it is first used."""
+        if deterministic:
+            os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Prepare memory and its layout, and scoring, before the model is moved and wrapped."""
         if self.cfg.get('reuse_memory') and get_device() == 'cpu' and not reuse_freed_memory():
@@ -123,6 +129,10 @@ class FluidRunner(Runner):
                 windows = WINDOWS_AT_ONCE if get_device() != 'cpu' else 3 if self.cfg.get('reuse_memory') else 1
             use_window_batches(model, windows)
         score_in(model, self.cfg.get('scoring_precision', 'fp32'))
+        if self.deterministic and get_device() != 'cpu':
+            from octfluid.models.deterministic import use_deterministic_operators
+
+            use_deterministic_operators(model)
         return super().wrap_model(model_wrapper_cfg, model)
 
     @property
