@@ -58,7 +58,8 @@ class NiftiWriter:
         header['magic'], header['vox_offset'] = b'n+1', 352
         self._dtype = np.dtype(dtype)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = gzip.open(path, 'wb', compresslevel=4)  # noqa: SIM115  closed by `close`
+        # Closed by `close`. Without the time, the same masks give the same file.
+        self._file = gzip.GzipFile(path, 'wb', compresslevel=4, mtime=0)
         self._file.write(header.binaryblock + b'\0' * (352 - len(header.binaryblock)))
 
     def add(self, bscan: np.ndarray) -> None:

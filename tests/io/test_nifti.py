@@ -89,3 +89,15 @@ def test_probabilities_are_written_as_they_are(tmp_path):
         writer.add(bscan)
     writer.close()
     np.testing.assert_array_equal(np.asarray(nibabel.load(tmp_path / 'p.nii.gz').dataobj).transpose(2, 1, 0), values)
+
+
+def test_the_same_masks_give_the_same_file_at_any_time(tmp_path, monkeypatch):
+    contents = []
+    for moment in (1e9, 2e9):
+        monkeypatch.setattr('time.time', lambda moment=moment: moment)
+        writer = NiftiWriter(tmp_path / 'm.nii.gz', VOLUME.shape, np.dtype(np.uint8), None, 'm')
+        for bscan in VOLUME:
+            writer.add(bscan)
+        writer.close()
+        contents.append((tmp_path / 'm.nii.gz').read_bytes())
+    assert contents[0] == contents[1]
