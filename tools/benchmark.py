@@ -44,18 +44,7 @@ def parse_args() -> Namespace:
         'python tools/benchmark.py scan',
     ))  # fmt: skip
     scan.add_argument('--model', default='', metavar='FILE.onnx', help='exported model (default: the shipped one)')
-    growth = kinds.add_parser(
-        'growth',
-        help='time and memory by the length of a volume',
-        description='Measure time and memory of an exported model on volumes of ever more B-scans of 496x768 pixels of noise.',
-        example='python tools/benchmark.py growth --scans 50 200 1000',
-    )
-    growth.add_argument(
-        '--scans', nargs='+', type=int, default=[50, 100, 200, 500, 1000], metavar='N', help='numbers (default: 50 to 1000)'
-    )
-    growth.add_argument('--model', default='', metavar='FILE.onnx', help='exported model (default: the shipped one)')
-    _add_out(growth)
-    growth.set_defaults(config='configs/duke_dme/compact.py', cfg_options=None)
+    _add_growth(kinds)
     _add(kinds, 'launch', ROW10, 5, (
         'how soon tools begin',
         'Measure the time of --help of every tool, and that of a training from its command to its first iteration.',
@@ -68,6 +57,21 @@ def parse_args() -> Namespace:
         if getattr(args, name, 1) < 1:
             parser.error(f'--{name} {getattr(args, name)}: expected 1 or more')
     return args
+
+
+def _add_growth(kinds: Any) -> None:
+    growth = kinds.add_parser(
+        'growth',
+        help='time and memory by the length of a volume',
+        description='Measure time and memory of an exported model on volumes of ever more B-scans of 496x768 pixels of noise.',
+        example='python tools/benchmark.py growth --scans 50 200 1000',
+    )
+    growth.add_argument(
+        '--scans', nargs='+', type=int, default=[50, 100, 200, 500, 1000], metavar='N', help='numbers (default: 50 to 1000)'
+    )
+    growth.add_argument('--model', default='', metavar='FILE.onnx', help='exported model (default: the shipped one)')
+    _add_out(growth)
+    growth.set_defaults(config='configs/duke_dme/compact.py', cfg_options=None)
 
 
 def _add(kinds: Any, name: str, config: str, repeats: int, texts: tuple[str, str, str]) -> ToolParser:

@@ -96,24 +96,23 @@ def publish(
     weights = out / f'{stem}_{iterations}i_{digest[:8]}.safetensors'
     rivals = _rivals(out, architecture, weights.name)
     if rivals and not replace:
-        raise InputError(
-            f'{", ".join(map(str, rivals))}: published before, and fine-tuning would not know which of them to start from; '
-            f'move the old weights to {SUPERSEDED}/ with --replace, or publish to another folder'
-        )
+        _refuse(rivals)
     card = _card(cfg, run) | dict(
-        file=weights.name,
-        sha256=digest,
-        precision='fp16' if half else 'fp32',
-        iterations=iterations,
-        seed=run['seed'] if run else stored.get('meta', {}).get('seed'),
-        config=config_name,
-        dataset=cfg.train_dataloader.dataset.type,
-        checkpoint=dict(name=checkpoint.name, sha256=origin.sha256),
+        file=weights.name, sha256=digest, precision='fp16' if half else 'fp32', iterations=iterations,
+        seed=run['seed'] if run else stored.get('meta', {}).get('seed'), config=config_name,
+        dataset=cfg.train_dataloader.dataset.type, checkpoint=dict(name=checkpoint.name, sha256=origin.sha256),
         licence=_LICENCES.get(data, _OTHER_LICENCE),
-    )
+    )  # fmt: skip
     write_json(weights.with_suffix('.json'), card)
     write_bytes(weights, content)
     return Published(weights, weights.with_suffix('.json'), _supersede(rivals))
+
+
+def _refuse(rivals: list[Path]) -> None:
+    raise InputError(
+        f'{", ".join(map(str, rivals))}: published before, and fine-tuning would not know which of them to start from; '
+        f'move the old weights to {SUPERSEDED}/ with --replace, or publish to another folder'
+    )
 
 
 def architecture_of(cfg: Config) -> str:
