@@ -1,15 +1,22 @@
 """Serve the web page that outlines and measures fluid in a scan."""
 
+import ipaddress
+import logging
 import os
 import signal
 import sys
 import tempfile
-import time
+import threading
 from argparse import Namespace
 from pathlib import Path
 
 from octfluid.errors import InputError
 from octfluid.tooling import ToolParser, exit_status_of
+
+_MOST_WAITING = 32
+_SESSIONS = 256  # of which Gradio remembers anything
+_KEPT_UPLOADS = 10  # of the largest size, together
+_SECONDS_BETWEEN_SWEEPS = 60
 
 
 def parse_args() -> Namespace:
@@ -22,39 +29,112 @@ def parse_args() -> Namespace:
     parser.add_argument('--model', type=Path, metavar='FILE.onnx', help='exported model (default: the one of the package)')
     parser.add_argument('--host', default='127.0.0.1', help='address to serve on (default: %(default)s, this computer alone)')
     parser.add_argument('--port', type=int, default=7860, help='(default: %(default)s)')
-    parser.add_argument('--max-megabytes', type=int, default=500, metavar='N', help='largest upload (default: %(default)s)')
+    parser.add_argument(
+        '--auth',
+        type=Path,
+        metavar='FILE',
+        help='ask for name and password; a text file with a line NAME:PASSWORD for each',
+    )
+    parser.add_argument('--max-upload', type=int, default=200, metavar='MB', help='largest file (default: %(default)s)')
+    parser.add_argument(
+        '--timeout', type=float, default=300, metavar='SECONDS', help='most work on one scan (default: %(default)s)'
+    )
     args = parser.parse_args()
     if not 0 < args.port < 65536:
         parser.error(f'--port {args.port}: expected 1 to 65535')
-    if args.max_megabytes < 1:
-        parser.error(f'--max-megabytes {args.max_megabytes}: expected 1 or more')
+    if args.max_upload < 1:
+        parser.error(f'--max-upload {args.max_upload}: expected 1 MB or more')
+    if not 0 < args.timeout < float('inf'):
+        parser.error(f'--timeout {args.timeout:g}: expected a number of seconds above 0')
     return args
+
+
+def read_users(path: Path) -> list[tuple[str, str]]:
+    """Read names and passwords from a file with a line NAME:PASSWORD for each.
+
+    Raises:
+        InputError: It cannot be read, or a line is something else; the line itself is not shown.
+    """
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else 'not a text file'
+        raise InputError(f'--auth {path}: {reason}; expected a text file with a line NAME:PASSWORD for each user') from error
+    users: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        name, colon, password = line.partition(':')
+        name = name.strip()
+        if not line.strip():
+            continue
+        if not (colon and name and password) or name in users:
+            raise InputError(f'--auth {path}: line {number}: expected NAME:PASSWORD, each name once')
+        users[name] = password
+    if not users:
+        raise InputError(f'--auth {path}: no users; expected a line NAME:PASSWORD for each')
+    return list(users.items())
+
+
+def is_local(host: str) -> bool:
+    """Say whether only this computer can reach an address."""
+    try:
+        return ipaddress.ip_address(host.strip('[]')).is_loopback
+    except ValueError:
+        return host == 'localhost'
 
 
 def main() -> None:
     """Run the command."""
     args = parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the block below is left as on Ctrl-C
+    users = read_users(args.auth) if args.auth else None
+    if users is None and not is_local(args.host):
+        print(
+            f'warning: whoever reaches {args.host}:{args.port} can use the page; --auth FILE asks for a password',
+            file=sys.stderr,
+        )
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))  # so that the block below is left as on Ctrl-C
+    from octfluid.page.folder import server_folder
+
     # Uploads and results are for the one who serves the page alone, and gone when it ends.
-    with tempfile.TemporaryDirectory(prefix='octfluid-page-', ignore_cleanup_errors=True) as folder:
+    with server_folder() as folder:
+        tempfile.tempdir = str(folder)
         os.environ['GRADIO_TEMP_DIR'] = f'{folder}/gradio'
         os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # before it is imported: nothing is sent anywhere
-        serve(args, Path(folder))
+        os.environ['NO_PROXY'] = ','.join(filter(None, (os.environ.get('NO_PROXY'), args.host, '127.0.0.1,localhost')))
+        serve(args, users, folder / 'gradio')
 
 
-def serve(args: Namespace, folder: Path) -> None:
+def serve(args: Namespace, users: list[tuple[str, str]] | None, folder: Path) -> None:
     """Serve the page until it is ended; what it writes goes to ``folder``."""
-    from octfluid.page.app import CSS, build_page, theme
+    from starlette.middleware import Middleware
 
-    page = build_page(args.model, folder)
+    from octfluid.page.app import SECONDS_KEPT, build_page
+    from octfluid.page.folder import delete_old_files
+    from octfluid.page.guard import Guard
+    from octfluid.page.layout import CSS, theme
+    from octfluid.page.quiet import silence_libraries
+    from octfluid.page.session import Limits
+
+    folder.mkdir()
+    page = build_page(args.model, folder, Limits(seconds=args.timeout))
+    size = args.max_upload * 1_000_000
+    guard = Middleware(Guard, folder=folder, max_upload=size, max_kept=_KEPT_UPLOADS * size)
+    silence_libraries()
     try:
-        page.queue(max_size=32).launch(
+        page.queue(max_size=_MOST_WAITING).launch(
             server_name=args.host,
             server_port=args.port,
-            max_file_size=f'{args.max_megabytes}mb',
+            auth=users,
+            max_file_size=size,
+            state_session_capacity=_SESSIONS,
+            app_kwargs={'middleware': [guard], 'docs_url': None, 'redoc_url': None, 'openapi_url': None},
             theme=theme(),
             css=CSS,
             footer_links=[],
+            run_history=False,  # it would leave scans and results in the browser
+            enable_monitoring=False,
+            mcp_server=False,
+            ssr_mode=False,
             share=False,
             quiet=True,
             prevent_thread_lock=True,
@@ -64,8 +144,11 @@ def serve(args: Namespace, folder: Path) -> None:
     print(f'serving http://{args.host}:{args.port} (Ctrl-C ends it)', flush=True)
     try:
         while True:
-            time.sleep(3600)
+            threading.Event().wait(_SECONDS_BETWEEN_SWEEPS)
+            delete_old_files(folder, SECONDS_KEPT)
     finally:
+        logging.disable()  # of what is cut off here
+        page.server.force_exit = True  # connections that are kept open would hold it up
         page.close(verbose=False)
 
 

@@ -28,12 +28,7 @@ def draw_enface(thickness_px: np.ndarray, spacing: Spacing | None, bottom_up: bo
         thickness_px = thickness_px[::-1]
     values = thickness_px * (1000 * spacing.axial if spacing else 1.0)
     unit = 'um' if spacing else 'px'
-    if spacing and spacing.slice:
-        tall, wide = number * spacing.slice, width * spacing.lateral
-    else:
-        tall, wide = width, width
-    scale = np.clip(width, _LEAST, _MOST) / max(tall, wide)
-    size = (max(round(wide * scale), 1), max(round(tall * scale), 1))
+    size = _size_of(number, width, spacing)
     top = float(values.max())
     levels = np.rint(values * (255 / top) if top else values).astype(np.uint8)
     large = cv2.resize(levels, size, interpolation=cv2.INTER_NEAREST)
@@ -42,6 +37,32 @@ def draw_enface(thickness_px: np.ndarray, spacing: Spacing | None, bottom_up: bo
     sheet = np.full((size[1], max(size[0], 300), 3), _BACKGROUND, np.uint8)
     sheet[:, : size[0]] = coloured
     return np.vstack([sheet, _legend(sheet.shape[1], top, unit, 'first B-scan' if bottom_up is None else 'superior')])
+
+
+def _size_of(number: int, width: int, spacing: Spacing | None) -> tuple[int, int]:
+    """Return width and height of the map in pixels of the picture."""
+    if spacing and spacing.slice:
+        tall, wide = number * spacing.slice, width * spacing.lateral
+    else:
+        tall, wide = width, width
+    scale = np.clip(width, _LEAST, _MOST) / max(tall, wide)
+    return max(round(wide * scale), 1), max(round(tall * scale), 1)
+
+
+def row_to_bscan(row: int, shape: tuple[int, int], spacing: Spacing | None, bottom_up: bool | None) -> int | None:
+    """Return which B-scan, from 0, is drawn in a row of the picture of `draw_enface`; None where it is the legend.
+
+    Args:
+        row: From 0, at the top.
+        shape: Of the thickness, (Z, W).
+        spacing: As it was drawn.
+        bottom_up: As it was drawn.
+    """
+    height = _size_of(*shape, spacing)[1]
+    if not 0 <= row < height:
+        return None
+    place = min(int((row + 0.5) * shape[0] / height), shape[0] - 1)
+    return shape[0] - 1 - place if bottom_up else place
 
 
 def _legend(width: int, top: float, unit: str, upper: str) -> np.ndarray:

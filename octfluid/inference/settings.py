@@ -9,6 +9,8 @@ from octfluid.inference.etdrs import SectorVolume, sector_volumes
 from octfluid.io.scan import Scan, Spacing
 
 _DIFFERENT_SCALE = 0.01
+SCALE_OPTION = '(--spacing)'
+"""How a command is told the scale, in warnings: a page has another way."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def scale_of(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None
     """Return the scale, where it is from, and what to say of it."""
     spacing, origin = (scan.spacing, 'file') if settings.spacing is None else (settings.spacing, 'given')
     if spacing is None:
-        return None, None, ['no scale: the file does not say how large a pixel is, so nothing is in mm; give it (--spacing)']
+        said = f'no scale: the file does not say how large a pixel is, so nothing is in mm; give it {SCALE_OPTION}'
+        return None, None, [said]
     said = []
     if origin == 'given' and scan.spacing is not None:
         if spacing.slice is None:
@@ -56,7 +59,7 @@ def scale_of(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None
             said.append(f'the given scale is used; the file says {_spelled(scan.spacing)} mm')
     if scan.is_volume and spacing.slice is None:
         said.append(
-            'no volume in mm3: the distance between B-scans is not known; give it as third number of the scale (--spacing)'
+            f'no volume in mm3: the distance between B-scans is not known; give it as third number of the scale {SCALE_OPTION}'
         )
     doubts = spacing.doubts(scan.frames[0].shape[1])
     said += [f'the scale ({origin}) makes {doubt}; check what is in mm' for doubt in doubts]

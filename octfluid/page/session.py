@@ -3,8 +3,10 @@
 import io
 import json
 import tempfile
+import time
 import zipfile
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +14,36 @@ from typing import Any
 import numpy as np
 
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.errors import InputError
+from octfluid.errors import InputError, WorkError
 from octfluid.evaluation.overlay import colour_fluid, enlarged_scan
 from octfluid.inference import outputs
-from octfluid.inference.enface import draw_enface
+from octfluid.inference.enface import draw_enface, row_to_bscan
 from octfluid.inference.manifest import MANIFEST, MEASUREMENTS, manifest_of, sha256_of
 from octfluid.inference.predictor import Prediction, Predictor, Settings
+from octfluid.inference.settings import SCALE_OPTION
 from octfluid.io.readers import read_scans, suffix_of
 from octfluid.io.results import write_png
 from octfluid.io.scan import Frames, Scan, Spacing
 
 TABLE_COLUMNS = ('B-scan', 'fluid, px', 'fluid, mm²', 'pockets', 'largest pocket, px', 'mean probability')
 _LEAST_WIDTH = 512  # pixels of a picture on the page
+_BYTES_A_PIXEL = 6  # gray value, probability, mask
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a computer one scan may take.
+
+    Attributes:
+        seconds: Of work on it.
+        pixels: Of all its B-scans together.
+    """
+
+    seconds: float = 300
+    pixels: int = (1 << 30) // _BYTES_A_PIXEL
+
+
+NO_MORE_THAN = Limits()
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,16 @@ class Viewed:
     probability: np.ndarray
     settings: Settings
     prediction: Prediction
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return _BYTES_A_PIXEL * self.probability.size
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before believing any of it, in words for who has a page and no command line."""
+        return [warning.replace(SCALE_OPTION, 'in the field Scale') for warning in self.prediction.warnings]
 
 
 def parse_spacing(text: str) -> Spacing | None:
@@ -76,26 +106,40 @@ def example_file(folder: Path) -> Path:
     return path
 
 
-def outline(predictor: Predictor, path: Path, settings: Settings) -> Generator[tuple[int, int], None, Viewed]:
+def outline(
+    predictor: Predictor, path: Path, settings: Settings, limits: Limits = NO_MORE_THAN
+) -> Generator[tuple[int, int], None, Viewed]:
     """Outline a file's first scan: yields (B-scans done, B-scans in all), and returns what is to be seen.
 
     Raises:
-        InputError, WorkError: As `octfluid.inference.predictor.Predictor.steps`.
+        InputError, WorkError: As `octfluid.inference.predictor.Predictor.steps`, and if it takes more than ``limits``.
     """
+    begun = time.monotonic()
     scans = read_scans(path)
     scan, frames, probabilities = scans[0], [], []
 
-    def keep(_: int, gray: np.ndarray, probability: np.ndarray, __: np.ndarray) -> None:
+    def keep(place: int, gray: np.ndarray, probability: np.ndarray, _: np.ndarray) -> None:
+        number = len(scan.frames)
+        if number * gray.size > limits.pixels:
+            raise InputError(
+                f'{path.name}: {number} B-scans of {gray.shape[0]}x{gray.shape[1]} pixels are too much for the page; expected '
+                f'{limits.pixels / 1e6:.0f} million pixels at most; use tools/predict.py'
+            )
+        if time.monotonic() - begun > limits.seconds:
+            raise WorkError(
+                f'{path.name}: {place} of {number} B-scans are done after {limits.seconds:g} s, the most that this page gives '
+                'a scan; try again when fewer people use it, or use tools/predict.py'
+            )
         frames.append(gray)
         probabilities.append(probability)
 
-    steps = predictor.steps(scan, settings, on_frame=keep)
-    while True:
-        try:
-            yield next(steps), len(scan.frames)
-        except StopIteration as end:
-            prediction = end.value
-            break
+    with closing(predictor.steps(scan, settings, on_frame=keep)) as steps:
+        while True:
+            try:
+                yield next(steps), len(scan.frames)
+            except StopIteration as end:
+                prediction = end.value
+                break
     if len(scans) > 1:
         more = f'the file holds {len(scans)} scans, of which this is the first; tools/predict.py does all of them'
         prediction = replace(prediction, warnings=(*prediction.warnings, more))
@@ -145,6 +189,12 @@ def enface(viewed: Viewed) -> np.ndarray | None:
     """Return the map of a volume from above, RGB uint8; None of what is no volume."""
     prediction = viewed.prediction
     return draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up) if prediction.is_volume else None
+
+
+def bscan_at(viewed: Viewed, row: int) -> int | None:
+    """Return which B-scan lies at a row of `enface`; None below the map."""
+    prediction = viewed.prediction
+    return row_to_bscan(row, prediction.thickness_px.shape, prediction.spacing, prediction.bottom_up)
 
 
 def summary(viewed: Viewed) -> str:

@@ -1,0 +1,58 @@
+"""A page that is served by the command, for tests."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Server:
+    """A running page: its address, its process, where its temporary files are, and what it says."""
+
+    def __init__(self, temporary, *options):
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            self.port = probe.getsockname()[1]
+        self.address, self.temporary = f'http://127.0.0.1:{self.port}', Path(temporary)
+        self.log = self.temporary.with_name(f'{self.temporary.name}-{self.port}.log')
+        command = [sys.executable, str(ROOT / 'tools/app.py'), '--port', str(self.port), *map(str, options)]
+        environment = {**os.environ, 'TMPDIR': str(temporary)}
+        with self.log.open('wb') as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        while f'serving {self.address}' not in self.said():
+            assert self.process.poll() is None, self.said()
+            time.sleep(0.05)
+
+    def said(self):
+        """Everything on stdout and stderr so far."""
+        return self.log.read_text()
+
+    def files(self):
+        """Temporary files but the lock."""
+        return [path for path in self.temporary.rglob('*') if path.is_file() and path.name != 'lock']
+
+    def memory(self):
+        """Resident bytes."""
+        return psutil.Process(self.process.pid).memory_info().rss
+
+    def processor_seconds(self):
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
+
+
+@contextmanager
+def serving(temporary, *options):
+    """Serve a page; ended by SIGTERM unless it has ended before."""
+    server = Server(temporary, *options)
+    try:
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait(30)
