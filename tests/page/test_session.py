@@ -11,7 +11,7 @@ from vol_files import vol_bytes
 
 from octfluid.commands import predict
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.errors import InputError
+from octfluid.errors import InputError, WorkError
 from octfluid.inference.manifest import sha256_of
 from octfluid.inference.predictor import Predictor, Settings
 from octfluid.io.scan import Spacing
@@ -31,8 +31,8 @@ def volume(tmp_path):
     return tmp_path / 'v.mat'
 
 
-def outlined(predictor, path, **settings):
-    steps = session.outline(predictor, path, Settings(**settings))
+def outlined(predictor, path, limits=session.NO_MORE_THAN, **settings):
+    steps = session.outline(predictor, path, Settings(**settings), limits)
     seen = []
     while True:
         try:
@@ -61,6 +61,51 @@ def test_a_volume_is_outlined_step_by_step(predictor, volume):
     assert viewed.name == 'v' and session.summary(viewed).startswith('Fluid in 3 of 3 B-scans, ')
     assert len(session.table(viewed)) == 3 and len(session.table(viewed)[0]) == len(session.TABLE_COLUMNS)
     assert session.enface(viewed).dtype == np.uint8
+
+
+def test_a_scan_that_takes_too_long_is_given_up_and_it_is_said_how_far_it_got(predictor, volume, monkeypatch):
+    now = iter(range(0, 100, 10))
+    monkeypatch.setattr(session.time, 'monotonic', lambda: next(now))
+    with pytest.raises(WorkError, match=r'v\.mat: 2 of 3 B-scans are done after 25 s, the most that this page gives a scan'):
+        outlined(predictor, volume, session.Limits(seconds=25))
+
+
+def test_a_scan_that_is_too_large_is_refused_at_its_first_frame(predictor, volume):
+    limit = FRAMES.size
+    assert len(outlined(predictor, volume, session.Limits(pixels=limit))[1]) == 3
+    with pytest.raises(InputError, match=r'v\.mat: 3 B-scans of 96x128 pixels are too much for the page'):
+        outlined(predictor, volume, session.Limits(pixels=limit - 1))
+
+
+def test_to_close_the_work_stops_the_model(predictor, tmp_path, monkeypatch):
+    many = np.concatenate([FRAMES] * 30)
+    savemat(tmp_path / 'many.mat', {'images': many.transpose(1, 2, 0)})
+    run, seen = type(predictor.model)._run, []
+    monkeypatch.setattr(type(predictor.model), '_run', lambda model, scans: seen.append(len(scans)) or run(model, scans))
+    steps = session.outline(predictor, tmp_path / 'many.mat', Settings())
+    next(steps)
+    inner = steps.gi_frame.f_locals['steps']
+    before = sum(seen)
+    steps.close()
+    assert inner.gi_frame is None and sum(seen) == before < len(many)
+
+
+def test_warnings_name_the_field_of_the_page_and_no_option_of_a_command(predictor, volume):
+    viewed, _ = outlined(predictor, volume)
+    assert any('no scale' in warning and warning.endswith('give it in the field Scale') for warning in viewed.warnings)
+    flat, _ = outlined(predictor, volume, spacing=Spacing(0.004, 0.01))
+    assert any('no volume in mm3' in warning and 'in the field Scale' in warning for warning in flat.warnings)
+    assert not any('--' in warning for warning in (*viewed.warnings, *flat.warnings))
+
+
+@pytest.mark.parametrize('bottom_up', [False, True])
+def test_a_row_of_the_map_is_a_b_scan(predictor, volume, bottom_up):
+    viewed, _ = outlined(predictor, volume, spacing=Spacing(0.004, 0.01, 0.2), bottom_up=bottom_up)
+    height = len(session.enface(viewed)) - 44  # of its legend
+    rows = [session.bscan_at(viewed, row) for row in range(height)]
+    assert sorted(set(rows)) == [0, 1, 2] and rows == sorted(rows, reverse=bottom_up)
+    assert all(height // 3 - 1 <= rows.count(place) <= height // 3 + 1 for place in range(3))
+    assert session.bscan_at(viewed, height) is None and session.bscan_at(viewed, -1) is None
 
 
 def test_a_single_scan_has_no_map(predictor, tmp_path):

@@ -1,0 +1,76 @@
+import os
+import sys
+
+import pytest
+
+from octfluid.commands import app
+from octfluid.errors import InputError
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (['--port', '0'], '--port 0: expected 1 to 65535'),
+    (['--port', 'x'], "argument --port: invalid int value: 'x'"),
+    (['--max-upload', '0'], '--max-upload 0: expected 1 MB or more'),
+    (['--max-upload', '1.5'], "argument --max-upload: invalid int value: '1.5'"),
+    (['--timeout', '0'], '--timeout 0: expected a number of seconds above 0'),
+    (['--timeout', '-3'], '--timeout -3: expected a number of seconds above 0'),
+    (['--timeout', 'nan'], '--timeout nan: expected a number of seconds above 0'),
+    (['--timeout', 'inf'], '--timeout inf: expected a number of seconds above 0'),
+    (['--shared'], 'unrecognized arguments: --shared'),
+])  # fmt: skip
+def test_bad_options(options, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['app.py', *options])
+    with pytest.raises(SystemExit) as end:
+        app.parse_args()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == f'error: {said} (see app.py --help)\n'
+
+
+def test_users(tmp_path):
+    (tmp_path / 'users').write_text('anna:pass:word\n\n bert : x y \n')
+    assert app.read_users(tmp_path / 'users') == [('anna', 'pass:word'), ('bert', ' x y ')]
+
+
+@pytest.mark.parametrize(('content', 'said'), [
+    (b'', 'no users; expected a line NAME:PASSWORD for each'),
+    (b'\n', 'no users; expected a line NAME:PASSWORD for each'),
+    (b'anna:a\nsecret\n', 'line 2: expected NAME:PASSWORD, each name once'),
+    (b':secret\n', 'line 1: expected NAME:PASSWORD, each name once'),
+    (b'anna:\n', 'line 1: expected NAME:PASSWORD, each name once'),
+    (b'anna:a\nanna:b\n', 'line 2: expected NAME:PASSWORD, each name once'),
+    (b'\xff\xfe', 'not a text file; expected a text file with a line NAME:PASSWORD for each user'),
+    (None, 'No such file or directory; expected a text file with a line NAME:PASSWORD for each user'),
+])  # fmt: skip
+def test_users_that_are_none(tmp_path, content, said):
+    path = tmp_path / 'users'
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        app.read_users(path)
+    assert str(error.value) == f'--auth {path}: {said}'  # and no password
+
+
+@pytest.mark.parametrize(('host', 'local'), [
+    ('127.0.0.1', True), ('localhost', True), ('127.8.0.1', True), ('::1', True), ('[::1]', True),
+    ('0.0.0.0', False), ('10.0.0.7', False), ('::', False), ('clinic.example', False),
+])  # fmt: skip
+def test_who_can_reach_an_address(host, local):
+    assert app.is_local(host) is local
+
+
+@pytest.mark.parametrize(('options', 'warned'), [
+    ([], False), (['--host', '0.0.0.0'], True), (['--host', '0.0.0.0', '--auth', 'users'], False),
+])  # fmt: skip
+def test_a_page_that_is_open_to_everybody_warns(tmp_path, monkeypatch, capsys, options, warned):
+    (tmp_path / 'users').write_text('anna:secret\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['app.py', *options])
+    monkeypatch.setattr(app.tempfile, 'tempdir', str(tmp_path))
+    monkeypatch.setattr(app.signal, 'signal', lambda *_: None)
+    monkeypatch.setattr(app.os, 'environ', dict(os.environ))
+    served = []
+    monkeypatch.setattr(app, 'serve', lambda args, users, folder: served.append(users))
+    app.main()
+    assert served == [[('anna', 'secret')] if '--auth' in options else None]
+    said = 'warning: whoever reaches 0.0.0.0:7860 can use the page; --auth FILE asks for a password\n'
+    assert capsys.readouterr().err == (said if warned else '')
