@@ -40,6 +40,11 @@ class Server:
         """Resident bytes, as Linux says."""
         return int(Path(f'/proc/{self.process.pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
 
+    def processor_seconds(self):
+        """Seconds of all cores that it has worked, as Linux says."""
+        fields = Path(f'/proc/{self.process.pid}/stat').read_text().rpartition(')')[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
 
 @contextmanager
 def serving(temporary, *options):

@@ -117,7 +117,7 @@ def serve(args: Namespace, users: list[tuple[str, str]] | None, folder: Path) ->
 
     folder.mkdir()
     page = build_page(args.model, folder, Limits(seconds=args.timeout))
-    size = args.max_upload * 1_000_000
+    size = args.max_upload << 20  # as browsers and Gradio count
     guard = Middleware(Guard, folder=folder, max_upload=size, max_kept=_KEPT_UPLOADS * size)
     silence_libraries()
     try:

@@ -190,7 +190,7 @@ def _connect(acts: Page, folder: Path, asked: SimpleNamespace, seen: SimpleNames
     outlined = gr.State(False)
     outputs = [asked.status, asked.progress, outlined, *seen.shown, asked.save, asked.archive]
     # One at a time, since a scan uses all cores; whoever waits sees how many are before.
-    model = dict(concurrency_id='model', concurrency_limit=1, show_progress_on=asked.status)
+    model = dict(concurrency_id='model', concurrency_limit=1, show_progress_on=asked.progress)
     work = asked.start.click(acts.outline, inputs, outputs, **model)
     example = asked.example.click(lambda: str(session.example_file(folder)), None, asked.file)
     worked = example.then(acts.outline, inputs, outputs, **model)

@@ -91,7 +91,7 @@ class Guard:
             return 411, 'Send a Content-Length.'
         upload = path.rstrip('/') == _UPLOAD
         if int(length) > (self.max_upload + _FRAMING if upload else _WORDS):
-            return 413, f'Too large: a file of at most {self.max_upload / 1e6:g} MB is taken; for more use tools/predict.py.'
+            return 413, f'Too large: a file of at most {self.max_upload >> 20} MB is taken; for more use tools/predict.py.'
         if upload and bytes_below(self.folder) + int(length) > self.max_kept:
             return 503, 'Too many files are held here at the moment; come back in half an hour.'
         return None

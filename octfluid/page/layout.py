@@ -15,7 +15,7 @@ CSS = """
 .gradio-container {max-width: 1200px !important; margin: auto}
 #picture img {width: 100%; object-fit: contain}
 #enface img {cursor: pointer}
-#status {min-height: 3.2em}
+#status {min-height: 3.2em} #progress {min-height: 3.2em}
 #progress label {display: block} #progress progress {width: 100%; height: 1em; accent-color: var(--color-accent)}
 gradio-app, .gradio-container, .gradio-container .main, .gradio-container main, .gradio-container .wrap, #main
 {min-width: 0 !important; max-width: min(1200px, 100vw); box-sizing: border-box}

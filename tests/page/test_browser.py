@@ -1,16 +1,14 @@
 """The page in a real browser: a B-scan, a volume, the slider, a bad file, the ZIP. Needs Playwright and Chromium."""
 
 import io
-import os
 import re
 import shutil
-import subprocess
-import sys
+import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from page_server import serving
 from PIL import Image
 from scipy.io import savemat
 
@@ -21,30 +19,17 @@ pytest.importorskip('gradio', reason='gradio is not installed (octfluid[app])')
 sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no chromium on this machine')
-ROOT = Path(__file__).resolve().parents[2]
 FRAMES = np.stack([make_phantom(seed, 160, 224, fluid=True)[0] for seed in range(5)])
 
 
 @pytest.fixture(scope='module')
-def address(tmp_path_factory):
-    """Address of a page that is served by the command."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    temporary = tmp_path_factory.mktemp('temporary')
-    environment = {**os.environ, 'TMPDIR': str(temporary)}
-    process = subprocess.Popen(
-        [sys.executable, ROOT / 'tools/app.py', '--port', str(port)], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    line = process.stdout.readline()
-    assert line == f'serving http://127.0.0.1:{port} (Ctrl-C ends it)\n'
-    yield f'http://127.0.0.1:{port}'
-    process.terminate()
-    assert process.wait(20) == 143
-    left = [path for path in temporary.rglob('*') if path.is_file() and path.suffix]
-    assert left == [], 'scans or results are left behind'
+def server(tmp_path_factory):
+    """A page that is served by the command."""
+    with serving(tmp_path_factory.mktemp('temporary'), '--max-upload', '40') as server:
+        yield server
+    assert server.process.returncode == 143
+    assert server.files() == [], 'scans or results are left behind'
+    assert server.said() == f'serving {server.address} (Ctrl-C ends it)\n'
 
 
 @pytest.fixture(scope='module')
@@ -56,15 +41,16 @@ def browser():
 
 
 @pytest.fixture
-def visit(browser, address):
+def visit(browser, server):
     """Opens the page, wide or narrow; at the end no request has gone elsewhere."""
-    requests, contexts = [], []
+    requests, contexts, address = [], [], server.address
 
     def call(width=1280, height=900):
         context = browser.new_context(viewport=dict(width=width, height=height), accept_downloads=True)
         contexts.append(context)
         page = context.new_page()
         page.on('request', lambda request: requests.append(request.url))
+        page.on('websocket', lambda socket: requests.append(socket.url))
         page.goto(address)
         page.wait_for_selector('#start')
         return page
@@ -72,8 +58,8 @@ def visit(browser, address):
     yield call
     for context in contexts:
         context.close()
-    elsewhere = [url for url in requests if not url.startswith((address, 'data:', 'blob:', address.replace('http', 'ws')))]
-    assert elsewhere == []
+    elsewhere = [url for url in requests if not url.startswith((f'{address}/', 'data:', 'blob:'))]
+    assert requests != [] and elsewhere == []
 
 
 def outline(page, path, words='Fluid'):
@@ -97,7 +83,7 @@ def test_a_b_scan(visit, tmp_path):
     outline(page, tmp_path / 'bscan.png')
     expected = ScanModel(threads=1).mask(FRAMES[:1])[0]
     assert f'Fluid: {expected.sum()} px' in page.inner_text('#status')
-    assert 'no scale' in page.inner_text('#status')
+    assert 'nothing is in mm; give it in the field Scale' in page.inner_text('#status')
     picture = shown(page)
     coloured = np.ptp(picture, axis=2) > 20
     small = np.asarray(Image.fromarray(coloured).resize(expected.shape[::-1], Image.NEAREST))
@@ -107,7 +93,7 @@ def test_a_b_scan(visit, tmp_path):
 
 def test_a_volume_its_slider_and_its_zip(visit, tmp_path):
     savemat(tmp_path / 'volume.mat', {'images': FRAMES.transpose(1, 2, 0)})
-    page = visit(390, 844)
+    page = visit(360, 740)
     page.fill('#spacing input, #spacing textarea', '0.004, 0.012, 0.25')
     outline(page, tmp_path / 'volume.mat', 'Fluid in 5 of 5 B-scans')
     assert 'mm³' in page.inner_text('#status')
@@ -119,13 +105,15 @@ def test_a_volume_its_slider_and_its_zip(visit, tmp_path):
     slider.press('ArrowRight')  # by keyboard
     page.wait_for_function('old => document.querySelector("#picture img").src !== old', arg=old)
     assert (shown(page) != before).any()
+    page.locator('#enface img').click(position=dict(x=100, y=1))  # the first B-scan is at the top
+    page.wait_for_function('document.querySelector("#place input[type=range]").value === "0"')
     threshold = page.locator('#threshold input[type=range]')
-    summary = page.inner_text('#status')
+    summary = page.inner_text('#status .prose')
     threshold.focus()
     threshold.press('ArrowRight')  # by keyboard too
-    page.wait_for_function('old => document.querySelector("#status").innerText !== old', arg=summary)
+    page.wait_for_function('old => document.querySelector("#status .prose").innerText !== old', arg=summary)
     threshold.press('ArrowLeft')
-    page.wait_for_function('old => document.querySelector("#status").innerText === old', arg=summary)
+    page.wait_for_function('old => document.querySelector("#status .prose").innerText === old', arg=summary)
     page.click('#save')
     page.wait_for_selector('#archive a', timeout=60_000)
     with page.expect_download() as download:
@@ -136,7 +124,7 @@ def test_a_volume_its_slider_and_its_zip(visit, tmp_path):
         (name,) = (name for name in archive.namelist() if name.endswith(f'_z{place:03d}_mask.png'))
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(archive.read(name)))) == 255, mask)
     # Nothing stands out of a phone's width.
-    assert page.evaluate('document.documentElement.scrollWidth') <= 390 + 2
+    assert page.evaluate('document.documentElement.scrollWidth') <= 360
     page.screenshot(path=tmp_path / 'phone.png', full_page=True)
 
 
@@ -149,3 +137,97 @@ def test_a_bad_file_is_said_and_the_page_goes_on(visit, tmp_path):
     page.click('#example')
     page.wait_for_selector('#status >> text=/Fluid/', timeout=60_000)
     page.wait_for_selector('#picture img')
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A volume that takes a while."""
+    frames = np.stack([make_phantom(seed, 496, 768, fluid=True)[0] for seed in range(3)])
+    savemat(tmp_path / 'large.mat', {'images': np.concatenate([frames] * 20).transpose(1, 2, 0)})
+    return tmp_path / 'large.mat'
+
+
+def test_progress_queue_and_cancel(visit, large, server):
+    page, other = visit(), visit(360, 740)
+    page.set_input_files('#file input[type=file]', str(large))
+    page.wait_for_selector('#file >> text=/larg/')
+    page.click('#start')
+    page.wait_for_selector('#progress progress')
+    assert re.fullmatch(r'B-scan \d+ of 60, about \d+ s left', page.inner_text('#progress label'))
+    assert page.get_by_role('progressbar', name=re.compile('B-scan .* left')).count() == 1
+    other.click('#example')
+    other.wait_for_selector('#progress >> text=/queue: 1\\/1/')
+    page.click('#cancel')
+    page.wait_for_selector('#status >> text=/Cancelled/')
+    other.wait_for_selector('#status >> text=/Fluid/', timeout=10_000)
+    before = server.processor_seconds()
+    time.sleep(1)
+    assert server.processor_seconds() - before < 0.5  # the model does not go on, which would be near the number of cores
+    assert 'Cancelled' in page.inner_text('#status') and page.locator('#progress progress').count() == 0
+
+
+def test_who_goes_away_does_not_keep_the_model_busy(visit, large, server):
+    page = visit()
+    page.set_input_files('#file input[type=file]', str(large))
+    page.wait_for_selector('#file >> text=/larg/')
+    page.click('#start')
+    page.wait_for_selector('#progress progress')
+    page.close()
+    time.sleep(2)
+    before = server.processor_seconds()
+    time.sleep(1)
+    assert server.processor_seconds() - before < 0.5
+
+
+def test_a_file_that_is_too_large_is_not_sent(visit, tmp_path):
+    (tmp_path / 'huge.vol').write_bytes(bytes(41 << 20))
+    page = visit()
+    page.set_input_files('#file input[type=file]', str(tmp_path / 'huge.vol'))
+    page.wait_for_selector('text=/exceed the maximum allowed size of 40/')
+
+
+def test_the_whole_way_by_keyboard(visit, tmp_path):
+    Image.fromarray(FRAMES[0]).save(tmp_path / 'bscan.png')
+    page = visit()
+    stops = []
+    while not stops or stops[-1] != 'threshold':
+        page.keyboard.press('Tab')
+        stops.append(page.evaluate('document.activeElement.closest("[id]:not(input)")?.id'))
+        if stops == ['file']:
+            with page.expect_file_chooser() as chooser:
+                page.keyboard.press('Enter')
+            chooser.value.set_files(tmp_path / 'bscan.png')
+            page.wait_for_selector('#file >> text=/bsca/')
+        if stops[-1] == 'start':
+            page.keyboard.press('Enter')
+            page.wait_for_selector('#status >> text=/Fluid/', timeout=60_000)
+        assert len(stops) < 40
+    assert [name for name in ('start', 'cancel', 'example', 'save', 'opacity', 'threshold') if name not in stops] == []
+
+
+def test_a_password_is_asked_for(browser, tmp_path):
+    (tmp_path / 'users').write_text('anna:a secret\n')
+    (tmp_path / 'temporary').mkdir()
+    with serving(tmp_path / 'temporary', '--auth', tmp_path / 'users') as server:
+        page = browser.new_page()
+        page.goto(server.address)
+        for password, outcome in (('another', 'text=/Incorrect/'), ('a secret', '#start')):
+            page.get_by_label('username').fill('anna')
+            page.get_by_label('password').fill(password)
+            page.get_by_role('button', name='Login').click()
+            page.wait_for_selector(outcome)
+        page.click('#example')
+        page.wait_for_selector('#status >> text=/Fluid/', timeout=60_000)
+        page.wait_for_selector('#picture img')
+        picture = page.get_attribute('#picture img', 'src')
+        assert page.request.get(picture).status == 200
+        stranger = browser.new_context().request
+        for method, path in (('get', picture), ('get', server.address + '/config'),
+                             ('get', server.address + '/gradio_api/info'),
+                             ('get', server.address + '/gradio_api/queue/data?session_hash=a'),
+                             ('post', server.address + '/gradio_api/queue/join')):  # fmt: skip
+            assert getattr(stranger, method)(path, **({'data': {}} if method == 'post' else {})).status == 401, path
+        form = {'files': dict(name='x.png', mimeType='image/png', buffer=b'1')}
+        assert stranger.post(server.address + '/gradio_api/upload', multipart=form).status == 401
+        page.close()
+    assert 'secret' not in server.said()

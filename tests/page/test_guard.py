@@ -21,7 +21,7 @@ def ask(tmp_path):
 
     def ask_(method, path, **options):
         async def call():
-            transport = httpx.ASGITransport(Guard(answer, kept, max_upload=1000_000, max_kept=3_000_000))
+            transport = httpx.ASGITransport(Guard(answer, kept, max_upload=1 << 20, max_kept=3_000_000))
             async with httpx.AsyncClient(transport=transport, base_url='http://page') as client:
                 return await client.request(method, path, **options)
 
@@ -64,9 +64,9 @@ def test_only_files_of_the_page_are_served(ask):
 
 def test_uploads_have_a_limit_and_it_is_said(ask):
     assert ask('POST', PAGE + 'upload', content=b'0' * 1_000_000).status_code == 200
-    answer = ask('POST', PAGE + 'upload', content=b'0' * 1_100_000)
+    answer = ask('POST', PAGE + 'upload', content=b'0' * 1_200_000)
     assert answer.status_code == 413 and 'a file of at most 1 MB is taken' in answer.text
-    assert ask('POST', PAGE + 'queue/join', content=b'0' * 1_100_000).status_code == 413
+    assert ask('POST', PAGE + 'queue/join', content=b'0' * 1_200_000).status_code == 413
     assert len(ask.seen) == 1
 
 
