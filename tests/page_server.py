@@ -1,6 +1,7 @@
 """A page that is served by the command, for tests."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def _listen():
+    """Hear Ctrl-C even if whoever started the tests (nohup, a shell's background) has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Server:
@@ -23,7 +29,7 @@ class Server:
         command = [sys.executable, str(ROOT / 'tools/app.py'), '--port', str(self.port), *map(str, options)]
         environment = {**os.environ, 'TMPDIR': str(temporary)}
         with self.log.open('wb') as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, preexec_fn=_listen)
         while f'serving {self.address}' not in self.said():
             assert self.process.poll() is None, self.said()
             time.sleep(0.05)

@@ -6,12 +6,16 @@ import os
 import signal
 import sys
 import tempfile
-import threading
+import time
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from octfluid.errors import InputError
 from octfluid.tooling import ToolParser, exit_status_of
+
+if TYPE_CHECKING:
+    from gradio import Blocks
 
 _MOST_WAITING = 32
 _SESSIONS = 256  # of which Gradio remembers anything
@@ -106,50 +110,60 @@ def main() -> None:
 
 def serve(args: Namespace, users: list[tuple[str, str]] | None, folder: Path) -> None:
     """Serve the page until it is ended; what it writes goes to ``folder``."""
-    from starlette.middleware import Middleware
-
-    from octfluid.page.app import SECONDS_KEPT, build_page
+    from octfluid.inference.predictor import Predictor
+    from octfluid.page.app import SECONDS_KEPT, Page, build_page
     from octfluid.page.folder import delete_old_files
-    from octfluid.page.guard import Guard
-    from octfluid.page.layout import CSS, theme
     from octfluid.page.quiet import silence_libraries
     from octfluid.page.session import Limits
+    from octfluid.page.shelf import Shelf
 
     folder.mkdir()
-    page = build_page(args.model, folder, Limits(seconds=args.timeout))
-    size = args.max_upload << 20  # as browsers and Gradio count
-    guard = Middleware(Guard, folder=folder, max_upload=size, max_kept=_KEPT_UPLOADS * size)
+    acts = Page(Predictor(args.model), Shelf(folder, seconds=SECONDS_KEPT), Limits(seconds=args.timeout))
+    page = build_page(acts, folder)
     silence_libraries()
     try:
-        page.queue(max_size=_MOST_WAITING).launch(
-            server_name=args.host,
-            server_port=args.port,
-            auth=users,
-            max_file_size=size,
-            state_session_capacity=_SESSIONS,
-            app_kwargs={'middleware': [guard], 'docs_url': None, 'redoc_url': None, 'openapi_url': None},
-            theme=theme(),
-            css=CSS,
-            footer_links=[],
-            run_history=False,  # it would leave scans and results in the browser
-            enable_monitoring=False,
-            mcp_server=False,
-            ssr_mode=False,
-            share=False,
-            quiet=True,
-            prevent_thread_lock=True,
-        )
+        _launch(page, args, users, folder)
     except OSError as error:
         raise InputError(f'--port {args.port}: cannot be served on {args.host}; choose another --port') from error
     print(f'serving http://{args.host}:{args.port} (Ctrl-C ends it)', flush=True)
     try:
         while True:
-            threading.Event().wait(_SECONDS_BETWEEN_SWEEPS)
+            time.sleep(_SECONDS_BETWEEN_SWEEPS)
+            acts.shelf.forget_old()
             delete_old_files(folder, SECONDS_KEPT)
     finally:
         logging.disable()  # of what is cut off here
         page.server.force_exit = True  # connections that are kept open would hold it up
         page.close(verbose=False)
+        acts.stop()
+
+
+def _launch(page: 'Blocks', args: Namespace, users: list[tuple[str, str]] | None, folder: Path) -> None:
+    from starlette.middleware import Middleware
+
+    from octfluid.page.guard import Guard
+    from octfluid.page.layout import CSS, theme
+
+    size = args.max_upload << 20  # as browsers and Gradio count
+    guard = Middleware(Guard, folder=folder, max_upload=size, max_kept=_KEPT_UPLOADS * size)
+    page.queue(max_size=_MOST_WAITING).launch(
+        server_name=args.host,
+        server_port=args.port,
+        auth=users,
+        max_file_size=size,
+        state_session_capacity=_SESSIONS,
+        app_kwargs={'middleware': [guard], 'docs_url': None, 'redoc_url': None, 'openapi_url': None},
+        theme=theme(),
+        css=CSS,
+        footer_links=[],
+        run_history=False,  # it would leave scans and results in the browser
+        enable_monitoring=False,
+        mcp_server=False,
+        ssr_mode=False,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
 
 
 def console() -> None:

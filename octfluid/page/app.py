@@ -1,5 +1,6 @@
 """What happens when a visitor uses the page."""
 
+import threading
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -46,6 +47,11 @@ class Page:
 
     def __init__(self, predictor: Predictor, shelf: Shelf, limits: Limits) -> None:
         self.predictor, self.shelf, self.limits = predictor, shelf, limits
+        self._busy = threading.Lock()
+
+    def stop(self, seconds: float = 10) -> None:
+        """Wait until the model does nothing, and let nobody use it again: a process that ends meanwhile would crash."""
+        self._busy.acquire(timeout=seconds)
 
     def outline(
         self, file: str | None, spacing: str, side: str, threshold: float, opacity: float, request: gr.Request
@@ -65,7 +71,8 @@ class Page:
             with closing(session.outline(self.predictor, Path(file), settings, self.limits)) as steps:
                 while True:
                     try:
-                        done, number = next(steps)
+                        with self._busy:
+                            done, number = next(steps)
                     except StopIteration as end:
                         viewed = end.value
                         break
@@ -146,26 +153,15 @@ class Page:
         )
 
 
-def build_page(model: Path | None, folder: Path, limits: Limits = session.NO_MORE_THAN) -> gr.Blocks:
-    """Build the page.
-
-    Args:
-        model: An exported model; None for the one of the package.
-        folder: Gradio's own, for what visitors fetch; whoever made it deletes it.
-        limits: Of the work on one scan.
-
-    Raises:
-        InputError: The model is missing, damaged or none of ours.
-    """
-    predictor = Predictor(model)
-    acts = Page(predictor, Shelf(folder, seconds=SECONDS_KEPT), limits)
+def build_page(acts: Page, folder: Path) -> gr.Blocks:
+    """Build the page; ``folder`` is Gradio's own, for what visitors fetch, and whoever made it deletes it."""
     with gr.Blocks(title='octfluid: fluid in retinal OCT', analytics_enabled=False, delete_cache=(600, SECONDS_KEPT)) as page:
-        gr.Markdown(layout.introduction(predictor))
+        gr.Markdown(layout.introduction(acts.predictor))
         with gr.Row(elem_id='main'):
             with gr.Column(scale=1, min_width=280):
                 asked = layout.what_is_asked()
             with gr.Column(scale=2, min_width=320):
-                seen = layout.what_is_seen(predictor.model.info.threshold)
+                seen = layout.what_is_seen(acts.predictor.model.info.threshold)
         asked.file.async_move_resource_to_block_cache = _only_uploads(asked.file)
         _connect(acts, folder, asked, seen)
         page.unload(acts.leave)

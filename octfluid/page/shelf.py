@@ -42,7 +42,6 @@ class Shelf:
         with self._lock:
             old = self._places.pop(visitor, None)
             folder = old.folder if old else self.folder / secrets.token_hex(16)
-            folder.mkdir(parents=True, exist_ok=True)
             self._places[visitor] = _Place(viewed, folder, time.monotonic() + self.seconds)
             while len(self._places) > 1 and sum(place.viewed.nbytes for place in self._places.values()) > self.limit:
                 self.drop(next(iter(self._places)))
@@ -64,6 +63,7 @@ class Shelf:
             place = self._places.get(visitor)
             if place is None:
                 return None
+            place.folder.mkdir(parents=True, exist_ok=True)
             written = sorted(place.folder.iterdir(), key=lambda path: path.stat().st_mtime)
             for old in written[: -_PICTURES + 1]:
                 shutil.rmtree(old)

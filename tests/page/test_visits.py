@@ -70,8 +70,8 @@ def test_a_click_on_the_map_leads_to_the_b_scan(acts, volume):
     assert places[0] == 0 and not isinstance(places[1], int)
 
 
-def test_no_file_is_fetched_from_an_address(tmp_path):
-    page = app.build_page(None, tmp_path)
+def test_no_file_is_fetched_from_an_address(acts, tmp_path):
+    page = app.build_page(acts, tmp_path)
     (file,) = (block for block in page.blocks.values() if block.elem_id == 'file')
     with pytest.raises(InputError, match='has to be uploaded'):
         asyncio.run(file.async_move_resource_to_block_cache('http://127.0.0.1:9/x.png'))
