@@ -9,7 +9,22 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+TOOL = Path(__file__).resolve().parents[1] / 'tools/app.py'
+# The command, with a line in its log for every connection and every look-up of a name that leaves this computer.
+WATCHED = """
+import runpy, sys
+
+def watch(event, values):
+    if event in ('socket.connect', 'socket.sendto', 'socket.getaddrinfo'):
+        where = values[0] if event == 'socket.getaddrinfo' else values[1]
+        host = where[0] if isinstance(where, tuple) else where
+        if host not in ('127.0.0.1', 'localhost', '::1', None):
+            print('outside:', event, where, flush=True)
+
+sys.addaudithook(watch)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
 
 
 def _listen():
@@ -26,7 +41,7 @@ class Server:
             self.port = probe.getsockname()[1]
         self.address, self.temporary = f'http://127.0.0.1:{self.port}', Path(temporary)
         self.log = self.temporary.with_name(f'{self.temporary.name}-{self.port}.log')
-        command = [sys.executable, str(ROOT / 'tools/app.py'), '--port', str(self.port), *map(str, options)]
+        command = [sys.executable, '-c', WATCHED, str(TOOL), '--port', str(self.port), *map(str, options)]
         environment = {**os.environ, 'TMPDIR': str(temporary)}
         with self.log.open('wb') as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, preexec_fn=_listen)

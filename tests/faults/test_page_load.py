@@ -59,7 +59,7 @@ def test_a_b_scan_is_answered_in_less_than_a_second(server, uploads):
 
 
 def test_a_crowd_with_good_bad_and_huge_files(server, uploads):
-    seconds = ledger.budget(120, 20)
+    seconds = ledger.budget(120, 15)
     crowd = Crowd(server, uploads)
     threads, memory = crowd.come(CLIENTS, seconds), []
     while any(thread.is_alive() for thread in threads):
