@@ -16,7 +16,11 @@ CSS = """
 #picture img {width: 100%; object-fit: contain}
 #enface img {cursor: pointer}
 #status {min-height: 3.2em} #progress {min-height: 3.2em}
-#progress label {display: block} #progress progress {width: 100%; height: 1em; accent-color: var(--color-accent)}
+#progress label {display: block}
+#progress progress {appearance: none; width: 100%; height: 0.8em; border: none; background: var(--neutral-200)}
+#progress progress::-webkit-progress-bar {background: var(--neutral-200)}
+#progress progress::-webkit-progress-value {background: var(--color-accent)}
+#progress progress::-moz-progress-bar {background: var(--color-accent)}
 gradio-app, .gradio-container, .gradio-container .main, .gradio-container main, .gradio-container .wrap, #main
 {min-width: 0 !important; max-width: min(1200px, 100vw); box-sizing: border-box}
 @media (max-width: 760px) {#main {flex-direction: column !important} #main > * {min-width: 0 !important; width: 100%}}
