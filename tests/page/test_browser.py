@@ -88,6 +88,8 @@ def test_a_b_scan(visit, tmp_path):
     coloured = np.ptp(picture, axis=2) > 20
     small = np.asarray(Image.fromarray(coloured).resize(expected.shape[::-1], Image.NEAREST))
     assert (small != expected).mean() < 0.02
+    kept = 'async () => [await indexedDB.databases(), localStorage.length, sessionStorage.length, document.cookie]'
+    assert page.evaluate(kept) == [[], 0, 0, '']  # nothing of a scan stays in the browser
     page.screenshot(path=tmp_path / 'desktop.png')
 
 
