@@ -78,8 +78,8 @@ def test_the_shipped_model_is_found_from_beside_the_clone(tmp_path):
 
 
 def test_a_long_volume_takes_no_more_memory_than_a_short_one():
-    short, long = measure_growth((8, 60), (496, 768))
-    assert (short['scans'], long['scans']) == (8, 60)
+    short, long = measure_growth((16, 60), (496, 768))  # by 16, the runtime has taken what it works in
+    assert (short['scans'], long['scans']) == (16, 60)
     # Its probabilities alone would be 91 MB.
     assert long['peak_bytes'] < short['peak_bytes'] + 30e6
 
