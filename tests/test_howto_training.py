@@ -1,6 +1,11 @@
 """Every command of the how-to pages on training, scoring and export is run, on phantoms and with minute networks."""
 
+import os
 import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
 
 import pytest
 from test_howto import ROOT, commands, here, run, run_all  # noqa: F401  `here` is a fixture
@@ -114,6 +119,25 @@ def test_cluster(bench):
     (command,) = commands('docs/how-to/cluster.md', r'^python ')
     pytest.importorskip('submitit')
     assert 'Slurm' in run(command, bench, status=2)
+
+
+def test_page(bench):
+    pytest.importorskip('gradio')
+    (bench / 'users.txt').write_text('jane:secret\n')
+    found = commands('docs/how-to/page.md', r'^python ')
+    assert [command[1] for command in found] == ['tools/app.py'] * 2
+    for command in found:
+        with socket.create_server(('127.0.0.1', 0)) as free:
+            port = free.getsockname()[1]
+        command = [sys.executable, *command[1:], '--port', str(port)]
+        environment = {**os.environ, 'PYTHONPATH': str(bench)}
+        with subprocess.Popen(command, cwd=bench, env=environment, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stdout.readline().startswith('serving http://')
+                page = urllib.request.urlopen(f'http://127.0.0.1:{port}/', timeout=20).read().decode()
+            finally:
+                server.terminate()
+        assert 'gradio' in page and server.returncode == 143
 
 
 def test_no_page_is_left_out():
