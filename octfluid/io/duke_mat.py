@@ -11,6 +11,7 @@ import numpy as np
 import scipy.io
 
 from octfluid.errors import InputError
+from octfluid.io.mat_headers import require_modest
 
 SUBJECT_FILE = re.compile(r'Subject_(\d+)\.mat', re.IGNORECASE)
 GRADERS = (1, 2)
@@ -96,6 +97,7 @@ def read_images(path: str | os.PathLike) -> np.ndarray:
 
 def _check_layout(path: str | os.PathLike, keys: Sequence[str]) -> None:
     """Refuse missing keys, wrong types and wrong shapes from the headers alone, before anything large is loaded."""
+    _matlab(path, require_modest, keys=keys)
     present = {name: (shape, kind) for name, shape, kind in _matlab(path, scipy.io.whosmat)}
     for key in keys:
         if key not in present:
@@ -137,6 +139,8 @@ def _matlab(path: str | os.PathLike, reader, **options):
         ) from error
     except PermissionError as error:
         raise InputError(f'{path}: no permission to read it') from error
+    except InputError:
+        raise
     except Exception as error:
         # On damaged files scipy raises ValueError, TypeError, OSError, zlib.error, struct.error, MemoryError and more.
         raise InputError(

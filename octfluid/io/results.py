@@ -13,7 +13,7 @@ import numpy as np
 from octfluid.io.atomic import write_bytes
 from octfluid.io.scan import Spacing
 
-_FORMULA = ('=', '+', '-', '@', '\t', '\r')
+_FORMULA = ('=', '+', '-', '@', '\t', '\r', '\n')
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

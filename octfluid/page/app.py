@@ -1,5 +1,6 @@
 """The page itself: Gradio's components, and what happens when a visitor uses them."""
 
+import re
 import shutil
 import tempfile
 import time
@@ -21,6 +22,7 @@ SIDES = {'as the file says': None, 'right (OD)': 'OD', 'left (OS)': 'OS'}
 _SECONDS_KEPT = 1800  # a scan that nobody looks at any more
 _SECONDS_BETWEEN_WORDS = 0.3
 _PACKED = 'octfluid-page-'
+_MARKUP = re.compile(r'[!-/:-@\[-`{-~]')  # ASCII punctuation, any of which Markdown takes as it is after a backslash
 _BUTTONS = ['download', 'fullscreen']  # no sharing: that would send the scan away
 _FONTS = ['system-ui', 'Segoe UI', 'Roboto', 'Arial', 'sans-serif']  # nothing is fetched from anywhere
 CSS = """
@@ -50,8 +52,13 @@ def _introduction(predictor: Predictor) -> str:
 
 
 def _status(viewed: Viewed) -> str:
-    warnings = ''.join(f'\n- ⚠ {warning}' for warning in viewed.prediction.warnings)
-    return f'**{viewed.name}: {session.summary(viewed)}**{warnings}'
+    warnings = ''.join(f'\n- ⚠ {_plain(warning)}' for warning in viewed.prediction.warnings)
+    return f'**{_plain(viewed.name)}: {session.summary(viewed)}**{warnings}'
+
+
+def _plain(text: str) -> str:
+    """Return text as Markdown that shows it as it is: what a file is called must not become a link or a picture."""
+    return _MARKUP.sub(r'\\\g<0>', ' '.join(text.split()))
 
 
 def _shown(viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
@@ -94,7 +101,7 @@ def _outline(
         yield (_status(viewed), viewed, *shown, gr.update(interactive=True), gr.update(value=None, visible=False))
     except OctfluidError as error:
         # The name that Gradio keeps a file under is nobody's business.
-        yield (f'**Not done.** {str(error).replace(str(file), Path(file).name)}', *nothing)
+        yield (f'**Not done.** {_plain(str(error).replace(str(file), Path(file).name))}', *nothing)
     except ModuleNotFoundError as error:
         yield (f'**Not done.** {missing_package(error) or error}', *nothing)
 
