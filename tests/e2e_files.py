@@ -1,4 +1,4 @@
-"""Heidelberg .e2e files, byte by byte after the layout that eyepy documents: a header, chunks of folders, and what they point to."""
+"""Heidelberg .e2e files, byte by byte as eyepy documents them: a header, chunks of folders, and what these point to."""
 
 import struct
 

@@ -142,7 +142,11 @@ class ScanModel:
             # The runtime has an exception of its own for every way in which a file can be wrong.
             reason = ' '.join(str(error).split())[:200]
             raise InputError(f'{self.path}: not a model that ONNX Runtime can load ({reason})') from error
-        self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, str(self.path))
+        try:
+            metadata = self.session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise InputError(f'{self.path}: its metadata are damaged ({error.reason}); export the model again') from error
+        self.info = ModelInfo.from_metadata(metadata, str(self.path))
         names = [[item.name for item in side] for side in (self.session.get_inputs(), self.session.get_outputs())]
         if names != [[_INPUT], [_OUTPUT]]:
             raise InputError(f"{self.path}: has inputs and outputs {names}; expected '{_INPUT}' and '{_OUTPUT}'")

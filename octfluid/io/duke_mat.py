@@ -11,7 +11,7 @@ import numpy as np
 import scipy.io
 
 from octfluid.errors import InputError
-from octfluid.io.mat_headers import require_modest
+from octfluid.io.mat_headers import check_variables
 
 SUBJECT_FILE = re.compile(r'Subject_(\d+)\.mat', re.IGNORECASE)
 GRADERS = (1, 2)
@@ -97,9 +97,12 @@ def read_images(path: str | os.PathLike) -> np.ndarray:
 
 def _check_layout(path: str | os.PathLike, keys: Sequence[str]) -> None:
     """Refuse missing keys, wrong types and wrong shapes from the headers alone, before anything large is loaded."""
-    _matlab(path, require_modest, keys=keys)
-    present = {name: (shape, kind) for name, shape, kind in _matlab(path, scipy.io.whosmat)}
+    _matlab(path, check_variables, keys=keys)
+    listed = _matlab(path, scipy.io.whosmat)
+    present = {name: (shape, kind) for name, shape, kind in listed}
     for key in keys:
+        if sum(name == key for name, *_ in listed) > 1:  # of which the one that is loaded might be another than is judged here
+            raise InputError(f"{path}: holds more than one variable '{key}'; expected one")
         if key not in present:
             held = ', '.join(sorted(present)) or 'no variables'
             raise InputError(f"{path}: no variable '{key}'; the file holds {held}; if it was cut short, fetch it again")

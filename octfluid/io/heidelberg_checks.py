@@ -48,10 +48,9 @@ def check_e2e(path: Path) -> None:
             entries += number
             if entries * _FOLDER > 2 * len(content):
                 raise InputError(f'{path}: its chunks lie one over the other; it is damaged, export it again')
-            folders = memoryview(content)[first : first + number * _FOLDER]
+            folders = content[first : first + number * _FOLDER]
             for folder in struct.iter_unpack('<4I4i2H2I', folders):
                 data += _cost(path, content, start=folder[1], size=folder[2], kind=folder[10]) if folder[10] in _PARSED else 0
-            folders.release()
             if data > 2 * len(content):
                 raise InputError(f'{path}: points to more data than it holds; it is damaged, export it again')
 

@@ -1,4 +1,7 @@
-"""What the packed variables of a MATLAB file say of their size, read before scipy allocates it (MAT-File Format, level 5)."""
+"""What the variables of a MATLAB file say of themselves, read before scipy follows it (MAT-File Format, level 5).
+
+scipy makes room for whatever size a packed variable names, and ends the process on numbers of a kind that the format lacks.
+"""
 
 import contextlib
 import struct
@@ -10,7 +13,9 @@ from typing import BinaryIO
 from octfluid.errors import InputError
 from octfluid.io.unpacked import require_unpacked
 
-_HEADER, _PACKED, _MATRIX, _COMPLEX = 128, 15, 14, 0x800
+_HEADER, _PACKED, _MATRIX = 128, 15, 14
+_COMPLEX, _NUMERIC = 0x800, range(6, 16)  # flags of variables, and their kinds that hold numbers
+_NUMBERS = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)  # kinds: whole ones of 8 to 64 bits with and without sign, floating ones
 _MOST_NAMED = 4096  # bytes of a variable's name, or of its list of dimensions
 
 
@@ -29,20 +34,20 @@ class _Packed:
                 self.left -= len(packed)
             part = self.unpack.decompress(packed, number - len(found))
             if not packed and not part:
-                raise EOFError
+                break
             found += part
         return found
 
 
-def require_modest(path: Path, keys: Sequence[str]) -> None:
-    """Refuse packed variables that come to far more than the file holds.
+def check_variables(path: Path, keys: Sequence[str]) -> None:
+    """Refuse variables that scipy could not be trusted with.
 
     Args:
-        path: A file, of whatever format; all but format 5 is left to scipy, which finds no packed variables in it.
+        path: A file, of whatever format; all but format 5 is left to scipy.
         keys: Variables that are going to be loaded.
 
     Raises:
-        InputError: One is too large, or complex.
+        InputError: One comes to far more than the file holds, or one of ``keys`` is complex or of no kind of numbers.
     """
     with open(path, 'rb') as file:
         head = file.read(_HEADER)
@@ -52,29 +57,31 @@ def require_modest(path: Path, keys: Sequence[str]) -> None:
         while len(tag := file.read(8)) == 8:
             kind, size = struct.unpack(f'{order}2I', tag)
             after = file.tell() + size
-            if kind == _PACKED:
-                with contextlib.suppress(EOFError, zlib.error):  # scipy says so, should it ever come to this variable
-                    _check_variable(_Packed(file, size), order, path, keys)
+            with contextlib.suppress(struct.error, zlib.error):  # scipy says so, should it ever come to this variable
+                source: BinaryIO | _Packed = file
+                if kind == _PACKED:
+                    source = _Packed(file, size)
+                    kind, _ = struct.unpack(f'{order}2I', source.read(8))
+                if kind == _MATRIX:
+                    _check_variable(source, order, path, keys)
             file.seek(after)
 
 
-def _check_variable(packed: _Packed, order: str, path: Path, keys: Sequence[str]) -> None:
-    if struct.unpack(f'{order}2I', packed.read(8))[0] != _MATRIX:
-        return
-    flags = struct.unpack(f'{order}4I', packed.read(16))[2]
-    parts = []
+def _check_variable(source: BinaryIO | _Packed, order: str, path: Path, keys: Sequence[str]) -> None:
+    flags, parts = struct.unpack(f'{order}4I', source.read(16))[2], []
     for _ in ('dimensions', 'name'):
-        size, rest = _tag(packed, order)
-        require_unpacked(0 if size <= _MOST_NAMED else 1 << 32, path)
-        parts.append((rest or packed.read(-(-size // 8) * 8))[:size])
-    require_unpacked(_tag(packed, order)[0], path)
+        _, size, rest = _tag(source, order)
+        require_unpacked(0 if size <= _MOST_NAMED else 1 << 40, path)
+        parts.append((rest or source.read(-(-size // 8) * 8))[:size])
+    kind, size, _ = _tag(source, order)
+    require_unpacked(size, path)
     name = parts[1].decode('latin-1')
-    if flags & _COMPLEX and name in keys:
+    if name in keys and (flags & 0xFF) in _NUMERIC and (flags & _COMPLEX or kind not in _NUMBERS):
         raise InputError(f"{path}: '{name}' is not a real numeric array of three dimensions (height, width, slices)")
 
 
-def _tag(packed: _Packed, order: str) -> tuple[int, bytes]:
-    """Return the size of the next part of a variable and, of one of up to four bytes, which has no more, those."""
-    tag = packed.read(8)
+def _tag(source: BinaryIO | _Packed, order: str) -> tuple[int, int, bytes]:
+    """Return kind and size of the next part of a variable and, of one of up to four bytes, which has no more, those."""
+    tag = source.read(8)
     kind, size = struct.unpack(f'{order}2I', tag)
-    return (kind >> 16, tag[4:]) if kind >> 16 else (size, b'')
+    return (kind & 0xFFFF, kind >> 16, tag[4:]) if kind >> 16 else (kind, size, b'')

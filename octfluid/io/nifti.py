@@ -1,6 +1,7 @@
 """Reader of volumes in NIfTI, as research groups exchange them."""
 
 import gzip
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def read_nifti(path: Path) -> Scan:
 
     try:
         held = _size(path)
+        nibabel.imageglobals.logger.setLevel(logging.CRITICAL)  # what matters of it is said here
         image = nibabel.load(path)
         shape, header = image.shape, image.header
         values = _values(path, image, held)
