@@ -160,8 +160,9 @@ def pack_mat(content):
     found, place = content[:128], 128
     while place + 8 <= len(content):
         (size,) = struct.unpack_from('<I', content, place + 4)
-        packed = zlib.compress(content[place : place + 8 + size], 1)
-        found += struct.pack('<2I', 15, len(packed)) + packed
+        part = content[place : place + 8 + size]
+        packed = zlib.compress(part, 1)
+        found += part if part[0] == 15 else struct.pack('<2I', 15, len(packed)) + packed
         place += 8 + size
     return found
 
