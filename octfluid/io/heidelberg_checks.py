@@ -10,8 +10,8 @@ from octfluid.io.scan import require_frames, require_size
 
 _VOL_HEADER = 2048  # bytes
 _E2E_HEADER, _CHUNK, _FOLDER, _CONTAINER = 88, 52, 44, 60  # bytes: of the file, of each chunk, of what points to data, of data
-_IMAGE, _TEXTS = 0x40000000, (17, 9000, 9001, 9005, 9006, 9007, 9008)
-_PARSED = (11, 13, 10004, _IMAGE, *_TEXTS)  # kinds of data that are looked into
+_IMAGE, _TEXTS = 0x40000000, (9000, 9001, 9005, 9006, 9007, 9008)
+_PARSED = (11, 10004, _IMAGE, *_TEXTS)  # kinds of data that are looked into
 _MOST_TEXTS = 100
 
 
@@ -73,10 +73,9 @@ def _chunks(path: Path, content: mmap.mmap) -> Iterator[tuple[int, int]]:
 
 def _cost(path: Path, content: mmap.mmap, start: int, size: int, kind: int) -> int:
     """Return how many bytes the parser will read for a folder."""
-    if start + _CONTAINER + 12 > len(content):
-        return 0
-    (inside,) = struct.unpack_from('<I', content, start + 20 + 4)
-    held, first, second, third = struct.unpack_from('<I4x3I', content, start + 52)
+    head = content[start : start + _CONTAINER + 12].ljust(_CONTAINER + 12, b'\0')  # a text may end the file
+    (inside,) = struct.unpack_from('<I', head, 20 + 4)
+    held, first, second, third = struct.unpack_from('<I4x3I', head, 52)
     if held != kind:  # is parsed as something else than it is looked for
         return len(content)
     if kind in _TEXTS and (first > _MOST_TEXTS or first * second > len(content)):
