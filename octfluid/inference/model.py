@@ -133,7 +133,7 @@ class ScanModel:
         try:
             other_files = wants_other_files(content)
         except ValueError as error:
-            raise InputError(f'{self.path}: not a model that ONNX Runtime can load ({error})') from error
+            raise InputError(f'{self.path}: not an ONNX file, or cut short ({error}); export the model again') from error
         if other_files:
             raise InputError(f'{self.path}: wants weights from other files; refused, expected one file that holds them')
         try:

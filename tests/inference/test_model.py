@@ -123,7 +123,7 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_bytes_that_are_no_model_are_refused(tmp_path, content):
     (tmp_path / 'bad.onnx').write_bytes(content)
     said = refusal(ScanModel, tmp_path / 'bad.onnx')
-    assert 'bad.onnx: not a model' in said
+    assert 'bad.onnx: not a model' in said if content == b'' else 'bad.onnx: not an ONNX file, or cut short' in said
 
 
 def test_a_cut_off_file_is_refused(write):
