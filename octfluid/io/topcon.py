@@ -85,6 +85,8 @@ def read_fda(path: Path) -> Scan:
 def _check_chunks(path: Path) -> None:
     """Refuse a file of more parts than a scan has, and parts of more numbers than they hold, for all of which room is made."""
     with open(path, 'rb') as file:
+        if file.read(4) != b'FOCT':
+            raise InputError(f'{path}: not a Topcon .fda file, which begins with FOCT; expected one as the device exports it')
         end = file.seek(0, io.SEEK_END)
         place = file.seek(15)
         for number in itertools.count():
