@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from fuzz_child import peak_bytes
+
 from octfluid.errors import OctfluidError
 from octfluid.io.readers import read_scans
 
@@ -25,7 +27,7 @@ def main():
             said = str(error)
         except BaseException as error:
             said = f'ESCAPED {type(error).__name__}: {error}'
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = peak_bytes()
         print(json.dumps(dict(file=path.name, said=said, seconds=time.perf_counter() - start, peak=peak)), flush=True)
 
 

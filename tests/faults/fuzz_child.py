@@ -23,8 +23,9 @@ _WALL = 4 << 30  # bytes beyond what the packages take, where the system refuses
 
 
 def peak_bytes():
-    """Return the most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the most memory that this process has held; `getrusage` would count that of the process it was started from."""
+    status = Path('/proc/self/status').read_text()
+    return int(status[status.index('VmHWM:') :].split()[1]) * 1024
 
 
 def changed(name, number, seeds):
