@@ -224,8 +224,18 @@ def test_archives_unpack_into_their_folder_or_not_at_all(tmp_path):
     assert good == held
 
 
+@pytest.fixture
+def model(tmp_path):
+    """A model that does next to nothing, which saves time."""
+    from inference.test_model import INFO, build
+
+    (tmp_path / 'quick').mkdir()
+    (tmp_path / 'quick/m.onnx').write_bytes(build(onnx, INFO.to_metadata()).SerializeToString())
+    return '--model', tmp_path / 'quick/m.onnx'
+
+
 @pytest.mark.parametrize('overwrite', [False, True])
-def test_results_never_follow_a_link_out_of_their_folder(tool, tmp_path, overwrite):
+def test_results_never_follow_a_link_out_of_their_folder(tool, model, tmp_path, overwrite):
     Image.fromarray(SCAN).save(tmp_path / 'x.png')
     pages = [Image.fromarray(SCAN)] * 2
     pages[0].save(tmp_path / 'v.tif', save_all=True, append_images=pages[1:])
@@ -238,7 +248,8 @@ def test_results_never_follow_a_link_out_of_their_folder(tool, tmp_path, overwri
         outside.mkdir(exist_ok=True)
         (outside / 'mine').write_text('mine')
         (out / name).symlink_to(outside if name == 'v' else outside / 'mine')
-        status, said = tool('predict.py', tmp_path / 'x.png', tmp_path / 'v.tif', '--out', out, *['--overwrite'] * overwrite)
+        scans, replace = (tmp_path / 'x.png', tmp_path / 'v.tif'), ['--overwrite'] * overwrite
+        status, said = tool('predict.py', *scans, *model, '--out', out, *replace)
         intact = (outside / 'mine').read_text() == 'mine' and [path.name for path in outside.iterdir()] == ['mine']
         held.append((name, intact and 'Traceback' not in said and status in (0, 1, 2)))
     note('hostile', f'links out of the folder of the results{", with --overwrite" * overwrite}', len(held),
@@ -249,7 +260,7 @@ def test_results_never_follow_a_link_out_of_their_folder(tool, tmp_path, overwri
 @pytest.mark.parametrize('outputs', [
     ['../mine'], ['{mine}'], ['link/mine'], [5, None], ['\0'], ['folder'], 'text', [['a']], {'a': 1},
 ])  # fmt: skip
-def test_a_strange_manifest_removes_nothing_of_others(tool, tmp_path, outputs):
+def test_a_strange_manifest_removes_nothing_of_others(tool, model, tmp_path, outputs):
     mine, out = tmp_path / 'mine', tmp_path / 'out'
     mine.write_text('mine')
     (out / 'folder').mkdir(parents=True)
@@ -257,6 +268,6 @@ def test_a_strange_manifest_removes_nothing_of_others(tool, tmp_path, outputs):
     outputs = [str(mine) if name == '{mine}' else name for name in outputs] if isinstance(outputs, list) else outputs
     (out / 'manifest.json').write_text(json.dumps(dict(schema='octfluid.prediction/1', inputs=[dict(outputs=outputs)])))
     Image.fromarray(SCAN).save(tmp_path / 'x.png')
-    status, said = tool('predict.py', tmp_path / 'x.png', '--out', out, '--overwrite')
+    status, said = tool('predict.py', tmp_path / 'x.png', *model, '--out', out, '--overwrite')
     assert (status, said) == (0, said) and 'Traceback' not in said
     assert mine.read_text() == 'mine' and (out / 'folder').is_dir() and (out / 'x_mask.png').is_file()
