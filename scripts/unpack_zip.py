@@ -9,19 +9,30 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+MOST_TIMES = 100  # an archive's own size that its members may come to; scans shrink by a factor of 2 to 20
+
+
+def _require_harmless(archive: Path, opened: zipfile.ZipFile) -> None:
+    """Refuse members that would lie outside the target folder, and such as would fill the disk."""
+    for name in opened.namelist():
+        path = PurePosixPath(name.replace('\\', '/'))
+        if path.is_absolute() or '..' in path.parts:
+            raise ValueError(f'{archive}: member {name!r} would be written outside the folder; refused')
+    size, packed = sum(member.file_size for member in opened.infolist()), archive.stat().st_size
+    if size > max(1 << 26, MOST_TIMES * packed):
+        raise ValueError(f'{archive}: {packed} bytes that unpack to {size}, as no archive of scans does; refused')
+
 
 def verify(archive: Path) -> None:
     """Read every member once.
 
     Raises:
-        ValueError: Not a zip archive, a damaged member, or a member that would be written outside the target folder.
+        ValueError: Not a zip archive, a damaged member, one that would be written outside the target folder, or members of far
+            more bytes than the archive.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in opened.namelist():
-                path = PurePosixPath(name.replace('\\', '/'))
-                if path.is_absolute() or '..' in path.parts:
-                    raise ValueError(f'{archive}: member {name!r} would be written outside the folder; refused')
+            _require_harmless(archive, opened)
             bad = opened.testzip()
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise ValueError(f'{archive}: not a sound zip archive ({error})') from error
@@ -35,6 +46,7 @@ def unpack(archive: Path, folder: Path) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f'.tmp-{folder.name}-', dir=folder.parent))
     try:
         with zipfile.ZipFile(archive) as opened:
+            _require_harmless(archive, opened)
             opened.extractall(temporary)
         # mkdtemp makes private folders; others may read this one.
         temporary.chmod(0o755)

@@ -1,6 +1,5 @@
 """From a folder of scans and a folder of masks to a prepared data set: other devices, or your own scans to train on."""
 
-import csv
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,8 @@ from octfluid.datasets.splits import INNER_FOLDS, Scan, Split, inner_folds, writ
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
 from octfluid.io.gray import highest, to_gray, white_of
+from octfluid.io.images import FORMATS
+from octfluid.io.results import write_csv
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.jpg', '.jpeg')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
@@ -102,10 +103,7 @@ def prepare_folder(
             place = slices[patient] = slices.get(patient, -1) + 1
             rows.append(dict(zip(INDEX_COLUMNS, (name, numbers[patient], place, patient, int(mask.sum())), strict=True)))
             report(len(rows), len(paired))
-        with open(folder / 'index.csv', 'w', newline='', encoding='utf-8') as file:
-            writer = csv.DictWriter(file, INDEX_COLUMNS, lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(folder / 'index.csv', INDEX_COLUMNS, rows)
         splits = {SPLIT: Split(tuple(paired), ()), **(_folds(rows, images) if folds else {})}
         write_splits(folder / 'splits', splits)
     with_fluid = sum(row['fluid_px_native'] > 0 for row in rows)
@@ -166,7 +164,7 @@ def _patients(names: list[str], pattern: re.Pattern, images: Path) -> dict[str, 
 
 def _open(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             pixels = np.asarray(image.convert('L') if image.mode in ('1', 'P', 'LA') else image)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f'{path}: cannot be read as an image ({error})') from error

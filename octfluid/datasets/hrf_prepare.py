@@ -18,6 +18,7 @@ from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import Split, write_splits
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
+from octfluid.io.images import FORMATS
 
 GROUPS = ('h', 'dr', 'g')
 """Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma, in the order in which their subjects are numbered."""
@@ -257,7 +258,7 @@ def _binary(mask: np.ndarray, path: Path) -> np.ndarray:
 
 def _opened(path: Path) -> Image.Image:
     try:
-        return Image.open(path)
+        return Image.open(path, formats=FORMATS)
     except OSError as error:
         if error.errno is not None:  # the system's reason, such as no permission
             raise

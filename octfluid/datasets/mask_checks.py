@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from octfluid.io.images import FORMATS
+
 # Pillow's modes in words, for messages.
 _MODES = {
     '1': '1-bit',
@@ -87,7 +89,7 @@ def check_mask(
 
 def _open(path: Path) -> tuple[str, np.ndarray | None, list[str]]:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return image.mode, np.asarray(image), []
     except Exception as error:
         # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error and more.

@@ -69,6 +69,8 @@ def _parse(path: Path) -> Any:
         raise InputError(
             f'{path}: broken JSON at line {error.lineno}, column {error.colno} ({error.msg}); delete the file or restore it'
         ) from error
+    except (RecursionError, ValueError) as error:  # brackets within brackets, a number of thousands of digits
+        raise InputError(f'{path}: JSON that no run record holds ({error}); delete the file or restore it') from error
 
 
 def _is_record(path: Path, content: Any) -> bool:

@@ -25,15 +25,19 @@ _COMMIT = re.compile(r'[0-9a-f]{7,64}')
 # Split and variant become parts of a file name.
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]*')
 _URL = re.compile(r'https?://')
+_MOST = (1 << 63) - 1  # of a whole number: JSON holds larger ones, for which arithmetic fails
+_DEEPEST = 20  # levels of objects and lists within each other, of which a record has five
 _MISSING = object()
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST
 
 
 def _is_text(value: Any) -> bool:
@@ -143,16 +147,26 @@ def _check_object(where: str, prefix: str, content: Any, rules: Mapping[str, tup
             _refuse(where, f'{prefix}.{key}' if prefix else key, value, expected)
 
 
-def _check_finite(where: str, field: str, value: Any) -> None:
-    """Refuse NaN and infinity anywhere in the record, also where no rule looks (extra, overrides)."""
+def _check_values(where: str, field: str, value: Any, depth: int = 0) -> None:
+    """Refuse NaN, infinity and what is no text anywhere in the record, also where no rule looks (extra, overrides)."""
     if isinstance(value, float) and not math.isfinite(value):
         _refuse(where, field, value, 'a finite number (store null for an undefined one)')
+    if isinstance(value, str) and not _is_unicode(value):
+        _refuse(where, field, value, 'text')
+    if isinstance(value, Mapping | list | tuple) and depth > _DEEPEST:
+        _refuse(where, field, '[[[...', f'at most {_DEEPEST} levels of objects and lists within each other')
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _check_finite(where, f'{field}.{key}' if field else str(key), item)
+            _check_values(where, 'a key', key)
+            _check_values(where, f'{field}.{key}' if field else str(key), item, depth + 1)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            _check_finite(where, f'{field}[{index}]', item)
+            _check_values(where, f'{field}[{index}]', item, depth + 1)
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text can be written; JSON can hold halves of characters."""
+    return not any('\ud800' <= letter <= '\udfff' for letter in text)
 
 
 def metric_classes(record: Mapping[str, Any]) -> tuple[str, str]:
@@ -224,8 +238,9 @@ def check_record(record: Any, where: str) -> None:
     Raises:
         InputError: Naming ``where``, the field, what was found and what was expected.
     """
+    _check_object(where, '', record, {})
+    _check_values(where, '', record)
     _check_object(where, '', record, _FIELDS)
-    _check_finite(where, '', record)
     if record['git'] is not None:
         _check_object(where, 'git', record['git'], _GIT)
     if record['init'] is not None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from octfluid.evaluation.overlay import caption_for, draw_overlay
 from octfluid.io.atomic import write_bytes
+from octfluid.io.images import FORMATS
 
 COLOURS = 128  # a palette: pictures are committed by the dozen, and 24 bits a pixel make files four times as large
 ROLES = ('best', 'median', 'worst', 'false')
@@ -100,7 +101,7 @@ def write_pictures(
         path.unlink()
     for name, prediction in predictions.items():
         scan, mask = files[name]
-        with Image.open(mask) as opened:
+        with Image.open(mask, formats=FORMATS) as opened:
             truth = np.asarray(opened)
         picture = scan_overlay(name, scan, prediction, truth, ignore_index)
         write_bytes(record_path.parent / picture_name(record_path.stem, name), _small_png(picture))

@@ -126,7 +126,7 @@ class Look:
         try:
             mean, precision = np.array(content['mean'], float), np.array(content['precision'], float)
             limit = float(content['limit'])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
         if mean.shape != (len(_COMPARED),) or precision.shape != (len(_COMPARED),) * 2 or not limit > 0:
             return None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -47,7 +48,7 @@ def refuse_old_results(out: Path, inputs: Sequence['Input'], overwrite: bool) ->
     if overwrite or earlier == []:
         for name in (*(earlier or ()), MANIFEST, MEASUREMENTS, TABLE):
             path = out / name
-            if path.resolve().is_relative_to(out.resolve()):
+            if path.resolve().is_relative_to(out.resolve()) and not path.is_dir():
                 path.unlink(missing_ok=True)
         return
     if (out / UNFINISHED).exists():
@@ -67,8 +68,9 @@ def refuse_another_call(out: Path, begun: Mapping[str, Any], overwrite: bool) ->
         return
     try:
         earlier = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         earlier = {}
+    earlier = earlier if isinstance(earlier, dict) else {}
     if any(earlier.get(key) != begun[key] for key in ('names', 'settings', 'model')):
         raise InputError(f'{path}: another call was cut short here; repeat that one, choose another --out, or --overwrite')
 
@@ -77,9 +79,10 @@ def _earlier_files(manifest: Path) -> list[str] | None:
     """Return the files that an earlier call says it wrote; None if there is no manifest of one."""
     try:
         content = json.loads(manifest.read_text(encoding='utf-8'))
-        return [name for one in content['inputs'] for name in one['outputs']] if content['schema'] == SCHEMA else None
-    except (OSError, ValueError, KeyError, TypeError):
+        names = [name for one in content['inputs'] for name in one['outputs']] if content['schema'] == SCHEMA else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    return names if names is None or all(isinstance(name, str) and name.isprintable() for name in names) else None
 
 
 def sha256_of(path: Path) -> str:
@@ -89,5 +92,5 @@ def sha256_of(path: Path) -> str:
         with open(path, 'rb') as file:
             return hashlib.file_digest(file, 'sha256').hexdigest()
     for part in sorted(part for part in path.iterdir() if part.is_file()):
-        digest.update(part.name.encode() + b'\0' + part.read_bytes())
+        digest.update(os.fsencode(part.name) + b'\0' + part.read_bytes())
     return digest.hexdigest()

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 
 from octfluid.errors import InputError, WorkError
+from octfluid.inference.external import wants_other_files
 
 PREFIX = 'octfluid.'
 KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores', 'licence')
@@ -67,13 +68,15 @@ class ModelInfo:
         text = {key: metadata[PREFIX + key] for key in KEYS}
         try:
             parsed = {key: json.loads(text[key]) for key in ('classes', 'threshold', 'domain', 'scores')}
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f'{where}: its metadata are damaged ({error}); export the model again') from error
         for key, kind in (('classes', list), ('domain', dict), ('scores', list)):
             if not isinstance(parsed[key], kind):
                 raise InputError(
                     f'{where}: its metadata are damaged ({PREFIX}{key} is no {kind.__name__}); export the model again'
                 )
+        if not all(isinstance(name, str) for name in parsed['classes']):
+            raise InputError(f'{where}: its metadata are damaged ({PREFIX}classes are no names); export the model again')
         info = cls(**{**text, **parsed, 'classes': tuple(parsed['classes'])})
         if len(info.classes) != 2 or not isinstance(info.threshold, float) or not 0 < info.threshold < 1:
             raise InputError(
@@ -127,14 +130,24 @@ class ScanModel:
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         options.enable_mem_pattern = False  # held twice the memory, 790 MB in place of 450, and is no faster
+        content = self.path.read_bytes()
         try:
-            # As bytes, which leaves the runtime no folder to look for further files in.
-            self.session = onnxruntime.InferenceSession(self.path.read_bytes(), options, providers=self._providers())
+            other_files = wants_other_files(content)
+        except ValueError as error:
+            raise InputError(f'{self.path}: not an ONNX file, or cut short ({error}); export the model again') from error
+        if other_files:
+            raise InputError(f'{self.path}: wants weights from other files; refused, expected one file that holds them')
+        try:
+            self.session = onnxruntime.InferenceSession(content, options, providers=self._providers())
         except Exception as error:
             # The runtime has an exception of its own for every way in which a file can be wrong.
             reason = ' '.join(str(error).split())[:200]
             raise InputError(f'{self.path}: not a model that ONNX Runtime can load ({reason})') from error
-        self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, str(self.path))
+        try:
+            metadata = self.session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise InputError(f'{self.path}: its metadata are damaged ({error.reason}); export the model again') from error
+        self.info = ModelInfo.from_metadata(metadata, str(self.path))
         names = [[item.name for item in side] for side in (self.session.get_inputs(), self.session.get_outputs())]
         if names != [[_INPUT], [_OUTPUT]]:
             raise InputError(f"{self.path}: has inputs and outputs {names}; expected '{_INPUT}' and '{_OUTPUT}'")

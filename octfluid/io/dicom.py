@@ -1,5 +1,6 @@
 """Reader of ophthalmic tomography in DICOM: single and multi-frame, plain or compressed."""
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from octfluid.errors import InputError
 from octfluid.io.gray import highest, to_gray
-from octfluid.io.scan import Frames, Scan, Spacing, raster_of, require_size, spacing_from
+from octfluid.io.images import require_few_passes
+from octfluid.io.scan import Frames, Scan, Spacing, raster_of, require_frames, require_size, spacing_from
 
 SUFFIXES = ('.dcm', '.dicom')
 MODALITY = 'OPT'
@@ -22,7 +25,6 @@ _PERSONAL = (
     'StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID',
 )  # fmt: skip
 _SIDES = {'R': 'OD', 'L': 'OS'}
-_MOST_FRAMES = 10_000
 
 
 def read_dicom(path: Path) -> Scan:
@@ -38,6 +40,7 @@ def read_dicom(path: Path) -> Scan:
 
     try:
         with _quiet():
+            _refuse_deflated(path)
             dataset = pydicom.dcmread(path, defer_size='1 MB')
             return _scan(path, dataset)
     except (InputError, PermissionError):
@@ -59,6 +62,17 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _refuse_deflated(path: Path) -> None:
+    """Refuse a file that is packed as a whole: pydicom unpacks it whatever it comes to, and images are never packed so."""
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    if read_file_meta_info(path).get('TransferSyntaxUID') == DeflatedExplicitVRLittleEndian:
+        raise InputError(
+            f'{path}: packed as a whole (deflated), which is not read here; export it with compressed frames or plain'
+        )
+
+
 def _scan(path: Path, dataset: Any) -> Scan:
     modality, kind = dataset.get('Modality', ''), str(dataset.get('SOPClassUID', ''))
     if 'Rows' not in dataset or 'PixelData' not in dataset:
@@ -69,8 +83,7 @@ def _scan(path: Path, dataset: Any) -> Scan:
         raise InputError(f'{path}: an image in colour ({dataset.get("PhotometricInterpretation")}); expected gray B-scans')
     require_size(dataset.Rows, dataset.Columns, str(path))
     number = int(dataset.get('NumberOfFrames', 1) or 1)
-    if not 1 <= number <= _MOST_FRAMES:
-        raise InputError(f'{path}: says that it has {number} frames; expected 1 to {_MOST_FRAMES}')
+    require_frames(number, str(path))
     inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
     white = float((1 << int(dataset.get('BitsStored', 8))) - 1)  # a word of 16 bits may hold 12, or any fewer
 
@@ -100,7 +113,10 @@ def _frame(path: Path, dataset: Any, place: int) -> np.ndarray:
     from pydicom.pixels import pixel_array
 
     try:
+        _check_frame(path, dataset, place)
         return pixel_array(dataset, index=place, raw=True)
+    except InputError:
+        raise
     except Exception as error:
         # As above; for want of a decoder it is a RuntimeError or a NotImplementedError.
         syntax = getattr(dataset.file_meta, 'TransferSyntaxUID', None)
@@ -109,6 +125,31 @@ def _frame(path: Path, dataset: Any, place: int) -> np.ndarray:
             f'{path}: frame {place} cannot be decoded, {getattr(syntax, "name", syntax)} ({reason}); if a decoder is missing, '
             "install it with pip install 'octfluid[io]'"
         ) from error
+
+
+def _check_frame(path: Path, dataset: Any, place: int) -> None:
+    """Refuse a compressed frame that says itself that it is of another size: decoders allocate what it says."""
+    from pydicom.encaps import get_frame
+
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    tables = [dataset.get(f'ExtendedOffsetTable{which}') for which in ('', 'Lengths')]
+    number = int(dataset.get('NumberOfFrames', 1) or 1)
+    frame = io.BytesIO(
+        get_frame(dataset.PixelData, place, extended_offsets=tables if all(tables) else None, number_of_frames=number)
+    )
+    require_few_passes(frame, path)
+    frame.seek(0)
+    try:
+        with Image.open(frame, formats=('JPEG', 'JPEG2000')) as image:
+            width, height = image.size
+    except UnidentifiedImageError:  # compressed in another way, in which a frame does not say its size
+        return
+    if (height, width) != (dataset.Rows, dataset.Columns):
+        raise InputError(
+            f'{path}: frame {place} is compressed from {height}x{width} pixels; expected {dataset.Rows}x{dataset.Columns}, as '
+            'the file says; export it again'
+        )
 
 
 def _groups(dataset: Any) -> list[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.io
 
 from octfluid.errors import InputError
+from octfluid.io.mat_headers import check_variables
 
 SUBJECT_FILE = re.compile(r'Subject_(\d+)\.mat', re.IGNORECASE)
 GRADERS = (1, 2)
@@ -96,8 +97,12 @@ def read_images(path: str | os.PathLike) -> np.ndarray:
 
 def _check_layout(path: str | os.PathLike, keys: Sequence[str]) -> None:
     """Refuse missing keys, wrong types and wrong shapes from the headers alone, before anything large is loaded."""
-    present = {name: (shape, kind) for name, shape, kind in _matlab(path, scipy.io.whosmat)}
+    _matlab(path, check_variables, keys=keys)
+    listed = _matlab(path, scipy.io.whosmat)
+    present = {name: (shape, kind) for name, shape, kind in listed}
     for key in keys:
+        if sum(name == key for name, *_ in listed) > 1:  # of which the one that is loaded might be another than is judged here
+            raise InputError(f"{path}: holds more than one variable '{key}'; expected one")
         if key not in present:
             held = ', '.join(sorted(present)) or 'no variables'
             raise InputError(f"{path}: no variable '{key}'; the file holds {held}; if it was cut short, fetch it again")
@@ -137,6 +142,8 @@ def _matlab(path: str | os.PathLike, reader, **options):
         ) from error
     except PermissionError as error:
         raise InputError(f'{path}: no permission to read it') from error
+    except InputError:
+        raise
     except Exception as error:
         # On damaged files scipy raises ValueError, TypeError, OSError, zlib.error, struct.error, MemoryError and more.
         raise InputError(

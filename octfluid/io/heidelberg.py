@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from octfluid.errors import InputError
+from octfluid.io.heidelberg_checks import check_e2e, check_vol
 from octfluid.io.scan import Frames, Scan, raster_of, require_size, spacing_from
 
 DEVICE = 'Heidelberg Spectralis'
@@ -59,13 +60,11 @@ def read_vol(path: Path) -> list[Scan]:
     content = bytearray(path.read_bytes())
     if not content.startswith(b'HSF-OCT-'):
         raise InputError(f'{path}: not a Heidelberg .vol file, which begins with HSF-OCT-; expected a raw data export')
+    check_vol(path, content)
     for start, end in _TEXTS:  # names with accents would stop the parser
         content[start:end] = bytes(byte if byte < 128 else ord('?') for byte in content[start:end])
     found = parsed(path, 'Heidelberg .vol', lambda: vol_format.parse(bytes(content)))
     bscans = found.bscans
-    if not bscans:
-        raise InputError(f'{path}: holds no B-scan; export it again')
-    require_size(found.size_y, found.size_x, str(path))
     side_by_side = found.scan_pattern in _SIDE_BY_SIDE
     between = found.distance if side_by_side and len(bscans) > 1 else None
     personal = {key: getattr(found, key) for key in ('patient_id', 'visit_id', 'dob', 'exam_time', 'id')}
@@ -103,6 +102,7 @@ def read_e2e(path: Path) -> list[Scan]:
     """
     from eyepy.io.he import HeE2eReader
 
+    parsed(path, 'Heidelberg .e2e', lambda: check_e2e(path))
     scans, unread = [], 0
     with parsed(path, 'Heidelberg .e2e', lambda: HeE2eReader(path)) as reader:
         for number, series in enumerate(parsed(path, 'Heidelberg .e2e', lambda: list(reader.series))):

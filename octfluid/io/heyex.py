@@ -22,7 +22,7 @@ def read_xml(path: Path) -> list[Scan]:
     Raises:
         InputError: It is damaged, of another kind, or names pictures that are not there or not beside it.
     """
-    root = parsed(path, 'HEYEX .xml', lambda: ElementTree.fromstring(path.read_bytes()))
+    root = parsed(path, 'HEYEX .xml', lambda: _tree(path))
     found = [(series, _bscans(series)) for series in root.iter('Series')]
     found = [(series, images) for series, images in found if images]
     if not found:
@@ -32,6 +32,21 @@ def read_xml(path: Path) -> list[Scan]:
     return [
         _scan(path, series, images, str(number) if several else '', persons) for number, (series, images) in enumerate(found)
     ]
+
+
+class _Plain(ElementTree.TreeBuilder):
+    """Builds a tree from XML without definitions, which could make a page of text grow without end or name other files."""
+
+    def doctype(self, *_: object) -> None:
+        """Refuse definitions, where they begin."""
+        raise InputError('defines entities or a document type of its own (<!DOCTYPE ...>), as no HEYEX export does; refused')
+
+
+def _tree(path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_Plain()))
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from error
 
 
 def _bscans(series: ElementTree.Element) -> list[ElementTree.Element]:
@@ -85,6 +100,11 @@ def _beside(path: Path, name: str) -> Path:
     """Return the path of a picture that an export names; it must lie beside it."""
     if name in ('', '.', '..'):
         raise InputError(f'{path}: does not name the picture of a B-scan; copy the whole export')
-    if not (path.parent / name).is_file():
-        raise InputError(f'{path}: names the picture {name}, which does not lie beside it; copy the whole export')
+    try:
+        there = (path.parent / name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
+        shown = name if len(name) <= 100 and name.isprintable() else repr(name[:100])
+        raise InputError(f'{path}: names the picture {shown}, which does not lie beside it; copy the whole export')
     return path.parent / name

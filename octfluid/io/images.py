@@ -1,17 +1,22 @@
 """Reader of B-scans kept as pictures: PNG, JPEG, BMP, TIFF, of 8 and 16 bits, gray or in colour, of one page or several."""
 
+import itertools
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from octfluid.errors import InputError
 from octfluid.io.gray import coloured_share, highest, to_gray, white_of
-from octfluid.io.scan import Frames, Scan, require_size
+from octfluid.io.scan import Frames, Scan, require_frames, require_size
+from octfluid.io.unpacked import require_unpacked
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
-_FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF')
+FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF')
+"""What a picture may be, by Pillow's names: others among its readers start programs of the system on what they are given."""
+_MOST_PASSES = 100  # of a progressive JPEG, which has ten
 _GRAY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L', 'F')
 
 
@@ -26,20 +31,15 @@ def read_image(path: Path) -> Scan:
     """
     with _open(path) as image:
         first, coloured = _page(image, 0, path)
-        try:
-            pages = getattr(image, 'n_frames', 1)
-        except Exception as error:
-            # Pillow looks at every page's head for their number, and raises as below.
-            raise _damaged(path, error) from error
+        pages = _number_of_pages(image, path)
+    require_unpacked(pages * first.nbytes, path)
     white = white_of(first.dtype, highest(first, str(path)))
-    reader = _Pages(path)
+    reader = _Pages(path, first)
     if pages > 1 and first.dtype != np.uint8:  # one scale for all pages
         white = white_of(first.dtype, max(highest(reader.read(place), str(path)) for place in range(pages)))
 
     def read(place: int) -> np.ndarray:
         page = reader.read(place)
-        if page.dtype != first.dtype:
-            raise InputError(f'{path}, page {place}: holds {page.dtype} values, unlike the {first.dtype} of the first page')
         highest(page, str(path))
         return to_gray(page, white)
 
@@ -47,44 +47,89 @@ def read_image(path: Path) -> Scan:
 
 
 class _Pages:
-    """Reads pages of a picture that stays open from one to the next: to find a page, Pillow walks past all before it."""
+    """Reads pages of a picture that stays open from one to the next: to find a page, Pillow walks past all before it.
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.image = path, None
+    Args:
+        path: Of the picture.
+        first: Its first page; others must be of its kind.
+    """
+
+    def __init__(self, path: Path, first: np.ndarray) -> None:
+        self.path, self.shape, self.dtype, self.image = path, first.shape, first.dtype, None
 
     def read(self, place: int) -> np.ndarray:
         if self.image is None:
             self.image = _open(self.path)
-        return _page(self.image, place, self.path)[0]
+        page = _page(self.image, place, self.path, self.shape)[0]
+        if page.dtype != self.dtype:
+            raise InputError(f'{self.path}, page {place}: holds {page.dtype} values, unlike the {self.dtype} of the first page')
+        return page
+
+
+def _number_of_pages(image: Image.Image, path: Path) -> int:
+    """Return how many pages a picture has or, where that need not be counted, says that it has."""
+    if image.format != 'TIFF':
+        return getattr(image, 'n_frames', 1)
+    for place in itertools.count(1):
+        try:
+            image.seek(place)
+        except EOFError:
+            return place
+        except Exception as error:
+            # Pillow reads every page's head on its way, and raises as below.
+            raise _damaged(path, error) from error
+        require_frames(place + 1, str(path))  # Pillow would go on for as long as the file says that there are more
+    raise AssertionError('unreachable')
 
 
 def _open(path: Path) -> Image.Image:
     try:
+        with open(path, 'rb') as file:
+            require_few_passes(file, path)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # sizes are checked before anything is decoded
-            return Image.open(path, formats=_FORMATS)
+            return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
-        what = 'an empty file' if path.stat().st_size == 0 else f'not a {", ".join(_FORMATS[:-1])} or {_FORMATS[-1]} picture'
+        what = 'an empty file' if path.stat().st_size == 0 else f'not a {", ".join(FORMATS[:-1])} or {FORMATS[-1]} picture'
         raise InputError(f'{path}: {what}, whatever its name says; expected a B-scan') from error
     except Image.DecompressionBombError as error:
         raise InputError(f'{path}: far more pixels than a B-scan has; cut it or scale it down') from error
-    except PermissionError:
+    except (InputError, PermissionError):
         raise
     except Exception as error:
         # Pillow's readers raise what the damage leads to: OSError, SyntaxError, ValueError, struct.error and more.
         raise _damaged(path, error) from error
 
 
+def require_few_passes(file: BinaryIO, path: Path) -> None:
+    """Refuse a JPEG that is made of so many passes over all its pixels that reading it takes minutes.
+
+    Args:
+        file: Begins with the picture, of whatever kind.
+        path: Where it is from.
+
+    Raises:
+        InputError: It is a JPEG with more than a hundred.
+    """
+    if file.read(2) == b'\xff\xd8' and file.read().count(b'\xff\xda') > _MOST_PASSES:
+        raise InputError(f'{path}: a JPEG of more than {_MOST_PASSES} passes, as no scan is stored; export it again')
+
+
 def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f'{path}: cannot be read as a picture, or is cut short ({" ".join(str(error).split())[:100]})')
 
 
-def _page(image: Image.Image, place: int, path: Path) -> tuple[np.ndarray, float]:
-    """Return a page's numbers (H, W), and the share of its pixels that are in colour."""
+def _page(image: Image.Image, place: int, path: Path, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
+    """Return a page's numbers (H, W), and the share of its pixels that are in colour; ``shape`` is what they must be of."""
     where = f'{path}, page {place}' if place else str(path)
     try:
         image.seek(place)
         require_size(image.height, image.width, where)
+        if shape is not None and (image.height, image.width) != shape:
+            raise InputError(
+                f'{path}: B-scan {place} has {image.height}x{image.width} pixels, unlike the {shape[0]}x{shape[1]} of the '
+                'first; expected one size in a file'
+            )
         if image.mode in _GRAY:
             return np.asarray(image), 0.0
         if image.mode == 'LA':

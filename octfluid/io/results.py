@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from octfluid.io.atomic import write_bytes
+from octfluid.io.atomic import write_bytes, write_text
 from octfluid.io.scan import Spacing
 
-_FORMULA = ('=', '+', '-', '@', '\t', '\r')
+_FORMULA = ('=', '+', '-', '@')
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
@@ -84,12 +84,15 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, An
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
-    # Names of files need not be text.
-    write_bytes(path, text.getvalue().encode('utf-8', 'backslashreplace'))
+    write_text(path, text.getvalue())
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return f'{value:.6g}'
+    if not isinstance(value, str):
+        return value
+    # Names of files may hold ends of lines, which would begin a row of their own, and what is no text.
+    shown = ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in value)
     # An apostrophe keeps a spreadsheet from computing what a file's name says.
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown

@@ -10,6 +10,8 @@ from octfluid.errors import InputError
 
 LEAST_SIDE, MOST_PIXELS = 32, 1 << 24
 """Pixels of a B-scan: of its shorter side at least, in all at most."""
+MOST_FRAMES = 10_000
+"""B-scans of a scan."""
 AXIAL_UM = (1.0, 20.0)
 FIELD_MM = (1.0, 30.0)
 """What a pixel's height and a B-scan's width can be in an eye; anything else is some other unit."""
@@ -170,6 +172,20 @@ class Scan:
     notes: tuple[str, ...] = ()
     order: int | None = None
     affine: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InputError of no B-scans, or of more than an eye is ever scanned with."""
+        require_frames(len(self.frames), str(self.path))
+
+
+def require_frames(number: int, where: str) -> None:
+    """Refuse a number of B-scans that can be none.
+
+    Raises:
+        InputError: There is none, or more than `MOST_FRAMES`.
+    """
+    if not 1 <= number <= MOST_FRAMES:
+        raise InputError(f'{where}: says that it has {number} B-scans; expected 1 to {MOST_FRAMES}')
 
 
 def require_size(height: int, width: int, where: str) -> None:

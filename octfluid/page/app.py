@@ -1,5 +1,6 @@
 """What happens when a visitor uses the page."""
 
+import re
 import threading
 import time
 from collections.abc import Generator
@@ -20,6 +21,7 @@ from octfluid.tooling import missing_package
 
 SECONDS_KEPT = 1800  # a scan that nobody looks at any more, and a file that nobody fetches
 _SECONDS_BETWEEN_STEPS = 0.3
+_MARKUP = re.compile(r'[!-/:-@\[-`{-~]')  # ASCII punctuation, any of which Markdown takes as it is after a backslash
 _GONE = 'This scan is not kept here any more; outline it again.'
 
 
@@ -28,8 +30,13 @@ def _visitor(request: gr.Request) -> Visitor:
 
 
 def _status(viewed: Viewed) -> str:
-    warnings = ''.join(f'\n- ⚠ {warning}' for warning in viewed.warnings)
-    return f'**{viewed.name}: {session.summary(viewed)}**{warnings}'
+    warnings = ''.join(f'\n- ⚠ {_plain(warning)}' for warning in viewed.warnings)
+    return f'**{_plain(viewed.name)}: {session.summary(viewed)}**{warnings}'
+
+
+def _plain(text: str) -> str:
+    """Return text as Markdown that shows it as it is: what a file is called must not become a link or a picture."""
+    return _MARKUP.sub(r'\\\g<0>', ' '.join(text.split()))
 
 
 def _hidden() -> Any:
@@ -86,7 +93,7 @@ class Page:
             yield (_status(viewed), '', True, *seen, gr.update(interactive=True), _hidden())
         except OctfluidError as error:
             # The name that Gradio keeps a file under is nobody's business.
-            yield (f'**Not done.** {str(error).replace(str(file), Path(file).name)}', '', *nothing)
+            yield (f'**Not done.** {_plain(str(error).replace(str(file), Path(file).name))}', '', *nothing)
         except ModuleNotFoundError as error:
             yield (f'**Not done.** {missing_package(error) or error}', '', *nothing)
 

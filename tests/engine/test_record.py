@@ -1,4 +1,5 @@
 import copy
+import functools
 import hashlib
 import json
 import subprocess
@@ -274,3 +275,23 @@ def test_file_and_split_sha256(tmp_path):
     assert split_sha256([('y', c, d), ('x', a, b)]) == base
     others = [[('x', b, a), ('y', c, d)], [('z', a, b), ('y', c, d)], [('x', a, b)], [('x', a, b), ('y', c, c)]]
     assert len({base, *map(split_sha256, others)}) == 5
+
+
+@pytest.mark.parametrize(('text', 'said'), [
+    ('[' * 3000, 'JSON that no run record holds'), ('9' * 5000, 'JSON that no run record holds'),
+])  # fmt: skip
+def test_json_that_python_cannot_take_is_one_line(tmp_path, text, said):
+    (tmp_path / 'r.json').write_text(text)
+    with pytest.raises(InputError, match=said) as raised:
+        read_record(tmp_path / 'r.json')
+    assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize(('changes', 'said'), [
+    (dict(seed=10**400), 'field seed is 1000'), (dict(wall_seconds=10**400), 'field wall_seconds is 1000'),
+    (dict(device='\ud800'), r"field device is '\\ud800'; expected text"), (dict(overrides={'\ud800': 1}), 'expected text'),
+    (dict(overrides=functools.reduce(lambda inner, _: [inner], range(900), [])), 'at most 20 levels'),
+])  # fmt: skip
+def test_values_that_json_holds_and_no_record_does(make_record, changes, said):
+    with pytest.raises(InputError, match=said):
+        validate_record(make_record(**changes), 'r.json')

@@ -123,7 +123,7 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_bytes_that_are_no_model_are_refused(tmp_path, content):
     (tmp_path / 'bad.onnx').write_bytes(content)
     said = refusal(ScanModel, tmp_path / 'bad.onnx')
-    assert 'bad.onnx: not a model' in said
+    assert 'bad.onnx: not a model' in said if content == b'' else 'bad.onnx: not an ONNX file, or cut short' in said
 
 
 def test_a_cut_off_file_is_refused(write):
@@ -167,4 +167,4 @@ def test_a_model_with_weights_in_another_file_is_refused(write, tmp_path):
     model = onnx.load(write())
     onnx.save_model(model, tmp_path / 'apart.onnx', save_as_external_data=True, location='weights.bin', size_threshold=0)
     assert (tmp_path / 'weights.bin').is_file()
-    assert 'apart.onnx: not a model that ONNX Runtime can load' in refusal(ScanModel, tmp_path / 'apart.onnx')
+    assert 'apart.onnx: wants weights from other files; refused' in refusal(ScanModel, tmp_path / 'apart.onnx')

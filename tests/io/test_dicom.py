@@ -76,7 +76,7 @@ def test_scale_of_single_files_and_side_and_persons(tmp_path):
 @pytest.mark.parametrize(('elements', 'said'), [
     (dict(Modality='CT'), 'its modality is CT; expected OPT'),
     (dict(Modality=''), 'its modality is not given'),
-    (dict(NumberOfFrames=10**8), 'says that it has 100000000 frames'),
+    (dict(NumberOfFrames=10**8), 'says that it has 100000000 B-scans'),
     (dict(Rows=4, Columns=4), '4x4 pixels; expected a B-scan'),
     (dict(PixelData=b'\0' * 100), 'frame 0 cannot be decoded|damaged'),
 ])  # fmt: skip

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import scipy.io
@@ -147,3 +150,30 @@ def test_files_that_are_not_ours(tmp_path):
         read_subject(path)
     with pytest.raises(InputError, match=r'named like Subject_01\.mat'):
         read_subject(tmp_path / 'scan.mat')
+
+
+def test_two_variables_of_one_name_are_refused(tmp_path):
+    path = write(tmp_path, images=images(), manualFluid1=fluid())
+    path.write_bytes(path.read_bytes() + write(tmp_path, 'other.mat', images=images()).read_bytes()[128:])
+    with pytest.raises(InputError, match="holds more than one variable 'images'; expected one"):
+        read_subject(path)
+
+
+@pytest.mark.parametrize('packed', [False, True])
+@pytest.mark.parametrize(('place', 'value', 'said'), [
+    (64, 0xFF00, 'is not a real numeric array'), (68, 1 << 31, 'comes to 2147 MB'), (52, 1 << 30, 'comes to 1099512 MB'),
+    (17, 8, 'is not a real numeric array'),
+], ids=['kind', 'size', 'size of the name', 'complex'])  # fmt: skip
+def test_variables_that_scipy_could_not_be_trusted_with(tmp_path, packed, place, value, said):
+    path = tmp_path / 'Subject_01.mat'
+    scipy.io.savemat(path, {'images': images(), 'manualFluid1': fluid()})
+    content = bytearray(path.read_bytes())
+    assert content[128 + 56 : 128 + 62] == b'images'
+    content[128 + place : 128 + place + (1 if place == 17 else 4)] = value.to_bytes(1 if place == 17 else 4, 'little')
+    if packed:
+        end = 128 + 8 + int.from_bytes(content[132:136], 'little')
+        part = zlib.compress(bytes(content[128:end]))
+        content[128:end] = struct.pack('<2I', 15, len(part)) + part
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read_subject(path)

@@ -1,5 +1,9 @@
+import struct
+
 import numpy as np
 import pytest
+from e2e_files import FRAMES as RAW
+from e2e_files import IMAGE, SCAN_PATTERN, e2e_bytes, image, parts_of
 from heyex_files import FRAMES
 from vol_files import HEADER, vol_bytes
 
@@ -63,6 +67,39 @@ def test_a_broken_e2e_is_one_line(tmp_path, content):
     with pytest.raises(InputError, match=r'v\.e2e: (not a Heidelberg \.e2e file|holds no OCT series)') as raised:
         read_e2e(tmp_path / 'v.e2e')
     assert '\n' not in str(raised.value)
+
+
+def e2e(tmp_path, content):
+    (tmp_path / 'v.e2e').write_bytes(content)
+    return read_e2e(tmp_path / 'v.e2e')
+
+
+def test_an_e2e_with_several_series(tmp_path):
+    volume, circle = e2e(tmp_path, e2e_bytes(parts_of(RAW), parts_of(RAW[:1], 2, b'L')))
+    assert volume.is_volume and len(volume.frames) == 3 and (volume.laterality, volume.series) == ('OD', '0')
+    assert not circle.is_volume and len(circle.frames) == 1 and (circle.laterality, circle.series) == ('OS', '1')
+    order = [np.argsort(frame.ravel().astype(float)[:50], kind='stable') for frame in volume.frames]
+    assert len(np.unique(order, axis=0)) == 3 and volume.frames[1].shape == RAW[1].shape
+
+
+def looped():
+    content = bytearray(e2e_bytes(parts_of(RAW)))
+    last = 88 + 52 + 44 * (len(parts_of(RAW)) - 1)
+    struct.pack_into('<2I', content, last + 4, 88 - 60, 0)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(('content', 'said'), [
+    (looped(), 'its chunks lead in a circle'),
+    (e2e_bytes([(SCAN_PATTERN, -1, struct.pack('<2I', 1 << 31, 0))]), 'says that it has 2147483648 texts'),
+    (e2e_bytes([(SCAN_PATTERN, -1, struct.pack('<2I', 90, 1 << 31))]), 'says that it has 90 texts'),
+    (e2e_bytes([(IMAGE, 0, struct.pack('<5I', 8, 35652097, 1 << 31, 1 << 15, 1 << 16))]), 'points to more data than it holds'),
+    (e2e_bytes(parts_of(RAW)).replace(struct.pack('<3I', IMAGE, 0, len(image(RAW[0])) - 20), struct.pack('<3I', 10019, 0, 9)),
+     'points to more data than it holds'),
+])  # fmt: skip
+def test_an_e2e_that_would_lead_its_parser_astray(tmp_path, content, said):
+    with pytest.raises(InputError, match=said):
+        e2e(tmp_path, content)
 
 
 def test_names_with_accents_are_no_damage_and_are_not_repeated(vol):

@@ -42,7 +42,7 @@ def test_entities_do_not_grow(tmp_path):
         f'<!ENTITY b{n} "{f"&b{n - 1};" * 10 if n else "&b;" * 10}">' for n in range(9)
     )
     (tmp_path / 'x.xml').write_text(f'{bomb}]><HEDX>&b8;</HEDX>')
-    with pytest.raises(InputError, match='not a HEYEX'):
+    with pytest.raises(InputError, match=r'x\.xml: defines entities or a document type'):
         read_xml(tmp_path / 'x.xml')
 
 

@@ -125,3 +125,31 @@ def test_pages_of_two_kinds_are_refused(tmp_path, first):
     Image.fromarray(pages[0]).save(tmp_path / 'v.tif', save_all=True, append_images=[Image.fromarray(pages[1])])
     with pytest.raises(InputError, match=r'v\.tif, page 1: holds uint\d+ values, unlike the uint'):
         list(read_image(tmp_path / 'v.tif').frames)
+
+
+def test_pages_of_two_sizes_are_refused(tmp_path):
+    pages = [Image.fromarray(GRAY), Image.fromarray(GRAY[:36])]
+    pages[0].save(tmp_path / 'v.tif', save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match=r'v\.tif: B-scan 1 has 36x50 pixels, unlike the 40x50 of the first'):
+        list(read_image(tmp_path / 'v.tif').frames)
+
+
+def test_pages_that_come_to_more_than_the_file_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr('octfluid.io.unpacked.ALWAYS_GOOD', 1000)
+    pages = [Image.fromarray(np.zeros((500, 500), np.uint8))] * 3
+    pages[0].save(tmp_path / 'v.tif', save_all=True, append_images=pages[1:], compression='tiff_adobe_deflate')
+    with pytest.raises(InputError, match=r'v\.tif: comes to 1 MB or more from 0\.00'):
+        read_image(tmp_path / 'v.tif')
+
+
+def test_a_jpeg_of_too_many_passes_is_refused(tmp_path):
+    Image.fromarray(GRAY).save(tmp_path / 'b.jpg', progressive=True)
+    content = (tmp_path / 'b.jpg').read_bytes()
+    last = content[content.rindex(b'\xff\xda') : -2]
+    for more, good in ((80, True), (100, False)):
+        (tmp_path / 'b.jpg').write_bytes(content[:-2] + more * last + content[-2:])
+        if good:
+            assert read_image(tmp_path / 'b.jpg').frames[0].shape == (40, 50)
+        else:
+            with pytest.raises(InputError, match='a JPEG of more than 100 passes'):
+                read_image(tmp_path / 'b.jpg')

@@ -101,3 +101,20 @@ def test_the_same_masks_give_the_same_file_at_any_time(tmp_path, monkeypatch):
         writer.close()
         contents.append((tmp_path / 'm.nii.gz').read_bytes())
     assert contents[0] == contents[1]
+
+
+def test_a_file_that_swells_is_refused_before_it_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr('octfluid.io.unpacked.ALWAYS_GOOD', 1000)
+    nibabel.Nifti1Image(np.zeros((50, 40, 300), np.uint8), np.eye(4)).to_filename(tmp_path / 'v.nii.gz')
+    monkeypatch.setattr('nibabel.load', None)
+    with pytest.raises(InputError, match=r'v\.nii\.gz: comes to [01] MB or more'):
+        read_nifti(tmp_path / 'v.nii.gz')
+
+
+def test_a_header_that_says_more_than_there_is(tmp_path):
+    nibabel.Nifti1Image(VOLUME.transpose(2, 1, 0), np.eye(4)).to_filename(tmp_path / 'v.nii')
+    content = bytearray((tmp_path / 'v.nii').read_bytes())
+    content[40:56] = np.array([3, 4096, 4096, 9999, 1, 1, 1, 1], '<i2').tobytes()
+    (tmp_path / 'v.nii').write_bytes(content)
+    with pytest.raises(InputError, match='for which it is too short'):
+        read_nifti(tmp_path / 'v.nii')

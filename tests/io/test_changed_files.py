@@ -1,0 +1,61 @@
+"""Files that once broke a reader, and a few changed ones of every kind; many more are read by `faults/test_fuzz.py`."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip('eyepy')
+pytest.importorskip('oct_converter')
+pytest.importorskip('onnx')
+from faults.mutations import change
+from fuzz_targets import TARGETS
+
+from octfluid.errors import OctfluidError
+
+FINDINGS = sorted(path for path in (Path(__file__).parents[1] / 'findings').glob('*/*') if path.is_file())
+
+
+@pytest.fixture(scope='module')
+def seeds(tmp_path_factory):
+    """Good files of every kind, each in a folder with what belongs to it."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in TARGETS}
+    return {name: (folders[name], target.seeds(folders[name])) for name, target in TARGETS.items()}
+
+
+def outcome(target, path, content):
+    """Return the error that reading a file ends in, if it is one of ours; None where it is read."""
+    path.write_bytes(content)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            target.read(path)
+    except OctfluidError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize('name', TARGETS)
+def test_good_files_are_read(name, seeds):
+    folder, files = seeds[name]
+    target = TARGETS[name]
+    assert [outcome(target, folder / f'x{target.suffix}', target.pack(content)) for content in files] == [None] * len(files)
+
+
+@pytest.mark.parametrize('path', FINDINGS, ids=lambda path: f'{path.parent.name}-{path.name}')
+def test_what_once_broke_a_reader_is_one_line(path, tmp_path):
+    target = TARGETS[path.parent.name]
+    error = outcome(target, tmp_path / f'x{target.suffix}', path.read_bytes())
+    assert error is not None and '\n' not in str(error) and str(error).startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize('name', TARGETS)
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rng=st.randoms(use_true_random=True))
+def test_only_our_own_errors_come_out_of_a_changed_file(name, seeds, rng):
+    folder, files = seeds[name]
+    target = TARGETS[name]
+    error = outcome(target, folder / f'x{target.suffix}', target.pack(change(rng, files, target.words)))
+    assert error is None or str(folder) in str(error)
