@@ -25,6 +25,7 @@ class ScanMeasurement:
         largest_pocket_px: Pixels of the largest, 0 without fluid.
         largest_pocket_mm2: Its area, or None without a scale.
         mean_probability: Of the fluid's pixels, in [0, 1]; None without fluid.
+        file: Name of the file that it is from: of a folder of B-scans, each has its own.
     """
 
     index: int
@@ -36,9 +37,12 @@ class ScanMeasurement:
     largest_pocket_px: int
     largest_pocket_mm2: float | None
     mean_probability: float | None
+    file: str = ''
 
 
-def measure_scan(index: int, mask: np.ndarray, probability: np.ndarray, spacing: Spacing | None) -> ScanMeasurement:
+def measure_scan(
+    index: int, mask: np.ndarray, probability: np.ndarray, spacing: Spacing | None, file: str = ''
+) -> ScanMeasurement:
     """Measure one B-scan.
 
     Args:
@@ -46,6 +50,7 @@ def measure_scan(index: int, mask: np.ndarray, probability: np.ndarray, spacing:
         mask: bool (H, W).
         probability: float32 (H, W), in [0, 1].
         spacing: Scale, or None.
+        file: Name of its file.
     """
     labels, pockets = ndimage.label(mask, _EIGHT_NEIGHBOURS)
     fluid = int(np.count_nonzero(mask))
@@ -61,6 +66,7 @@ def measure_scan(index: int, mask: np.ndarray, probability: np.ndarray, spacing:
         largest_pocket_px=largest,
         largest_pocket_mm2=None if area is None else largest * area,
         mean_probability=float(probability[mask].mean(dtype=np.float64)) if fluid else None,
+        file=file,
     )
 
 

@@ -19,7 +19,7 @@ from octfluid.io.results import NiftiWriter, write_csv, write_png
 from octfluid.io.scan import Scan, Spacing
 
 COLUMNS = (
-    'input', 'kind', 'bscan', 'laterality', 'height_px', 'width_px', 'axial_mm', 'lateral_mm', 'slice_mm', 'fluid_px',
+    'input', 'kind', 'bscan', 'file', 'laterality', 'height_px', 'width_px', 'axial_mm', 'lateral_mm', 'slice_mm', 'fluid_px',
     'fluid_mm2', 'fluid_mm3', 'pockets', 'largest_pocket_px', 'largest_pocket_mm2', 'mean_probability', 'sector',
     'sector_covered',
 )  # fmt: skip

@@ -63,6 +63,57 @@ class Prediction:
     identifiers: dict[str, str]
 
 
+class _Found:
+    """What has been found in the B-scans of a scan so far."""
+
+    def __init__(self, keep_masks: bool, keep_probability: bool) -> None:
+        self.masks: list[np.ndarray] | None = [] if keep_masks else None
+        self.kept: list[np.ndarray] | None = [] if keep_probability else None
+        self.measured: list[ScanMeasurement] = []
+        self.columns: list[np.ndarray] = []
+        self.shape: tuple[int, ...] = ()
+
+    def add(self, scan: Scan, place: int, probability: np.ndarray, mask: np.ndarray, spacing: Spacing | None) -> None:
+        """Measure the next B-scan; raise InputError if it is of another size than the first."""
+        self.shape = self.shape or mask.shape
+        if self.shape != mask.shape:
+            raise InputError(
+                f'{scan.path}: B-scan {place} has {mask.shape[0]}x{mask.shape[1]} pixels, unlike the '
+                f'{self.shape[0]}x{self.shape[1]} of the first; expected one size in a file'
+            )
+        self.measured.append(measure_scan(place, mask, probability, spacing, scan.file_of(place)))
+        self.columns.append(thickness(mask))
+        for kept, one in ((self.masks, mask), (self.kept, probability)):
+            if kept is not None:
+                kept.append(one)
+
+    def prediction(
+        self, scan: Scan, settings: Settings, spacing: Spacing | None, spacing_from: str | None, warnings: list[str]
+    ) -> Prediction:
+        """Return all of it, with what takes the whole scan."""
+        thick = np.stack(self.columns)
+        laterality = settings.laterality or scan.laterality
+        sectors, why_not = sectors_of_volume(scan, thick, spacing, laterality, settings)
+        return Prediction(
+            path=scan.path,
+            series=scan.series,
+            masks=np.stack(self.masks) if self.masks else np.zeros((0, *self.shape), bool),
+            probability=None if self.kept is None else np.stack(self.kept),
+            spacing=spacing,
+            spacing_from=spacing_from,
+            laterality=laterality,
+            is_volume=scan.is_volume,
+            device=scan.device,
+            bottom_up=scan.raster.bottom_up if settings.bottom_up is None else settings.bottom_up,
+            scans=tuple(self.measured),
+            fluid_mm3=volume_mm3([one.fluid_px for one in self.measured], spacing) if scan.is_volume else None,
+            thickness_px=thick,
+            sectors=tuple(sectors),
+            warnings=(*warnings, *why_not, *scan.notes),
+            identifiers=dict(scan.identifiers),
+        )
+
+
 class Predictor:
     """Outlines and measures fluid.
 
@@ -165,44 +216,15 @@ class Predictor:
             raise InputError(f'threshold {threshold:g}: expected a number between 0 and 1')
         check_fovea(scan, settings)
         looks: list[np.ndarray] = []
-        masks, kept, measured, columns, shape = [], [], [], [], None
+        found = _Found(keep_masks, keep_probability)
         for place, (gray, probability) in enumerate(self._frames(scan, looks, known)):
-            shape = shape or gray.shape
-            if shape != gray.shape:
-                raise InputError(
-                    f'{scan.path}: B-scan {place} has {gray.shape[0]}x{gray.shape[1]} pixels, unlike the {shape[0]}x{shape[1]} '
-                    'of the first; expected one size in a file'
-                )
             mask = probability > threshold
-            measured.append(measure_scan(place, mask, probability, spacing))
-            columns.append(thickness(mask))
-            masks += [mask] if keep_masks else []
-            kept += [probability] if keep_probability else []
+            found.add(scan, place, probability, mask, spacing)
             if on_frame is not None:
                 on_frame(place, np.rint(gray).astype(np.uint8), probability, mask)
             yield place + 1
-        thick = np.stack(columns)
-        laterality = settings.laterality or scan.laterality
-        sectors, why_not = sectors_of_volume(scan, thick, spacing, laterality, settings)
         warnings += domain.judge(looks, scan.coloured, self._look, self.model.info.domain.get('device', 'unknown'))
-        return Prediction(
-            path=scan.path,
-            series=scan.series,
-            masks=np.stack(masks) if masks else np.zeros((0, *shape), bool),
-            probability=np.stack(kept) if keep_probability else None,
-            spacing=spacing,
-            spacing_from=spacing_from,
-            laterality=laterality,
-            is_volume=scan.is_volume,
-            device=scan.device,
-            bottom_up=scan.raster.bottom_up if settings.bottom_up is None else settings.bottom_up,
-            scans=tuple(measured),
-            fluid_mm3=volume_mm3([one.fluid_px for one in measured], spacing) if scan.is_volume else None,
-            thickness_px=thick,
-            sectors=tuple(sectors),
-            warnings=(*warnings, *why_not, *scan.notes),
-            identifiers=dict(scan.identifiers),
-        )
+        return found.prediction(scan, settings, spacing, spacing_from, warnings)
 
     def _frames(self, scan: Scan, looks: list[np.ndarray], known: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield gray values and probability of each B-scan; a few at a time are held. What some look like goes to ``looks``."""

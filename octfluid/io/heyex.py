@@ -93,6 +93,7 @@ def _scan(
         device=DEVICE,
         identifiers=persons,
         notes=tuple(notes),
+        files=tuple(picture.name for picture in pictures),
     )
 
 

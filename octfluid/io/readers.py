@@ -232,6 +232,7 @@ def read_folder(folder: Path) -> Scan:
         identifiers=scans[0].identifiers,
         coloured=coloured,
         notes=tuple(sorted(notes)),
+        files=tuple(scan.path.name for scan in scans),
     )
 
 

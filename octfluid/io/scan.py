@@ -157,6 +157,7 @@ class Scan:
         notes: What the user should know about the reading.
         order: Number of the B-scan in its series, where each is a file of its own and says so.
         affine: Of a NIfTI file, (4, 4), which its mask shares.
+        files: Names of the files that the B-scans are from, in order, where each has its own; else empty.
     """
 
     path: Path
@@ -172,10 +173,15 @@ class Scan:
     notes: tuple[str, ...] = ()
     order: int | None = None
     affine: np.ndarray | None = None
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise InputError of no B-scans, or of more than an eye is ever scanned with."""
         require_frames(len(self.frames), str(self.path))
+
+    def file_of(self, place: int) -> str:
+        """Return the name of the file that a B-scan is from."""
+        return self.files[place] if self.files else Path(self.path).name
 
 
 def require_frames(number: int, where: str) -> None:

@@ -34,7 +34,7 @@ def test_a_single_scan(run, scans, tmp_path):
     assert mask.dtype == np.uint8 and set(np.unique(mask)) == {0, 255}
     np.testing.assert_array_equal(mask == 255, expected)
     (row,) = table(tmp_path / 'out')
-    assert (row['input'], row['kind'], row['fluid_px']) == ('b8', 'B-scan', str(expected.sum()))
+    assert (row['input'], row['file'], row['kind'], row['fluid_px']) == ('b8', 'b8.png', 'B-scan', str(expected.sum()))
     assert float(row['fluid_mm2']) == pytest.approx(expected.sum() * 0.004 * 0.012, rel=1e-5)
     assert row['fluid_mm3'] == row['laterality'] == ''
     assert said.splitlines()[0].startswith(f'b8: fluid {expected.sum()} px, ')
@@ -58,6 +58,7 @@ def test_a_volume(run, mat, tmp_path):
     np.testing.assert_allclose(probability / 65535, ScanModel(threads=1).probability(FRAMES[1:2])[0], atol=1e-4)
     *single, volume = table(tmp_path / 'out')
     assert [row['bscan'] for row in single] == ['0', '1', '2', '3'] and volume['kind'] == 'volume'
+    assert {row['file'] for row in single} == {'v.mat'}
     assert float(volume['fluid_mm3']) == pytest.approx(masks.sum() * 0.004 * 0.012 * 0.25, rel=1e-5)
     assert 'in 4 of 4 B-scans' in said
 
@@ -67,6 +68,7 @@ def test_a_folder_is_a_batch_in_natural_order_or_one_volume(run, scans, tmp_path
     assert [row['input'] for row in table(tmp_path / 'batch')] == ['b8', 'b9', 'b10', 'b11']
     assert run(scans, '--out', tmp_path / 'volume', '--volume', *SCALE)[0] == 0
     rows = table(tmp_path / 'volume')
+    assert [row['file'] for row in rows] == ['b8.png', 'b9.png', 'b10.png', 'b11.png', '']
     assert [row['fluid_px'] for row in rows[:4]] == [row['fluid_px'] for row in table(tmp_path / 'batch')]
     assert rows[4]['kind'] == 'volume' and (tmp_path / 'volume/in/in_z003_mask.png').is_file()
 

@@ -187,6 +187,7 @@ def test_dicom_files_of_a_series_are_in_the_order_of_their_numbers(tmp_path):
     for name, number in (('a', 3), ('b', 1), ('c', 2)):
         write_dicom(tmp_path / name, VOLUME[number - 1 : number], InstanceNumber=str(number))
     np.testing.assert_array_equal(list(read_folder(tmp_path).frames), VOLUME)
+    assert read_folder(tmp_path).files == ('b', 'c', 'a')
     assert names(find_inputs([tmp_path])) == ['a', 'b', 'c']  # DICOM without a suffix, as scanners name it
 
 

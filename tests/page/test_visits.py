@@ -60,7 +60,7 @@ def test_an_earlier_scan_is_gone_once_another_is_begun(acts, volume, tmp_path):
     said(acts, volume, ANNA)
     (tmp_path / 'bad.png').write_text('text')
     *_, last = said(acts, str(tmp_path / 'bad.png'), ANNA)
-    assert last[0].startswith('**Not done.** bad.png: not a PNG')
+    assert last[0].replace('\\', '').startswith('**Not done.** bad.png: not a PNG')
     assert acts.pack(ANNA)[0] == app._GONE and list((tmp_path / 'shelf').iterdir()) == []
 
 
