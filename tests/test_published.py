@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image
 
 from octfluid.engine.record import published_path, read_records
-from octfluid.evaluation import prediction_page
+from octfluid.evaluation import prediction_page, reliability_page
 from octfluid.evaluation.speed import FOLDER, read_benchmarks
 from octfluid.inference.model import ScanModel
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'docs/results'
+MARKED = ('README.md', 'docs/reliability.md')
 
 
 def files_of(folder):
@@ -38,15 +39,17 @@ def without_drawings(path):
 
 def test_the_report_regenerates_what_is_committed(tmp_path):
     copy = tmp_path / 'docs/results'
-    for folder in ('records', FOLDER, prediction_page.FOLDER):
+    for folder in ('records', FOLDER, prediction_page.FOLDER, reliability_page.FOLDER):
         if (RESULTS / folder).is_dir():
             shutil.copytree(RESULTS / folder, copy / folder)
-    readme = (ROOT / 'README.md').read_text()
-    emptied = re.sub(r'(?s)(<!-- results:begin -->).*(<!-- results:end -->)', r'\1\n\2', readme)
-    assert emptied != readme
-    (tmp_path / 'README.md').write_text(emptied)
+    for name in MARKED:
+        text = (ROOT / name).read_text()
+        emptied = re.sub(r'(?s)(<!-- results:begin -->).*(<!-- results:end -->)', r'\1\n\2', text)
+        assert emptied != text
+        (tmp_path / name).write_text(emptied)
     subprocess.run([sys.executable, ROOT / 'tools/report.py', copy / 'records', '--out', copy], check=True, capture_output=True)
-    assert (tmp_path / 'README.md').read_text() == readme
+    for name in MARKED:
+        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), name
     written = files_of(copy)
     assert written == files_of(RESULTS)
     for name in written:
@@ -80,6 +83,14 @@ def test_benchmarks_come_from_clean_commits_and_are_shown():
         assert f']({FOLDER}/{benchmark.name})' in page
 
 
+def test_faults_held_at_the_full_budget_on_clean_commits():
+    faults = reliability_page.read_faults(RESULTS / reliability_page.FOLDER)
+    rows = [row for kind in faults.values() for row in kind]
+    assert len(rows) >= 30
+    for row in rows:
+        assert (row['held'], row['budget'], row['git']['dirty']) == (row['tried'], 'full', False), row['what']
+
+
 def test_pictures_of_the_readme_exist():
     pictures = re.findall(r'src="([^"]+)"', (ROOT / 'README.md').read_text())
     assert len(pictures) == 5
@@ -100,7 +111,7 @@ def test_links_of_the_documents_lead_somewhere():
 
 def test_checks_of_predictions_are_those_of_the_shipped_model():
     checks = prediction_page.read_checks(RESULTS / prediction_page.FOLDER)
-    assert set(checks) == {'guard', 'areas'}
+    assert set(checks) == {'guard', 'areas', 'int8'}
     for check in checks.values():
         assert check['git'] and check['git']['dirty'] is False
         assert check['weights_sha256'] == ScanModel().info.weights_sha256

@@ -105,7 +105,8 @@ NOTES = (
     'files). **It has been trained on these very scans**, so the table shows that measuring works, not how good the model '
     'is: that is in [recipes.md](recipes.md) and on its card. The grader marked only the middle of most B-scans, so that more '
     'is found for that reason too.',
-    '8 bits: Dice on scans that the model was trained on, for the difference between the two rows only.',
+    '8 bits: Dice on scans that the model was trained on, for the difference between the two rows only. Times by turns, scan '
+    'by scan, on a machine that other work shared: their ratio tells more than they do.',
     'Dice with grader 1 is the mean over B-scans where either has fluid.',
 )
 
