@@ -221,6 +221,7 @@ def _data_lines(cfg: Config, report: DatasetReport) -> list[str]:
         f'{100 * counts.fluid_share:.2f} % of pixels'
         for subset, counts in report.subsets.items()
     ]
+    lines += [f'warning: {warning}' for warning in report.warnings]
     shared = subject_overlap(spec.root, spec.split)
     if shared:
         lines.append(f'note: {len(shared)} subjects have scans on both sides, so the score says little about unseen patients')
