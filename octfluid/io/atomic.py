@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from octfluid.errors import InputError
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside ``path``; it takes that name when the block ends without an error.
+
+    A process that is killed may leave a file named ``.tmp-*``, see `remove_left_over`.
 
     Args:
         path: The final file. Its folder is created when missing.
@@ -38,6 +41,20 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_left_over(folder: str | os.PathLike, ending: str = '') -> None:
+    """Remove what killed processes have left half-written in a folder that no other process works in.
+
+    Args:
+        folder: Whose ``.tmp-*`` go; not those of folders in it.
+        ending: Only names that end so.
+    """
+    for path in Path(folder).glob(f'.tmp-*{ending}'):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def require_folder(path: str | os.PathLike, what: str) -> None:
