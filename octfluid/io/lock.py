@@ -16,7 +16,7 @@ LOCK = '.lock'
 
 
 @contextmanager
-def locked(folder: str | os.PathLike, name: str = LOCK) -> Iterator[None]:
+def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike | None = None) -> Iterator[None]:
     """Keep other processes out of a folder while the block runs.
 
     The lock is the system's: it ends with the process, however that ends, and what is left of it in the folder keeps nobody
@@ -25,13 +25,14 @@ def locked(folder: str | os.PathLike, name: str = LOCK) -> Iterator[None]:
     Args:
         folder: Created when missing.
         name: Of the file in it that is locked; removed at the end.
+        shown: What another process would disturb, for the message; None: the folder.
 
     Raises:
         InputError: Another process is at work in the folder.
     """
     path = Path(folder) / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = _take(path)
+    handle = _take(path, shown or folder)
     try:
         yield
     finally:
@@ -52,7 +53,7 @@ def is_locked(folder: str | os.PathLike) -> bool:
         return True
 
 
-def _take(path: Path) -> int:
+def _take(path: Path, shown: str | os.PathLike) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -66,7 +67,7 @@ def _take(path: Path) -> int:
         except (BlockingIOError, PermissionError) as error:
             os.close(handle)
             raise InputError(
-                f'{path.parent}: another process is at work here; wait until it ends, or choose another'
+                f'{shown}: another process is at work here; wait until it ends, or choose another folder'
             ) from error
         except BaseException:
             os.close(handle)
