@@ -22,7 +22,7 @@ from octfluid.io.atomic import write_json
 
 SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
-_SECONDS_TO_STOP = 15
+_SECONDS_TO_STOP = 60  # for the step that a training is at, and its checkpoint
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_BETWEEN_MEASUREMENTS = 1.0
 
