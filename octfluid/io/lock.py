@@ -23,7 +23,7 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
     out. A process that this one forks does not hold it.
 
     Args:
-        folder: Created when missing.
+        folder: Created when missing, and then removed if nothing has been put in it.
         name: Of the file in it that is locked; removed at the end.
         shown: What another process would disturb, for the message; None: the folder.
 
@@ -31,6 +31,7 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
         InputError: Another process is at work in the folder.
     """
     path = Path(folder) / name
+    made_here = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = _take(path, shown or folder)
     try:
@@ -40,6 +41,9 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
             with suppress(OSError):  # the file system may be full or gone: the lock ends all the same
                 path.unlink()
         os.close(handle)
+        if made_here:
+            with suppress(OSError):  # it holds something by now
+                path.parent.rmdir()
 
 
 def is_locked(folder: str | os.PathLike) -> bool:

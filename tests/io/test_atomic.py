@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from octfluid.errors import InputError
-from octfluid.io.atomic import atomic_path, remove_left_over, write_bytes, write_json, write_text
+from octfluid.io.atomic import TEMPORARY, atomic_path, remove_left_over, write_bytes, write_json, write_text
 from octfluid.io.atomic_folder import atomic_folder
 
 
@@ -71,15 +71,17 @@ def test_json_round_trip_and_no_nan(tmp_path):
     assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
 
 
-def test_what_killed_processes_left_goes(tmp_path):
-    for name in ('.tmp-1.pth', '.tmp-2.json', 'a.pth'):
+def test_what_killed_processes_left_goes_and_nothing_else(tmp_path):
+    for name in (f'{TEMPORARY}1.pth', f'{TEMPORARY}2.json', '.tmp-mine.pth', 'a.pth'):
         (tmp_path / name).write_text('half')
-    (tmp_path / '.tmp-3').mkdir()
-    (tmp_path / '.tmp-3' / 'x').write_text('half')
+    (tmp_path / f'{TEMPORARY}3').mkdir()
+    (tmp_path / f'{TEMPORARY}3' / 'x').write_text('half')
     remove_left_over(tmp_path, '.pth')
-    assert names(tmp_path) == ['.tmp-2.json', '.tmp-3', 'a.pth']
+    assert names(tmp_path) == ['.tmp-mine.pth', f'{TEMPORARY}2.json', f'{TEMPORARY}3', 'a.pth']
     remove_left_over(tmp_path)
-    assert names(tmp_path) == ['a.pth']
+    assert names(tmp_path) == ['.tmp-mine.pth', 'a.pth']
+    with atomic_path(tmp_path / 'b') as temporary:
+        assert temporary.name.startswith(TEMPORARY)
 
 
 def test_folder_appears_with_its_files_and_missing_parents(tmp_path):

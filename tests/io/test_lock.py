@@ -51,7 +51,8 @@ def test_the_lock_of_a_killed_process_keeps_nobody_out(holder, tmp_path):
 def test_nothing_is_left_and_what_fails_lets_go(tmp_path):
     with pytest.raises(RuntimeError), locked(tmp_path / 'new'):
         raise RuntimeError
+    assert not (tmp_path / 'new').exists()
     with locked(tmp_path / 'new'):
-        assert os.listdir(tmp_path / 'new') == ['.lock']
-    assert os.listdir(tmp_path / 'new') == []
+        (tmp_path / 'new' / 'result').touch()
+    assert os.listdir(tmp_path / 'new') == ['result']
     assert not is_locked(tmp_path / 'nowhere')
