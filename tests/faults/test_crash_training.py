@@ -42,7 +42,7 @@ def after_signal(trainings, number, running, status):
 
 def test_interrupted_trainings(trainings):
     """SIGINT and SIGTERM to a training and its workers: status 130 or 143, a checkpoint of the step it was at, a mark."""
-    times, draw, wrong, sent, begun = budget(50, 3), random.Random(1), [], 0, 0
+    times, draw, wrong, sent, begun = budget(30, 2), random.Random(1), [], 0, 0
     while sent < times:
         running, number = trainings.start(), (signal.SIGINT, signal.SIGTERM)[sent % 2]
         if (status := running.wait(draw.uniform(0.2, 1) * trainings.seconds)) is None:
