@@ -103,7 +103,7 @@ def _own_folder(work_dir: str) -> Iterator[None]:
             stack.enter_context(locked(work_dir))
         except InputError as error:
             raise _InUse(str(error)) from error
-        remove_left_over(work_dir, '.pth')
+        remove_left_over(work_dir)
         yield
 
 

@@ -46,14 +46,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_left_over(folder: str | os.PathLike, ending: str = '') -> None:
+def remove_left_over(folder: str | os.PathLike) -> None:
     """Remove what killed processes have left half-written in a folder that no other process works in.
 
     Args:
         folder: In which what begins with `TEMPORARY` goes; not in folders below.
-        ending: Only names that end so.
     """
-    for path in Path(folder).glob(f'{TEMPORARY}*{ending}'):
+    for path in Path(folder).glob(f'{TEMPORARY}*'):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
