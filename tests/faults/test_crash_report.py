@@ -35,10 +35,11 @@ def test_killed_reports(warm, records, tmp_path):
         return f'neither page: {mixed}' if mixed else broken(out)
 
     def finish(running, status):
-        wrong = status != 0 or contents(out) != whole['now']
+        left = hidden(out)
+        wrong = status != 0 or contents(out) != whole['now'] or left
         shutil.rmtree(out)
         shutil.copytree(tmp_path / 'whole-earlier', out)
-        return wrong and f'status {status}'
+        return wrong and f'status {status}, left behind: {left}'
 
     shutil.copytree(tmp_path / 'whole-earlier', out)
     tally = kill_often(times, seconds, lambda: warm.start(TOOL, tmp_path / 'now', '--out', out), look, finish)
