@@ -1,7 +1,9 @@
-"""The two kinds of failure this package reports on purpose.
+"""The two kinds of failure this package reports on purpose, and the end of work that a signal asks for.
 
 Every message is one line that says what was found, where, what was expected, and what to do next.
 """
+
+import signal
 
 
 class OctfluidError(Exception):
@@ -20,3 +22,21 @@ class WorkError(OctfluidError):
     """Work that began with good input and failed, such as a full disk (exit status 1)."""
 
     exit_status = 1
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the work; what handles Ctrl-C handles this.
+
+    Args:
+        number: Of the signal.
+        message: What it came to; None says nothing but which signal it was.
+
+    Attributes:
+        number: Of the signal.
+        exit_status: 128 plus the number, as shells have it: 130 for SIGINT, 143 for SIGTERM.
+    """
+
+    def __init__(self, number: int, message: str | None = None) -> None:
+        super().__init__(message or f'interrupted by {signal.Signals(number).name}')
+        self.number = number
+        self.exit_status = 128 + number

@@ -6,13 +6,17 @@ with command lines.
 
 import argparse
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from octfluid.errors import OctfluidError
+from octfluid.errors import Interrupted, OctfluidError
 
 INTERRUPTED = 130
+_ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
 
 EXTRAS = {
     'train': ('torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'rich', 'safetensors', 'tensorboard'),
@@ -79,6 +83,24 @@ def _report_thread_error(failure: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(failure)
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let `kill`, an ended session and a cluster's time limit end a tool as Ctrl-C does: with everything put away."""
+
+    def end(number: int, _: Any) -> None:
+        raise Interrupted(number)
+
+    earlier = {}
+    if threading.current_thread() is threading.main_thread():
+        # What is ignored stays so: nohup ignores SIGHUP on purpose.
+        earlier = {number: signal.signal(number, end) for number in _ENDING if signal.getsignal(number) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
 def missing_package(error: ModuleNotFoundError) -> str | None:
     """Return what to say of a package that an extra brings; None if none does."""
     package = (error.name or '').partition('.')[0]
@@ -93,13 +115,14 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
         main: Called without arguments; returns an exit status, or None for 0.
 
     Returns:
-        0 for success, 2 for bad arguments or input, 1 when work failed, 130 after Ctrl-C. A failure that the user can act
-        on (`OctfluidError`, a missing extra, or an operating system error such as a full disk) becomes one line on stderr;
-        any other exception is a bug and keeps its traceback.
+        0 for success, 2 for bad arguments or input, 1 when work failed, 130 after Ctrl-C, 143 after SIGTERM and 129 after
+        SIGHUP. A failure that the user can act on (`OctfluidError`, a missing extra, or an operating system error such as a
+        full disk) becomes one line on stderr; any other exception is a bug and keeps its traceback.
     """
     threading.excepthook = _report_thread_error
     try:
-        return main() or 0
+        with _ended_by_signals():
+            return main() or 0
     except OctfluidError as error:
         status, message = error.exit_status, str(error)
     except ModuleNotFoundError as error:
@@ -113,6 +136,8 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
     except OSError as error:
         where = f' ({error.filename})' if error.filename else ''
         status, message = 1, f'{error.strerror or error}{where}; files written before this are intact'
+    except Interrupted as error:
+        status, message = error.exit_status, str(error)
     except KeyboardInterrupt:
         status, message = INTERRUPTED, 'interrupted'
     print('error: ' + ' '.join(message.split()), file=sys.stderr)

@@ -1,4 +1,5 @@
 import errno
+import signal
 import subprocess
 import sys
 import threading
@@ -85,6 +86,35 @@ def test_helper_threads_are_quiet_about_the_system_only(error, shown, capsys):
 
     assert exit_status_of(main) == 0
     assert ('Traceback' in capsys.readouterr().err) == shown
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_tool_with_everything_put_away(number, status, listening):
+    code = (
+        'import sys, time; from octfluid.tooling import exit_status_of\n'
+        'def main():\n'
+        '    try:\n        print("ready", flush=True); time.sleep(30)\n'
+        '    finally:\n        print("put away", flush=True)\n'
+        'sys.exit(exit_status_of(main))'
+    )
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, '-c', code], preexec_fn=listening, **pipes)
+    assert process.stdout.readline() == 'ready\n'
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (status, 'put away\n')
+    assert err.startswith('error: interrupted') and err.count('\n') == 1
+
+
+def test_an_ignored_signal_stays_ignored_and_handlers_come_back():
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        inside = []
+        exit_status_of(lambda: inside.extend(map(signal.getsignal, (signal.SIGHUP, signal.SIGTERM))))
+        assert inside[0] == signal.SIG_IGN and callable(inside[1])
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
 
 
 def test_bad_argument_is_one_line_with_status_2(capsys):

@@ -37,6 +37,8 @@ def main() -> int | None:
         for problem in report.problems:
             print(problem, file=sys.stderr)
         raise InputError(f'{len(report.problems)} problem{"s"[: len(report.problems) > 1]} in {spec.root}, listed above')
+    for warning in report.warnings:
+        print(f'warning: {warning}')
     shared = subject_overlap(spec.root, spec.split)
     if shared:
         print(f'note: {len(shared)} subjects are on both sides of this split ({", ".join(map(str, shared))})')

@@ -28,12 +28,14 @@ def main() -> int | None:
     )
     args = parser.parse_args()
 
+    from octfluid.engine.interrupted import find_marks
     from octfluid.engine.record import read_records, to_run
     from octfluid.errors import InputError
     from octfluid.evaluation import prediction_page, reliability_page
     from octfluid.evaluation.report import default_readme, write_report
     from octfluid.evaluation.speed import FOLDER, read_benchmarks
-    from octfluid.io.atomic import require_folder
+    from octfluid.io.atomic import remove_left_over, require_folder
+    from octfluid.io.lock import locked
 
     runs = [to_run(path, record) for path, record in read_records(args.records)]
     if not runs:
@@ -42,7 +44,12 @@ def main() -> int | None:
     benchmarks = read_benchmarks(args.out / FOLDER)
     checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)
     faults = reliability_page.read_faults(args.out / reliability_page.FOLDER)
-    results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks, checks, faults)
+    with locked(args.out):
+        for folder in (args.out, args.out / 'figures'):
+            remove_left_over(folder)
+        results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks, checks, faults)
+    for path, mark in find_marks(args.records):
+        print(f'not counted, because it was interrupted: {path.parent}, {mark["iteration"]} of {mark["iterations"]} iterations')
     print(f'{len(runs)} run records read' + (f', {len(benchmarks)} benchmarks' if benchmarks else ''))
     if left_out := results['estimates']['not_used']:
         print(f'{len(left_out)} of them with settings of their own, whose scores are not shown: {left_out[0][1]}')

@@ -3,7 +3,6 @@
 
 import argparse
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,17 +75,6 @@ def number_of_jobs(text: str) -> int | str:
     return int(text)
 
 
-def interrupt_on_signals() -> None:
-    """Let an ended session or a `kill` stop the sweep as Ctrl-C does, so that no training is left behind."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP on purpose
-            signal.signal(number, interrupt)
-
-
 def run_with_progress(runs: Sequence[Any], args: argparse.Namespace) -> list[Any]:
     """Run what is to do under a progress bar with the time left; one line a finished run."""
     from rich.console import Console
@@ -135,7 +123,6 @@ def print_table(outcomes: Sequence[Any]) -> None:
 def main() -> int:
     """Plan, run, and report."""
     args = parse_args()
-    interrupt_on_signals()
     from octfluid.engine.cluster import parse_parameters, require_slurm
     from octfluid.engine.sweep import pooled_lines, split_done
     from octfluid.engine.sweep_plan import plan_runs

@@ -37,6 +37,7 @@ def main() -> None:
     first = begin_launched(args)
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.record import read_record
+    from octfluid.engine.stopping import Stop
     from octfluid.engine.training import Request, train
 
     options = parse_options(args.cfg_options)
@@ -49,8 +50,10 @@ def main() -> None:
         amp=args.amp,
         deterministic=args.deterministic,
         resume=args.resume,
+        stop=Stop(),
     )
-    path = train(cfg, request)
+    with request.stop.on_signals():
+        path = train(cfg, request)
     if first:
         metrics = {key: value for key, value in read_record(path)['metrics'].items() if value is not None}
         print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items()) or 'not scored: all scans were trained on')

@@ -156,19 +156,29 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Predict all inputs, and write tables and manifest."""
-    from octfluid.inference import manifest as manifests
-    from octfluid.inference import outputs
-    from octfluid.inference.predictor import Predictor
-    from octfluid.io.atomic import require_folder, write_json
+    """Check what is asked for, and predict in a folder that no other process writes to."""
+    from octfluid.io.atomic import remove_left_over, require_folder
+    from octfluid.io.lock import locked
     from octfluid.io.readers import find_inputs
 
-    started = time.time()
     require_folder(args.out, '--out')
     inputs = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
     settings = settings_of(args)
     if settings.threshold is not None and not 0 < settings.threshold < 1:
         raise InputError(f'--threshold {settings.threshold:g}: expected a number between 0 and 1')
+    with locked(args.out):
+        remove_left_over(args.out)
+        return predict_all(args, inputs, settings)
+
+
+def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') -> int:
+    """Predict all inputs, and write tables and manifest."""
+    from octfluid.inference import manifest as manifests
+    from octfluid.inference import outputs
+    from octfluid.inference.predictor import Predictor
+    from octfluid.io.atomic import write_json
+
+    started = time.time()
     manifests.refuse_old_results(args.out, inputs, args.overwrite)
     predictor = Predictor(args.model)
     given = {key: value for key, value in vars(args).items() if key not in ('inputs', 'out', 'model', 'overwrite')}

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from octfluid.datasets.lists import SUBSETS, index_rows, load_index, read_split, split_names, subset_lines
-from octfluid.datasets.mask_checks import IMAGE_MODES, MaskStats, check_image, check_mask
-from octfluid.datasets.splits import held_out_subjects, inner_parent, is_by_subject
+from octfluid.datasets.mask_checks import IMAGE_MODES, ImageStats, MaskStats, check_image, check_mask
+from octfluid.datasets.overlap import overlaps, picture_overlaps, refuse_overlap, subject_overlap
 from octfluid.errors import InputError
 
 __all__ = [
@@ -47,10 +47,12 @@ class DatasetReport:
 
     Attributes:
         problems: One line each: what was found, where, and what was expected. Empty for a sound data set.
+        warnings: One line each: what is allowed, but may be a mistake.
         subsets: Counts by subset: ``train`` and ``val`` of the split, or ``all`` (every image) when no split was named.
     """
 
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     subsets: dict[str, SubsetCounts] = field(default_factory=dict)
 
 
@@ -90,57 +92,20 @@ def check_dataset(
     files = {kind: _Files(root / size_dir / kind, suffix) for kind, suffix in zip(KINDS, (image_suffix, SUFFIX), strict=True)}
     names = {kind: _names(files[kind], report.problems) for kind in KINDS}
     report.problems += _unpaired(files, names)
-    shapes = _check_images(files['images'], names['images'], size, image_modes, report.problems)
+    images = _check_images(files['images'], names['images'], size, image_modes, report.problems)
+    shapes = {name: image.shape for name, image in images.items()}
     stats = _check_masks(files['annotations'], names['annotations'], size, shapes, classes, ignore_index, report.problems)
     subjects = _check_index(root, names['images'] | names['annotations'], report.problems)
     lists = {'all': sorted(names['images'])} if split is None else _check_lists(root, files, split, names, report.problems)
-    if split is not None:
-        report.problems += _overlaps(root, split, lists, subjects)
     report.subsets = {subset: _counts(members, subjects, stats) for subset, members in lists.items()}
-    if 'train' in lists and not report.subsets['train'].with_fluid:
-        report.problems.append(
-            f'{root}/splits/{split}_train.txt: none of its {len(lists["train"])} masks has a pixel of '
-            f'{foreground}; a model would learn to predict background everywhere; check how masks were made'
-        )
+    if split is not None:
+        problems, report.warnings = picture_overlaps(root, split, lists, {name: image.looks for name, image in images.items()})
+        report.problems += overlaps(root, split, lists, subjects) + problems
+        report.problems += _never_occurring(root, split, lists['train'], stats, classes, foreground)
+        if 'val' in lists and not report.subsets['val'].with_fluid:
+            where, number = f'{root}/splits/{split}_val.txt', len(lists['val'])
+            report.warnings.append(f'{where}: none of its {number} masks has a pixel of {foreground}, whose scores say nothing')
     return report
-
-
-def refuse_overlap(root: str | os.PathLike, split: str) -> None:
-    """Check, by lists and index alone, that a split keeps apart what it has to: see `check_dataset` for everything else.
-
-    Args:
-        root: The data set.
-        split: Name of a split with both sides.
-
-    Raises:
-        InputError: An image is on both sides; or, of a split by subject (``subjectNN``, the halves, ``<split>-innerK``), a
-            subject is, or one validates that the split's name does not hold out. Also: no such data set, split or side.
-    """
-    lists = {subset: read_split(root, split, subset) for subset in SUBSETS}
-    subjects = {name: row.subject for name, row in load_index(root).items()}
-    if problems := _overlaps(Path(root), split, lists, subjects):
-        raise InputError(problems[0])
-
-
-def subject_overlap(root: str | os.PathLike, split: str) -> list[int]:
-    """Return the subjects that have scans on both sides of a split, ascending; empty if nothing validates.
-
-    Raises:
-        InputError: Unknown split, or a name that ``index.csv`` lacks.
-    """
-    index = load_index(root)
-    sides = []
-    for subset in SUBSETS:
-        if subset == 'val' and not (Path(root) / 'splits' / f'{split}_val.txt').is_file():
-            return []
-        names = read_split(root, split, subset)
-        unknown = next((name for name in names if name not in index), None)
-        if unknown is not None:
-            raise InputError(
-                f"{root}/splits/{split}_{subset}.txt: '{unknown}' is not in {root}/index.csv; make the data set again"
-            )
-        sides.append({index[name].subject for name in names})
-    return sorted(sides[0] & sides[1])
 
 
 def _require_folders(root: Path, size_dir: str) -> None:
@@ -180,15 +145,15 @@ def _unpaired(files: Mapping[str, _Files], names: Mapping[str, set[str]]) -> lis
 
 def _check_images(
     files: _Files, names: set[str], size: tuple[int, int] | None, modes: Sequence[str], problems: list[str]
-) -> dict[str, tuple[int, int]]:
-    """Open every image once; return (height, width) of the readable ones."""
-    shapes = {}
+) -> dict[str, ImageStats]:
+    """Open every image once; return what the readable ones are."""
+    images = {}
     for name in sorted(names):
-        shape, complaints = check_image(files.path(name), size, modes)
+        image, complaints = check_image(files.path(name), size, modes)
         problems += complaints
-        if shape is not None:
-            shapes[name] = shape
-    return shapes
+        if image is not None:
+            images[name] = image
+    return images
 
 
 def _check_masks(
@@ -247,33 +212,19 @@ def _check_lists(
     return lists
 
 
-def _overlaps(root: Path, split: str, lists: Mapping[str, Sequence[str]], subjects: Mapping[str, int]) -> list[str]:
-    """Find what would let a model be scored on what it was trained on, one problem an image or a subject.
-
-    No image may be on both sides of any split. The splits by subject promise more in their names: no subject on both sides,
-    and only the subjects that they name on the side that validates.
-    """
-    train, val = lists['train'], lists.get('val', ())
-    both = [name for name in train if name in set(val)]
-    problems = [f"{root}/splits: '{name}' is in both {split}_train.txt and {split}_val.txt; expected in one" for name in both]
-    if not is_by_subject(split):
-        return problems
-    trains = {subjects[name]: name for name in reversed(train) if name in subjects}
-    validates = {subjects[name]: name for name in reversed(val) if name in subjects}
-    problems += [
-        f"{root}/splits/{split}_val.txt: '{name}' is of subject {subject}, and so is '{trains[subject]}' in {split}_train.txt; "
-        f"expected each subject of split '{split}' on one side only"
-        for subject, name in sorted(validates.items())
-        if subject in trains and subject not in {subjects.get(image) for image in both}
+def _never_occurring(
+    root: Path, split: str, names: Sequence[str], stats: Mapping[str, MaskStats], classes: int, foreground: str
+) -> list[str]:
+    """Find classes that no training mask has a pixel of."""
+    present = frozenset().union(*(stats[name].classes for name in names if name in stats))
+    where = f'{root}/splits/{split}_train.txt: none of its {len(names)} masks has a pixel of'
+    if not any(present):
+        return [f'{where} {foreground}; a model would learn to predict background everywhere; check how masks were made']
+    return [
+        f'{where} class {label}{" (background)" if label == 0 else ""}; a model cannot learn it; check how masks were made'
+        for label in range(classes)
+        if label not in present
     ]
-    named = held_out_subjects(split) if inner_parent(split) is None else None
-    problems += [
-        f"{root}/splits/{split}_val.txt: '{name}' is of subject {subject}; expected only subjects that '{split}' names: "
-        f'{", ".join(map(str, named))}'
-        for subject, name in sorted(validates.items())
-        if named is not None and subject not in named
-    ]
-    return problems
 
 
 def _counts(names: Sequence[str], subjects: Mapping[str, int], stats: Mapping[str, MaskStats]) -> SubsetCounts:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from octfluid.datasets.looks import Looks, looks_of
 from octfluid.io.images import FORMATS
 
 # Pillow's modes in words, for messages.
@@ -30,15 +31,35 @@ _MOST_VALUES = 8
 
 @dataclass(frozen=True)
 class MaskStats:
-    """Pixel counts of one mask: those of a class other than 0, and those that are not ignored."""
+    """What one mask holds.
+
+    Attributes:
+        foreground: Pixels of a class other than 0.
+        valid: Pixels that are not ignored.
+        classes: Classes with at least one pixel.
+    """
 
     foreground: int
     valid: int
+    classes: frozenset[int]
+
+
+@dataclass(frozen=True)
+class ImageStats:
+    """What one image is.
+
+    Attributes:
+        shape: (height, width) in pixels.
+        looks: How it looks, whatever its name and format.
+    """
+
+    shape: tuple[int, int]
+    looks: Looks
 
 
 def check_image(
     path: Path, size: tuple[int, int] | None, modes: Sequence[str] = IMAGE_MODES
-) -> tuple[tuple[int, int] | None, list[str]]:
+) -> tuple[ImageStats | None, list[str]]:
     """Check one image.
 
     Args:
@@ -47,7 +68,7 @@ def check_image(
         modes: Pillow's names of the pixel formats that are allowed, the usual one first.
 
     Returns:
-        Its (height, width), None if unreadable; and its problems.
+        What it is, None if unreadable; and its problems.
     """
     mode, pixels, problems = _open(path)
     if pixels is None:
@@ -56,7 +77,7 @@ def check_image(
         usual, *others = map(_words, modes)
         expected = usual + ''.join(f' (or {other})' for other in others)
         problems.append(f'{path}: is a {_words(mode)} image; expected {expected}')
-    return pixels.shape[:2], problems + _wrong_size(path, pixels.shape[:2], size)
+    return ImageStats(pixels.shape[:2], looks_of(pixels)), problems + _wrong_size(path, pixels.shape[:2], size)
 
 
 def check_mask(
@@ -83,8 +104,9 @@ def check_mask(
     wrong = [int(value) for value in values if value >= classes and value != ignore_index]
     if wrong:
         return None, [*problems, f'{path}: {_wrong_values(values, wrong, classes, ignore_index)}']
-    valid = pixels != ignore_index if ignore_index is not None else np.ones_like(pixels, bool)
-    return MaskStats(int(((pixels > 0) & valid).sum()), int(valid.sum())), problems
+    counts = {int(value): int(np.count_nonzero(pixels == value)) for value in values if value != ignore_index}
+    foreground = sum(count for value, count in counts.items() if value)
+    return MaskStats(foreground, sum(counts.values()), frozenset(counts)), problems
 
 
 def _open(path: Path) -> tuple[str, np.ndarray | None, list[str]]:

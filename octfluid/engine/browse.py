@@ -88,8 +88,8 @@ def samples_of(cfg: Config, subset: str, number: int, repeats: int = 1) -> list[
 
 
 def _check_files(spec: DatasetSpec, info: dict, one_size: bool) -> None:
-    shape, problems = check_image(Path(info['img_path']), spec.size, spec.image_modes)
-    expected = (spec.size or shape) if one_size else None
+    found, problems = check_image(Path(info['img_path']), spec.size, spec.image_modes)
+    expected = (spec.size or (found and found.shape)) if one_size else None
     problems += check_mask(Path(info['seg_map_path']), expected, len(spec.classes), spec.ignore_index)[1]
     if problems:
         raise InputError(f'{problems[0]}; tools/check_dataset.py checks every file of a data set')

@@ -213,6 +213,11 @@ def _resolve(cfg: Config, path: str | Path) -> None:
     saving = cfg.default_hooks.get('checkpoint')
     if not saving or not saving.get('save_last', True):
         raise InputError(f'{path}: default_hooks.checkpoint must save the last weights, which are those that are scored')
+    if saving.get('max_keep_ckpts') == 1:
+        raise InputError(
+            f'{path}: default_hooks.checkpoint.max_keep_ckpts=1 would delete the only checkpoint before the next is written; '
+            'expected 2 or more, or -1 for all'
+        )
     if saving.get('save_best') and '-inner' not in cfg.split:
         raise InputError(
             f"{path}: save_best on split '{cfg.split}' would pick weights on the images that are reported; "

@@ -19,8 +19,8 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 import octfluid.register  # noqa: F401  registers what configs name
+from octfluid.engine.building import Request, build_runner
 from octfluid.engine.config import load_config
-from octfluid.engine.training import Request, build_runner
 from octfluid.engine.turns import Turn
 
 ENDLESS = 10**9

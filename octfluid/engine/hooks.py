@@ -16,6 +16,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmseg.registry import HOOKS
 
+from octfluid.engine.data_state import digest, write_state
 from octfluid.engine.identity import resume_settings
 from octfluid.engine.plan import plan_lines
 
@@ -78,11 +79,13 @@ class RunStateHook(Hook):
     """Keep `octfluid.engine.runner.RunState` up to date, and what a resume must know of it in every checkpoint."""
 
     def before_train(self, runner: Any) -> None:
-        """Start the clock and say what is about to happen."""
+        """Start the clock, say what is about to happen, and note what data it happens to."""
         self.earlier = runner.state.wall_seconds
         self.start = time.perf_counter()
         for line in plan_lines(runner):
             runner.logger.info(line)
+        if runner.state.data is not None and is_main_process():
+            write_state(runner.work_dir, runner.state.data)
 
     def _update_clock(self, runner: Any) -> None:
         runner.state.wall_seconds = self.earlier + time.perf_counter() - self.start
@@ -95,6 +98,7 @@ class RunStateHook(Hook):
             init=init and asdict(init),
             wall_seconds=runner.state.wall_seconds,
             settings=resume_settings(runner.cfg),
+            data_sha256=runner.state.data and digest(runner.state.data),
             dataset=runner.cfg.train_dataloader.dataset.type,
             overrides=runner.cfg.get('given_overrides', '{}'),
         )

@@ -2,9 +2,12 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from octfluid.engine.allocator import reuse_freed_memory
 from octfluid.engine.checkpoint import (
@@ -26,9 +30,12 @@ from octfluid.engine.checkpoint import (
     load_weights,
     read_checkpoint,
 )
+from octfluid.engine.data_state import digest
 from octfluid.engine.identity import resume_settings
 from octfluid.engine.optim import keep_logits_float32, prepare_weights, score_in
+from octfluid.engine.stopping import FiniteHook, Stop, StopHook
 from octfluid.errors import InputError
+from octfluid.io.atomic import atomic_path
 
 WINDOWS_AT_ONCE = 8
 
@@ -43,6 +50,8 @@ class RunState:
         metrics: Latest scores, or None before the first evaluation.
         data_lines: What the integrity check found, for the log.
         scores_only: No training follows: the weights may be prepared for speed.
+        data: What `octfluid.engine.data_state.data_state` says of the scans and masks, for later resumes; None: nobody asked.
+        stop: Lets a signal end the training.
         begun: Weights are in place and the first batch is next: from here on, a failure is one of the work.
     """
 
@@ -51,6 +60,8 @@ class RunState:
     metrics: dict[str, float] | None = None
     data_lines: list[str] = field(default_factory=list)
     scores_only: bool = False
+    data: dict[str, Any] | None = None
+    stop: Stop = field(default_factory=Stop)
     begun: bool = False
 
 
@@ -76,6 +87,24 @@ def _leave_disk_errors_to_checkpoints(handler: logging.Handler) -> None:
             report(log_record)
 
     handler.handleError = handle
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent, and nobody else, sends SIGTERM."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
+def _begin_worker(begin: Callable[[int], None] | None, number: int) -> None:
+    """Begin a loader's worker: what a terminal or a cluster sends to all processes must not take it from a last step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, 'sigwaitinfo'):  # on Linux, which tells who sent a signal
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin(number)
 
 
 class FluidRunner(Runner):
@@ -111,6 +140,19 @@ class FluidRunner(Runner):
         if deterministic:
             os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
         super().set_randomness(seed, diff_rank_seed, deterministic)
+
+    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
+        """Register the config's hooks, and those that no config can do without."""
+        super().register_hooks(*args, **kwargs)
+        self.register_hook(FiniteHook())
+        self.register_hook(StopHook())
+
+    @staticmethod
+    def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
+        """Build a loader whose workers leave it to the main process to heed signals, and end with it."""
+        loader = Runner.build_dataloader(*args, **kwargs)
+        loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+        return loader
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Prepare memory and its layout, and scoring, before the model is moved and wrapped."""
@@ -188,11 +230,15 @@ class FluidRunner(Runner):
 
     def _refuse_another_run(self, path: Path, checkpoint: dict) -> None:
         """Refuse to go on with weights that this config, split and seed would not have made."""
-        earlier = checkpoint.get('run', {}).get('settings', {})
+        run = checkpoint.get('run', {})
+        earlier = run.get('settings', {})
         for key, value in resume_settings(self.cfg).items():
             if earlier.get(key) != value:
                 found = 'other config settings' if key == 'config' else f'{key} {earlier.get(key)}, not {value}'
                 raise InputError(f'{path}: trained with {found}; resume a run as it was begun, or choose another --work-dir')
+        seen = run.get('data_sha256')
+        if self.state.data is not None and seen is not None and seen != digest(self.state.data):
+            raise InputError(f'{path}: trained on other scans or masks than are there now; begin anew in another --work-dir')
         done = checkpoint['meta']['iter']
         if done > self.max_iters:
             raise InputError(f'{path}: has {done} iterations, more than train_cfg.max_iters={self.max_iters}')
@@ -234,9 +280,5 @@ class FluidRunner(Runner):
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint whole or not at all: under a temporary name first."""
-        temporary = f'.tmp-{os.getpid()}-{filename}'
-        try:
-            super().save_checkpoint(out_dir, temporary, *args, **kwargs)
-            os.replace(os.path.join(out_dir, temporary), os.path.join(out_dir, filename))
-        finally:
-            Path(out_dir, temporary).unlink(missing_ok=True)
+        with atomic_path(Path(out_dir, filename)) as temporary:
+            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)

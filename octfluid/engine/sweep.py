@@ -19,12 +19,14 @@ from octfluid.errors import InputError
 from octfluid.evaluation import folds
 from octfluid.evaluation.markdown import percent
 from octfluid.io.atomic import write_json
+from octfluid.io.lock import is_locked
 
 SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
-_SECONDS_TO_STOP = 15
+_SECONDS_TO_STOP = 60  # for the step that a training is at, and its checkpoint
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_BETWEEN_MEASUREMENTS = 1.0
+_Entry = tuple[PlannedRun, subprocess.Popen, Room, int]  # the last: how long its log was at the start
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,28 @@ def split_done(runs: Sequence[PlannedRun]) -> tuple[list[Outcome], list[PlannedR
     return [Outcome(run, 'skipped', record) for run, record in found if record], [run for run, record in found if not record]
 
 
+def _take(waiting: list[PlannedRun]) -> PlannedRun | None:
+    """Take the first run that no other process trains: another sweep, or a training that has outlived one."""
+    run = next((run for run in waiting if not is_locked(run.folder)), None)
+    if run is not None:
+        waiting.remove(run)
+    return run
+
+
+def _ended(running: list[_Entry], waiting: list[PlannedRun]) -> list[Outcome]:
+    """Take what has ended from what runs; if another process had begun the same run meanwhile, that is waited for."""
+    outcomes = []
+    for entry in list(running):
+        run, process, *_ = entry
+        if (status := process.poll()) is not None:
+            running.remove(entry)
+            if status and is_locked(run.folder):
+                waiting.append(run)
+            else:
+                outcomes.append(outcome_of(run, status))
+    return outcomes
+
+
 def run_all(
     runs: Sequence[PlannedRun],
     command: Sequence[str],
@@ -180,7 +204,8 @@ def run_all(
         on_outcome: Called after each run.
 
     Returns:
-        Outcomes in the order of ``runs``. When interrupted, the running processes are stopped before the exception goes on.
+        Outcomes in the order of ``runs``. A run that another process trains is waited for. When interrupted, the running
+        processes are stopped before the exception goes on.
 
     Raises:
         InputError: The memory is not known that shall decide how many run at a time.
@@ -189,21 +214,23 @@ def run_all(
     most = sum(room.most for room in rooms)
     threads = max(1, cores() // most) if most > 1 else None
     waiting, outcomes = list(runs), {}
-    running: list[tuple[PlannedRun, subprocess.Popen, Room, int]] = []
+    running: list[_Entry] = []
     try:
         while waiting or running:
+            ended = []
             for room in rooms:
-                if waiting and room.has_space([(run.log, begin) for run, _, where, begin in running if where is room]):
-                    run = waiting.pop(0)
+                space = room.has_space([(run.log, begin) for run, _, where, begin in running if where is room])
+                if not space or (run := _take(waiting)) is None:
+                    continue
+                if record := find_record(run):
+                    ended.append(Outcome(run, 'skipped', record))
+                else:
                     process = start(run, command, room.gpu, threads)
                     running.append((run, process, room, run.log.stat().st_size))
-            for entry in list(running):
-                run, process, *_ = entry
-                if (status := process.poll()) is not None:
-                    running.remove(entry)
-                    outcomes[run.folder] = outcome_of(run, status)
-                    on_outcome(outcomes[run.folder])
-            if running:
+            for outcome in ended + _ended(running, waiting):
+                outcomes[outcome.run.folder] = outcome
+                on_outcome(outcome)
+            if running or waiting:
                 time.sleep(_SECONDS_BETWEEN_LOOKS if jobs else _SECONDS_BETWEEN_MEASUREMENTS)
     finally:
         stop([process for _, process, *_ in running])

@@ -1,58 +1,29 @@
 """Train or test one config, from checked data to a run record on disk."""
 
-import json
-import math
-import os
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_reduce, is_main_process
+from mmengine.dist import all_reduce
 
 from octfluid.datasets.integrity import DatasetReport, read_split, subject_overlap
-from octfluid.engine import members
+from octfluid.engine import data_state, members
+from octfluid.engine.building import Request, opened_runner
 from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.data_check import check_data
-from octfluid.engine.optim import check_optimizer, enable_mixed_precision, mixed_precision, precision_of
+from octfluid.engine.optim import enable_mixed_precision
 from octfluid.engine.origin import ALL, origin_of
-from octfluid.engine.out_of_memory import is_out_of_memory, memory_advice
 from octfluid.engine.outcome import write_outcome
 from octfluid.engine.record import file_sha256
-from octfluid.engine.runner import FluidRunner, reason_of
-from octfluid.errors import InputError, WorkError
+from octfluid.engine.runner import FluidRunner
+from octfluid.errors import InputError
 from octfluid.io.atomic import require_folder
 
 HISTORY_INTERVAL = 10
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for beside the config's content.
-
-    Attributes:
-        config: The config file as given.
-        work_dir: Folder for logs, checkpoints and the record.
-        overrides: ``--cfg-options`` by dotted key.
-        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
-        amp: Train in mixed precision, or test in it.
-        deterministic: Use deterministic kernels only.
-        resume: Go on from the last checkpoint in ``work_dir``.
-    """
-
-    config: str
-    work_dir: str
-    overrides: Mapping[str, Any]
-    launcher: str = 'none'
-    amp: bool = False
-    deterministic: bool = False
-    resume: bool = False
 
 
 def train(cfg: Config, request: Request) -> Path:
@@ -75,6 +46,7 @@ def train(cfg: Config, request: Request) -> Path:
     if cfg.get('test_only'):
         raise InputError(f'{request.config}: is for scoring only; train the config it builds on')
     data_lines = _data_lines(cfg, _checked_data(cfg))
+    seen = _seen_data(cfg, request, data_lines)
     scored = cfg.split != ALL
     if scored:
         read_split(cfg.data_root, cfg.split, 'val')
@@ -84,8 +56,8 @@ def train(cfg: Config, request: Request) -> Path:
         if cfg.optim_wrapper.type != 'OptimWrapper':
             raise InputError(f'--amp: the config already sets optim_wrapper.type={cfg.optim_wrapper.type}; drop one of the two')
         enable_mixed_precision(cfg)
-    with _runner(cfg, request, training=True) as runner:
-        runner.state.data_lines = data_lines
+    with opened_runner(cfg, request, training=True) as runner:
+        runner.state.data_lines, runner.state.data = data_lines, seen
         runner.train()
         if scored and runner.state.metrics is None:  # resumed after the last iteration and before its validation
             runner.val_loop.run()
@@ -143,7 +115,7 @@ def test(
         members.refuse_second_mirror(cfg)
     if show_dir:
         cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
-    with _runner(cfg, request, training=False) as runner:
+    with opened_runner(cfg, request, training=False) as runner:
         members.join(runner.bare_model, checkpoints[1:], stored[1:])
         if tta:
             from octfluid.models.mirror import use_mirror  # after `octfluid.register`, which silences what mmseg says at import
@@ -180,28 +152,6 @@ def _test_variant(seen: str, cfg: Config, number: int, tta: bool) -> str:
     return '+'.join(parts + ([] if cfg.scoring_precision == 'fp32' else [cfg.scoring_precision]))
 
 
-@contextmanager
-def _runner(cfg: Config, request: Request, training: bool) -> Iterator[FluidRunner]:
-    """Build the block's runner. Input refused before the first batch leaves no trace; all that fails later keeps its files."""
-    made_here, runner = not Path(request.work_dir).exists(), None
-    try:
-        runner = build_runner(cfg, request, training)
-        yield runner
-    except (InputError, OSError) as error:
-        if runner is not None and runner.state.begun:
-            reason = reason_of(error)
-            if isinstance(error, InputError) or reason != str(error):
-                advice = '; with this put right, --resume goes on from the last checkpoint' if training else ''
-                raise WorkError(f'{reason}{advice}') from error
-        elif isinstance(error, InputError) and made_here and is_main_process():
-            shutil.rmtree(request.work_dir, ignore_errors=True)
-        raise
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise WorkError(memory_advice(cfg, request.config, training, request.amp)) from error
-
-
 def _checked_data(cfg: Config) -> DatasetReport:
     report = check_data(cfg)
     if report.problems:
@@ -210,6 +160,17 @@ def _checked_data(cfg: Config) -> DatasetReport:
             f'`python tools/check_dataset.py {cfg.filename}` (with the same --split and --cfg-options) lists'
         )
     return report
+
+
+def _seen_data(cfg: Config, request: Request, data_lines: list[str]) -> dict[str, Any]:
+    """Return the state of the data; refuse to resume on other data than before, and say so where a run begins anew."""
+    seen = data_state.data_state(cfg)
+    if (changed := data_state.changes(request.work_dir, seen)) is None:
+        return seen
+    if request.resume and find_own_checkpoints(request.work_dir):
+        raise InputError(f'--resume: {changed}; bring them back, or begin anew in another --work-dir')
+    data_lines.append(f'warning: {changed}; what that run has left there is of other data')
+    return seen
 
 
 def _data_lines(cfg: Config, report: DatasetReport) -> list[str]:
@@ -221,63 +182,18 @@ def _data_lines(cfg: Config, report: DatasetReport) -> list[str]:
         f'{100 * counts.fluid_share:.2f} % of pixels'
         for subset, counts in report.subsets.items()
     ]
+    lines += [f'warning: {warning}' for warning in report.warnings]
     shared = subject_overlap(spec.root, spec.split)
     if shared:
         lines.append(f'note: {len(shared)} subjects have scans on both sides, so the score says little about unseen patients')
     return lines
 
 
-def build_runner(cfg: Config, request: Request, training: bool) -> FluidRunner:
-    """Build the runner of a resolved config.
-
-    Args:
-        cfg: From `octfluid.engine.config.load_config`; changed in place.
-        request: What else the user asked for; for a training in mixed precision the config must say so already.
-        training: For training and scoring, else for scoring alone.
-
-    Raises:
-        InputError: The config asks for something that cannot be built.
-    """
-    cfg.work_dir = request.work_dir
-    cfg.launcher = request.launcher
-    cfg.resume = request.resume
-    # As text, because a config turns what it is given into classes of its own, which no checkpoint may hold.
-    cfg.given_overrides = json.dumps(dict(request.overrides), default=str)
-    cfg.precision = precision_of(cfg)
-    cfg.scoring_precision = cfg.precision if training and cfg.get('amp_scoring') else 'fp32'
-    if request.amp and not training:
-        cfg.scoring_precision, cfg.channels_last = mixed_precision(), True
-    cfg.randomness.deterministic = request.deterministic
-    # Two runs of one process must not share mmengine's global logger and message hub.
-    cfg.experiment_name = f'{Path(request.config).stem}_{os.getpid()}_{time.time_ns()}'
-    if not torch.cuda.is_available():
-        cfg.env_cfg.dist_cfg.backend = 'gloo'
-        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
-        if request.launcher == 'pytorch' and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group('gloo')  # mmengine's own start wants a GPU
-    elif request.launcher != 'none':
-        cfg.sync_bn = 'torch'
-    try:
-        runner = FluidRunner.from_cfg(cfg)
-        if not training:
-            runner.only_score()
-        if training:  # mmengine would build these later, where a wrong setting could not be told from a bug
-            check_optimizer(cfg)
-            if cfg.split == ALL:
-                runner.leave_unscored()
-            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        _ = (runner.train_loop, runner.val_loop) if training else runner.test_loop
-    except (TypeError, KeyError, ValueError, AssertionError) as error:
-        raise InputError(f'{request.config}: cannot be built, {" ".join(str(error).split())}') from error
-    return runner
-
-
 def _history(runner: FluidRunner) -> list[dict]:
     """Loss and learning rate every `HISTORY_INTERVAL` iterations and at the end.
 
     The loss is the mean over the last iterations and, since the last resume, over all processes: a checkpoint holds those of
-    the first. One that is not finite is None, as everything
-    undefined in a record.
+    the first.
     """
     own_losses, _ = runner.message_hub.get_scalar('train/loss').data
     losses = torch.as_tensor(own_losses, dtype=torch.float64)
@@ -286,6 +202,5 @@ def _history(runner: FluidRunner) -> list[dict]:
     points = []
     for end in sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), len(losses)}):
         window = losses[max(0, end - HISTORY_INTERVAL) : end]
-        mean = float(window.mean())
-        points.append(dict(iteration=end, loss=mean if math.isfinite(mean) else None, lr=float(rates[end - 1])))
+        points.append(dict(iteration=end, loss=float(window.mean()), lr=float(rates[end - 1])))
     return points

@@ -15,6 +15,7 @@ from octfluid.inference.enface import draw_enface
 from octfluid.inference.manifest import TABLE
 from octfluid.inference.measurements import ScanMeasurement, measure_scan
 from octfluid.inference.predictor import Prediction
+from octfluid.io.atomic import TEMPORARY
 from octfluid.io.results import NiftiWriter, write_csv, write_png
 from octfluid.io.scan import Scan, Spacing
 
@@ -63,7 +64,7 @@ class ScanWriter:
 
     def __enter__(self) -> 'ScanWriter':
         self.out.mkdir(parents=True, exist_ok=True)
-        self.staged = Path(tempfile.mkdtemp(prefix='.tmp-', dir=self.out))
+        self.staged = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self.out))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Any
 
 from octfluid.errors import InputError
 
+TEMPORARY = '.tmp-octfluid-'
+"""How names begin of what is being written; nobody else's do, so that what a killed process has left can be removed."""
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside ``path``; it takes that name when the block ends without an error.
+
+    A process that is killed may leave a file whose name begins with `TEMPORARY`, see `remove_left_over`.
 
     Args:
         path: The final file. Its folder is created when missing.
@@ -24,7 +30,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix='.tmp-', suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,6 +44,19 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_left_over(folder: str | os.PathLike) -> None:
+    """Remove what killed processes have left half-written in a folder that no other process works in.
+
+    Args:
+        folder: In which what begins with `TEMPORARY` goes; not in folders below.
+    """
+    for path in Path(folder).glob(f'{TEMPORARY}*'):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def require_folder(path: str | os.PathLike, what: str) -> None:

@@ -1,6 +1,7 @@
 """Folders that are either the whole new version or the old one: built beside the final place, then swapped in."""
 
 import contextlib
+import glob
 import os
 import secrets
 import shutil
@@ -8,6 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from octfluid.errors import InputError
+from octfluid.io.lock import locked
+
+_ANY = 8 * '?'  # the random end of a name; no folder of another name ends so
 
 
 @contextlib.contextmanager
@@ -15,8 +19,9 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> I
     """Give an empty folder beside ``path``; it takes that name when the block ends without an error.
 
     Files inside need no care of their own: write them plainly. An old folder at ``path`` is moved aside, the new one is
-    moved in, and only then is the old one deleted, so that no reader ever meets a mixture of both. A process that is killed
-    may leave a folder named ``.tmp-<name>-*`` or ``.old-<name>-*`` beside ``path``, which can be deleted.
+    moved in, and only then is the old one deleted, so that no reader ever meets a mixture of both. What a killed process has
+    left beside ``path``, a folder named ``.tmp-<name>-*`` or ``.old-<name>-*``, goes with the next call for the same
+    ``path``; if it was killed while it exchanged the two, the old folder comes back first.
 
     Args:
         path: The final folder. Missing parents are created; a symbolic link is followed and stays.
@@ -28,24 +33,36 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> I
 
     Raises:
         InputError: ``path`` is a file, or a folder with other content than ours. Raised before the block is entered (and
-            again at its end, should such a folder have appeared in the meantime).
+            again at its end, should such a folder have appeared in the meantime). Or another process is making it.
     """
     final = Path(path).resolve()
     _refuse_foreign(final, path, is_ours)
     created = [folder for folder in final.parents if not folder.exists()]
     temporary = _sibling(final, 'tmp')
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        yield temporary
-        _refuse_foreign(final, path, is_ours)
-        _swap(temporary, final)
+        with locked(final.parent, f'.lock-{final.name}', path):
+            _tidy(final)
+            temporary.mkdir()
+            yield temporary
+            _refuse_foreign(final, path, is_ours)
+            _swap(temporary, final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         for folder in created:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _tidy(final: Path) -> None:
+    """Remove what killed processes left, but bring back a folder that one of them had moved aside and not yet replaced."""
+    for old in final.parent.glob(f'.old-{glob.escape(final.name)}-{_ANY}'):
+        if final.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(final)
+    for temporary in final.parent.glob(f'.tmp-{glob.escape(final.name)}-{_ANY}'):
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _refuse_foreign(final: Path, shown: str | os.PathLike, is_ours: Callable[[Path], bool]) -> None:
@@ -59,7 +76,7 @@ def _refuse_foreign(final: Path, shown: str | os.PathLike, is_ours: Callable[[Pa
 
 
 def _sibling(final: Path, kind: str) -> Path:
-    return final.with_name(f'.{kind}-{final.name}-{secrets.token_hex(4)}')
+    return final.with_name(f'.{kind}-{final.name}-{secrets.token_hex(len(_ANY) // 2)}')
 
 
 def _swap(temporary: Path, final: Path) -> None:

@@ -176,6 +176,7 @@ def test_a_dataset_cannot_have_data_of_its_own(key, loader):
         load_config(ROW10, {f'{loader}.dataset.{key}': 'elsewhere'})
 
 
+LAST, ONE = 'must save the last weights', 'max_keep_ckpts=1 would delete the only checkpoint'
 BEST = "default_hooks = dict(checkpoint=dict(save_best='Dice.fluid', rule='greater'))"
 
 
@@ -189,9 +190,9 @@ def test_best_weights_may_be_picked_on_an_inner_split(write_config):
     assert load_config(write_config(BEST), split='paper-inner1').default_hooks.checkpoint.save_best == 'Dice.fluid'
 
 
-@pytest.mark.parametrize('hook', ['dict(save_last=False)', 'None'])
-def test_last_weights_must_be_saved(write_config, hook):
-    with pytest.raises(InputError, match='must save the last weights'):
+@pytest.mark.parametrize(('hook', 'said'), [('dict(save_last=False)', LAST), ('None', LAST), ('dict(max_keep_ckpts=1)', ONE)])
+def test_checkpoints_must_be_kept_and_the_last_weights_saved(write_config, hook, said):
+    with pytest.raises(InputError, match=said):
         load_config(write_config(f'default_hooks = dict(checkpoint={hook})'))
 
 

@@ -93,7 +93,7 @@ def test_another_run_is_not_resumed(run, copy_of_whole, arguments, options, said
     with pytest.raises(InputError, match=said) as caught:
         run(copy_of_whole, options, resume=True, **arguments)
     assert LAST in str(caught.value)
-    assert not list(copy_of_whole.glob('*.json'))
+    assert not list(copy_of_whole.glob('train_*.json'))
 
 
 def test_last_iteration_is_scored_whatever_the_interval(run, whole, tmp_path):

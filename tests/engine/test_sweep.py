@@ -246,3 +246,19 @@ def test_protocols_are_expanded_before_anything_is_resolved(bench, monkeypatch):
     assert [(run.config.stem, run.split) for run in runs] == [('a', 'paper'), ('a', 'of-a'), ('b', 'paper'), ('b', 'of-b')]
     with pytest.raises(InputError, match='splits given more than once: of-a'):
         bench.plan([0], splits=['of-a'], resolve=resolve)
+
+
+def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench):
+    run = bench.plan([0])[0]
+    hold = (
+        'import sys, time; from pathlib import Path; from octfluid.io.lock import locked\n'
+        'with locked(sys.argv[1]):\n'
+        '    print("held", flush=True); time.sleep(1)\n'
+        '    Path(sys.argv[1], "r.json").write_bytes(Path(sys.argv[2]).read_bytes())'
+    )
+    command = [sys.executable, '-c', hold, str(run.folder), str(bench.folder / 'record.json')]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == 'held\n'
+        outcomes = bench.sweep([0, 1])
+    assert [outcome.status for outcome in outcomes] == ['skipped', 'done']
+    assert [call['seed'] for call in bench.calls] == [1]

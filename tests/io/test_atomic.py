@@ -1,12 +1,14 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from octfluid.errors import InputError
-from octfluid.io.atomic import atomic_path, write_bytes, write_json, write_text
+from octfluid.io.atomic import TEMPORARY, atomic_path, remove_left_over, write_bytes, write_json, write_text
 from octfluid.io.atomic_folder import atomic_folder
 
 
@@ -67,6 +69,17 @@ def test_json_round_trip_and_no_nan(tmp_path):
     with pytest.raises(ValueError):
         write_json(tmp_path / 'a.json', {'x': float('nan')})
     assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
+
+
+def test_what_killed_processes_left_goes_and_nothing_else(tmp_path):
+    for name in (f'{TEMPORARY}1.pth', f'{TEMPORARY}2.json', '.tmp-mine.pth', 'a.pth'):
+        (tmp_path / name).write_text('half')
+    (tmp_path / f'{TEMPORARY}3').mkdir()
+    (tmp_path / f'{TEMPORARY}3' / 'x').write_text('half')
+    remove_left_over(tmp_path)
+    assert names(tmp_path) == ['.tmp-mine.pth', 'a.pth']
+    with atomic_path(tmp_path / 'b') as temporary:
+        assert temporary.name.startswith(TEMPORARY)
 
 
 def test_folder_appears_with_its_files_and_missing_parents(tmp_path):
@@ -167,3 +180,32 @@ def test_folder_has_the_permissions_of_a_plain_folder(tmp_path):
     with atomic_folder(tmp_path / 'ours', never):
         pass
     assert stat.S_IMODE((tmp_path / 'ours').stat().st_mode) == stat.S_IMODE((tmp_path / 'plain').stat().st_mode)
+
+
+def test_leftovers_of_killed_processes_go_and_those_of_other_folders_stay(tmp_path):
+    for name in ('.tmp-data-0123abcd', '.old-data-0123abcd', '.tmp-data-2-0123abcd', 'data'):
+        (tmp_path / name).mkdir()
+    with atomic_folder(tmp_path / 'data', always):
+        pass
+    assert names(tmp_path) == ['.tmp-data-2-0123abcd', 'data']
+
+
+def test_folder_that_was_moved_aside_by_a_killed_process_comes_back(tmp_path):
+    (tmp_path / '.old-data-0123abcd').mkdir()
+    (tmp_path / '.old-data-0123abcd' / 'old').write_text('1')
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / 'data', always):
+        raise RuntimeError
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['old']
+
+
+def test_only_one_process_makes_a_folder(tmp_path):
+    code = (
+        'import sys; from octfluid.io.atomic_folder import atomic_folder; from octfluid.errors import InputError\n'
+        'try:\n    with atomic_folder(sys.argv[1], lambda folder: True): pass\n'
+        'except InputError as error:\n    sys.exit(str(error))'
+    )
+    with atomic_folder(tmp_path / 'data', never):
+        done = subprocess.run([sys.executable, '-c', code, tmp_path / 'data'], capture_output=True, text=True)
+    assert done.stderr.startswith(f'{tmp_path / "data"}: another process is at work here')
+    assert names(tmp_path) == ['data']

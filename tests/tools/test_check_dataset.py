@@ -23,7 +23,7 @@ def data(tmp_path):
     mask = np.zeros((256, 256), np.uint8)
     mask[100:110, 100:120] = 1
     for name in NAMES:
-        Image.fromarray(mask * 90).save(root / f'paper_256/images/{name}.png')
+        Image.fromarray(mask * 30 * int(name[1:3])).save(root / f'paper_256/images/{name}.png')
         Image.fromarray(mask).save(root / f'paper_256/annotations/{name}.png')
     (root / 'splits').mkdir()
     (root / 'splits/paper_train.txt').write_text('s01_z10\ns02_z10\n')

@@ -1,6 +1,5 @@
 import importlib.util
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +40,6 @@ def sweep(monkeypatch, tmp_path):
     tool = load_tool()
     (tmp_path / 'fake_train.py').write_text(FAKE_TRAIN)
     monkeypatch.setattr(tool, 'TRAIN', tmp_path / 'fake_train.py')
-    monkeypatch.setattr(tool, 'interrupt_on_signals', lambda: None)
 
     def call(*arguments):
         monkeypatch.setattr(sys, 'argv', ['sweep.py', *map(str, arguments), '--work-dir', str(tmp_path / 'work')])
@@ -165,20 +163,6 @@ def test_bad_arguments_are_one_line_and_status_2(arguments, message, tmp_path):
     assert done.returncode == 2
     assert message in done.stderr and done.stderr.count('\n') == 1
     assert not (tmp_path / 'w').exists()
-
-
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
-def test_a_terminated_sweep_ends_as_an_interrupted_one(number, listening):
-    code = (
-        'import sys, time; from octfluid.tooling import exit_status_of; import sweep\n'
-        'sweep.interrupt_on_signals()\n'
-        'sys.exit(exit_status_of(lambda: print("ready", flush=True) or time.sleep(30)))'
-    )
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=TOOL.parent, preexec_fn=listening, **pipes)
-    assert process.stdout.readline() == b'ready\n'
-    process.send_signal(number)
-    assert process.wait(timeout=20) == 130
 
 
 def test_jobs_follow_the_gpus(monkeypatch):

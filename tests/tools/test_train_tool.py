@@ -11,8 +11,8 @@ import cv2
 import pytest
 from yapf.yapflib import yapf_api
 
+from octfluid.engine import record as records
 from octfluid.engine.record import read_record
-from octfluid.io import atomic
 from octfluid.tooling import exit_status_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,12 +173,12 @@ def test_file_system_that_takes_no_further_checkpoint(call, options, tmp_path, h
 
 
 def test_disk_that_is_full_when_the_record_is_written(call, options, tmp_path, half_done, monkeypatch):
-    def full(_):
+    def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     arguments = ('train', CONFIG, '--resume', '--work-dir', tmp_path / 'run', *as_arguments(options))
     with monkeypatch.context() as patch:
-        patch.setattr(atomic.os, 'fsync', full)
+        patch.setattr(records, 'write_text', full)
         assert_failed_cleanly(call(*arguments), tmp_path / 'run', half_done)
     assert (tmp_path / 'run' / 'iter_12.pth').is_file()
     assert call(*arguments)[0] == 0

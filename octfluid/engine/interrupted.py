@@ -1,0 +1,47 @@
+"""What a training that a signal ended leaves instead of a record: a mark that says how far it came.
+
+Imports neither torch nor mmengine, so that a report can look for marks anywhere.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from octfluid.io.atomic import write_json
+
+MARK = 'interrupted.json'
+SCHEMA = 'octfluid.interrupted/1'
+
+
+def write_mark(work_dir: str | os.PathLike, content: Mapping[str, Any]) -> None:
+    """Mark a run as interrupted.
+
+    Args:
+        work_dir: Of the run.
+        content: What to tell beside the schema: ``config``, ``split``, ``seed``, ``signal``, ``iteration`` (how many are done),
+            ``iterations`` (of the whole run), ``checkpoint`` (name of the last one, or None), ``wall_seconds``.
+    """
+    write_json(Path(work_dir) / MARK, {'schema': SCHEMA, **content})
+
+
+def remove_mark(work_dir: str | os.PathLike) -> None:
+    """Remove the mark of a run that goes on."""
+    (Path(work_dir) / MARK).unlink(missing_ok=True)
+
+
+def find_marks(paths: Iterable[str | os.PathLike]) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the marks below folders with what they say, by path; files, hidden folders and anything else are passed over."""
+    found = []
+    for folder in map(Path, paths):
+        for path in folder.rglob(MARK) if folder.is_dir() else ():
+            if any(part.startswith('.') for part in path.relative_to(folder).parts):
+                continue
+            try:
+                content = json.loads(path.read_text(encoding='utf-8'))
+            except (OSError, ValueError):
+                continue
+            if isinstance(content, dict) and content.get('schema') == SCHEMA:
+                found.append((path, content))
+    return sorted(found, key=lambda pair: pair[0].as_posix())
