@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from octfluid.errors import Interrupted, OctfluidError
@@ -106,6 +107,17 @@ def missing_package(error: ModuleNotFoundError) -> str | None:
     package = (error.name or '').partition('.')[0]
     extra = next((name for name, packages in EXTRAS.items() if package in packages), None)
     return extra and f"this needs the package '{package}'; install it with pip install 'octfluid[{extra}]'"
+
+
+def reason_of(path: Path, error: Exception) -> str:
+    """Say in one line why an input could not be done, of what a reader or the model raises."""
+    if isinstance(error, OctfluidError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f'{path}: {missing_package(error) or error}'
+    if isinstance(error, MemoryError):
+        return f'{path}: takes more memory than there is; cut it into smaller volumes'
+    return f'{path}: {error.strerror or error}' if isinstance(error, OSError) else f'{path}: {error}'
 
 
 def exit_status_of(main: Callable[[], int | None]) -> int:

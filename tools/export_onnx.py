@@ -29,6 +29,8 @@ def parse_args() -> Namespace:
     )
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
     args = parser.parse_args()
+    if args.half and args.int8:
+        parser.error('--half, --int8: expected one of the two; in 8 bits the file is smaller still')
     if Path(args.out).suffix != '.onnx':
         parser.error(f'--out {args.out}: expected a name that ends in .onnx')
     return args

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from octfluid.errors import InputError, OctfluidError
-from octfluid.tooling import ToolParser, exit_status_of, missing_package
+from octfluid.tooling import ToolParser, exit_status_of, reason_of
 
 if TYPE_CHECKING:
     from octfluid.inference.predictor import Prediction, Predictor, Settings
@@ -121,10 +121,12 @@ def predict_input(
     ``taken`` are the files of this call so far.
     """
     from octfluid.inference.outputs import ScanWriter, stem_of
+    from octfluid.inference.settings import scale_of
 
     for scan in one.read():
         stem = stem_of(one.name, scan.series)
-        with ScanWriter(args.out, stem, scan, settings.spacing or scan.spacing, args.save_prob) as writer:
+        spacing, side = scale_of(scan, settings)[0], settings.laterality or scan.laterality
+        with ScanWriter(args.out, stem, scan, spacing, side, args.save_prob) as writer:
 
             def on_frame(place: int, *found: Any, writer: Any = writer, total: int = len(scan.frames)) -> None:
                 writer.on_frame(place, *found)
@@ -159,13 +161,16 @@ def run(args: Namespace) -> int:
     """Check what is asked for, and predict in a folder that no other process writes to."""
     from octfluid.io.atomic import remove_left_over, require_folder
     from octfluid.io.lock import locked
-    from octfluid.io.readers import find_inputs
+    from octfluid.io.readers import find_inputs, left_out
 
     require_folder(args.out, '--out')
     inputs = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
     settings = settings_of(args)
     if settings.threshold is not None and not 0 < settings.threshold < 1:
         raise InputError(f'--threshold {settings.threshold:g}: expected a number between 0 and 1')
+    if passed_over := left_out(args.inputs, args.volume, args.recursive, args.out):
+        more = '' if len(passed_over) == 1 else f' and {len(passed_over) - 1} more'
+        _say(f'warning: {passed_over[0]}{more}: left out, of a kind that is not read', sys.stderr)
     with locked(args.out):
         remove_left_over(args.out)
         return predict_all(args, inputs, settings)
@@ -179,12 +184,12 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     from octfluid.io.atomic import write_json
 
     started = time.time()
-    manifests.refuse_old_results(args.out, inputs, args.overwrite)
     predictor = Predictor(args.model)
     given = {key: value for key, value in vars(args).items() if key not in ('inputs', 'out', 'model', 'overwrite')}
     manifest = manifests.manifest_of(predictor, given)
     begun = json.loads(json.dumps(dict(names=[one.name for one in inputs], **manifest)))
     manifests.refuse_another_call(args.out, begun, args.overwrite)
+    manifests.refuse_old_results(args.out, inputs, args.overwrite)  # last, because with --overwrite it removes them
     write_json(args.out / manifests.UNFINISHED, begun)
     rows, measured, progress, failed, taken = [], [], Progress(len(inputs)), 0, set()
     warned: dict[str, list[str]] = {}
@@ -206,7 +211,7 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise  # the next would fare no better
             failed += 1
-            reason = _reason(one.path, error)
+            reason = reason_of(one.path, error)
             entry |= dict(status='failed', error=reason)
             progress.clear()
             _say(f'failed: {reason}', sys.stderr)
@@ -220,17 +225,6 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     (args.out / manifests.UNFINISHED).unlink(missing_ok=True)
     print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / manifests.TABLE}, {args.out / manifests.MANIFEST}')
     return 0 if not failed else 2 if failed == len(inputs) else 1
-
-
-def _reason(path: Path, error: Exception) -> str:
-    """Say in one line why an input could not be done."""
-    if isinstance(error, OctfluidError):
-        return str(error)
-    if isinstance(error, ModuleNotFoundError):
-        return f'{path}: {missing_package(error) or error}'
-    if isinstance(error, MemoryError):
-        return f'{path}: takes more memory than there is; cut it into smaller volumes'
-    return f'{path}: {error.strerror or error}'
 
 
 def main() -> int:

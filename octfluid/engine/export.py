@@ -98,6 +98,10 @@ def export(
     network = _network(cfg, Path(checkpoint))
     dataset = _dataset_class(cfg)
     scans, real = scans_of(cfg)
+    if int8 and not real:
+        raise InputError(
+            f'{dataset_spec(cfg).root}: no scans there; --int8 takes those of the config, to choose ranges and measure the loss'
+        )
     truths = _truths_of(cfg) if int8 else None
     info = ModelInfo(
         version=octfluid.__version__,
@@ -118,11 +122,16 @@ def export(
 
 def _require(agreement: Agreement, out: Path) -> None:
     """Raise WorkError if a file differs from its network by more than it may."""
-    if (agreement.dice is None and agreement.difference > MOST_DIFFERENCE) or agreement.pixels > MOST_DIFFERENT_PIXELS:
+    if agreement.dice is None and (agreement.difference > MOST_DIFFERENCE or agreement.pixels > MOST_DIFFERENT_PIXELS):
         raise WorkError(
             f'{out}: not written, the exported model differs from the network by up to {agreement.difference:.2g} in '
             f'probability and in {agreement.pixels:.2%} of all pixels; expected at most {MOST_DIFFERENCE:g} and '
             f'{MOST_DIFFERENT_PIXELS:.1%}'
+        )
+    if agreement.pixels > MOST_DIFFERENT_PIXELS:
+        raise WorkError(
+            f'{out}: not written, 8 bits change {agreement.pixels:.2%} of all pixels; expected at most '
+            f'{MOST_DIFFERENT_PIXELS:.1%}; export without --int8'
         )
     if agreement.dice is not None and agreement.dice[0] - agreement.dice[1] > MOST_LOST:
         raise WorkError(
@@ -239,10 +248,6 @@ def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
 def _truths_of(cfg: Config) -> list[np.ndarray]:
     """Return the masks of all scans of a config's data set, uint8 (H, W), in the order of `scans_of`."""
     spec = dataset_spec(cfg)
-    if not (Path(spec.root) / 'index.csv').is_file():
-        raise InputError(
-            f'{spec.root}: no data set there; --int8 takes that of the config, to choose ranges and measure the loss'
-        )
     return [_read(Path(spec.root) / spec.size_dir / 'annotations' / f'{name}.png') for name in load_index(spec.root)]
 
 

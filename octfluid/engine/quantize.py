@@ -38,7 +38,7 @@ def quantize(content: bytes, scans: Sequence[np.ndarray]) -> bytes:
         try:
             _fold(plain, folded)
             quantize_static(
-                folded, small, _Reader(scans[:: -(-len(scans) // CALIBRATION_SCANS)]), quant_format=QuantFormat.QDQ,
+                folded, small, _Reader(_spread(scans)), quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=['Conv'], per_channel=True, activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
             )  # fmt: skip
@@ -51,6 +51,11 @@ def quantize(content: bytes, scans: Sequence[np.ndarray]) -> bytes:
     model.metadata_props.extend(before.metadata_props)
     model.producer_name, model.producer_version = before.producer_name, before.producer_version
     return model.SerializeToString(deterministic=True)
+
+
+def _spread(scans: Sequence[np.ndarray]) -> list[np.ndarray]:
+    places = np.linspace(0, len(scans) - 1, min(CALIBRATION_SCANS, len(scans))).astype(int)
+    return [scans[place] for place in places]
 
 
 def _fold(plain: Path, folded: Path) -> None:

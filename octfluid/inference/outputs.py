@@ -46,16 +46,19 @@ class ScanWriter:
         stem: From `stem_of`; may hold folders.
         scan: What is predicted.
         spacing: Scale for captions and volumes, or None.
+        laterality: 'OD', 'OS', or None.
         save_probability: Write the probabilities, too.
 
     Attributes:
         files: What is written, relative to ``out``.
     """
 
-    def __init__(self, out: Path, stem: str, scan: Scan, spacing: Spacing | None, save_probability: bool) -> None:
+    def __init__(
+        self, out: Path, stem: str, scan: Scan, spacing: Spacing | None, laterality: str | None, save_probability: bool
+    ) -> None:
         self.out, self.stem, self.stack, self.number = out, stem, is_stack(scan), len(scan.frames)
         self.spacing, self.save_probability = spacing, save_probability
-        self.side = f', {scan.laterality}' if scan.laterality else ''
+        self.side = f', {laterality}' if laterality else ''
         # Its distances would contradict another scale.
         self.affine = scan.affine if spacing == scan.spacing else None
         self.digits = max(3, len(str(self.number - 1)))

@@ -34,6 +34,16 @@ def read_xml(path: Path) -> list[Scan]:
     ]
 
 
+def pictures_of(path: Path) -> set[str]:
+    """Return the names of the pictures that an export names, those that are no B-scans too; none of other or broken XML."""
+    try:
+        root = parsed(path, 'HEYEX .xml', lambda: _tree(path))
+    except InputError:
+        # What says that it is an export is read, and refused by name; other XML is nothing to us.
+        return {''} if 'HEDX' in path.read_bytes()[:4096].replace(b'\0', b'').decode('latin-1') else set()
+    return {url.text.strip().replace('\\', '/').rpartition('/')[2] for url in root.iter('ExamURL') if url.text}
+
+
 class _Plain(ElementTree.TreeBuilder):
     """Builds a tree from XML without definitions, which could make a page of text grow without end or name other files."""
 

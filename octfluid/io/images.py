@@ -69,7 +69,7 @@ class _Pages:
 def _number_of_pages(image: Image.Image, path: Path) -> int:
     """Return how many pages a picture has or, where that need not be counted, says that it has."""
     if image.format != 'TIFF':
-        return getattr(image, 'n_frames', 1)
+        return 1  # of others a second picture is something else, such as a preview
     for place in itertools.count(1):
         try:
             image.seek(place)

@@ -26,8 +26,8 @@ _READERS: dict[str, _Reader] = {
     '.e2e': heidelberg.read_e2e,
     '.xml': heyex.read_xml,
 }
-_EXAM_URL = re.compile(rb'<ExamURL>([^<]*)</ExamURL>')
 SUFFIXES = tuple(_READERS)
+_OF_VOLUMES = (*images.SUFFIXES, *dicom.SUFFIXES)
 """Names of files that are read end in one of these, in small letters or capitals."""
 
 
@@ -43,9 +43,9 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _kind_of(path: Path) -> str | None:
-    """Return what `suffix_of` says or, of a file without a suffix that is DICOM, that of DICOM."""
+    """Return what `suffix_of` says or, of a file without one of `SUFFIXES` that is DICOM, that of DICOM."""
     suffix = suffix_of(path)
-    return dicom.SUFFIXES[0] if suffix is None and '.' not in path.name and _is_dicom(path) else suffix
+    return dicom.SUFFIXES[0] if suffix is None and _is_dicom(path) else suffix
 
 
 def read_scans(path: Path) -> list[Scan]:
@@ -127,6 +127,27 @@ def find_inputs(
     return _named(found)
 
 
+def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = False, results: Path | None = None) -> list[Path]:
+    """List the files of folders that `find_inputs` passes over because they are of no kind that is read, but for hidden ones.
+
+    Args:
+        paths: As given to `find_inputs`, and so are the next two.
+        volume: Of a volume's folder, only pictures and DICOM are read.
+        recursive: Look into folders below.
+        results: A folder that is not looked into.
+    """
+    found = []
+    for folder in filter(Path.is_dir, paths):
+        for entry in sorted(folder.rglob('*') if recursive else folder.iterdir(), key=natural_key):
+            hidden = any(part.startswith('.') for part in entry.relative_to(folder).parts)
+            if hidden or not entry.is_file() or (results and entry.resolve().is_relative_to(results.resolve())):
+                continue
+            kind = _kind_of(entry)
+            if kind is None or (volume and kind not in _OF_VOLUMES):
+                found.append(entry)
+    return found
+
+
 def _stem(path: Path) -> str:
     """Return what a file's or folder's results are called: no path, and nothing that means a folder."""
     name = path.resolve().name if path.is_dir() else path.name
@@ -137,7 +158,7 @@ def _stem(path: Path) -> str:
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
-    named = {entry: _named_in(entry) for entry in entries if entry.suffix.lower() == '.xml' and entry.is_file()}
+    named = {entry: heyex.pictures_of(entry) for entry in entries if entry.suffix.lower() == '.xml' and entry.is_file()}
     pictures = set().union(*named.values())
     for entry in entries:
         # An XML file of something else is no input, and the pictures of an export are read with it.
@@ -146,12 +167,6 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     for entry in entries:
         if recursive and entry.is_dir() and not entry.is_symlink():
             yield from _files(entry, recursive)
-
-
-def _named_in(export: Path) -> set[str]:
-    """Return the pictures that a HEYEX export names."""
-    names = (name.decode('utf-8', 'replace').replace('\\', '/') for name in _EXAM_URL.findall(export.read_bytes()))
-    return {name.rpartition('/')[2] for name in names}
 
 
 def _volumes(folder: Path, recursive: bool) -> Iterator[Path]:
@@ -185,7 +200,7 @@ def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
 
 def _pictures(folder: Path) -> list[Path]:
     entries = (entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith('.'))
-    return sorted((entry for entry in entries if _kind_of(entry) in (*images.SUFFIXES, *dicom.SUFFIXES)), key=natural_key)
+    return sorted((entry for entry in entries if _kind_of(entry) in _OF_VOLUMES), key=natural_key)
 
 
 def read_folder(folder: Path) -> Scan:

@@ -52,7 +52,7 @@ class NiftiWriter:
         header.set_data_dtype(dtype)
         header.set_data_shape(shape[::-1])
         header.set_sform(np.diag([*zooms, 1.0]) if affine is None else affine, code='scanner')
-        header.set_zooms(zooms)
+        header.set_zooms(zooms if affine is None else np.linalg.norm(affine[:3, :3], axis=0))
         header.set_xyzt_units('mm' if known else 'unknown')
         header['descrip'] = description.encode('ascii', 'replace')[:79]
         header['magic'], header['vox_offset'] = b'n+1', 352

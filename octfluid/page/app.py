@@ -17,7 +17,7 @@ from octfluid.io.results import write_png
 from octfluid.page import layout, session
 from octfluid.page.session import Limits, Viewed
 from octfluid.page.shelf import Shelf, Visitor
-from octfluid.tooling import missing_package
+from octfluid.tooling import reason_of
 
 SECONDS_KEPT = 1800  # a scan that nobody looks at any more, and a file that nobody fetches
 _SECONDS_BETWEEN_STEPS = 0.3
@@ -91,11 +91,10 @@ class Page:
             self.shelf.put(visitor, viewed)
             seen = self._shown(visitor, viewed, len(viewed.scan.frames) // 2, opacity)
             yield (_status(viewed), '', True, *seen, gr.update(interactive=True), _hidden())
-        except OctfluidError as error:
+        except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
             # The name that Gradio keeps a file under is nobody's business.
-            yield (f'**Not done.** {_plain(str(error).replace(str(file), Path(file).name))}', '', *nothing)
-        except ModuleNotFoundError as error:
-            yield (f'**Not done.** {missing_package(error) or error}', '', *nothing)
+            said = reason_of(Path(file), error).replace(str(file), Path(file).name)
+            yield (f'**Not done.** {_plain(said)}', '', *nothing)
 
     def redraw(self, outlined: bool, place: int, opacity: float, request: gr.Request) -> tuple:
         """Return what to say, and the picture of another B-scan, or with other colours."""
@@ -112,7 +111,8 @@ class Page:
         if viewed is None:
             return _GONE if outlined else gr.skip(), *(gr.skip(),) * 5
         found = session.at_threshold(self.predictor, viewed, threshold)
-        self.shelf.put(visitor, found)
+        if not self.shelf.replace(visitor, viewed, found):  # another scan has taken its place
+            return (*(gr.skip(),) * 6,)
         return _status(found), *self._shown(visitor, found, place, opacity), _hidden()
 
     def go_to(self, request: gr.Request, clicked: gr.SelectData) -> Any:
@@ -135,9 +135,9 @@ class Page:
         """Note that a visitor has left."""
         self.shelf.leave(_visitor(request))
 
-    def _drawn(self, visitor: Visitor, name: str, picture: Any) -> str | None:
+    def _drawn(self, visitor: Visitor, name: str, picture: Any, passing: bool = False) -> str | None:
         # Not left to Gradio, which names a file by its content: two visitors with one scan would write and read one file.
-        path = None if picture is None else self.shelf.new_file(visitor, name)
+        path = None if picture is None else self.shelf.new_file(visitor, name, passing)
         if path is None:
             return None
         write_png(path, picture)
@@ -145,7 +145,7 @@ class Page:
 
     def _picture(self, visitor: Visitor, viewed: Viewed, place: int, opacity: float) -> str | None:
         place = min(max(int(place), 0), len(viewed.scan.frames) - 1)
-        return self._drawn(visitor, f'{viewed.name}_z{place:03d}.png', session.picture(viewed, place, opacity))
+        return self._drawn(visitor, f'{viewed.name}_z{place:03d}.png', session.picture(viewed, place, opacity), passing=True)
 
     def _shown(self, visitor: Visitor, viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
         """Return what is seen of a scan: picture, slider of B-scans, map, table."""

@@ -55,7 +55,7 @@ def delete_old_files(folder: Path, seconds: float) -> None:
         for name in names:
             path = Path(parent) / name
             try:
-                if name != _LOCK and time.time() - path.lstat().st_ctime > seconds:
+                if time.time() - path.lstat().st_ctime > seconds:
                     path.unlink()
             except FileNotFoundError:
                 continue

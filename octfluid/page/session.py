@@ -215,7 +215,8 @@ def download(predictor: Predictor, viewed: Viewed) -> bytes:
     with tempfile.TemporaryDirectory(prefix='octfluid-page-') as folder:
         out = Path(folder)
         scan, settings = viewed.scan, viewed.settings
-        with outputs.ScanWriter(out, viewed.name, scan, viewed.prediction.spacing, save_probability=False) as writer:
+        spacing, side = viewed.prediction.spacing, viewed.prediction.laterality
+        with outputs.ScanWriter(out, viewed.name, scan, spacing, side, save_probability=False) as writer:
             prediction = predictor.predict_scan(scan, settings, known=viewed.probability, on_frame=writer.on_frame)
             writer.finish(prediction)
         outputs.write_tables(out, outputs.rows_of(viewed.name, prediction))

@@ -46,6 +46,15 @@ class Shelf:
             while len(self._places) > 1 and sum(place.viewed.nbytes for place in self._places.values()) > self.limit:
                 self.drop(next(iter(self._places)))
 
+    def replace(self, visitor: Visitor, old: Viewed, new: Viewed) -> bool:
+        """Keep a scan in place of another of the visitor's; False if that one has gone meanwhile, and then nothing changes."""
+        with self._lock:
+            place = self._places.get(visitor)
+            if place is None or place.viewed is not old:
+                return False
+            place.viewed = new
+            return True
+
     def get(self, visitor: Visitor) -> Viewed | None:
         """Return what the visitor looks at; None if that is not kept, or nothing was put."""
         with self._lock:
@@ -57,17 +66,22 @@ class Shelf:
             place.until = time.monotonic() + self.seconds
             return place.viewed
 
-    def new_file(self, visitor: Visitor, name: str) -> Path | None:
-        """Return a path for a file of that name, which no other visitor can know; None if the visitor's scan is not kept."""
+    def new_file(self, visitor: Visitor, name: str, passing: bool = False) -> Path | None:
+        """Return a path for a file of that name, which no other visitor can know; None if the visitor's scan is not kept.
+
+        Of files that are ``passing``, such as pictures that a slider goes through, only the latest are kept.
+        """
         with self._lock:
             place = self._places.get(visitor)
             if place is None:
                 return None
-            place.folder.mkdir(parents=True, exist_ok=True)
-            written = sorted(place.folder.iterdir(), key=lambda path: path.stat().st_mtime)
-            for old in written[: -_PICTURES + 1]:
-                shutil.rmtree(old)
-            path = place.folder / secrets.token_hex(8) / name
+            folder = place.folder / ('passing' if passing else 'kept')
+            folder.mkdir(parents=True, exist_ok=True)
+            if passing:
+                written = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+                for old in written[: -_PICTURES + 1]:
+                    shutil.rmtree(old)
+            path = folder / secrets.token_hex(8) / name
             path.parent.mkdir()
             return path
 

@@ -10,6 +10,8 @@ import pytest
 from dicom_files import write
 from PIL import Image
 from predicted import FRAMES, listing, table
+from scipy.io import savemat
+from vol_files import vol_bytes
 
 from octfluid.inference.manifest import sha256_of
 from octfluid.inference.model import ScanModel
@@ -133,7 +135,7 @@ def test_names_are_no_formulas(run, tmp_path):
     assert (tmp_path / 'out/measurements.csv').read_text().splitlines()[1].startswith("'=1+1,")
 
 
-def test_the_command_needs_no_torch_and_begins_soon(scans, tmp_path):
+def test_the_command_needs_no_torch(scans, tmp_path):
     code = (
         'import sys; sys.argv = ["predict.py", *sys.argv[1:]]\n'
         'for name in ("torch", "mmseg", "mmengine", "matplotlib", "rich"): sys.modules[name] = None\n'
@@ -181,3 +183,23 @@ def test_bad_arguments_are_one_line_and_leave_nothing(run, scans, monkeypatch, a
     status, out, errors = run(*arguments)
     assert (status, out) == (2, '') and errors.count('\n') == 1 and said in errors
     assert listing(scans) == before
+
+
+def test_two_given_lengths_keep_the_distance_that_the_file_has(run, tmp_path):
+    (tmp_path / 'v.vol').write_bytes(vol_bytes(FRAMES))
+    assert run(tmp_path / 'v.vol', '--out', tmp_path / 'out', '--spacing', '0.004,0.012', '--laterality', 'OS')[0] == 0
+    *_, volume = table(tmp_path / 'out')
+    image = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
+    assert image.header.get_zooms() == pytest.approx((0.012, 0.004, float(volume['slice_mm'])))
+    assert image.header.get_xyzt_units()[0] == 'mm' and bytes(image.header['descrip']).rstrip(b'\0').endswith(b', OS')
+    assert float(volume['fluid_mm3']) > 0
+
+
+def test_what_is_left_out_of_a_folder_is_said(run, scans, tmp_path):
+    for name in ('b12.webp', 'notes.txt', '.hidden'):
+        (scans / name).write_text('x')
+    _, _, errors = run(scans, '--out', tmp_path / 'out', *SCALE)
+    assert f'warning: {scans}/b12.webp and 1 more: left out, of a kind that is not read' in errors
+    savemat(scans / 'v.mat', {'images': FRAMES.transpose(1, 2, 0)})
+    _, _, errors = run(scans, '--out', tmp_path / 'volume', '--volume', *SCALE)
+    assert 'b12.webp and 2 more: left out' in errors

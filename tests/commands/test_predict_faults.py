@@ -150,3 +150,11 @@ def test_another_call_does_not_go_on_with_one_that_was_cut_short(run, scans, tmp
     for arguments in ([scans / 'b8.png'], [scans, '--threshold', '0.9']):
         status, _, errors = run(*arguments, '--out', out)
         assert status == 2 and 'another call was cut short here' in errors
+
+
+def test_earlier_results_are_removed_only_once_all_is_known_to_be_right(run, scans, tmp_path):
+    assert run(scans / 'b8.png', '--out', tmp_path / 'out')[0] == 0
+    before = {name: (tmp_path / 'out' / name).read_bytes() for name in listing(tmp_path / 'out')}
+    status, _, errors = run(scans / 'b9.png', '--out', tmp_path / 'out', '--overwrite', '--model', tmp_path / 'typo.onnx')
+    assert status == 2 and 'typo.onnx: no such model file' in errors
+    assert {name: (tmp_path / 'out' / name).read_bytes() for name in listing(tmp_path / 'out')} == before

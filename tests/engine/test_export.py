@@ -138,7 +138,7 @@ def test_8_bits_that_lose_too_much_are_not_kept(exported, options, tmp_path, mon
 
 def test_8_bits_take_the_data_set(exported, options, tmp_path):
     cfg = load_config(CONFIG, {**options, 'data_root': str(tmp_path / 'nowhere')})
-    with pytest.raises(InputError, match=r'nowhere: no data set there; --int8 takes that of the config'):
+    with pytest.raises(InputError, match=r'nowhere: no scans there; --int8 takes those of the config'):
         export(cfg, exported.checkpoint, tmp_path / 'int8.onnx', int8=True)
     assert list(tmp_path.iterdir()) == []
 

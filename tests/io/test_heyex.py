@@ -4,7 +4,8 @@ from heyex_files import FRAMES, image, write_export
 from PIL import Image
 
 from octfluid.errors import InputError
-from octfluid.io.heyex import read_xml
+from octfluid.io.heyex import pictures_of, read_xml
+from octfluid.io.readers import find_inputs
 
 
 def test_an_xml_export(tmp_path):
@@ -89,3 +90,16 @@ def test_a_position_that_is_missing_makes_no_distance(tmp_path):
     path.write_text(path.read_text().replace('<X>0</X><Y>0.25</Y>', ''))
     (scan,) = read_xml(path)
     assert scan.spacing.slice is None and not scan.is_volume
+
+
+def test_pictures_of_an_export_in_any_encoding(tmp_path):
+    path = write_export(tmp_path, names=('a&b.tif', 'b.tif', 'c.tif'))
+    text = path.read_text().replace('a&b.tif', 'a&amp;b.tif')
+    for encoding in ('utf-8', 'utf-16'):
+        path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{text}', encoding=encoding)
+        assert pictures_of(path) == {'slo.tif', 'a&b.tif', 'b.tif', 'c.tif'}
+        assert [one.path.name for one in find_inputs([tmp_path])] == ['export.xml']
+    path.write_text(text[:300])
+    assert [one.path.name for one in find_inputs([tmp_path])][-1] == 'export.xml', (
+        'a broken export is read, and refused by name'
+    )

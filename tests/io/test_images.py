@@ -153,3 +153,11 @@ def test_a_jpeg_of_too_many_passes_is_refused(tmp_path):
         else:
             with pytest.raises(InputError, match='a JPEG of more than 100 passes'):
                 read_image(tmp_path / 'b.jpg')
+
+
+def test_a_second_picture_in_a_photograph_is_no_b_scan(tmp_path):
+    one, two = (Image.fromarray(np.full((40, 50), value, np.uint8)) for value in (80, 90))
+    one.save(tmp_path / 'x.jpg', format='MPO', save_all=True, append_images=[two])
+    assert Image.open(tmp_path / 'x.jpg').n_frames == 2
+    scan = read_image(tmp_path / 'x.jpg')
+    assert len(scan.frames) == 1 and not scan.is_volume

@@ -118,3 +118,14 @@ def test_a_header_that_says_more_than_there_is(tmp_path):
     (tmp_path / 'v.nii').write_bytes(content)
     with pytest.raises(InputError, match='for which it is too short'):
         read_nifti(tmp_path / 'v.nii')
+
+
+def test_an_affine_and_the_sizes_of_voxels_agree(tmp_path):
+    affine = np.diag([0.012, 0.004, 0.12, 1.0])
+    writer = NiftiWriter(tmp_path / 'm.nii.gz', VOLUME.shape, np.dtype(np.uint8), None, 'm', affine)
+    for bscan in VOLUME:
+        writer.add(bscan)
+    writer.close()
+    image = nibabel.load(tmp_path / 'm.nii.gz')
+    np.testing.assert_allclose(image.affine, affine, rtol=1e-6)
+    assert image.header.get_zooms() == pytest.approx((0.012, 0.004, 0.12)) and image.header.get_xyzt_units()[0] == 'unknown'

@@ -10,7 +10,7 @@ from scipy.io import savemat
 from vol_files import vol_bytes
 
 from octfluid.errors import InputError
-from octfluid.io.readers import find_inputs, read_folder, read_scans
+from octfluid.io.readers import find_inputs, left_out, read_folder, read_scans
 from octfluid.io.scan import Raster, Spacing, raster_of, spacing_from
 
 VOLUME = np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8)
@@ -196,3 +196,12 @@ def test_a_gap_in_the_numbers_is_said(tmp_path):
     assert any('leave a gap before b5.png' in note for note in read_folder(tmp_path).notes)
     (tmp_path / 'b5.png').rename(tmp_path / 'b4.png')
     assert read_folder(tmp_path).notes == ()
+
+
+def test_dicom_named_by_its_number_is_found_in_a_folder(tmp_path):
+    write_dicom(tmp_path / '1.2.840.10008.7', VOLUME)
+    write_dicom(tmp_path / 'a.dcm', VOLUME)
+    (tmp_path / 'notes.v2').write_text('x')
+    assert [one.path.name for one in find_inputs([tmp_path])] == ['1.2.840.10008.7', 'a.dcm']
+    assert left_out([tmp_path]) == [tmp_path / 'notes.v2']
+    assert left_out([tmp_path], volume=True, results=tmp_path) == []

@@ -3,8 +3,11 @@
 import io
 import re
 import shutil
+import subprocess
+import sys
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from octfluid.inference.model import ScanModel
 
 pytest.importorskip('gradio', reason='gradio is not installed (octfluid[app])')
 sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no chromium on this machine')
 FRAMES = np.stack([make_phantom(seed, 160, 224, fluid=True)[0] for seed in range(5)])
@@ -125,6 +129,13 @@ def test_a_volume_its_slider_and_its_zip(visit, tmp_path):
     for place, mask in enumerate(masks):
         (name,) = (name for name in archive.namelist() if name.endswith(f'_z{place:03d}_mask.png'))
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(archive.read(name)))) == 255, mask)
+    command = [sys.executable, ROOT / 'tools/predict.py', tmp_path / 'volume.mat', '--out', tmp_path / 'out']
+    subprocess.run([*command, '--spacing', '0.004,0.012,0.25'], check=True, capture_output=True)
+    written = {path.relative_to(tmp_path / 'out').as_posix(): path for path in (tmp_path / 'out').rglob('*') if path.is_file()}
+    assert sorted(archive.namelist()) == sorted(written)
+    for name, path in written.items():
+        if name.endswith(('.png', '.nii.gz', '.csv')):
+            assert archive.read(name) == path.read_bytes(), name
     # Nothing stands out of a phone's width.
     assert page.evaluate('document.documentElement.scrollWidth') <= 360
     page.screenshot(path=tmp_path / 'phone.png', full_page=True)

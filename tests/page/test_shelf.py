@@ -37,8 +37,8 @@ def test_no_two_files_have_one_address_and_none_can_be_guessed(shelf, tmp_path):
         shelf.put(visitor, scan())
         paths.append(shelf.new_file(visitor, 'x.png'))
     places = [path.relative_to(tmp_path).parts for path in paths]
-    assert len({place[:2] for place in places}) == 3
-    assert all(len(place[0]) == 32 and len(place[1]) == 16 and place[2] == 'x.png' for place in places)
+    assert len({place[:3] for place in places}) == 3
+    assert all(len(place[0]) == 32 and len(place[2]) == 16 and place[3] == 'x.png' for place in places)
     assert shelf.new_file(CLEO, 'x.png') is None
 
 
@@ -82,5 +82,16 @@ def test_who_leaves_can_come_back_for_a_moment(shelf, clock):
 
 def test_few_pictures_of_a_visitor_are_kept(shelf, tmp_path):
     shelf.put(ANNA, scan())
-    paths = [shelf.new_file(ANNA, f'{place}.png') for place in range(40)]
+    archive = shelf.new_file(ANNA, 'all.zip')
+    paths = [shelf.new_file(ANNA, f'{place}.png', passing=True) for place in range(40)]
     assert sum(path.parent.exists() for path in paths) == 32 and paths[-1].parent.exists()
+    assert archive.parent.exists()  # what is offered stays, however often the slider is moved
+
+
+def test_a_scan_takes_the_place_of_the_one_it_was_made_of_and_of_no_other(shelf):
+    first, second, late = scan(), scan(), scan()
+    shelf.put(ANNA, first)
+    assert shelf.replace(ANNA, first, second) and shelf.get(ANNA) is second
+    assert not shelf.replace(ANNA, first, late) and shelf.get(ANNA) is second
+    shelf.drop(ANNA)
+    assert not shelf.replace(ANNA, second, late) and shelf.get(ANNA) is None
