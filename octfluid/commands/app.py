@@ -105,7 +105,10 @@ def main() -> None:
         os.environ['GRADIO_TEMP_DIR'] = f'{folder}/gradio'
         os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # before it is imported: nothing is sent anywhere
         os.environ['NO_PROXY'] = ','.join(filter(None, (os.environ.get('NO_PROXY'), args.host, '127.0.0.1,localhost')))
-        serve(args, users, folder / 'gradio')
+        try:
+            serve(args, users, folder / 'gradio')
+        finally:
+            tempfile.tempdir = None
 
 
 def serve(args: Namespace, users: list[tuple[str, str]] | None, folder: Path) -> None:

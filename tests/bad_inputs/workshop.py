@@ -55,6 +55,9 @@ def scans(folder):
     (folder / 'text.png').write_text('a letter, not a picture')
     Image.new('L', (1, 1)).save(folder / 'pixel.png')
     Image.new('1', (20000, 20000)).save(folder / 'huge.png')
+    rows, columns = np.mgrid[:96, :128]
+    disc = np.where((rows - 48) ** 2 + (columns - 64) ** 2 < 40**2, 1.0, 0.0)[..., None] * [190, 90, 40]
+    Image.fromarray(disc.astype(np.uint8)).save(folder / 'fundus.jpg')
     for name in ('nothing', 'mixed', 'some'):
         (folder / name).mkdir()
     (folder / 'nothing/notes.txt').write_text('nothing to see')
@@ -74,8 +77,15 @@ def volumes(folder):
     nibabel.Nifti1Image(np.full((40, 40, 3), np.nan, np.float32), np.eye(4)).to_filename(folder / 'nan.nii.gz')
     write_dicom(folder / 'knee.dcm', SOPClassUID='1.2.840.10008.5.1.4.1.1.4', Modality='MR')
     savemat(folder / 'other.mat', {'weights': np.zeros(3)})
-    for name in ('empty.dcm', 'empty.nii', 'empty.vol', 'empty.mat'):
-        (folder / name).touch()
+    for suffix in ('dcm', 'nii', 'vol', 'mat', 'jpg', 'tif', 'e2e', 'fda', 'xml'):
+        (folder / f'empty.{suffix}').touch()
+    frames = np.stack([make_phantom(seed, 64, 96)[0] for seed in range(3)])
+    nibabel.Nifti1Image(frames.transpose(2, 1, 0), np.eye(4)).to_filename(folder / 'cut.nii')
+    write_dicom(folder / 'cut.dcm', frames)
+    savemat(folder / 'cut.mat', {'images': frames.transpose(1, 2, 0)})
+    for name in ('cut.nii', 'cut.dcm', 'cut.mat'):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
     (folder / 'cut.vol').write_bytes(b'HSF-OCT-103\0' + bytes(500))
     for name in ('text.e2e', 'text.fda', 'scan.docx'):
         (folder / name).write_text('not what its name says')
