@@ -77,31 +77,20 @@ def prepare_folder(
         OSError: Reading or writing failed.
     """
     pattern = _compiled(subject)
-    scans, truths = _files(Path(images), SUFFIXES), _files(Path(masks), MASK_SUFFIXES)
-    paired = sorted(scans.keys() & truths.keys())
-    if not paired:
-        raise InputError(
-            f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}; expected pairs, '
-            f'masks as {", ".join(MASK_SUFFIXES)}'
-        )
+    scans, truths, paired = _pairs(Path(images), Path(masks))
     patients = _patients(paired, pattern, Path(images))
     numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients.values()), start=1)}
     report = progress or (lambda done, total: None)
     rows: list[dict] = []
-    slices: dict[str, int] = {}
     with atomic_folder(out_dir, _is_earlier_conversion) as folder:
         for kind in ('images', 'annotations'):
             (folder / SIZE_DIR / kind).mkdir(parents=True)
         report(0, len(paired))
         for name in paired:
-            scan, mask = _read_scan(scans[name]), _read_mask(truths[name])
-            if scan.shape != mask.shape:
-                raise InputError(f'{truths[name]}: has {_size(mask)} pixels; expected {_size(scan)}, as its scan {scans[name]}')
-            write_png(folder / SIZE_DIR / 'images' / f'{name}.png', scan)
-            write_png(folder / SIZE_DIR / 'annotations' / f'{name}.png', mask)
+            fluid = _write_pair(scans[name], truths[name], folder / SIZE_DIR, name)
             patient = patients[name]
-            place = slices[patient] = slices.get(patient, -1) + 1
-            rows.append(dict(zip(INDEX_COLUMNS, (name, numbers[patient], place, patient, int(mask.sum())), strict=True)))
+            place = sum(row['group'] == patient for row in rows)
+            rows.append(dict(zip(INDEX_COLUMNS, (name, numbers[patient], place, patient, fluid), strict=True)))
             report(len(rows), len(paired))
         write_csv(folder / 'index.csv', INDEX_COLUMNS, rows)
         splits = {SPLIT: Split(tuple(paired), ()), **(_folds(rows, images) if folds else {})}
@@ -109,6 +98,28 @@ def prepare_folder(
     with_fluid = sum(row['fluid_px_native'] > 0 for row in rows)
     alone = tuple(sorted(scans.keys() - truths.keys()))
     return FolderSummary(len(rows), with_fluid, len(numbers), alone, Path(out_dir), tuple(splits))
+
+
+def _pairs(images: Path, masks: Path) -> tuple[dict[str, Path], dict[str, Path], list[str]]:
+    """Return scans and masks by name, and the names that have both."""
+    scans, truths = _files(images, SUFFIXES), _files(masks, MASK_SUFFIXES)
+    paired = sorted(scans.keys() & truths.keys())
+    if not paired:
+        raise InputError(
+            f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}; expected pairs, '
+            f'masks as {", ".join(MASK_SUFFIXES)}'
+        )
+    return scans, truths, paired
+
+
+def _write_pair(scan_path: Path, mask_path: Path, folder: Path, name: str) -> int:
+    """Write a scan and its mask into a folder; returns how many pixels are fluid."""
+    scan, mask = _read_scan(scan_path), _read_mask(mask_path)
+    if scan.shape != mask.shape:
+        raise InputError(f'{mask_path}: has {_size(mask)} pixels; expected {_size(scan)}, as its scan {scan_path}')
+    write_png(folder / 'images' / f'{name}.png', scan)
+    write_png(folder / 'annotations' / f'{name}.png', mask)
+    return int(mask.sum())
 
 
 def _folds(rows: Sequence[Mapping], images: str | os.PathLike) -> dict[str, Split]:

@@ -99,9 +99,8 @@ def export(
     dataset = _dataset_class(cfg)
     scans, real = scans_of(cfg)
     if int8 and not real:
-        raise InputError(
-            f'{dataset_spec(cfg).root}: no scans there; --int8 takes those of the config, to choose ranges and measure the loss'
-        )
+        where = dataset_spec(cfg).root
+        raise InputError(f'{where}: no scans there; --int8 takes those of the config, to choose ranges and measure the loss')
     truths = _truths_of(cfg) if int8 else None
     info = ModelInfo(
         version=octfluid.__version__,

@@ -88,15 +88,14 @@ def publish(
     run = None if record is None else _own_record(record, checkpoint)
     cfg, config_name = _config_of(config, run, record)
     origin = _fitting(cfg, stored['state_dict'], checkpoint)
-    architecture, data = architecture_of(cfg), _data_name(cfg, origin)
+    architecture, data, iterations = architecture_of(cfg), _data_name(cfg, origin), _iterations(stored, run, checkpoint)
     stem = _checked_name(name) if name else f'{architecture}_{data}'
-    iterations = _iterations(stored, run, checkpoint)
     content = _serialized(stored['state_dict'], half, checkpoint)
     digest = hashlib.sha256(content).hexdigest()
     weights = out / f'{stem}_{iterations}i_{digest[:8]}.safetensors'
     rivals = _rivals(out, architecture, weights.name)
-    if rivals and not replace:
-        _refuse(rivals)
+    if not replace:
+        _require_none(rivals)
     card = _card(cfg, run) | dict(
         file=weights.name, sha256=digest, precision='fp16' if half else 'fp32', iterations=iterations,
         seed=run['seed'] if run else stored.get('meta', {}).get('seed'), config=config_name,
@@ -108,7 +107,9 @@ def publish(
     return Published(weights, weights.with_suffix('.json'), _supersede(rivals))
 
 
-def _refuse(rivals: list[Path]) -> None:
+def _require_none(rivals: list[Path]) -> None:
+    if not rivals:
+        return
     raise InputError(
         f'{", ".join(map(str, rivals))}: published before, and fine-tuning would not know which of them to start from; '
         f'move the old weights to {SUPERSEDED}/ with --replace, or publish to another folder'
