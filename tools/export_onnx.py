@@ -64,6 +64,11 @@ def main() -> None:
     require_twins(cfg, records)
     scores = scores_of([to_run(path, record) for path, record in records]) if records else []
     origin = origin_of(args.checkpoint, read_checkpoint(args.checkpoint))
+    if origin.dataset not in (None, cfg.train_dataloader.dataset.type):
+        raise InputError(
+            f'{args.checkpoint}: trained on {origin.dataset}, but {args.config} is about {cfg.train_dataloader.dataset.type}; '
+            'export it with the config that it was trained with: the file and its card would tell of other scans'
+        )
     agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half, int8=args.int8)
     info = ScanModel(out).info
     trained_on = describe_training(origin.split, config_name(args.config), origin.iterations, origin.seed)

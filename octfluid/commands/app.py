@@ -1,9 +1,11 @@
 """Serve the web page that outlines and measures fluid in a scan."""
 
+import errno
 import ipaddress
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -86,10 +88,23 @@ def is_local(host: str) -> bool:
         return host == 'localhost'
 
 
+def require_address(host: str, port: int) -> None:
+    """Raise InputError unless this computer can serve there."""
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    try:
+        with socket.create_server((host.strip('[]'), port), family=family):
+            pass
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise InputError(f'--port {port}: {os.strerror(error.errno)}; choose another --port') from error
+        raise InputError(f'--host {host}: no address of this computer; expected one, such as 127.0.0.1 or 0.0.0.0') from error
+
+
 def main() -> None:
     """Run the command."""
     args = parse_args()
     users = read_users(args.auth) if args.auth else None
+    require_address(args.host, args.port)
     if users is None and not is_local(args.host):
         print(
             f'warning: whoever reaches {args.host}:{args.port} can use the page; --auth FILE asks for a password',

@@ -10,9 +10,7 @@ from pathlib import Path
 from octfluid.datasets.splits import HALVES, LEAVE_ONE_OUT, SUBSETS, is_subject_split, subject_split
 from octfluid.errors import InputError
 
-_HOW_TO_MAKE = (
-    'make the data set first: python tools/dataset_converters/<duke_dme, hrf or phantom>.py, whose --help has an example'
-)
+_HOW_TO_MAKE = 'make the data set first: python tools/dataset_converters/<duke_dme, hrf, folder or phantom>.py (--help)'
 _INDEX_COLUMNS = ('name', 'subject', 'slice')
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,10 @@ def refuse_old_results(out: Path, inputs: Sequence['Input'], overwrite: bool) ->
             path = out / name
             if path.resolve().is_relative_to(out.resolve()) and not path.is_dir():
                 path.unlink(missing_ok=True)
+        for folder in {(out / name).parent for name in earlier or ()} - {out}:
+            with suppress(OSError):  # somebody's own files are in it, or it lies elsewhere and is not there
+                if folder.resolve().is_relative_to(out.resolve()):
+                    folder.rmdir()
         return
     if (out / UNFINISHED).exists():
         return

@@ -94,6 +94,8 @@ class _Found:
         thick = np.stack(self.columns)
         laterality = settings.laterality or scan.laterality
         sectors, why_not = sectors_of_volume(scan, thick, spacing, laterality, settings)
+        if scan.laterality not in (None, laterality):
+            warnings = [*warnings, f'the given side, {laterality}, is used; the file says {scan.laterality}']
         return Prediction(
             path=scan.path,
             series=scan.series,

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -120,7 +121,7 @@ def _frame(path: Path, dataset: Any, place: int) -> np.ndarray:
     except Exception as error:
         # As above; for want of a decoder it is a RuntimeError or a NotImplementedError.
         syntax = getattr(dataset.file_meta, 'TransferSyntaxUID', None)
-        reason = ' '.join(str(error).split())[:120]
+        reason = textwrap.shorten(str(error), 120, placeholder=' ...')
         raise InputError(
             f'{path}: frame {place} cannot be decoded, {getattr(syntax, "name", syntax)} ({reason}); if a decoder is missing, '
             "install it with pip install 'octfluid[io]'"

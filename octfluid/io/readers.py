@@ -112,6 +112,8 @@ def find_inputs(
     for path in paths:
         if not path.exists():
             raise InputError(f'{path}: no such file or folder')
+        if not (path.is_dir() or path.is_file()):
+            raise InputError(f'{path}: neither a file nor a folder; expected scans')
         if not path.is_dir():
             found.append((path, Path(_stem(path))))
             continue

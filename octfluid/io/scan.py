@@ -14,6 +14,7 @@ MOST_FRAMES = 10_000
 """B-scans of a scan."""
 AXIAL_UM = (1.0, 20.0)
 FIELD_MM = (1.0, 30.0)
+LENGTH_MM = (1e-6, 1e3)
 """What a pixel's height and a B-scan's width can be in an eye; anything else is some other unit."""
 
 
@@ -35,8 +36,10 @@ class Spacing:
         """Raise InputError of what is no length."""
         for name in ('axial', 'lateral', 'slice'):
             value = getattr(self, name)
-            if not (value is None and name == 'slice') and not (isinstance(value, int | float) and 0 < value < float('inf')):
-                raise InputError(f'{name} spacing {value!r}: expected mm, a finite number above 0')
+            if not (value is None and name == 'slice') and not (
+                isinstance(value, int | float) and LENGTH_MM[0] <= value <= LENGTH_MM[1]
+            ):
+                raise InputError(f'{name} spacing {value!r}: expected mm, from {LENGTH_MM[0]:g} to {LENGTH_MM[1]:g}')
 
     def doubts(self, width: int) -> list[str]:
         """Say what is absurd for an eye.
@@ -56,7 +59,9 @@ class Spacing:
 
 def spacing_from(axial: float | None, lateral: float | None, between: float | None = None) -> Spacing | None:
     """Return the spacing that a file's numbers in mm give; None where they are missing or no lengths."""
-    lengths = [value if value is not None and np.isfinite(value) and value > 0 else None for value in (axial, lateral, between)]
+    lengths = [
+        value if value is not None and LENGTH_MM[0] <= value <= LENGTH_MM[1] else None for value in (axial, lateral, between)
+    ]
     return None if None in lengths[:2] else Spacing(*(length and float(length) for length in lengths))
 
 

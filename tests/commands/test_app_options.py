@@ -1,4 +1,5 @@
 import os
+import socket
 import sys
 
 import pytest
@@ -74,3 +75,17 @@ def test_a_page_that_is_open_to_everybody_warns(tmp_path, monkeypatch, capsys, o
     assert served == [[('anna', 'secret')] if '--auth' in options else None]
     said = 'warning: whoever reaches 0.0.0.0:7860 can use the page; --auth FILE asks for a password\n'
     assert capsys.readouterr().err == (said if warned else '')
+
+
+@pytest.mark.parametrize('host', ['nosuchhost.invalid', '192.0.2.1'])
+def test_an_address_that_is_none_of_this_computer(host):
+    with pytest.raises(InputError, match=f'--host {host}: no address of this computer'):
+        app.require_address(host, 7860)
+
+
+def test_a_port_that_is_taken():
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f'--port {port}: Address already in use; choose another'):
+            app.require_address('127.0.0.1', port)
+    app.require_address('127.0.0.1', port)

@@ -158,3 +158,23 @@ def test_earlier_results_are_removed_only_once_all_is_known_to_be_right(run, sca
     status, _, errors = run(scans / 'b9.png', '--out', tmp_path / 'out', '--overwrite', '--model', tmp_path / 'typo.onnx')
     assert status == 2 and 'typo.onnx: no such model file' in errors
     assert {name: (tmp_path / 'out' / name).read_bytes() for name in listing(tmp_path / 'out')} == before
+
+
+def test_results_do_not_go_where_the_scans_are(run, scans):
+    status, _, errors = run(scans, '--out', scans)
+    assert (
+        status == 2
+        and 'is the folder of the scans' in errors
+        and listing(scans) == [f'b{place}.png' for place in (10, 11, 8, 9)]
+    )
+
+
+def test_with_overwrite_no_empty_folder_is_left(run, mat, scans, tmp_path):
+    assert run(mat, '--out', tmp_path / 'out')[0] == 0 and (tmp_path / 'out/v').is_dir()
+    assert run(scans / 'b8.png', '--out', tmp_path / 'out', '--overwrite')[0] == 0
+    assert not (tmp_path / 'out/v').exists()
+
+
+def test_what_is_no_file_is_one_line(run, tmp_path):
+    status, _, errors = run('/dev/null', '--out', tmp_path / 'out')
+    assert status == 2 and errors == 'error: /dev/null: neither a file nor a folder; expected scans\n'

@@ -169,5 +169,13 @@ def test_settings_of_no_kind_are_refused(predictor, volume, settings, tmp_path):
 
 @pytest.mark.parametrize('lengths', [(-0.004, 0.01), (0.004, float('nan')), (0.004, 0.01, 0.0), ('4', 0.01)])
 def test_a_scale_is_of_lengths(lengths):
-    with pytest.raises(InputError, match='expected mm, a finite number above 0'):
+    with pytest.raises(InputError, match='expected mm, from 1e-06 to 1000'):
         Spacing(*lengths)
+
+
+def test_a_side_that_contradicts_the_file_is_said(predictor, volume):
+    said = predictor.predict_scan(scan_of(volume[:1], laterality='OD'), Settings(laterality='OS'))
+    assert said.laterality == 'OS' and 'the given side, OS, is used; the file says OD' in said.warnings
+    for theirs, ours in (('OD', 'OD'), (None, 'OS'), ('OD', None)):
+        found = predictor.predict_scan(scan_of(volume[:1], laterality=theirs), Settings(laterality=ours))
+        assert 'side' not in ' '.join(found.warnings)
