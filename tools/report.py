@@ -34,8 +34,8 @@ def main() -> int | None:
     from octfluid.evaluation import prediction_page, reliability_page
     from octfluid.evaluation.report import default_readme, write_report
     from octfluid.evaluation.speed import FOLDER, read_benchmarks
-    from octfluid.io.atomic import remove_left_over, require_folder
-    from octfluid.io.lock import locked
+    from octfluid.io.atomic import require_folder
+    from octfluid.io.lock import occupied
 
     runs = [to_run(path, record) for path, record in read_records(args.records)]
     if not runs:
@@ -44,9 +44,7 @@ def main() -> int | None:
     benchmarks = read_benchmarks(args.out / FOLDER)
     checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)
     faults = reliability_page.read_faults(args.out / reliability_page.FOLDER)
-    with locked(args.out):
-        for folder in (args.out, args.out / 'figures'):
-            remove_left_over(folder)
+    with occupied(args.out, 'figures'):
         results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks, checks, faults)
     for path, mark in find_marks(args.records):
         print(f'not counted, because it was interrupted: {path.parent}, {mark["iteration"]} of {mark["iterations"]} iterations')

@@ -159,8 +159,8 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 def run(args: Namespace) -> int:
     """Check what is asked for, and predict in a folder that no other process writes to."""
-    from octfluid.io.atomic import remove_left_over, require_folder
-    from octfluid.io.lock import locked
+    from octfluid.io.atomic import require_folder
+    from octfluid.io.lock import occupied
     from octfluid.io.readers import find_inputs, left_out
 
     require_folder(args.out, '--out')
@@ -173,8 +173,7 @@ def run(args: Namespace) -> int:
     if passed_over := left_out(args.inputs, args.volume, args.recursive, args.out):
         more = '' if len(passed_over) == 1 else f' and {len(passed_over) - 1} more'
         _say(f'warning: {passed_over[0]}{more}: left out, of a kind that is not read', sys.stderr)
-    with locked(args.out):
-        remove_left_over(args.out)
+    with occupied(args.out):
         return predict_all(args, inputs, settings)
 
 

@@ -24,8 +24,7 @@ from octfluid.engine.out_of_memory import is_out_of_memory, memory_advice
 from octfluid.engine.runner import FluidRunner, reason_of
 from octfluid.engine.stopping import Stop
 from octfluid.errors import InputError, Interrupted, WorkError
-from octfluid.io.atomic import remove_left_over
-from octfluid.io.lock import locked
+from octfluid.io.lock import occupied
 
 
 @dataclass(frozen=True)
@@ -100,10 +99,9 @@ class _InUse(InputError):
 def _own_folder(work_dir: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(work_dir))
+            stack.enter_context(occupied(work_dir))
         except InputError as error:
             raise _InUse(str(error)) from error
-        remove_left_over(work_dir)
         yield
 
 

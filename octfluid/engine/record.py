@@ -226,7 +226,10 @@ def write_record(record: dict[str, Any], path: str | os.PathLike) -> None:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(['git', '-C', str(root), *arguments], capture_output=True, text=True, check=False)
+        # Without locks: a process that is killed here would leave one in the user's repository, which git then refuses to use.
+        done = subprocess.run(
+            ['git', '--no-optional-locks', '-C', str(root), *arguments], capture_output=True, text=True, check=False
+        )
     except OSError:  # git is not installed
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from octfluid.errors import InputError
+from octfluid.io.atomic import remove_left_over
 
 try:
     import fcntl
@@ -44,6 +45,28 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
         if made_here:
             with suppress(OSError):  # it holds something by now
                 path.parent.rmdir()
+
+
+@contextmanager
+def occupied(folder: str | os.PathLike, *below: str) -> Iterator[None]:
+    """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it.
+
+    Args:
+        folder: Created when missing.
+        below: Names of folders in it that are cleared, too.
+
+    Raises:
+        InputError: Another process is at work in the folder.
+    """
+    folders = [Path(folder), *(Path(folder) / name for name in below)]
+    with locked(folder):
+        try:
+            for one in folders:
+                remove_left_over(one)
+            yield
+        finally:  # a signal may come between the making of a file and the block that removes it
+            for one in folders:
+                remove_left_over(one)
 
 
 def is_locked(folder: str | os.PathLike) -> bool:

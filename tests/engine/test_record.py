@@ -2,6 +2,7 @@ import copy
 import functools
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
@@ -242,8 +243,10 @@ def test_git_state(tmp_path):
     (root / 'a').write_text('1')
     git(root, 'add', '.')
     git(root, 'commit', '-m', 'first')
-    state = git_state(root)
-    assert len(state['commit']) == 40 and state['dirty'] is False
+    assert len((state := git_state(root))['commit']) == 40 and state['dirty'] is False
+    os.utime(root / 'a', (1, 1))  # git status would note this in its index, for which it takes a lock
+    index = (root / '.git/index').read_bytes()
+    assert git_state(root) == state and (root / '.git/index').read_bytes() == index
     assert git_state(root / 'inside') is None  # the repository around it is not this project's
     (root / 'a').write_text('2')
     assert git_state(root) == {'commit': state['commit'], 'dirty': True}

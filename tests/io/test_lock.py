@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from octfluid.errors import InputError
-from octfluid.io.lock import is_locked, locked
+from octfluid.io.atomic import TEMPORARY
+from octfluid.io.lock import is_locked, locked, occupied
 
 HOLD = """
 import os, sys, time
@@ -56,3 +57,16 @@ def test_nothing_is_left_and_what_fails_lets_go(tmp_path):
         (tmp_path / 'new' / 'result').touch()
     assert os.listdir(tmp_path / 'new') == ['result']
     assert not is_locked(tmp_path / 'nowhere')
+
+
+def test_what_is_half_written_goes_before_and_after(tmp_path):
+    (tmp_path / 'figures').mkdir()
+    places = [tmp_path / f'{TEMPORARY}1', tmp_path / f'figures/{TEMPORARY}2']
+    for place in places:
+        place.touch()
+    with pytest.raises(KeyboardInterrupt), occupied(tmp_path, 'figures'):
+        assert not any(place.exists() for place in places)
+        for place in places:
+            place.touch()
+        raise KeyboardInterrupt
+    assert not any(place.exists() for place in places)
