@@ -12,7 +12,14 @@ from PIL import Image
 from octfluid.datasets.phantoms import make_phantom
 
 COMMAND = 'python -m pytest tests -m faults -k install'
-PYTHONS = [name for name in ('python3.11', 'python3.12', 'python3.13') if shutil.which(name)]
+
+
+def runs(python):
+    """Tell whether an interpreter is there, and no mere stand-in of a version manager."""
+    return bool(shutil.which(python)) and subprocess.run([python, '-c', 'import venv'], capture_output=True).returncode == 0
+
+
+PYTHONS = [name for name in ('python3.11', 'python3.12', 'python3.13') if runs(name)]
 
 
 def install(python, folder, *what):
