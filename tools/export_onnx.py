@@ -4,8 +4,12 @@
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from octfluid.tooling import ToolParser, exit_status_of
+
+if TYPE_CHECKING:
+    from octfluid.engine.export import Agreement
 
 
 def parse_args() -> Namespace:
@@ -34,6 +38,15 @@ def parse_args() -> Namespace:
     if Path(args.out).suffix != '.onnx':
         parser.error(f'--out {args.out}: expected a name that ends in .onnx')
     return args
+
+
+def describe_int8(agreement: 'Agreement') -> str:
+    """Say what 8 bits cost, for the card and the console."""
+    before, after = agreement.dice
+    return (
+        f'convolutions in 8 bits. On the {agreement.scans} scans of the data set, trained on or not, they take the fluid Dice '
+        f'from {before:.4f} to {after:.4f}, and change {agreement.pixels:.3%} of the pixels'
+    )
 
 
 def main() -> None:
@@ -72,13 +85,7 @@ def main() -> None:
     agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half, int8=args.int8)
     info = ScanModel(out).info
     trained_on = describe_training(origin.split, config_name(args.config), origin.iterations, origin.seed)
-    precision = None
-    if args.int8:
-        before, after = (f'{value:.4f}' for value in agreement.dice)
-        precision = (
-            f'convolutions in 8 bits. On the {agreement.scans} scans of the data set, trained on or not, they take the fluid '
-            f'Dice from {before} to {after}, and change {agreement.pixels:.3%} of the pixels'
-        )
+    precision = describe_int8(agreement) if args.int8 else None
     write_text(card, render_card(info, out.name, trained_on, precision))
     what = 'scans' if agreement.real else 'images of noise (the data set is not here)'
     print(
@@ -86,7 +93,7 @@ def main() -> None:
         f'masks in {agreement.pixels:.4%} of the pixels'
     )
     if precision:
-        print(f'8 bits: fluid Dice {before} before, {after} after, with the ground truth of these scans')
+        print(precision)
     print(f'model: {out} ({out.stat().st_size / 1e6:.1f} MB), card: {card}')
 
 

@@ -95,8 +95,7 @@ def prepare_folder(
         write_csv(folder / 'index.csv', INDEX_COLUMNS, rows)
         splits = {SPLIT: Split(tuple(paired), ()), **(_folds(rows, images) if folds else {})}
         write_splits(folder / 'splits', splits)
-    with_fluid = sum(row['fluid_px_native'] > 0 for row in rows)
-    alone = tuple(sorted(scans.keys() - truths.keys()))
+    with_fluid, alone = sum(row['fluid_px_native'] > 0 for row in rows), tuple(sorted(scans.keys() - truths.keys()))
     return FolderSummary(len(rows), with_fluid, len(numbers), alone, Path(out_dir), tuple(splits))
 
 

@@ -61,18 +61,16 @@ def train(cfg: Config, request: Request) -> Path:
         runner.train()
         if scored and runner.state.metrics is None:  # resumed after the last iteration and before its validation
             runner.val_loop.run()
-    checkpoint = Path(request.work_dir) / f'iter_{runner.max_iters}.pth'
-    history = _history(runner)
     seconds, _ = runner.message_hub.get_scalar('train/time').data
     measured = dict(
         kind='train',
         iterations=runner.max_iters,
         seed=runner.seed,
         init=runner.state.init,
-        checkpoint_sha256=file_sha256(checkpoint),
+        checkpoint_sha256=file_sha256(Path(request.work_dir) / f'iter_{runner.max_iters}.pth'),
         wall_seconds=round(runner.state.wall_seconds, 3),
         images_per_second=round(len(seconds) * cfg.train_dataloader.batch_size * runner.world_size / seconds.sum(), 3),
-        history=history,
+        history=_history(runner),
         precision=cfg.precision,
         variant=f'{runner.world_size}processes' if runner.world_size > 1 else '',
     )
