@@ -11,7 +11,7 @@ from PIL import Image
 
 from octfluid.datasets.phantoms import make_phantom
 
-COMMAND = 'python -m pytest tests -m faults -k install'
+COMMAND = 'python -m pytest tests -m faults -k base_install'
 
 
 def runs(python):
