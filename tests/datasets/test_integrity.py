@@ -186,7 +186,7 @@ def test_read_split(root):
 
 
 def test_missing_data_set_says_how_to_make_it(root):
-    how = r'python tools/dataset_converters/<duke_dme, hrf or phantom>\.py'
+    how = r'python tools/dataset_converters/<duke_dme, hrf, folder or phantom>\.py'
     for call in (lambda path: check_dataset(path, 'small', 'half'), load_index, lambda path: read_split(path, 'half', 'val')):
         with pytest.raises(InputError, match=how):
             call(root / 'nowhere')
