@@ -32,15 +32,19 @@ def main() -> int | None:
     from octfluid.engine.record import read_records, to_run
     from octfluid.errors import InputError
     from octfluid.evaluation import prediction_page, reliability_page
-    from octfluid.evaluation.report import default_readme, write_report
+    from octfluid.evaluation.report import HTML, PAGES, default_readme, write_report
     from octfluid.evaluation.speed import FOLDER, read_benchmarks
     from octfluid.io.atomic import require_folder
     from octfluid.io.lock import occupied
 
-    runs = [to_run(path, record) for path, record in read_records(args.records)]
+    records = read_records(args.records)
+    runs = [to_run(path, record) for path, record in records]
     if not runs:
         raise InputError(f'{args.records[0]}: no run record there; expected those that tools/train.py and tools/test.py write')
     require_folder(args.out, '--out')
+    written = {(args.out / name).resolve() for name in (*PAGES, HTML, 'results.json')}
+    if clash := next((path for path, _ in records if path.resolve() in written), None):
+        raise InputError(f'{clash}: a record where the report writes a page of its own; rename it, or choose another --out')
     benchmarks = read_benchmarks(args.out / FOLDER)
     checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)
     faults = reliability_page.read_faults(args.out / reliability_page.FOLDER)

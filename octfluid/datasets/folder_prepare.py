@@ -22,6 +22,7 @@ MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
 INDEX_COLUMNS = ('name', 'subject', 'slice', 'group', 'fluid_px_native')
 SIZE_DIR, SPLIT = 'native', 'all'
 ONE_EACH = '(.+)'
+_MODES = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I', 'I;16', 'I;16B', 'I;16L', 'F')
 _LIST = re.compile(rf'splits/({SPLIT}_train|fold[1-{INNER_FOLDS}]_(train|val))\.txt')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 
@@ -175,7 +176,13 @@ def _patients(names: list[str], pattern: re.Pattern, images: Path) -> dict[str, 
 def _open(path: Path) -> np.ndarray:
     try:
         with Image.open(path, formats=FORMATS) as image:
+            if image.mode not in _MODES:
+                raise InputError(f'{path}: its colours are kept as {image.mode}; expected a gray picture, convert it first')
+            if image.format == 'TIFF' and getattr(image, 'n_frames', 1) > 1:
+                raise InputError(f'{path}: has {image.n_frames} pages; expected one B-scan a file, divide it first')
             pixels = np.asarray(image.convert('L') if image.mode in ('1', 'P', 'LA') else image)
+    except InputError:
+        raise
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f'{path}: cannot be read as an image ({error})') from error
     if pixels.dtype.kind == 'u' and pixels.dtype.itemsize == 2 and pixels.ndim == 2:

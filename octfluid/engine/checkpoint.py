@@ -112,7 +112,8 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, rei
         (number of tensors loaded, number of tensors in the model).
 
     Raises:
-        InputError: Any tensor outside ``reinit`` is missing, unexpected, or of another shape; nothing has been loaded then.
+        InputError: Any tensor outside ``reinit`` is missing, unexpected, of another shape or not finite; nothing has
+            been loaded then.
     """
     given = {key.removeprefix('module.'): value for key, value in state_dict.items() if isinstance(value, torch.Tensor)}
     expected = model.state_dict()
@@ -129,6 +130,8 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, rei
             f'{name}: made for another architecture, of {len(expected)} tensors {", ".join(details)}; '
             'use the config it was trained with (when fine-tuning, heads to train anew can be named in `init.reinit`)'
         )
+    if wrong := sorted(key for key in wanted if given[key].is_floating_point() and not bool(torch.isfinite(given[key]).all())):
+        raise InputError(f'{name}: {wrong[0]} holds NaN or infinite values; expected weights of a training that went well')
     model.load_state_dict({**expected, **given})
     return len(given), len(expected)
 

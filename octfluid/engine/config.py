@@ -39,7 +39,7 @@ REQUIRED_KEYS = (
 
 WHOLE_NUMBERS = (
     ('train_cfg', 'max_iters', 1), ('train_dataloader', 'batch_size', 1), ('val_dataloader', 'batch_size', 1),
-    ('train_dataloader', 'num_workers', 0), ('val_dataloader', 'num_workers', 0),
+    ('train_cfg', 'val_interval', 1), ('train_dataloader', 'num_workers', 0), ('val_dataloader', 'num_workers', 0),
 )  # fmt: skip
 
 

@@ -249,3 +249,18 @@ def test_too_few_patients_for_folds(prepare, tmp_path):
     with pytest.raises(InputError, match='scans of 2 patients; expected at least 3 for --folds'):
         prepare(BY_DEVICE, folds=True)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('write', 'said'), [
+    (lambda image, path: image.convert('CMYK').save(path), 'its colours are kept as CMYK'),
+    (lambda image, path: image.save(path, save_all=True, append_images=[image]), 'has 2 pages'),
+])  # fmt: skip
+def test_pictures_that_would_lose_their_content_are_refused(tmp_path, write, said):
+    for kind in ('images', 'masks'):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(np.full((40, 50), 1, np.uint8)).save(tmp_path / kind / 'a.tif')
+    write(Image.open(tmp_path / 'images/a.tif'), tmp_path / 'images/b.tif')
+    (tmp_path / 'images/b.tif').replace(tmp_path / 'images/a.tif')
+    with pytest.raises(InputError, match=said):
+        prepare_folder(tmp_path / 'images', tmp_path / 'masks', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()

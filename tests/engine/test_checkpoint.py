@@ -247,3 +247,12 @@ def test_own_checkpoints_latest_first(tmp_path):
         (tmp_path / name).touch()
     assert [path.name for path in find_own_checkpoints(tmp_path)] == ['iter_100.pth', 'iter_20.pth', 'iter_4.pth']
     assert find_own_checkpoints(tmp_path / 'absent') == []
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_no_numbers_are_refused_and_nothing_is_loaded(value):
+    model = torch.nn.Linear(2, 1)
+    before = model.weight.detach().clone()
+    with pytest.raises(InputError, match=r'w\.pth: bias holds NaN or infinite values'):
+        load_weights(model, {'weight': torch.ones(1, 2), 'bias': torch.tensor([value])}, 'w.pth')
+    assert torch.equal(model.weight, before)

@@ -87,4 +87,4 @@ def test_missing_data_set(check, data):
     status, _, stderr = check(root=data / 'nowhere')
     assert status == 2
     assert len(stderr.splitlines()) == 1
-    assert 'python tools/dataset_converters/<duke_dme, hrf or phantom>.py' in stderr
+    assert 'python tools/dataset_converters/<duke_dme, hrf, folder or phantom>.py' in stderr

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,11 @@ def test_a_missing_folder_and_missing_arguments_are_status_2(tmp_path):
     for arguments in ([tmp_path / 'none', '--out', tmp_path / 'out'], [tmp_path]):
         done = report(*arguments)
         assert done.returncode == 2 and done.stderr.count('\n') == 1
+
+
+def test_a_record_is_never_written_over(tmp_path, make_record):
+    (tmp_path / 'results.json').write_text(json.dumps(make_record()))
+    before = (tmp_path / 'results.json').read_bytes()
+    done = report(tmp_path, '--out', tmp_path)
+    assert done.returncode == 2 and 'results.json: a record where the report writes a page of its own' in done.stderr
+    assert (tmp_path / 'results.json').read_bytes() == before
