@@ -40,6 +40,14 @@ class Trainings:
         """Start or resume."""
         return self.warm.start(TOOL, CONFIG, '--work-dir', self.folder, '--resume', *self.given)
 
+    def wait_for_checkpoint(self, running):
+        """Wait until another checkpoint is written; return the status of a training that ends before, else None."""
+        before = set(find_own_checkpoints(self.folder))
+        while not set(find_own_checkpoints(self.folder)) - before:
+            if (status := running.wait(0.02)) is not None:
+                return status
+        return None
+
     def look(self):
         """Return what is wrong after a kill: a file that is not whole, or a record of what is not finished."""
         records = read_records([self.folder]) if self.folder.exists() else []
