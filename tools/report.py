@@ -7,6 +7,16 @@ from pathlib import Path
 from octfluid.tooling import ToolParser, exit_status_of
 
 
+def refuse_clash(out: Path, records: list[Path]) -> None:
+    """Raise InputError if the report would write over one of its records."""
+    from octfluid.errors import InputError
+    from octfluid.evaluation.report import HTML, PAGES
+
+    written = {(out / name).resolve() for name in (*PAGES, HTML, 'results.json')}
+    if clash := next((path for path in records if path.resolve() in written), None):
+        raise InputError(f'{clash}: a record where the report writes a page of its own; rename it, or choose another --out')
+
+
 def main() -> int | None:
     """Read the records, write the pages, and say what was written."""
     parser = ToolParser(
@@ -32,7 +42,7 @@ def main() -> int | None:
     from octfluid.engine.record import read_records, to_run
     from octfluid.errors import InputError
     from octfluid.evaluation import prediction_page, reliability_page
-    from octfluid.evaluation.report import HTML, PAGES, default_readme, write_report
+    from octfluid.evaluation.report import default_readme, write_report
     from octfluid.evaluation.speed import FOLDER, read_benchmarks
     from octfluid.io.atomic import require_folder
     from octfluid.io.lock import occupied
@@ -42,9 +52,7 @@ def main() -> int | None:
     if not runs:
         raise InputError(f'{args.records[0]}: no run record there; expected those that tools/train.py and tools/test.py write')
     require_folder(args.out, '--out')
-    written = {(args.out / name).resolve() for name in (*PAGES, HTML, 'results.json')}
-    if clash := next((path for path, _ in records if path.resolve() in written), None):
-        raise InputError(f'{clash}: a record where the report writes a page of its own; rename it, or choose another --out')
+    refuse_clash(args.out, [path for path, _ in records])
     benchmarks = read_benchmarks(args.out / FOLDER)
     checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)
     faults = reliability_page.read_faults(args.out / reliability_page.FOLDER)
