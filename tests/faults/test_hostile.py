@@ -174,15 +174,15 @@ def test_prediction_and_page_never_run_a_config(tmp_path):
     Image.fromarray(SCAN).save(tmp_path / 'b.png')
     code = (
         'import sys, octfluid.commands.predict as predict\n'
-        'from pathlib import Path\n'
-        'from octfluid.page.app import build_page\n'
+        'import octfluid.commands.app as app\n'
         'from octfluid.tooling import exit_status_of\n'
         'config, scan, out = sys.argv[1:]\n'
         'statuses = []\n'
         'for arguments in ([config], [scan, "--model", config], [scan]):\n'
         '    sys.argv = ["predict.py", *arguments, "--out", out]\n'
         '    statuses.append(exit_status_of(predict.main))\n'
-        'statuses.append(exit_status_of(lambda: build_page(Path(config), Path(out))))\n'
+        'sys.argv = ["app.py", "--model", config, "--port", "17861"]\n'
+        'statuses.append(exit_status_of(app.main))\n'
         'print(statuses, sorted({"torch", "mmengine", "mmcv", "mmseg"} & set(sys.modules)))\n'
     )
     command = [sys.executable, '-c', code, tmp_path / 'config.py', tmp_path / 'b.png', tmp_path / 'out']

@@ -115,7 +115,7 @@ def test_names_are_text_on_the_page():
 
     evil = '![x](http://evil/x.png) <img src=x onerror=alert(1)> [y](javascript:alert(1)) **z** http://evil\n# big'
     prediction = SimpleNamespace(warnings=(evil,), scans=(), is_volume=False)
-    status = _status(SimpleNamespace(name=evil, prediction=prediction))
+    status = _status(SimpleNamespace(name=evil, prediction=prediction, warnings=(evil,)))
     shown = markdown_it.MarkdownIt('commonmark', {'html': True}).render(status)
     note('hostile', 'names of files that are markup, on the page', 2, 2 - shown.count('<img') - shown.count('<a '), COMMAND)
     assert not any(tag in shown for tag in ('<img', '<a ', '<h1', '<script'))
