@@ -172,7 +172,7 @@ def test_what_is_refused(config, model, save, tmp_path):
     name = 'decode_head.conv_seg.bias'
     with pytest.raises(InputError, match=f'{name} has values that are beyond the range of float16; publish without --half'):
         publish(save(model, 'big.pth', **{name: torch.tensor([1e6, 0.0])}), out, config=config, half=True)
-    with pytest.raises(InputError, match=f'{name} has values that are not finite'):
+    with pytest.raises(InputError, match=f'{name} holds NaN or infinite values'):
         publish(save(model, 'nan.pth', **{name: torch.tensor([float('nan'), 0.0])}), out, config=config)
     (tmp_path / 'page.pth').write_text('<html>404 Not Found</html>')
     with pytest.raises(InputError, match=r'page\.pth: is a web page, not a checkpoint'):
