@@ -197,6 +197,9 @@ def test_a_file_that_is_too_large_is_not_sent(visit, tmp_path):
     page = visit()
     page.set_input_files('#file input[type=file]', str(tmp_path / 'huge.vol'))
     page.wait_for_selector('text=/exceed the maximum allowed size of 40/')
+    page.click('#start')
+    page.wait_for_selector('#status >> text=/Choose a file first/')
+    assert page.locator('#save').is_disabled() and not page.locator('#picture img').count()
 
 
 def choose_by_keyboard(page):
