@@ -14,6 +14,7 @@ from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 
 from octfluid.engine.checkpoint import find_own_checkpoints
+from octfluid.engine.earlier import set_aside
 from octfluid.engine.interrupted import remove_mark
 from octfluid.errors import Interrupted, WorkError
 
@@ -70,8 +71,13 @@ class StopHook(Hook):
     priority = 'LOWEST'  # the schedule, the average of the weights and `CheckpointHook` come first
 
     def before_train(self, runner: Any) -> None:
-        """Heed from now on; and score anew what an interruption may have left unscored, if the best weights are kept."""
+        """Heed from now on, in a folder without another run's checkpoints; and score what an interruption left unscored.
+
+        That is, if the best weights are kept.
+        """
         if is_main_process():
+            if not runner.iter and (folder := set_aside(runner.work_dir)):
+                runner.logger.warning(f'begins anew where a run has left checkpoints: moved to {folder}')
             remove_mark(runner.work_dir)
         runner.state.stop.heeded = True
         choosing = any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks)

@@ -159,6 +159,23 @@ def test_a_run_that_begins_anew_on_other_data_says_so(run, other_data, tmp_path)
     assert ['are not those of the last run' in log for log in logs] == [False, False, True]
 
 
+def test_a_run_that_begins_anew_sets_the_checkpoints_of_another_aside(run, whole, ask, monkeypatch, tmp_path):
+    """Theirs have more iterations, and would be resumed in place of its own."""
+    shutil.copytree(whole[0], folder := tmp_path / 'run')
+    (folder / 'best_mDice_iter_8.pth').write_bytes(b'')
+    earlier, other = pths(folder), {'optim_wrapper.optimizer.lr': 0.003}
+    ask(lambda runner: runner.iter == 3)
+    with pytest.raises(Interrupted, match=r'SIGTERM after 4 of 12 iterations; --resume goes on from .*run/iter_4\.pth'):
+        run(folder, other)
+    assert pths(folder) == ['iter_4.pth'] and pths(folder / 'earlier_1') == earlier
+    monkeypatch.undo()
+    record = run(folder, other, resume=True)
+    assert record['iterations'] == 12 and record['history'] != whole[1]['history']
+    assert pths(folder / 'earlier_1') == earlier and not (folder / 'earlier_2').exists()
+    run(folder, {'train_cfg.max_iters': 1})
+    assert pths(folder) == ['iter_1.pth'] and 'iter_12.pth' in pths(folder / 'earlier_2')
+
+
 def test_a_work_folder_in_use_is_left_alone(run, tmp_path):
     (tmp_path / 'run').mkdir()
     ready, done = os.pipe(), os.pipe()
