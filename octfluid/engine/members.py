@@ -83,6 +83,13 @@ def join(model: nn.Module, checkpoints: Sequence[str], stored: Sequence[Mapping[
         model.join(others)
 
 
+def average_mirror_images(model: nn.Module) -> None:
+    """Let a model average over mirror images when it scores."""
+    from octfluid.models.mirror import use_mirror  # after `octfluid.register`, which silences what mmseg says at import
+
+    use_mirror(model)
+
+
 def refuse_second_mirror(cfg: Config) -> None:
     """Refuse test-time augmentation of a network that does it by itself.
 

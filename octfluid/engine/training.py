@@ -16,7 +16,7 @@ from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoint
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.data_check import check_data
 from octfluid.engine.optim import enable_mixed_precision
-from octfluid.engine.origin import ALL, origin_of
+from octfluid.engine.origin import ALL, Origin, origin_of
 from octfluid.engine.outcome import write_outcome
 from octfluid.engine.record import file_sha256
 from octfluid.engine.runner import FluidRunner
@@ -99,33 +99,20 @@ def test(
         WorkError: As in `train`.
     """
     checkpoints = [checkpoint] if isinstance(checkpoint, str) else list(checkpoint)
-    require_folder(request.work_dir, '--out')
-    if show_dir:
-        require_folder(show_dir, '--show-dir')
-    if cfg.split == ALL:
-        for loader in (cfg.val_dataloader, cfg.test_dataloader):
-            loader.dataset.subset = 'train'
-    _checked_data(cfg)
+    _prepare_to_score(cfg, request, show_dir)
     stored = members.read(checkpoints, cfg)
-    cfg.load_from = checkpoints[0]
-    cfg.init = None
+    cfg.load_from, cfg.init = checkpoints[0], None
     if tta:
         members.refuse_second_mirror(cfg)
-    if show_dir:
-        cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
     with opened_runner(cfg, request, training=False) as runner:
         members.join(runner.bare_model, checkpoints[1:], stored[1:])
         if tta:
-            from octfluid.models.mirror import use_mirror  # after `octfluid.register`, which silences what mmseg says at import
-
-            use_mirror(runner.bare_model)
+            members.average_mirror_images(runner.bare_model)
         start = time.perf_counter()
         runner.test()
     seconds = time.perf_counter() - start
     origin = origin_of(checkpoints[0], stored[0], cfg.train_dataloader.dataset.type)
-    if seen := origin.mark(cfg):
-        which = 'all scans of this data set were' if seen == ALL else f"scans of split '{cfg.split}' may have been"
-        runner.logger.warning(f"trained on split '{seen}': {which} in its training")
+    seen = _seen_in_training(origin, cfg, runner)
     measured = dict(
         kind='test',
         iterations=origin.iterations or 0,
@@ -140,6 +127,26 @@ def test(
         overrides={**origin.overrides, **request.overrides},
     )
     return write_outcome(cfg, request, runner, runner.test_loop, measured)
+
+
+def _prepare_to_score(cfg: Config, request: Request, show_dir: str | None) -> None:
+    """Look at the folders to write to and at the data; have overlays drawn."""
+    require_folder(request.work_dir, '--out')
+    if show_dir:
+        require_folder(show_dir, '--show-dir')
+        cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
+    if cfg.split == ALL:
+        for loader in (cfg.val_dataloader, cfg.test_dataloader):
+            loader.dataset.subset = 'train'
+    _checked_data(cfg)
+
+
+def _seen_in_training(origin: Origin, cfg: Config, runner: FluidRunner) -> str:
+    """Return the split of a training that may have seen the scans under test, after a warning; else nothing."""
+    if seen := origin.mark(cfg):
+        which = 'all scans of this data set were' if seen == ALL else f"scans of split '{cfg.split}' may have been"
+        runner.logger.warning(f"trained on split '{seen}': {which} in its training")
+    return seen
 
 
 def _test_variant(seen: str, cfg: Config, number: int, tta: bool) -> str:
