@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import octfluid
 from octfluid.errors import InputError
+from octfluid.io.results import MANIFEST, SCHEMA, UNFINISHED
 
 if TYPE_CHECKING:
     from octfluid.inference.predictor import Predictor
     from octfluid.io.readers import Input
 
-SCHEMA = 'octfluid.prediction/1'
-TABLE, MEASUREMENTS, MANIFEST, UNFINISHED = 'measurements.csv', 'measurements.json', 'manifest.json', 'manifest.partial.json'
+TABLE, MEASUREMENTS = 'measurements.csv', 'measurements.json'
 
 
 def manifest_of(predictor: 'Predictor', given: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def scale_of(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None
     """Return the scale, where it is from, and what to say of it."""
     spacing, origin = (scan.spacing, 'file') if settings.spacing is None else (settings.spacing, 'given')
     if spacing is None:
-        said = f'no scale: the file does not say how large a pixel is, so nothing is in mm; give it {SCALE_OPTION}'
+        said = f'no scale: {scan.why_no_scale}, so nothing is in mm; give it {SCALE_OPTION}'
         return None, None, [said]
     said = []
     if origin == 'given' and scan.spacing is not None:

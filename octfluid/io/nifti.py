@@ -44,13 +44,12 @@ def read_nifti(path: Path) -> Scan:
     scale = _TO_MM.get(unit)
     between = float(zooms[2]) * scale if scale and len(shape) > 2 else None
     spacing = spacing_from(float(zooms[1]) * scale, float(zooms[0]) * scale, between) if scale else None
-    notes = () if scale else ('its NIfTI header does not say in what unit its distances are',)
     return Scan(
         path,
         Frames(values.shape[2], lambda place: to_gray(np.ascontiguousarray(values[:, :, place].T), white)),
         is_volume=values.shape[2] > 1,
         spacing=spacing,
-        notes=notes,
+        why_no_scale='its NIfTI header does not say in what unit its distances are',
         affine=affine,
     )
 

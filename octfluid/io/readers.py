@@ -11,6 +11,7 @@ import numpy as np
 
 from octfluid.errors import InputError
 from octfluid.io import dicom, heidelberg, heyex, images, mat_volume, nifti, topcon
+from octfluid.io.results import MANIFEST, holds_results
 from octfluid.io.scan import Frames, Scan
 
 _Reader = Callable[[Path], Scan | list[Scan]]
@@ -96,37 +97,39 @@ class Input:
 def find_inputs(
     paths: Sequence[Path], volume: bool = False, recursive: bool = False, leave_out: Path | None = None
 ) -> list[Input]:
-    """List what a user's files and folders come to.
+    """List what a user's files and folders come to, each once however often it is named.
 
     Args:
-        paths: Files, whatever they are called; of folders, the files with one of `SUFFIXES`, in natural order. Hidden ones and
-            links to folders are left out.
+        paths: Files, whatever they are called; of folders, the files with one of `SUFFIXES`, in natural order. Hidden ones,
+            links to folders and folders of earlier calls' results are left out.
         volume: A folder is one volume, not a batch of files.
         recursive: Take what lies in folders below, too.
         leave_out: A folder that is not looked into, such as that of the results.
 
     Raises:
-        InputError: A path does not exist, or a folder holds nothing to read.
+        InputError: A path does not exist, a folder holds nothing to read, or is where an earlier call left its results.
     """
-    found: list[tuple[Path, Path]] = []
+    found: dict[Path, tuple[Path, Path]] = {}
     for path in paths:
         if not path.exists():
             raise InputError(f'{path}: no such file or folder')
         if not (path.is_dir() or path.is_file()):
             raise InputError(f'{path}: neither a file nor a folder; expected scans')
         if not path.is_dir():
-            found.append((path, Path(_stem(path))))
+            found.setdefault(_place(path), (path, Path(_stem(path))))
             continue
-        below = list(_volumes(path, recursive) if volume else _files(path, recursive))
-        below = [one for one in below if leave_out is None or not one.resolve().is_relative_to(leave_out.resolve())]
+        if holds_results(path):
+            raise InputError(f'{path}: holds results of an earlier call ({MANIFEST}); expected the folder of the scans')
+        folders = _folders(path, recursive, leave_out)
+        below = [one for folder in folders for one in (_volume(folder) if volume else _files(folder))]
         if not below:
             deeper = '' if recursive else '; --recursive looks into the folders below'
             raise InputError(f'{path}: nothing to read in this folder; expected files of {", ".join(SUFFIXES)}{deeper}')
         root = path.resolve().parent if volume else path.resolve()
-        found += [
-            (one, Path(_stem(one)) if one == path else one.parent.resolve().relative_to(root) / _stem(one)) for one in below
-        ]
-    return _named(found)
+        for one in below:
+            stem = Path(_stem(one)) if one == path else one.parent.resolve().relative_to(root) / _stem(one)
+            found.setdefault(_place(one), (one, stem))
+    return _named(list(found.values()))
 
 
 def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = False, results: Path | None = None) -> list[Path]:
@@ -139,15 +142,34 @@ def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = Fals
         results: A folder that is not looked into.
     """
     found = []
-    for folder in filter(Path.is_dir, paths):
-        for entry in sorted(folder.rglob('*') if recursive else folder.iterdir(), key=natural_key):
-            hidden = any(part.startswith('.') for part in entry.relative_to(folder).parts)
-            if hidden or not entry.is_file() or (results and entry.resolve().is_relative_to(results.resolve())):
+    for folder in (below for path in paths if path.is_dir() for below in _folders(path, recursive, results)):
+        for entry in _entries(folder):
+            if not entry.is_file():
                 continue
             kind = _kind_of(entry)
             if kind is None or (volume and kind not in _OF_VOLUMES):
                 found.append(entry)
     return found
+
+
+def _place(path: Path) -> Path:
+    """Return where a file or folder lies, the same for every way to say it; links to one file are several inputs."""
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder in natural order, but for hidden files and folders."""
+    return sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
+
+
+def _folders(folder: Path, recursive: bool, leave_out: Path | None) -> Iterator[Path]:
+    """Yield a folder and, if asked to, those below it, each before what is in it; see `find_inputs`."""
+    if leave_out is not None and folder.resolve().is_relative_to(leave_out.resolve()):
+        return
+    yield folder
+    for entry in _entries(folder) if recursive else ():
+        if entry.is_dir() and not entry.is_symlink() and not holds_results(entry):
+            yield from _folders(entry, recursive, leave_out)
 
 
 def _stem(path: Path) -> str:
@@ -158,27 +180,19 @@ def _stem(path: Path) -> str:
     return stem if stem.strip('. ') else 'scan'
 
 
-def _files(folder: Path, recursive: bool) -> Iterator[Path]:
-    entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
+def _files(folder: Path) -> Iterator[Path]:
+    entries = _entries(folder)
     named = {entry: heyex.pictures_of(entry) for entry in entries if entry.suffix.lower() == '.xml' and entry.is_file()}
     pictures = set().union(*named.values())
     for entry in entries:
         # An XML file of something else is no input, and the pictures of an export are read with it.
         if entry.is_file() and _kind_of(entry) and entry.name not in pictures and named.get(entry, {'some'}):
             yield entry
-    for entry in entries:
-        if recursive and entry.is_dir() and not entry.is_symlink():
-            yield from _files(entry, recursive)
 
 
-def _volumes(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Yield each folder that holds pictures."""
-    if _pictures(folder):
-        yield folder
-    if recursive:
-        for entry in sorted(folder.iterdir(), key=natural_key):
-            if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith('.'):
-                yield from _volumes(entry, recursive)
+def _volume(folder: Path) -> Sequence[Path]:
+    """Return a folder that holds pictures; of another, nothing."""
+    return [folder] if _pictures(folder) else []
 
 
 def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
@@ -201,8 +215,7 @@ def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    entries = (entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith('.'))
-    return sorted((entry for entry in entries if _kind_of(entry) in _OF_VOLUMES), key=natural_key)
+    return [entry for entry in _entries(folder) if entry.is_file() and _kind_of(entry) in _OF_VOLUMES]
 
 
 def read_folder(folder: Path) -> Scan:

@@ -13,7 +13,21 @@ import numpy as np
 from octfluid.io.atomic import write_bytes, write_text
 from octfluid.io.scan import Spacing
 
+SCHEMA = 'octfluid.prediction/1'
+MANIFEST, UNFINISHED = 'manifest.json', 'manifest.partial.json'
+"""What a call of the command notes of itself, where its results are."""
 _FORMULA = ('=', '+', '-', '@')
+_START_OF_MANIFEST = 1 << 16
+
+
+def holds_results(folder: Path) -> bool:
+    """Tell whether a call of the command has left its results in a folder: their masks would be taken for scans."""
+    for name in (MANIFEST, UNFINISHED):
+        if (folder / name).is_file():
+            with open(folder / name, 'rb') as file:
+                if SCHEMA.encode() in file.read(_START_OF_MANIFEST):
+                    return True
+    return False
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

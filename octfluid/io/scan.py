@@ -163,6 +163,7 @@ class Scan:
         order: Number of the B-scan in its series, where each is a file of its own and says so.
         affine: Of a NIfTI file, (4, 4), which its mask shares.
         files: Names of the files that the B-scans are from, in order, where each has its own; else empty.
+        why_no_scale: To say if ``spacing`` is None and nobody gives another.
     """
 
     path: Path
@@ -179,6 +180,7 @@ class Scan:
     order: int | None = None
     affine: np.ndarray | None = None
     files: tuple[str, ...] = ()
+    why_no_scale: str = 'the file does not say how large a pixel is'
 
     def __post_init__(self) -> None:
         """Raise InputError of no B-scans, or of more than an eye is ever scanned with."""

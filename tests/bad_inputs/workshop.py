@@ -66,6 +66,8 @@ def scans(folder):
     for name in ('scan', 'cut'):
         shutil.copy(folder / f'{name}.png', folder / f'some/{name}.png')
     (folder / 'file').write_text('a file where a folder is expected')
+    shutil.copytree(folder / 'some', folder / 'results')
+    (folder / 'results/manifest.json').write_text('{"schema": "octfluid.prediction/1"}')
     (folder / 'old').mkdir()
     (folder / 'old/scan_mask.png').write_bytes(content)
 

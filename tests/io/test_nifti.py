@@ -26,7 +26,7 @@ def test_a_volume_with_its_scale_in_whatever_unit(tmp_path, suffix, unit, factor
 def test_without_a_unit_there_is_no_scale(tmp_path):
     nibabel.Nifti1Image(VOLUME.transpose(2, 1, 0), np.eye(4)).to_filename(tmp_path / 'v.nii')
     scan = read_nifti(tmp_path / 'v.nii')
-    assert scan.spacing is None and 'does not say in what unit' in scan.notes[0]
+    assert scan.spacing is None and 'does not say in what unit' in scan.why_no_scale and not scan.notes
 
 
 def test_one_b_scan_and_fractions(tmp_path):

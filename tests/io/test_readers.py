@@ -63,6 +63,26 @@ def test_names_are_unique(tmp_path):
     assert sorted(names(found)) == ['A_bmp', 'a_png', 'a_png_2', 'a_tif']
 
 
+def test_what_is_named_twice_is_read_once(tmp_path, monkeypatch):
+    put(tmp_path / 'x', 'a.png', 'b.png')
+    monkeypatch.chdir(tmp_path)
+    paths = [Path('x/a.png'), Path('x'), tmp_path / 'x/../x/b.png', tmp_path / 'x']
+    assert names(find_inputs(paths)) == ['a', 'b']
+    assert names(find_inputs([tmp_path / 'x', Path('x')], volume=True)) == ['x']
+
+
+@pytest.mark.parametrize('name', ['manifest.json', 'manifest.partial.json'])
+def test_results_of_an_earlier_call_are_no_scans(tmp_path, name):
+    put(tmp_path / 'all/scans', 'a.png')
+    put(tmp_path / 'all/out', 'a_mask.png')
+    (tmp_path / f'all/out/{name}').write_text('{"schema": "octfluid.prediction/1"}')
+    (tmp_path / f'all/scans/{name}').write_text('{"schema": "of something else"}')
+    assert names(find_inputs([tmp_path / 'all'], recursive=True)) == ['scans/a']
+    assert [path.name for path in left_out([tmp_path / 'all'], recursive=True)] == [name]
+    with pytest.raises(InputError, match=r'out: holds results of an earlier call .*; expected the folder of the scans'):
+        find_inputs([tmp_path / 'all/out'])
+
+
 def test_pictures_of_an_export_are_read_with_it_and_other_xml_is_left_alone(tmp_path):
     write_export(tmp_path)
     put(tmp_path, 'other.png')
