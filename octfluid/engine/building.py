@@ -82,13 +82,22 @@ def opened_runner(cfg: Config, request: Request, training: bool) -> Iterator[Flu
             shutil.rmtree(request.work_dir, ignore_errors=True)
         raise
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise WorkError(memory_advice(cfg, request.config, training, request.amp)) from error
+        if is_out_of_memory(error):
+            raise WorkError(memory_advice(cfg, request.config, training, request.amp)) from error
+        if _is_lost_peer(error):
+            advice = '; --resume goes on from the last checkpoint' if training else ''
+            raise WorkError(f'another process of this run has ended, without which this one cannot go on{advice}') from error
+        raise
     except Interrupted as error:
         if training and runner is not None and runner.state.begun and is_main_process():
             raise Interrupted(error.number, _mark(cfg, request, runner, error)) from None
         raise
+
+
+def _is_lost_peer(error: Exception) -> bool:
+    """Tell whether the processes of a run can no longer reach each other; gloo has no class of error of its own."""
+    lost = isinstance(error, torch.distributed.DistError) or 'gloo/transport' in str(error)
+    return lost and torch.distributed.is_initialized()
 
 
 class _InUse(InputError):
