@@ -15,7 +15,7 @@ from octfluid.inference.enface import draw_enface
 from octfluid.inference.manifest import TABLE
 from octfluid.inference.measurements import ScanMeasurement, measure_scan
 from octfluid.inference.predictor import Prediction
-from octfluid.io.atomic import TEMPORARY
+from octfluid.io.atomic import TEMPORARY, flush
 from octfluid.io.results import NiftiWriter, write_csv, write_png
 from octfluid.io.scan import Scan, Spacing
 
@@ -117,6 +117,7 @@ class ScanWriter:
             volume.close()
         for name in self.files:
             (self.out / name).parent.mkdir(parents=True, exist_ok=True)
+            flush(self.staged / name)
             (self.staged / name).replace(self.out / name)
 
 

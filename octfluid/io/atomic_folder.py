@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from octfluid.errors import InputError
+from octfluid.io.atomic import flush
 from octfluid.io.lock import locked
 
 _ANY = 8 * '?'  # the random end of a name; no folder of another name ends so
@@ -45,7 +46,10 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> I
             temporary.mkdir()
             yield temporary
             _refuse_foreign(final, path, is_ours)
+            for written in (*temporary.rglob('*'), temporary):
+                flush(written)
             _swap(temporary, final)
+            flush(final.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         for folder in created:

@@ -43,6 +43,35 @@ def test_failed_file_leaves_the_old_one(tmp_path):
     assert names(tmp_path) == ['a.txt']
 
 
+@pytest.fixture
+def events(monkeypatch):
+    """What is flushed to the disk and what gets its name, by inode, in the order in which it happens."""
+    seen = []
+    monkeypatch.setattr(os, 'fsync', lambda handle: seen.append(('flushed', os.fstat(handle).st_ino)))
+    for name in ('replace', 'rename'):
+        method = getattr(Path, name)
+        monkeypatch.setattr(
+            Path, name, lambda path, to, method=method: seen.append(('named', path.stat().st_ino)) or method(path, to)
+        )
+    return seen
+
+
+def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(events, tmp_path):
+    write_text(tmp_path / 'a.txt', 'whole')
+    file, folder = (tmp_path / 'a.txt').stat().st_ino, tmp_path.stat().st_ino
+    assert events == [('flushed', file), ('named', file), ('flushed', folder)]
+
+
+def test_all_of_a_folder_is_on_the_disk_before_its_name(events, tmp_path):
+    with atomic_folder(tmp_path / 'data', always) as temporary:
+        (temporary / 'below').mkdir()
+        (temporary / 'below/a.txt').write_text('a')
+    data = tmp_path / 'data'
+    content = [(data / name).stat().st_ino for name in ('below', 'below/a.txt', '.')]
+    assert sorted(events[:3]) == sorted(('flushed', one) for one in content)
+    assert events[3:] == [('named', data.stat().st_ino), ('flushed', tmp_path.stat().st_ino)]
+
+
 def test_file_is_invisible_until_the_block_ends(tmp_path):
     with atomic_path(tmp_path / 'a.txt') as temporary:
         temporary.write_text('whole')
