@@ -5,6 +5,7 @@ with command lines.
 """
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from octfluid.errors import Interrupted, OctfluidError
+from octfluid.errors import InputError, Interrupted, OctfluidError
 
 INTERRUPTED = 130
 _ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
@@ -59,6 +60,20 @@ def seed_number(text: str) -> int:
     return int(text)
 
 
+_LAUNCHED_BY = {
+    'none': ((), ''),
+    'pytorch': (('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'bash tools/dist_train.sh or dist_test.sh'),
+    'slurm': (('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID', 'SLURM_NODELIST'), 'srun'),
+    'mpi': (('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'), 'mpirun'),
+}
+_NO_NUMBERS = ('MASTER_ADDR', 'SLURM_NODELIST')
+
+
+def _is_set(name: str) -> bool:
+    value = os.environ.get(name, '')
+    return value.isdecimal() or (name in _NO_NUMBERS and value != '')
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Give a tool the options of a job launcher: ``--launcher``, and ``--local_rank``, which some launchers add."""
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
@@ -73,7 +88,18 @@ def begin_launched(args: argparse.Namespace) -> bool:
 
     Returns:
         Whether this is the first of all processes: the one that speaks of the result.
+
+    Raises:
+        InputError: The launcher has not set what it tells its processes by.
     """
+    wanted, command = _LAUNCHED_BY[args.launcher]
+    wrong = next((name for name in wanted if not _is_set(name)), None)
+    if wrong:
+        value = os.environ.get(wrong)
+        raise InputError(
+            f'--launcher {args.launcher}: the environment variable {wrong} is {"not set" if value is None else repr(value)}; '
+            f'start this with {command}, or leave out --launcher'
+        )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return os.environ.get('RANK', '0') == '0'
 
@@ -120,6 +146,26 @@ def reason_of(path: Path, error: Exception) -> str:
     return f'{path}: {error.strerror or error}' if isinstance(error, OSError) else f'{path}: {error}'
 
 
+def _require_current_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise InputError('the current folder has been removed; change to one that exists (cd)') from error
+
+
+def _flushed(main: Callable[[], int | None]) -> int:
+    """Run a tool's ``main``, and write all that it printed while a failure to do so can still be reported."""
+    try:
+        return main() or 0
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # Its reader (such as `head`) has gone, or the disk is full; keep the interpreter from trying again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
+
+
 def exit_status_of(main: Callable[[], int | None]) -> int:
     """Run a tool's ``main`` and return its exit status.
 
@@ -132,9 +178,12 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
         full disk) becomes one line on stderr; any other exception is a bug and keeps its traceback.
     """
     threading.excepthook = _report_thread_error
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')  # as stderr: a name need not fit the terminal's character set
     try:
         with _ended_by_signals():
-            return main() or 0
+            _require_current_folder()
+            return _flushed(main)
     except OctfluidError as error:
         status, message = error.exit_status, str(error)
     except ModuleNotFoundError as error:
@@ -142,11 +191,11 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
         if message is None:
             raise
     except BrokenPipeError:
-        # The reader of our output (such as `head`) has gone; keep the interpreter from complaining while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = f' ({error.filename})' if error.filename else ''
+        # Of a renaming, the second name is the one that the user knows.
+        name = error.filename2 or error.filename
+        where = f' ({name})' if name else ''
         status, message = 1, f'{error.strerror or error}{where}; files written before this are intact'
     except Interrupted as error:
         status, message = error.exit_status, str(error)

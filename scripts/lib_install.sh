@@ -44,10 +44,37 @@ pick_python() {
     fi
 }
 
+# Refuses an active environment that runs another checkout, which would run this one from now on.
+refuse_other_checkout() {
+    local other
+    # -I: not what lies here or in PYTHONPATH, but what is installed.
+    other=$("$python" -I - <<'CODE'
+import json
+from importlib import metadata
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+try:
+    said = json.loads(metadata.distribution('octfluid').read_text('direct_url.json') or '{}')
+except metadata.PackageNotFoundError:
+    said = {}
+print(url2pathname(urlsplit(said['url']).path) if said.get('dir_info', {}).get('editable') else '')
+CODE
+)
+    if [[ -d $other && ! $other -ef $PWD ]]; then
+        echo "error: the active environment is that of another checkout, $other; deactivate it, and this one makes its own" \
+            "(or take octfluid out of it: pip uninstall octfluid)" >&2
+        exit 2
+    fi
+}
+
 # install_octfluid [EXTRA]: installs requirements.txt (and an extra of pyproject.toml) unless that very set is installed.
 install_octfluid() {
     local extra=${1-} stamp wanted
     find_python
+    if [[ -n ${VIRTUAL_ENV-}${CONDA_PREFIX-} ]]; then
+        refuse_other_checkout
+    fi
     stamp=$("$python" -c 'import sys; print(sys.prefix)')/.octfluid-installed${extra:+-$extra}
     wanted="$PWD $(cat requirements.txt pyproject.toml | cksum)"
     if [[ $(cat "$stamp" 2>/dev/null) == "$wanted" ]]; then

@@ -1,4 +1,6 @@
+import argparse
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from octfluid.errors import InputError, OctfluidError, WorkError
-from octfluid.tooling import EXTRAS, ToolParser, exit_status_of
+from octfluid.tooling import EXTRAS, ToolParser, begin_launched, exit_status_of
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +39,8 @@ def test_status_is_what_main_returns(result, capsys):
     (InputError('two\n  lines'), 2, 'error: two lines\n'),
     (OSError(errno.ENOSPC, 'No space left on device', 'out.pth'), 1,
      'error: No space left on device (out.pth); files written before this are intact\n'),
+    (OSError(errno.EISDIR, 'Is a directory', '.tmp-octfluid-x.pth', None, 'out.pth'), 1,
+     'error: Is a directory (out.pth); files written before this are intact\n'),
     (OSError('odd'), 1, 'error: odd; files written before this are intact\n'),
     (KeyboardInterrupt(), 130, 'error: interrupted\n'),
     (ModuleNotFoundError("No module named 'mmseg.datasets'", name='mmseg.datasets'), 2,
@@ -69,12 +73,72 @@ def test_every_extra_that_tools_name_exists():
 
 
 def test_a_reader_that_leaves_is_no_error():
-    code = 'import sys; from octfluid.tooling import *; sys.exit(exit_status_of(lambda: print("x\\n" * 10**6)))'
-    with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, '-c', PRINTS % r'"x\n" * 10**6'], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b''
     assert process.returncode == 1
+
+
+PRINTS = 'import sys; from octfluid.tooling import *; sys.exit(exit_status_of(lambda: print(%s)))'
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_error():
+    environment = {**os.environ, 'PYTHONIOENCODING': 'ascii:strict'}
+    done = subprocess.run([sys.executable, '-c', PRINTS % r'"\u00b1 \ud800"'], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '\\xb1 \\ud800\n', '')
+
+
+@pytest.mark.parametrize('main', ['lambda: print(1)', "ToolParser('Does it.', 'do x').parse_args"])
+def test_a_reader_that_has_gone_before_the_first_line_is_no_error(main):
+    code = f'import sys; from octfluid.tooling import *; sys.stdin.read(); sys.exit(exit_status_of({main}))'
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    environment = {**os.environ, 'PYTHONUNBUFFERED': ''}
+    with subprocess.Popen([sys.executable, '-c', code, '--help'], env=environment, **pipes) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 1
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='no /dev/full')
+def test_output_on_a_full_disk_is_one_line():
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run([sys.executable, '-c', PRINTS % 1], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, 'error: No space left on device; files written before this are intact\n')
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path):
+    code = f'import os; os.mkdir("{tmp_path}/gone"); os.chdir("{tmp_path}/gone"); os.rmdir("{tmp_path}/gone"); {PRINTS % 1}'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == 'error: the current folder has been removed; change to one that exists (cd)\n'
+
+
+LAUNCHED = {
+    'pytorch': dict(RANK='1', WORLD_SIZE='2', MASTER_ADDR='localhost', MASTER_PORT='29500'),
+    'slurm': dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='1', SLURM_NODELIST='node[1-2]'),
+    'mpi': dict(OMPI_COMM_WORLD_RANK='1', OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_LOCAL_RANK='1', MASTER_ADDR='localhost'),
+}
+
+
+@pytest.mark.parametrize(('launcher', 'variable'), [(name, key) for name, keys in LAUNCHED.items() for key in keys])
+def test_a_launcher_that_has_not_started_this_is_one_line(launcher, variable, monkeypatch):
+    for name in {name for names in LAUNCHED.values() for name in names}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    for name, value in LAUNCHED[launcher].items():
+        monkeypatch.setenv(name, value)
+    args = argparse.Namespace(launcher=launcher, local_rank=0)
+    assert begin_launched(args) == (launcher != 'pytorch')
+    monkeypatch.setenv(variable, '')
+    with pytest.raises(InputError, match=f"--launcher {launcher}: the environment variable {variable} is ''; start this with"):
+        begin_launched(args)
+    monkeypatch.delenv(variable)
+    with pytest.raises(InputError, match=f'variable {variable} is not set; start this with'):
+        begin_launched(args)
 
 
 @pytest.mark.parametrize(('error', 'shown'), [(OSError(errno.ENOSPC, 'full'), False), (ValueError('a bug'), True)])

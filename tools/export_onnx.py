@@ -63,11 +63,12 @@ def main() -> None:
     from octfluid.evaluation.model_scores import scores_of
     from octfluid.inference.card import describe_training, render_card
     from octfluid.inference.model import ScanModel
-    from octfluid.io.atomic import require_folder, write_text
+    from octfluid.io.atomic import require_file_names, require_folder, write_text
 
     out = Path(args.out)
     require_folder(out.parent, '--out')
     card = out.with_suffix('.md')
+    require_file_names([out, card])
     if card.is_file() and 'written by tools/export_onnx.py' not in card.read_text(encoding='utf-8', errors='replace'):
         raise InputError(f'{card}: stands where the card would go and is none; choose another --out')
     cfg = load_config(args.config, parse_options(args.cfg_options))

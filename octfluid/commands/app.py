@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octfluid.errors import InputError
+from octfluid.io.text import read_text
 from octfluid.tooling import ToolParser, exit_status_of
 
 if TYPE_CHECKING:
@@ -62,10 +63,9 @@ def read_users(path: Path) -> list[tuple[str, str]]:
         InputError: It cannot be read, or a line is something else; the line itself is not shown.
     """
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else 'not a text file'
-        raise InputError(f'--auth {path}: {reason}; expected a text file with a line NAME:PASSWORD for each user') from error
+        lines = read_text(path).splitlines()
+    except InputError as error:
+        raise InputError(f'--auth {error} with a line NAME:PASSWORD for each user') from error
     users: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         name, colon, password = line.partition(':')

@@ -182,12 +182,13 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     from octfluid.inference import manifest as manifests
     from octfluid.inference import outputs
     from octfluid.inference.predictor import Predictor
-    from octfluid.io.atomic import write_json
+    from octfluid.io.atomic import require_file_names, write_json
 
     started = time.time()
     predictor = Predictor(args.model)
     given = {key: value for key, value in vars(args).items() if key not in ('inputs', 'out', 'model', 'overwrite')}
     manifest = manifests.manifest_of(predictor, given)
+    require_file_names(args.out / name for name in manifests.WRITTEN)
     begun = json.loads(json.dumps(dict(names=[one.name for one in inputs], **manifest)))
     manifests.refuse_another_call(args.out, begun, args.overwrite)
     manifests.refuse_old_results(args.out, inputs, args.overwrite)  # last, because with --overwrite it removes them

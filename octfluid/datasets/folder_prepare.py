@@ -16,6 +16,7 @@ from octfluid.io.atomic_folder import atomic_folder
 from octfluid.io.gray import highest, to_gray, white_of
 from octfluid.io.images import FORMATS
 from octfluid.io.results import write_csv
+from octfluid.io.text import require_file
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.jpg', '.jpeg')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
@@ -174,6 +175,7 @@ def _patients(names: list[str], pattern: re.Pattern, images: Path) -> dict[str, 
 
 
 def _open(path: Path) -> np.ndarray:
+    require_file(path)
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.mode not in _MODES:

@@ -19,6 +19,7 @@ from octfluid.datasets.splits import Split, write_splits
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
 from octfluid.io.images import FORMATS
+from octfluid.io.text import require_file
 
 GROUPS = ('h', 'dr', 'g')
 """Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma, in the order in which their subjects are numbered."""
@@ -257,6 +258,7 @@ def _binary(mask: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _opened(path: Path) -> Image.Image:
+    require_file(path)
     try:
         return Image.open(path, formats=FORMATS)
     except OSError as error:

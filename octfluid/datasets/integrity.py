@@ -13,6 +13,7 @@ from pathlib import Path
 from octfluid.datasets.lists import SUBSETS, index_rows, load_index, read_split, split_names, subset_lines
 from octfluid.datasets.mask_checks import IMAGE_MODES, ImageStats, MaskStats, check_image, check_mask
 from octfluid.datasets.overlap import overlaps, picture_overlaps, refuse_overlap, subject_overlap
+from octfluid.datasets.splits import ALL
 from octfluid.errors import InputError
 
 __all__ = [
@@ -195,7 +196,9 @@ def _check_lists(
     lists = {}
     for subset in SUBSETS:
         path = root / 'splits' / f'{split}_{subset}.txt'
-        if subset == 'val' and not path.is_file() and split in split_names(root):
+        if subset == 'val' and not path.exists() and split in split_names(root):
+            if split != ALL:
+                problems.append(f'{path}: no such file; expected the scans to validate on, one name a line')
             continue
         lines = subset_lines(root, split, subset)
         counted = Counter(lines)

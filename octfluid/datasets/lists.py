@@ -3,12 +3,13 @@
 import csv
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from octfluid.datasets.splits import HALVES, LEAVE_ONE_OUT, SUBSETS, is_subject_split, subject_split
 from octfluid.errors import InputError
+from octfluid.io.text import read_text
 
 _HOW_TO_MAKE = 'make the data set first: python tools/dataset_converters/<duke_dme, hrf, folder or phantom>.py (--help)'
 _INDEX_COLUMNS = ('name', 'subject', 'slice')
@@ -54,22 +55,35 @@ def index_rows(root: str | os.PathLike) -> tuple[list[IndexRow], list[str]]:
     """
     _require_root(Path(root))
     path = Path(root) / 'index.csv'
-    if not path.is_file():
+    if not path.exists():
         return [], [f'{path}: no such file; expected a table with the columns {", ".join(_INDEX_COLUMNS)}; {_HOW_TO_MAKE}']
-    reader = csv.DictReader(_lines(path))
-    missing = [column for column in _INDEX_COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        return [], [f'{path}: no column {", ".join(missing)}; expected at least {", ".join(_INDEX_COLUMNS)}']
     rows, problems = [], []
-    for record in reader:
-        try:
-            rows.append(IndexRow(record['name'], int(record['subject']), int(record['slice'])))
-        except (TypeError, ValueError):
-            problems.append(
-                f"{path}, line {reader.line_num}: name '{record['name']}', subject '{record['subject']}', slice "
-                f"'{record['slice']}'; expected a name and two whole numbers"
-            )
+    reader = csv.DictReader(_lines(path))
+    try:
+        missing = [column for column in _INDEX_COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            return [], [f'{path}: no column {", ".join(missing)}; expected at least {", ".join(_INDEX_COLUMNS)}']
+        for record in reader:
+            if (row := _index_row(record)) is None:
+                problems.append(
+                    f"{path}, line {reader.line_num}: name '{record['name']}', subject '{record['subject']}', slice "
+                    f"'{record['slice']}'; expected a name and two whole numbers, 0 or more"
+                )
+            else:
+                rows.append(row)
+    except csv.Error as error:  # such as a cell of 131072 characters
+        problems.append(
+            f'{path}, line {reader.line_num + 1}: {error}; expected a table with the columns {", ".join(_INDEX_COLUMNS)}'
+        )
     return rows, problems
+
+
+def _index_row(record: Mapping[str, str | None]) -> IndexRow | None:
+    try:
+        row = IndexRow(record['name'], int(record['subject']), int(record['slice']))
+    except (TypeError, ValueError):  # of a cell that is missing, or no number
+        return None
+    return row if row.name and min(row.subject, row.slice) >= 0 else None
 
 
 def split_names(root: str | os.PathLike) -> list[str]:
@@ -116,10 +130,11 @@ def subset_lines(root: str | os.PathLike, split: str, subset: str) -> list[str]:
         hint = f"; did you mean '{near[0]}'?" if near else '.'
         raise InputError(f"{root}: unknown split '{split}'{hint} Splits here: {_summary(available)}")
     path = Path(root) / 'splits' / f'{split}_{subset}.txt'
-    if not path.is_file():
+    if not path.exists():
+        others = _summary([name for name in available if _has_val(root, name)])
         raise InputError(
-            f"{path}: no such file: split '{split}' has nothing to validate on; choose one of "
-            f'{_summary([name for name in available if _has_val(root, name)])}'
+            f"{path}: no such file: split '{split}' has nothing to validate on; "
+            + (f'choose one of {others}' if others else 'expected one name a line')
         )
     return [line.strip() for line in _lines(path) if line.strip()]
 
@@ -185,8 +200,5 @@ def _require_root(root: Path) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        # utf-8-sig: a spreadsheet program may have put a byte order mark first.
-        return path.read_text(encoding='utf-8-sig').splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f'{path}: is not a UTF-8 text file') from error
+    # utf-8-sig: a spreadsheet program may have put a byte order mark first.
+    return read_text(path, 'utf-8-sig').splitlines()

@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 
 from octfluid.datasets.looks import Looks, looks_of
+from octfluid.errors import InputError
 from octfluid.io.images import FORMATS
+from octfluid.io.text import require_file
 
 # Pillow's modes in words, for messages.
 _MODES = {
@@ -111,8 +113,11 @@ def check_mask(
 
 def _open(path: Path) -> tuple[str, np.ndarray | None, list[str]]:
     try:
+        require_file(path)
         with Image.open(path, formats=FORMATS) as image:
             return image.mode, np.asarray(image), []
+    except InputError as error:
+        return '', None, [str(error)]
     except Exception as error:
         # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
         return '', None, [f'{path}: cannot be read as an image ({" ".join(str(error).split())}); make or copy it again']

@@ -1,5 +1,6 @@
 """Write phantoms in the layout of a prepared data set, so that configs and tools treat them like real scans."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from octfluid.datasets.splits import Scan, Split, parse_name, write_splits
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
 
+MOST_SUBJECTS, MOST_SLICES, MOST_SIDE = 1000, 1000, 2048
+"""More than any study has; a typing error would fill disk and memory."""
 INDEX_HEADER = 'name,paper_name,subject,slice,fluid_px_native'
 
 
@@ -52,10 +55,10 @@ def write_phantom_dataset(
 
     Args:
         out_dir: Created, or replaced if it holds nothing but earlier phantoms; changes only at the very end.
-        subjects: At least 2.
-        slices: B-scans of each subject, at least 1.
-        height: Axial pixels, at least 64.
-        width: Lateral pixels, at least 64.
+        subjects: 2 to 1000.
+        slices: B-scans of each subject, 1 to 1000.
+        height: Axial pixels, 64 to 2048.
+        width: Lateral pixels, 64 to 2048.
         seed: At least 0.
         progress: Called with (scans done, scans in all) before the first and after each scan.
 
@@ -64,8 +67,9 @@ def write_phantom_dataset(
         OSError: Writing failed, such as a full disk.
     """
     _check(
-        subjects=(subjects, 2), slices=(slices, 1), height=(height, SMALLEST_SIDE), width=(width, SMALLEST_SIDE), seed=(seed, 0)
-    )
+        subjects=(subjects, 2, MOST_SUBJECTS), slices=(slices, 1, MOST_SLICES), height=(height, SMALLEST_SIDE, MOST_SIDE),
+        width=(width, SMALLEST_SIDE, MOST_SIDE), seed=(seed, 0, math.inf),
+    )  # fmt: skip
     report = progress or (lambda done, total: None)
     areas: dict[Scan, int] = {}
     with atomic_folder(out_dir, _is_earlier_dataset) as folder:
@@ -85,10 +89,12 @@ def write_phantom_dataset(
     return PhantomSummary(len(split.train), len(split.val), sum(scan.has_fluid for scan in areas), share, Path(out_dir))
 
 
-def _check(**limits: tuple[int, int]) -> None:
-    for name, (value, least) in limits.items():
-        if value < least:
-            raise InputError(f'phantom {name}: {value}; expected at least {least}')
+def _check(**limits: tuple[int, int, float]) -> None:
+    for name, (value, least, most) in limits.items():
+        if not least <= value <= most:
+            raise InputError(
+                f'phantom {name}: {value}; expected ' + (f'at least {least}' if value < least else f'at most {most}')
+            )
 
 
 def _subject(seed: int, subject: int, slices: int, height: int, width: int) -> Iterator[tuple[Scan, np.ndarray, np.ndarray]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 INNER_FOLDS = 3
 SUBSETS = ('train', 'val')
 HALVES = ('train6-10_test1-5', 'train1-5_test6-10')
+ALL = 'all'
+"""The split that trains on every scan and leaves none to score."""
 LEAVE_ONE_OUT = 'leave-one-subject-out'
 PROTOCOLS = ('halves', LEAVE_ONE_OUT)
 """Names that stand for several splits: the two halves, and ``subjectNN`` of every subject."""

@@ -14,7 +14,9 @@ from octfluid.datasets.lists import SUBSETS, read_split
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.origin import ALL
 from octfluid.engine.record import file_sha256
+from octfluid.errors import InputError
 from octfluid.io.atomic import write_json
+from octfluid.io.text import read_json
 
 FILE = 'data.json'
 SCHEMA = 'octfluid.data/1'
@@ -50,16 +52,19 @@ def changes(work_dir: str | os.PathLike, state: Mapping[str, Any]) -> str | None
     """Say what has changed since the last run in a work folder.
 
     Returns:
-        One line; None if nothing has, if there was no run, or one on another split or size.
+        One line, also if that cannot be told; None if nothing has, if there was no run, or one on another split or size.
     """
+    path, now = Path(work_dir) / FILE, state['files']
+    if not path.exists():
+        return None
     try:
-        earlier = json.loads((Path(work_dir) / FILE).read_text(encoding='utf-8'))
+        earlier = read_json(path)
         if any(earlier[key] != state[key] for key in ('schema', 'split', 'sizes')):
             return None
-        before, now = earlier['files'], state['files']
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    other = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        before = earlier['files']
+        other = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    except (InputError, KeyError, TypeError, AttributeError):
+        return f'{path} is damaged, so that it cannot be told whether the scans are those of the last run'
     if not other:
         return None
     return f'{len(other)} of {len(now)} scans are not those of the last run in {work_dir} (the first: {other[0]})'

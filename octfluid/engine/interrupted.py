@@ -3,13 +3,14 @@
 Imports neither torch nor mmengine, so that a report can look for marks anywhere.
 """
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from octfluid.errors import InputError
 from octfluid.io.atomic import write_json
+from octfluid.io.text import read_json
 
 MARK = 'interrupted.json'
 SCHEMA = 'octfluid.interrupted/1'
@@ -39,9 +40,9 @@ def find_marks(paths: Iterable[str | os.PathLike]) -> list[tuple[Path, dict[str,
             if any(part.startswith('.') for part in path.relative_to(folder).parts):
                 continue
             try:
-                content = json.loads(path.read_text(encoding='utf-8'))
-            except (OSError, ValueError):
+                content = read_json(path)
+            except InputError:
                 continue
-            if isinstance(content, dict) and content.get('schema') == SCHEMA:
+            if isinstance(content, dict) and content.get('schema') == SCHEMA and {'iteration', 'iterations'} <= content.keys():
                 found.append((path, content))
     return sorted(found, key=lambda pair: pair[0].as_posix())

@@ -1,6 +1,5 @@
 """What weights say of their own training: a checkpoint in itself, published weights on the card beside them."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +8,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from octfluid.datasets.splits import ALL
 from octfluid.errors import InputError
-
-ALL = 'all'
-"""The split that trains on every scan and leaves none to score."""
+from octfluid.io.text import parse_json, read_json
 
 
 @dataclass(frozen=True)
@@ -62,15 +60,14 @@ def origin_of(checkpoint: str | os.PathLike, stored: Mapping[str, Any], dataset:
         run, meta = stored['run'], stored.get('meta', {})
         settings = run.get('settings', {})
         said = settings.get('split'), run.get('dataset'), settings.get('config'), meta.get('iter'), meta.get('seed')
-        return Origin(*said, json.loads(run.get('overrides', '{}')))
+        return Origin(*said, parse_json(run.get('overrides', '{}'), f'{checkpoint}, its overrides'))
     path = Path(checkpoint).with_suffix('.json')
     if not path.is_file():
         return Origin()
-    try:
-        card = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{path}: not the card of published weights ({error}); publish them again') from error
+    card = read_json(path)
     if not isinstance(card, dict) or (dataset is not None and card.get('dataset') != dataset):
         return Origin()
+    if not isinstance(card.get('overrides', {}), dict):
+        raise InputError(f'{path}: overrides {card["overrides"]!r}; expected an object, publish the weights again')
     said = card.get('split'), card.get('dataset'), None, card.get('iterations'), card.get('seed')
     return Origin(*said, card.get('overrides', {}))

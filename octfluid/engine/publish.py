@@ -19,7 +19,7 @@ from octfluid.engine.checkpoint import InitialWeights, describe_weights, load_we
 from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_name, config_sha256
 from octfluid.errors import InputError
-from octfluid.io.atomic import write_bytes, write_json
+from octfluid.io.atomic import require_file_names, require_folder, write_bytes, write_json
 
 SCHEMA = 'octfluid.weights/1'
 SUPERSEDED = 'superseded'
@@ -81,9 +81,10 @@ def publish(
 
     Raises:
         InputError: Neither config nor record; the weights do not fit the config or are not finite; the record is of another
-            checkpoint or another state of the config; the number of iterations is unknown; or a file is in the way.
+            checkpoint or another state of the config; the number of iterations is unknown; or a file or folder is in the way.
     """
     checkpoint, out = Path(checkpoint), Path(out_dir)
+    require_folder(out, '--out')
     stored = read_checkpoint(checkpoint)
     run = None if record is None else _own_record(record, checkpoint)
     cfg, config_name = _config_of(config, run, record)
@@ -96,6 +97,7 @@ def publish(
     rivals = _rivals(out, architecture, weights.name)
     if not replace:
         _require_none(rivals)
+    require_file_names([weights, weights.with_suffix('.json')])
     card = _card(cfg, run) | dict(
         file=weights.name, sha256=digest, precision='fp16' if half else 'fp32', iterations=iterations,
         seed=run['seed'] if run else stored.get('meta', {}).get('seed'), config=config_name,

@@ -18,6 +18,7 @@ from octfluid.errors import InputError
 from octfluid.evaluation.runs import Run
 from octfluid.evaluation.starts import file_label, source_iterations
 from octfluid.io.atomic import write_text
+from octfluid.io.text import read_json
 
 SPEED_SWITCHES = (
     '*.num_workers', '*.persistent_workers', '*.window_first', '*.cache_bytes', 'window_batch', 'reuse_memory',
@@ -58,21 +59,6 @@ def validate_record(record: dict, where: str) -> None:
     check_record(record, where)
 
 
-def _parse(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes().decode('utf-8'))
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror}); expected a run record') from error
-    except UnicodeDecodeError as error:
-        raise InputError(f'{path}: not UTF-8 at byte {error.start}; expected JSON') from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f'{path}: broken JSON at line {error.lineno}, column {error.colno} ({error.msg}); delete the file or restore it'
-        ) from error
-    except (RecursionError, ValueError) as error:  # brackets within brackets, a number of thousands of digits
-        raise InputError(f'{path}: JSON that no run record holds ({error}); delete the file or restore it') from error
-
-
 def _is_record(path: Path, content: Any) -> bool:
     """Tell records from other JSON; one of another version of the schema would silently be missing from every table."""
     schema = content.get('schema') if isinstance(content, dict) else None
@@ -91,7 +77,7 @@ def read_record(path: str | os.PathLike) -> dict[str, Any]:
         InputError: The file is missing, is not JSON, is not a run record or one of another schema, or breaks a rule of
             `validate_record`.
     """
-    record = _parse(Path(path))
+    record = read_json(path)
     if not _is_record(Path(path), record):
         raise InputError(f'{path}: not a run record; expected JSON with "schema": "{SCHEMA}"')
     validate_record(record, str(path))
@@ -124,7 +110,7 @@ def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path,
             parts = path.relative_to(given).parts
             if 'vis_data' in parts or any(part.startswith('.') for part in parts) or not path.is_file():
                 continue
-            content = _parse(path)
+            content = read_json(path)
             if _is_record(path, content):
                 validate_record(content, str(path))
                 found.setdefault(path.resolve(), (path, content))

@@ -1,6 +1,5 @@
 """Many trainings: every config x split x seed as a process of its own, resumable, none stopping the others."""
 
-import json
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ from octfluid.evaluation import folds
 from octfluid.evaluation.markdown import percent
 from octfluid.io.atomic import write_json
 from octfluid.io.lock import is_locked
+from octfluid.io.text import read_json
 
 SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
@@ -72,8 +72,8 @@ def _prepare(run: PlannedRun) -> bool:
     content = {**run.identity, 'amp': run.amp}
     marker, checkpoint = run.folder / MARKER, run.folder / 'last_checkpoint'
     try:
-        same = json.loads(marker.read_text(encoding='utf-8')) == content
-    except (OSError, ValueError):
+        same = read_json(marker) == content
+    except InputError:
         same = False
     if run.folder.is_dir() and not same and any(run.folder.iterdir()):
         aside, number = run.work_dir / SUPERSEDED / run.config.stem, 1

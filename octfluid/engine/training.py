@@ -21,7 +21,7 @@ from octfluid.engine.outcome import write_outcome
 from octfluid.engine.record import file_sha256
 from octfluid.engine.runner import FluidRunner
 from octfluid.errors import InputError
-from octfluid.io.atomic import require_folder
+from octfluid.io.atomic import require_file_names, require_folder
 
 HISTORY_INTERVAL = 10
 
@@ -43,6 +43,7 @@ def train(cfg: Config, request: Request) -> Path:
         WorkError: Files that were sound cannot be read any more, or the record does not hold together.
     """
     require_folder(request.work_dir, '--work-dir')
+    _require_file_names(request.work_dir)
     if cfg.get('test_only'):
         raise InputError(f'{request.config}: is for scoring only; train the config it builds on')
     data_lines = _data_lines(cfg, _checked_data(cfg))
@@ -132,6 +133,7 @@ def test(
 def _prepare_to_score(cfg: Config, request: Request, show_dir: str | None) -> None:
     """Look at the folders to write to and at the data; have overlays drawn."""
     require_folder(request.work_dir, '--out')
+    _require_file_names(request.work_dir)
     if show_dir:
         require_folder(show_dir, '--show-dir')
         cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
@@ -157,6 +159,11 @@ def _test_variant(seen: str, cfg: Config, number: int, tta: bool) -> str:
     return '+'.join(parts + ([] if cfg.scoring_precision == 'fp32' else [cfg.scoring_precision]))
 
 
+def _require_file_names(work_dir: str) -> None:
+    """Refuse folders where checkpoints, the record and what else lies beside it will be written."""
+    require_file_names(path for pattern in ('iter_*.pth', '*.json', 'last_checkpoint') for path in Path(work_dir).glob(pattern))
+
+
 def _checked_data(cfg: Config) -> DatasetReport:
     report = check_data(cfg)
     if report.problems:
@@ -173,8 +180,8 @@ def _seen_data(cfg: Config, request: Request, data_lines: list[str]) -> dict[str
     if (changed := data_state.changes(request.work_dir, seen)) is None:
         return seen
     if request.resume and find_own_checkpoints(request.work_dir):
-        raise InputError(f'--resume: {changed}; bring them back, or begin anew in another --work-dir')
-    data_lines.append(f'warning: {changed}; what that run has left there is of other data')
+        raise InputError(f'--resume: {changed}; bring back what was there, or begin anew in another --work-dir')
+    data_lines.append(f'warning: {changed}; what that run has left there may be of other data')
     return seen
 
 

@@ -1,6 +1,5 @@
 """The page on what predictions are worth: the warning of unlike scans, and areas and volumes against graders."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from octfluid.errors import InputError
 from octfluid.evaluation import markdown as md
 from octfluid.evaluation.markdown import PENDING
+from octfluid.io.text import read_json
 
 SCHEMA = 'octfluid.prediction-check/1'
 FOLDER = 'prediction'
@@ -27,9 +27,9 @@ def read_checks(folder: Path) -> dict[str, Any]:
         if not path.exists():
             continue
         try:
-            content = json.loads(path.read_text(encoding='utf-8'))
+            content = read_json(path)
             right = content['schema'] == SCHEMA and content['kind'] == kind and isinstance(content['found'], list)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise InputError(f'{path}: broken ({error}); write it again with check_prediction.py') from error
         if not right:
             raise InputError(f'{path}: not a check of predictions; expected "schema": "{SCHEMA}", "kind": "{kind}"')

@@ -1,12 +1,12 @@
 """The figures of ``docs/reliability.md``: faults injected, inputs fuzzed, requests served, and how often all held."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from octfluid.errors import InputError
 from octfluid.evaluation import markdown as md
+from octfluid.io.text import read_json
 
 SCHEMA = 'octfluid.faults/1'
 FOLDER = 'reliability'
@@ -31,11 +31,11 @@ def read_faults(folder: Path) -> dict[str, list[dict[str, Any]]]:
     found = {}
     for path in sorted(Path(folder).glob('*.json')):
         try:
-            content = json.loads(path.read_text(encoding='utf-8'))
+            content = read_json(path)
             rows = content['rows']
             right = content['schema'] == SCHEMA and content['kind'] == path.stem and path.stem in TITLES
             right = right and all(isinstance(row[key], kind) for row in rows for key, kind in _ROW.items())
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise InputError(f'{path}: broken ({error}); write it again with the fault tests') from error
         if not right:
             raise InputError(f'{path}: not a record of faults; expected "schema": "{SCHEMA}" and a kind of {", ".join(TITLES)}')

@@ -36,7 +36,8 @@ from octfluid.evaluation.page import render_page
 from octfluid.evaluation.runs import Run, check_comparable, unique_runs
 from octfluid.evaluation.speed import Benchmark
 from octfluid.evaluation.starts import Start
-from octfluid.io.atomic import write_bytes, write_text
+from octfluid.io.atomic import require_file_names, write_bytes, write_text
+from octfluid.io.text import read_text
 
 SCHEMA = 'octfluid.results/1'
 TABLES = ('table1', 'table2', 'ablations', 'hrf', 'recipes', 'external')
@@ -176,10 +177,7 @@ def render_readme_block(results: dict[str, Any], link: str) -> str:
 
 def _readme_parts(path: Path) -> tuple[str, str]:
     """Return what precedes and what follows the README's results block, markers included."""
-    try:
-        text = path.read_text(encoding='utf-8')
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror}); expected a README with {README_BEGIN}') from error
+    text = read_text(path)
     if text.count(README_BEGIN) != 1 or text.count(README_END) != 1 or text.index(README_BEGIN) > text.index(README_END):
         raise InputError(f'{path}: expected one {README_BEGIN} and, after it, one {README_END}; add the two lines')
     return text[: text.index(README_BEGIN) + len(README_BEGIN)], text[text.index(README_END) :]
@@ -191,13 +189,13 @@ def default_readme(out: Path) -> Path | None:
     readme = out.parent.parent / 'README.md'
     if (out.parent.name, out.name) != ('docs', 'results') or not readme.is_file():
         return None
-    return readme if README_BEGIN in readme.read_text(encoding='utf-8') else None
+    return readme if README_BEGIN in read_text(readme) else None
 
 
 def default_reliability(out: Path) -> Path | None:
     """Return ``reliability.md`` beside the folder of the pages if it is there and has the markers, else None."""
     page = Path(out).resolve().parent / 'reliability.md'
-    return page if page.is_file() and README_BEGIN in page.read_text(encoding='utf-8') else None
+    return page if page.is_file() and README_BEGIN in read_text(page) else None
 
 
 def write_report(
@@ -224,7 +222,8 @@ def write_report(
         (content of ``results.json``, files written).
 
     Raises:
-        InputError: Records contradict each other, or the README lacks the markers; nothing is written.
+        InputError: Records contradict each other, the README lacks the markers or is no text, or a folder stands where a page
+            goes; nothing is written.
     """
     out, results = Path(out), build_results(runs, benchmarks, checks)
     kept = [run for run in unique_runs(scored(runs))[0] if not recipe_steps.is_inner(run)]
@@ -241,6 +240,7 @@ def write_report(
     if faults and (page := default_reliability(out)):
         before, after = _readme_parts(page)
         files[page] = f'{before}\n{reliability_page.render_block(faults)}{after}'
+    require_file_names([*files, *(out / 'figures' / name for name in figures.NAMES)])
     for path, content in files.items():
         write_text(path, content)
     for name in figures.NAMES:

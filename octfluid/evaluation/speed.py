@@ -1,7 +1,7 @@
 """The page of the published benchmarks, which `tools/benchmark.py` writes: training, scoring, B-scans, training samples."""
 
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from octfluid.errors import InputError
 from octfluid.evaluation import markdown as md
 from octfluid.evaluation import speed_growth, speed_launch, speed_turns
 from octfluid.evaluation.markdown import PENDING
+from octfluid.io.text import read_json
 
 SCHEMA = 'octfluid.benchmark/1'
 KIND = 'data'
@@ -64,7 +65,7 @@ def _check(path: Path, content: Any) -> None:
         _need(path, isinstance(content.get(part), dict), part, 'an object')
         for name in names:
             value = content[part].get(name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+            number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
             _need(path, number, f'{part}.{name}', 'a finite number, 0 or more')
     _need(path, isinstance(content['summary'].get('masks_equal'), bool), 'summary.masks_equal', 'true or false')
     shared = content['memory'].get('pss_bytes')
@@ -82,12 +83,7 @@ def read_benchmarks(folder: Path) -> list[Benchmark]:
     """
     found = []
     for path in sorted(Path(folder).glob('*.json')):
-        try:
-            content = json.loads(path.read_text(encoding='utf-8'))
-        except OSError as error:
-            raise InputError(f'{path}: cannot be read ({error.strerror}); expected a benchmark') from error
-        except ValueError as error:  # neither UTF-8 nor JSON
-            raise InputError(f'{path}: broken JSON ({error}); delete the file or restore it') from error
+        content = read_json(path)
         _check(path, content)
         found.append(Benchmark(path.name, content))
     return found

@@ -1,7 +1,6 @@
 """What a call of the command notes of itself, and how it deals with what earlier calls left in its folder."""
 
 import hashlib
-import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import octfluid
 from octfluid.errors import InputError
 from octfluid.io.results import MANIFEST, SCHEMA, UNFINISHED
+from octfluid.io.text import read_json
 
 if TYPE_CHECKING:
     from octfluid.inference.predictor import Predictor
     from octfluid.io.readers import Input
 
 TABLE, MEASUREMENTS = 'measurements.csv', 'measurements.json'
+WRITTEN = (TABLE, MEASUREMENTS, MANIFEST, UNFINISHED)
 
 
 def manifest_of(predictor: 'Predictor', given: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +73,8 @@ def refuse_another_call(out: Path, begun: Mapping[str, Any], overwrite: bool) ->
     if overwrite or not path.exists():
         return
     try:
-        earlier = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError, RecursionError):
+        earlier = read_json(path)
+    except InputError:
         earlier = {}
     earlier = earlier if isinstance(earlier, dict) else {}
     if any(earlier.get(key) != begun[key] for key in ('names', 'settings', 'model')):
@@ -83,9 +84,9 @@ def refuse_another_call(out: Path, begun: Mapping[str, Any], overwrite: bool) ->
 def _earlier_files(manifest: Path) -> list[str] | None:
     """Return the files that an earlier call says it wrote; None if there is no manifest of one."""
     try:
-        content = json.loads(manifest.read_text(encoding='utf-8'))
+        content = read_json(manifest)
         names = [name for one in content['inputs'] for name in one['outputs']] if content['schema'] == SCHEMA else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (InputError, KeyError, TypeError):
         return None
     return names if names is None or all(isinstance(name, str) and name.isprintable() for name in names) else None
 

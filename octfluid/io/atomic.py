@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     Yields:
         A path in the same folder with the same suffix, so that writers that look at the suffix work. When the block
         raises, the temporary file is removed and whatever stood at ``path`` is untouched.
+
+    Raises:
+        InputError: ``path`` is a folder.
     """
     path = Path(path)
+    require_file_names([path])
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -86,6 +90,17 @@ def require_folder(path: str | os.PathLike, what: str) -> None:
         raise InputError(f'{what} {path}: {standing} is a file; expected a folder or a name that is still free')
     if not os.access(standing, os.W_OK | os.X_OK):
         raise InputError(f'{what} {path}: no permission to write in {standing}; choose another folder')
+
+
+def require_file_names(paths: Iterable[str | os.PathLike]) -> None:
+    """Refuse to write files where folders stand, best before the work whose results they hold.
+
+    Raises:
+        InputError: One is a folder.
+    """
+    for path in paths:
+        if os.path.isdir(path):
+            raise InputError(f'{path}: is a folder where a file is to be written; move it, or choose another place')
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

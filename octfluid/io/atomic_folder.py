@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from octfluid.errors import InputError
-from octfluid.io.atomic import flush
+from octfluid.io.atomic import flush, require_folder
 from octfluid.io.lock import locked
 
 _ANY = 8 * '?'  # the random end of a name; no folder of another name ends so
@@ -34,9 +34,11 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> I
 
     Raises:
         InputError: ``path`` is a file, or a folder with other content than ours. Raised before the block is entered (and
-            again at its end, should such a folder have appeared in the meantime). Or another process is making it.
+            again at its end, should such a folder have appeared in the meantime). Or another process is making it, or it lies
+            below a file, or where nothing can be written.
     """
     final = Path(path).resolve()
+    require_folder(final.parent, f'{path}: its folder')
     _refuse_foreign(final, path, is_ours)
     created = [folder for folder in final.parents if not folder.exists()]
     temporary = _sibling(final, 'tmp')

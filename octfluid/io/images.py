@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from octfluid.errors import InputError
 from octfluid.io.gray import coloured_share, highest, to_gray, white_of
 from octfluid.io.scan import Frames, Scan, require_frames, require_size
+from octfluid.io.text import require_file
 from octfluid.io.unpacked import require_unpacked
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
@@ -83,6 +84,7 @@ def _number_of_pages(image: Image.Image, path: Path) -> int:
 
 
 def _open(path: Path) -> Image.Image:
+    require_file(path)
     try:
         with open(path, 'rb') as file:
             require_few_passes(file, path)

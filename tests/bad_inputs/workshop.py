@@ -29,6 +29,9 @@ train_cfg = dict(max_iters=2, val_interval=2)
 """
 
 
+DATA = ('masks255', 'unpaired', 'size', 'overlap', 'unmarked', 'unlisted', 'negative', 'endless', 'folder')
+
+
 class Runs:
     """What a pickle that runs code looks like: unpickling makes a file."""
 
@@ -68,6 +71,8 @@ def scans(folder):
     (folder / 'file').write_text('a file where a folder is expected')
     shutil.copytree(folder / 'some', folder / 'results')
     (folder / 'results/manifest.json').write_text('{"schema": "octfluid.prediction/1"}')
+    for name in ('iter_2.pth', 'model.onnx', 'report.html', 'measurements.csv'):
+        (folder / 'taken' / name).mkdir(parents=True)
     (folder / 'old').mkdir()
     (folder / 'old/scan_mask.png').write_bytes(content)
 
@@ -98,7 +103,7 @@ def volumes(folder):
 def data_sets(folder):
     write_phantom_dataset(folder / 'data/good', subjects=3, slices=4, height=64, width=64)
     masks = 'native/annotations'
-    for name in ('masks255', 'unpaired', 'size', 'overlap', 'unmarked'):
+    for name in DATA:
         shutil.copytree(folder / 'data/good', folder / 'data' / name)
     names = sorted(path.name for path in (folder / 'data/good' / masks).iterdir())
     mask = np.asarray(Image.open(folder / 'data/good' / masks / names[1]))
@@ -109,6 +114,12 @@ def data_sets(folder):
     train.write_text(train.read_text() + (folder / 'data/overlap/splits/heldout_val.txt').read_text().splitlines()[0] + '\n')
     for path in (folder / 'data/unmarked' / masks).iterdir():
         Image.fromarray(np.zeros((64, 64), np.uint8)).save(path)
+    (folder / 'data/unlisted/splits/heldout_val.txt').unlink()
+    for name, old, new in (('negative', 's01_z00,,1,', 's01_z00,,-1,'), ('endless', 'name', 200_000 * 'x' + ',name')):
+        index = folder / 'data' / name / 'index.csv'
+        index.write_text(index.read_text().replace(old, new, 1))
+    (folder / 'data/folder' / masks / names[1]).unlink()
+    (folder / 'data/folder' / masks / names[1]).mkdir()
     (folder / 'raw').mkdir()
     (folder / 'raw/Subject_01.mat').write_text('not a volume')
     for kind in ('images', 'masks', 'colour'):
@@ -124,7 +135,7 @@ def data_sets(folder):
 
 
 def configs(folder):
-    for name in ('good', 'masks255', 'unpaired', 'size', 'overlap', 'unmarked', 'absent'):
+    for name in ('good', *DATA, 'absent'):
         (folder / f'{name}.py').write_text(TINY.format(root=ROOT, data=f'data/{name}'))
     (folder / 'syntax.py').write_text('model = dict(\n')
     (folder / 'misspelt.py').write_text("_base_ = 'good.py'\ntrain_cfg = dict(max_itres=5)\n")
@@ -143,6 +154,7 @@ def results(folder):
         change(changed)
         (folder / f'records/{name}.json').write_text(json.dumps(changed))
     (folder / 'records/cut.json').write_text(json.dumps(record)[:500])
+    (folder / 'records/nested.json').write_text('[' * 100000)
 
 
 def weights(folder):

@@ -39,8 +39,8 @@ def test_users(tmp_path):
     (b':secret\n', 'line 1: expected NAME:PASSWORD, each name once'),
     (b'anna:\n', 'line 1: expected NAME:PASSWORD, each name once'),
     (b'anna:a\nanna:b\n', 'line 2: expected NAME:PASSWORD, each name once'),
-    (b'\xff\xfe', 'not a text file; expected a text file with a line NAME:PASSWORD for each user'),
-    (None, 'No such file or directory; expected a text file with a line NAME:PASSWORD for each user'),
+    (b'\xff\xfe', 'not UTF-8 at byte 0; expected a UTF-8 text file with a line NAME:PASSWORD for each user'),
+    (None, 'no such file; expected a file with a line NAME:PASSWORD for each user'),
 ])  # fmt: skip
 def test_users_that_are_none(tmp_path, content, said):
     path = tmp_path / 'users'

@@ -208,6 +208,14 @@ def test_a_damaged_file_is_refused_by_name(refusal, raw):
     assert re.search(r'Topcon_1\.png: cannot be read as an image \(', refusal())
 
 
+@pytest.mark.parametrize('kind', ['images', 'masks'])
+def test_a_pipe_is_refused_and_not_read(refusal, raw, kind):
+    path = raw / kind / 'Topcon_1.png'
+    path.unlink()
+    os.mkfifo(path)
+    assert f'{path}: a pipe, socket or device; expected a file' in refusal()
+
+
 def test_a_refused_conversion_leaves_the_earlier_one(prepare, refusal, raw, tmp_path):
     prepare()
     before = (tmp_path / 'out/data/index.csv').read_bytes()

@@ -143,6 +143,14 @@ def test_damaged_files(tmp_path, raw, name):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('name', ['images/01_h.jpg', 'manual1/01_h.tif'])
+def test_a_pipe_is_refused_and_not_read(tmp_path, raw, name):
+    (raw / name).unlink()
+    os.mkfifo(raw / name)
+    with pytest.raises(InputError, match=rf'{name}: a pipe, socket or device; expected a file'):
+        prepare(raw, tmp_path / 'out')
+
+
 def test_photographs_of_another_kind(tmp_path, raw):
     path = raw / 'images/01_h.jpg'
     with Image.open(path) as image:

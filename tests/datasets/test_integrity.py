@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from tiny_data import NAMES, SIZE, problems, save
@@ -156,13 +158,56 @@ def test_index(root):
         load_index(root)
     index.write_text('\n'.join([*lines, 's04_z10,four,10,x']))
     assert problems(root) == [
-        f"{index}, line 6: name 's04_z10', subject 'four', slice '10'; expected a name and two whole numbers"
+        f"{index}, line 6: name 's04_z10', subject 'four', slice '10'; expected a name and two whole numbers, 0 or more"
     ]
     index.write_text('name,subject\n')
     with pytest.raises(InputError, match='no column slice'):
         load_index(root)
     index.unlink()
     assert 'no such file' in problems(root)[0]
+
+
+@pytest.mark.parametrize('row', ['s01_z10,-1,0,x', 's01_z10,1,-9,x', ',1,0,x', 's01_z10,1', f's01_z10,{"9" * 5000},0,x'])
+def test_rows_of_the_index_that_are_none(root, row):
+    index = root / 'index.csv'
+    index.write_text('\n'.join([*index.read_text().splitlines()[:1], row, *index.read_text().splitlines()[2:]]))
+    first, *_ = problems(root)
+    assert first.startswith(f'{index}, line 2: name ') and first.endswith('; expected a name and two whole numbers, 0 or more')
+
+
+@pytest.mark.parametrize('line', [0, 1])
+def test_a_cell_of_the_index_that_python_does_not_take(root, line):
+    index = root / 'index.csv'
+    lines = index.read_text().splitlines()
+    lines[line] += 'x' * 200000
+    index.write_text('\n'.join(lines))
+    first, *_ = problems(root)
+    assert first.startswith(f'{index}, line {line + 1}: field larger than field limit')
+    with pytest.raises(InputError, match='field larger than field limit'):
+        load_index(root)
+
+
+def test_a_list_to_validate_on_that_is_missing_or_none(root):
+    path = root / 'splits/half_val.txt'
+    path.unlink()
+    assert problems(root) == [f'{path}: no such file; expected the scans to validate on, one name a line']
+    assert problems(root, 'all') == []
+    with pytest.raises(InputError, match=r"'half' has nothing to validate on; expected one name a line$"):
+        read_split(root, 'half', 'val')
+    path.mkdir()
+    with pytest.raises(InputError, match=r'half_val\.txt: a folder; expected a file'):
+        problems(root)
+
+
+@pytest.mark.parametrize('kind', ['images', 'annotations'])
+def test_what_is_no_file_is_named_and_not_read(root, kind):
+    path, other = (root / f'small/{kind}/{name}.png' for name in NAMES[:2])
+    path.unlink()
+    os.mkfifo(path)
+    other.unlink()
+    other.symlink_to('/dev/zero')
+    found = [line for line in problems(root) if kind in line]
+    assert found == [f'{one}: a pipe, socket or device; expected a file' for one in (path, other)]
 
 
 def test_read_split(root):
@@ -181,7 +226,7 @@ def test_read_split(root):
     with pytest.raises(InputError, match='is empty'):
         read_split(root, 'half', 'val')
     (root / 'splits/half_val.txt').write_bytes(b'\xff\xfe\x00')
-    with pytest.raises(InputError, match='not a UTF-8 text'):
+    with pytest.raises(InputError, match='not UTF-8 at byte 0; expected a UTF-8 text'):
         read_split(root, 'half', 'val')
 
 

@@ -34,9 +34,13 @@ def test_published_weights_are_spoken_for_by_their_card(tmp_path):
     assert origin_of(path, {}, DUKE) == Origin()
 
 
-def test_a_damaged_card_is_refused(tmp_path):
-    (tmp_path / 'bare.json').write_text('{')
-    with pytest.raises(InputError, match=r'bare\.json: not the card of published weights'):
+@pytest.mark.parametrize(('text', 'said'), [
+    ('{', 'broken JSON'), ('[' * 100000, 'JSON that octfluid does not write'),
+    ('{"overrides": [1]}', r'overrides \[1\]; expected an object'),
+])  # fmt: skip
+def test_a_damaged_card_is_refused(tmp_path, text, said):
+    (tmp_path / 'bare.json').write_text(text)
+    with pytest.raises(InputError, match=rf'bare\.json: {said}'):
         origin_of(tmp_path / 'bare.safetensors', {})
 
 

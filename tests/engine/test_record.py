@@ -198,11 +198,11 @@ def test_other_json_in_a_folder_is_skipped_whatever_it_calls_its_schema(tmp_path
 def test_a_file_that_may_not_be_read_is_named(make_record, tmp_path, monkeypatch):
     write_record(make_record(), tmp_path / 'r.json')
 
-    def refuse(self):
+    def refuse(self, **_):
         raise PermissionError(13, 'Permission denied')
 
-    monkeypatch.setattr(type(tmp_path), 'read_bytes', refuse)
-    with pytest.raises(InputError, match=r'r\.json: cannot be read \(Permission denied\); expected a run record'):
+    monkeypatch.setattr(type(tmp_path), 'read_text', refuse)
+    with pytest.raises(InputError, match=r'r\.json: cannot be read \(Permission denied\); expected a text file'):
         read_records([tmp_path])
 
 
@@ -281,7 +281,7 @@ def test_file_and_split_sha256(tmp_path):
 
 
 @pytest.mark.parametrize(('text', 'said'), [
-    ('[' * 3000, 'JSON that no run record holds'), ('9' * 5000, 'JSON that no run record holds'),
+    ('[' * 100000, 'JSON that octfluid does not write'), ('9' * 5000, 'JSON that octfluid does not write'),
 ])  # fmt: skip
 def test_json_that_python_cannot_take_is_one_line(tmp_path, text, said):
     (tmp_path / 'r.json').write_text(text)

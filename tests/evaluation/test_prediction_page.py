@@ -43,7 +43,7 @@ def test_without_checks_all_is_pending(tmp_path):
     assert page.count('| pending |') == 3
 
 
-WRONG = ['{', '[]', '{}', json.dumps({**GUARD, 'schema': 'x'}), json.dumps({**GUARD, 'kind': 'areas'})]
+WRONG = ['{', '[' * 100000, '[]', '{}', json.dumps({**GUARD, 'schema': 'x'}), json.dumps({**GUARD, 'kind': 'areas'})]
 
 
 @pytest.mark.parametrize('text', WRONG)

@@ -46,3 +46,9 @@ def test_other_files_are_one_line(tmp_path, changes):
     with pytest.raises(InputError, match=r'crash\.json: (broken|not a record of faults)') as caught:
         read_faults(put(tmp_path, 'crash', ROW, **changes))
     assert '\n' not in str(caught.value)
+
+
+def test_json_that_python_cannot_take_is_one_line(tmp_path):
+    (tmp_path / 'crash.json').write_text('[' * 100000)
+    with pytest.raises(InputError, match=r'crash\.json: JSON that octfluid does not write'):
+        read_faults(tmp_path)

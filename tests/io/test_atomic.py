@@ -100,6 +100,13 @@ def test_json_round_trip_and_no_nan(tmp_path):
     assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
 
 
+def test_a_folder_is_not_written_over(tmp_path):
+    (tmp_path / 'a.json').mkdir()
+    with pytest.raises(InputError, match=r'a\.json: is a folder where a file is to be written'):
+        write_json(tmp_path / 'a.json', {})
+    assert names(tmp_path) == ['a.json']
+
+
 def test_what_killed_processes_left_goes_and_nothing_else(tmp_path):
     for name in (f'{TEMPORARY}1.pth', f'{TEMPORARY}2.json', '.tmp-mine.pth', 'a.pth'):
         (tmp_path / name).write_text('half')
@@ -167,6 +174,13 @@ def test_foreign_folder_and_file_are_refused_before_any_work(tmp_path):
             pytest.fail('the block must not run')
     assert names(tmp_path) == ['data', 'file']
     assert names(tmp_path / 'data') == ['thesis.tex']
+
+
+def test_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / 'file').write_text('x')
+    refused = pytest.raises(InputError, match=r'new: its folder .*file is a file; expected a folder')
+    with refused, atomic_folder(tmp_path / 'file/sub/new', never):
+        pytest.fail('the block must not run')
 
 
 def test_folder_that_appears_meanwhile_is_refused(tmp_path):

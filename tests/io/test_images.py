@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,6 +108,13 @@ def test_what_is_no_b_scan_is_one_line(tmp_path, kind, said):
     with pytest.raises(InputError, match=said) as raised:
         read_image(path)
     assert str(raised.value).startswith(str(path)) and '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, lambda path: path.symlink_to('/dev/zero')])
+def test_what_is_no_file_is_not_read(tmp_path, make):
+    make(tmp_path / 'b.png')
+    with pytest.raises(InputError, match=r'b\.png: a pipe, socket or device; expected a file'):
+        read_image(tmp_path / 'b.png')
 
 
 def test_a_page_that_is_cut_off_is_named(tmp_path):

@@ -34,6 +34,9 @@ def test_makes_a_data_set(tmp_path):
         (['--size', '32x64'], 'phantom height: 32; expected at least 64'),
         (['--subjects', '1'], 'phantom subjects: 1; expected at least 2'),
         (['--subjects', 'six'], 'invalid int'),
+        (['--subjects', '1001'], 'phantom subjects: 1001; expected at most 1000'),
+        (['--slices', '1001'], 'phantom slices: 1001; expected at most 1000'),
+        (['--size', '64x2049'], 'phantom width: 2049; expected at most 2048'),
         (['--outt', 'x'], 'unrecognized arguments'),
     ],
 )
