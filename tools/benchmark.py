@@ -194,16 +194,17 @@ def print_data(record: Mapping[str, Any]) -> None:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    from octfluid.io.atomic import require_folder, write_json
+    from octfluid.io.atomic import require_file_names, require_folder, write_json
 
     require_folder(args.out, '--out')
+    path = args.out / f'{args.kind}_{Path(args.config).stem}.json'
+    require_file_names([path])
     from octfluid.engine.benchmark import benchmark_record
     from octfluid.engine.config import parse_options
 
     options = parse_options(args.cfg_options)
     record = benchmark_record(args.kind, args.config, options, measure(args, options))
     dict(data=print_data, growth=print_growth, launch=print_launch).get(args.kind, print_turns)(record)
-    path = args.out / f'{args.kind}_{Path(args.config).stem}.json'
     write_json(path, record)
     print(f'record: {path}')
 

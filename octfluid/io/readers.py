@@ -133,7 +133,9 @@ def find_inputs(
 
 
 def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = False, results: Path | None = None) -> list[Path]:
-    """List the files of folders that `find_inputs` passes over because they are of no kind that is read, but for hidden ones.
+    """List what of folders `find_inputs` passes over, but for hidden files: what is of no kind that is read.
+
+    Among it are links that lead nowhere and what is no file, such as a pipe, whatever their names end in.
 
     Args:
         paths: As given to `find_inputs`, and so are the next two.
@@ -144,9 +146,9 @@ def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = Fals
     found = []
     for folder in (below for path in paths if path.is_dir() for below in _folders(path, recursive, results)):
         for entry in _entries(folder):
-            if not entry.is_file():
+            if entry.is_dir():
                 continue
-            kind = _kind_of(entry)
+            kind = _kind_of(entry) if entry.is_file() else None
             if kind is None or (volume and kind not in _OF_VOLUMES):
                 found.append(entry)
     return found

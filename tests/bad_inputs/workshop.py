@@ -71,7 +71,7 @@ def scans(folder):
     (folder / 'file').write_text('a file where a folder is expected')
     shutil.copytree(folder / 'some', folder / 'results')
     (folder / 'results/manifest.json').write_text('{"schema": "octfluid.prediction/1"}')
-    for name in ('iter_2.pth', 'model.onnx', 'report.html', 'measurements.csv'):
+    for name in ('iter_2.pth', 'model.onnx', 'report.html', 'measurements.csv', 'data_pspnet.json', 'guard.json'):
         (folder / 'taken' / name).mkdir(parents=True)
     (folder / 'old').mkdir()
     (folder / 'old/scan_mask.png').write_bytes(content)

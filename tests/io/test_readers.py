@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -225,3 +226,11 @@ def test_dicom_named_by_its_number_is_found_in_a_folder(tmp_path):
     assert [one.path.name for one in find_inputs([tmp_path])] == ['1.2.840.10008.7', 'a.dcm']
     assert left_out([tmp_path]) == [tmp_path / 'notes.v2']
     assert left_out([tmp_path], volume=True, results=tmp_path) == []
+
+
+def test_a_pipe_and_a_link_that_leads_nowhere_are_left_out_and_told(tmp_path):
+    os.mkfifo(put(tmp_path, 'b1.png') / 'b2.png')
+    (tmp_path / 'b3.png').symlink_to(tmp_path / 'gone.png')
+    assert names(find_inputs([tmp_path])) == ['b1'] and len(read_folder(tmp_path).frames) == 1
+    for volume in (False, True):
+        assert left_out([tmp_path], volume) == [tmp_path / 'b2.png', tmp_path / 'b3.png']

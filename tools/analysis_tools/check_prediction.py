@@ -36,10 +36,11 @@ def main() -> None:
     from octfluid.evaluation.prediction_page import SCHEMA
     from octfluid.inference.checks import check_areas, check_guard, check_int8
     from octfluid.inference.predictor import Predictor
-    from octfluid.io.atomic import require_folder, write_json
+    from octfluid.io.atomic import require_file_names, require_folder, write_json
     from octfluid.io.scan import Spacing
 
     require_folder(args.out, '--out')
+    require_file_names(args.out / f'{kind}.json' for kind in ('guard', 'areas', 'int8'))
     files = sorted(args.duke.glob('Subject_*.mat'))
     if not files:
         raise InputError(f'{args.duke}: no Subject_*.mat there; expected the Duke DME data')
