@@ -3,10 +3,11 @@
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import torch
 from mmengine.logging import print_log
@@ -21,8 +22,14 @@ from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.windows import HEAD, WindowFirst
 from octfluid.errors import InputError
 
+UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, cv2.error)
+"""What a setting of a wrong kind or size comes to, in libraries that take what they are given."""
 FLUID_CLASSES = ('background', 'fluid')
 FLUID_PALETTE = [[0, 0, 0], [230, 159, 0]]
+
+
+class PipelineError(InputError):
+    """A step of a pipeline fails on a scan: a setting of it is wrong, rather than the scan, which has been checked."""
 
 
 @contextmanager
@@ -171,11 +178,22 @@ class FluidDataset(BaseSegDataset):
         ]
 
     def __getitem__(self, item: int | SampleDraw) -> Any:
-        """Return one sample; a `SampleDraw` fixes the randomness of its augmentation."""
+        """Return one sample; a `SampleDraw` fixes the randomness of its augmentation.
+
+        Raises:
+            PipelineError: A step of the pipeline fails.
+        """
+        index, seeded = item, nullcontext()
         if isinstance(item, SampleDraw):
-            with seeded_draws(item.seed):
-                return super().__getitem__(item.index)
-        return super().__getitem__(item)
+            index, seeded = item.index, seeded_draws(item.seed)
+        try:
+            with seeded:
+                return super().__getitem__(index)
+        except UNFIT as error:  # a step that acts on some of the samples only may fail late, and its message tells neither
+            name, reason = self.get_data_info(index)['name'], ' '.join(str(error).split())
+            raise PipelineError(
+                f'{name}: the {self.subset} pipeline makes no sample of it ({type(error).__name__}: {reason}); check its steps'
+            ) from error
 
 
 @DATASETS.register_module()

@@ -18,6 +18,7 @@ from octfluid.datasets.sampler import SampleDraw
 from octfluid.engine import contenders, peers
 from octfluid.engine.complexity import network_cost
 from octfluid.engine.config import load_config
+from octfluid.engine.misfit import naming_misfits
 from octfluid.engine.optim import mixed_precision
 from octfluid.engine.plan import device_name
 from octfluid.engine.turns import Measured, Turn, ratios, take_turns
@@ -236,8 +237,9 @@ def _window_of_training(cfg: Config) -> tuple[int, int]:
     from mmseg.registry import DATASETS
 
     init_default_scope(cfg.default_scope)
-    dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'cache_bytes': 0, 'window_first': False})
-    return tuple(dataset[SampleDraw(0, 0)]['inputs'].shape[1:])
+    with naming_misfits(f'{cfg.filename}: no training sample can be made'):
+        dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'cache_bytes': 0, 'window_first': False})
+        return tuple(dataset[SampleDraw(0, 0)]['inputs'].shape[1:])
 
 
 def matrix_rate(dtype: torch.dtype, size: int = 2048, repeats: int = 5) -> float:

@@ -5,7 +5,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -19,9 +18,10 @@ from octfluid.datasets.sampler import CountedSampler
 from octfluid.datasets.standardize import HIGHEST, LOWEST
 from octfluid.engine.config import DatasetSpec, dataset_spec
 from octfluid.engine.identity import SPEED_SWITCHES
+from octfluid.engine.misfit import FAILURES, naming_misfits
 from octfluid.errors import InputError
 
-FAILURES = (AssertionError, AttributeError, IndexError, KeyError, OSError, TypeError, ValueError, cv2.error)
+UNREADABLE = (OSError, *FAILURES)
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,8 @@ def samples_of(cfg: Config, subset: str, number: int, repeats: int = 1) -> list[
     settings = cfg[f'{subset}_dataloader']
     kept = {key: value for key, value in settings.items() if key not in SPEED_SWITCHES}
     kept['dataset'] = {**settings.dataset, 'cache_bytes': 0}  # a few samples are no reason to read all scans
-    try:
+    with naming_misfits(f'{cfg.filename}: {subset}_dataloader cannot be built'):
         loader = Runner.build_dataloader({**kept, 'num_workers': 0}, seed=cfg.randomness.seed)
-    except FAILURES as error:
-        raise InputError(f'{cfg.filename}: {subset}_dataloader cannot be built, {" ".join(str(error).split())}') from error
     if subset == 'train' and not isinstance(loader.sampler, CountedSampler):
         raise InputError(
             f'{cfg.filename}: train_dataloader.sampler is {type(loader.sampler).__name__}, with which no seed says how a scan '
@@ -103,7 +101,7 @@ def _sample(loader: DataLoader, position: int, draw: Any, steps: str) -> Sample:
         meta = packed['data_samples'].metainfo
         image = packed['inputs'].numpy().transpose(1, 2, 0)
         mask = packed['data_samples'].gt_sem_seg.data[0].numpy().astype(np.uint8)
-    except FAILURES as error:
+    except UNREADABLE as error:
         reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
         raise InputError(f'{name}: the pipeline makes no image with a mask of it ({reason}); check its steps') from error
     factors = np.broadcast_to(meta.get('scale_factor', 1.0), 2)[::-1]

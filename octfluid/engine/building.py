@@ -15,16 +15,20 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
+from octfluid.datasets.fluid_dataset import PipelineError
 from octfluid.engine.checkpoint import find_own_checkpoints
 from octfluid.engine.identity import config_name
 from octfluid.engine.interrupted import write_mark
+from octfluid.engine.misfit import FAILURES, cause_of, is_lost_peer, naming_misfits, reason_of
 from octfluid.engine.optim import check_optimizer, mixed_precision, precision_of
 from octfluid.engine.origin import ALL
 from octfluid.engine.out_of_memory import is_out_of_memory, memory_advice
-from octfluid.engine.runner import FluidRunner, reason_of
+from octfluid.engine.runner import FluidRunner
 from octfluid.engine.stopping import Stop
 from octfluid.errors import InputError, Interrupted, WorkError
 from octfluid.io.lock import occupied
+
+ADVICE = 'look at how the settings fit each other and the data'
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ class Request:
 
 @contextmanager
 def opened_runner(cfg: Config, request: Request, training: bool) -> Iterator[FluidRunner]:
-    """Build the block's runner. Input refused before the first batch leaves no trace; all that fails later keeps its files.
+    """Build the block's runner. What fails in or before the first step leaves no trace; all that fails later keeps its files.
+
+    A step that has never worked fails because of the config; later, the same error is a bug and keeps its traceback.
 
     Args:
         cfg: As for `build_runner`.
@@ -62,7 +68,8 @@ def opened_runner(cfg: Config, request: Request, training: bool) -> Iterator[Flu
         training: For training and scoring, in a work folder that no other process trains in meanwhile; else for scoring alone.
 
     Raises:
-        InputError: The config asks for something that cannot be built, or another process trains in the work folder.
+        InputError: The config asks for something that cannot be built or makes the first step fail, or another process trains
+            in the work folder.
         WorkError: Work that has begun met such an error, or memory ran out.
         Interrupted: A signal has ended the training: its message says how to go on, and so does the mark in its folder.
     """
@@ -73,31 +80,41 @@ def opened_runner(cfg: Config, request: Request, training: bool) -> Iterator[Flu
         with _own_folder(request.work_dir) if training and is_main_process() else nullcontext():
             yield runner
     except (InputError, OSError) as error:
-        if runner is not None and runner.state.begun:
-            reason = reason_of(error)
+        reason = reason_of(error)
+        state = runner and runner.state
+        if state and (state.proven if isinstance(error, PipelineError) else state.begun):
             if isinstance(error, InputError) or reason != str(error):
                 advice = '; with this put right, --resume goes on from the last checkpoint' if training else ''
                 raise WorkError(f'{reason}{advice}') from error
-        elif isinstance(error, InputError) and made_here and not isinstance(error, _InUse) and is_main_process():
-            shutil.rmtree(request.work_dir, ignore_errors=True)
+        elif isinstance(error, (InputError, FileNotFoundError)) and not isinstance(error, _InUse):
+            if made_here:
+                _leave_no_trace(request)
+            if isinstance(error, FileNotFoundError):  # such as weights that the config names, or a folder of its data
+                raise InputError(f'{request.config}: names a file that is not there, {reason}') from error
+            if reason != str(error):
+                raise InputError(reason) from error
         raise
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, *FAILURES) as error:
         if is_out_of_memory(error):
             raise WorkError(memory_advice(cfg, request.config, training, request.amp)) from error
-        if _is_lost_peer(error):
+        if is_lost_peer(error):
             advice = '; --resume goes on from the last checkpoint' if training else ''
             raise WorkError(f'another process of this run has ended, without which this one cannot go on{advice}') from error
-        raise
+        if runner is None or runner.state.proven or isinstance(error, ModuleNotFoundError):
+            raise
+        if made_here:
+            _leave_no_trace(request)
+        what = 'training' if training else 'scoring'
+        raise InputError(f'{request.config}: {what} cannot begin, {cause_of(error)}; {ADVICE}') from error
     except Interrupted as error:
         if training and runner is not None and runner.state.begun and is_main_process():
             raise Interrupted(error.number, _mark(cfg, request, runner, error)) from None
         raise
 
 
-def _is_lost_peer(error: Exception) -> bool:
-    """Tell whether the processes of a run can no longer reach each other; gloo has no class of error of its own."""
-    lost = isinstance(error, torch.distributed.DistError) or 'gloo/transport' in str(error)
-    return lost and torch.distributed.is_initialized()
+def _leave_no_trace(request: Request) -> None:
+    if is_main_process():
+        shutil.rmtree(request.work_dir, ignore_errors=True)
 
 
 class _InUse(InputError):
@@ -164,7 +181,7 @@ def build_runner(cfg: Config, request: Request, training: bool) -> FluidRunner:
             torch.distributed.init_process_group('gloo')  # mmengine's own start wants a GPU
     elif request.launcher != 'none':
         cfg.sync_bn = 'torch'
-    try:
+    with naming_misfits(f'{request.config}: cannot be built'):
         runner = FluidRunner.from_cfg(cfg)
         if not training:
             runner.only_score()
@@ -174,6 +191,4 @@ def build_runner(cfg: Config, request: Request, training: bool) -> FluidRunner:
                 runner.leave_unscored()
             runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         _ = (runner.train_loop, runner.val_loop) if training else runner.test_loop
-    except (TypeError, KeyError, ValueError, AssertionError) as error:
-        raise InputError(f'{request.config}: cannot be built, {" ".join(str(error).split())}') from error
     return runner

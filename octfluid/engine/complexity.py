@@ -12,10 +12,11 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import init_default_scope
 from torch import nn
 
 from octfluid.engine.config import dataset_spec
+from octfluid.engine.misfit import FAILURES, build_network, naming_misfits
+from octfluid.engine.out_of_memory import is_out_of_memory
 from octfluid.errors import InputError
 
 UNITS = ((10**12, 'T'), (10**9, 'G'), (10**6, 'M'))
@@ -94,7 +95,9 @@ def forward_cost(model: nn.Module, shape: tuple[int, int, int]) -> ForwardCost:
         analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none')
         with torch.no_grad():
             operations = analyzer.by_module()
-    except (AssertionError, RuntimeError, ValueError) as error:
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
         size = 'x'.join(map(str, shape[1:]))
         # Under tracing, sizes are tensors, and mmseg's message writes them as such.
         reason = re.sub(r'tensor\((\d+)\)', r'\1', ' '.join(str(error).split()))
@@ -128,7 +131,7 @@ def network_cost(cfg: Config, shape: tuple[int, int] | None = None) -> tuple[For
         InputError: The network or the test pipeline cannot be built, or cannot take this many pixels; or the config leaves the
             scans' size open and there is no ``shape``.
     """
-    model, spec = _build(cfg), dataset_spec(cfg)
+    model, spec = build_network(cfg).eval(), dataset_spec(cfg)
     if spec.size is None and shape is None:
         raise InputError(f'{cfg.filename}: scan_size is None, so scans may have any size; say with --shape which to count')
     channels, *size = _test_image(cfg, model, spec.size or shape)
@@ -190,16 +193,6 @@ def _pixels(size: Sequence[int]) -> str:
     return 'x'.join(map(str, size))
 
 
-def _build(cfg: Config) -> nn.Module:
-    from mmseg.registry import MODELS
-
-    init_default_scope('mmseg')
-    try:
-        return MODELS.build(cfg.model).eval()
-    except (TypeError, KeyError, ValueError, AssertionError) as error:
-        raise InputError(f'{cfg.filename}: model cannot be built, {" ".join(str(error).split())}') from error
-
-
 def _test_image(cfg: Config, model: nn.Module, size: tuple[int, int]) -> tuple[int, int, int]:
     """Return (channels, height, width) of what the network is given for a scan of this size.
 
@@ -212,14 +205,12 @@ def _test_image(cfg: Config, model: nn.Module, size: tuple[int, int]) -> tuple[i
             img_path=path, seg_map_path=path, name='black', subject=0, slice=0,
             label_map=None, reduce_zero_label=False, seg_fields=[],
         )  # fmt: skip
-        try:
+        with naming_misfits(f'{cfg.filename}: the test pipeline fails'):
             packed = Compose(cfg.test_dataloader.dataset.pipeline)(sample)
             batch = {key: [value] for key, value in packed.items()}
             shape = model.data_preprocessor(batch, False)['inputs'].shape[1:]
             # Such a network brings scans to its own size.
             return (shape[0], *(getattr(model, 'working_size', None) or shape[1:]))
-        except (TypeError, KeyError, ValueError, AssertionError) as error:
-            raise InputError(f'{cfg.filename}: the test pipeline fails, {" ".join(str(error).split())}') from error
 
 
 def _window(model: nn.Module, size: Sequence[int]) -> tuple[int, int]:

@@ -11,7 +11,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import Runner
 
-from octfluid.engine.config_checks import check_losses, check_scan_segmentor, check_scoring, is_whole
+from octfluid.engine.config_checks import check_losses, check_monitors, check_scan_segmentor, check_scoring
+from octfluid.engine.config_schema import check_kinds, refuse_nan
 from octfluid.errors import InputError
 
 # Top-level keys with a meaning: those of mmengine's Runner and our own. Other names may hold what a config likes, unless
@@ -32,15 +33,6 @@ KNOWN_KEYS = sorted(
         'test_only',
     }
 )
-REQUIRED_KEYS = (
-    'model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper', 'train_cfg', 'data_root', 'split',
-    'randomness', 'env_cfg', 'default_hooks', 'custom_hooks',
-)  # fmt: skip
-
-WHOLE_NUMBERS = (
-    ('train_cfg', 'max_iters', 1), ('train_dataloader', 'batch_size', 1), ('val_dataloader', 'batch_size', 1),
-    ('train_cfg', 'val_interval', 1), ('train_dataloader', 'num_workers', 0), ('val_dataloader', 'num_workers', 0),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,14 +66,17 @@ def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
     """Parse ``KEY=VALUE`` command line overrides, as MMSegmentation's ``--cfg-options``.
 
     Raises:
-        InputError: An item without ``=``.
+        InputError: An item without ``=``, or with a bracket that is not closed.
     """
     options = {}
     for item in items or ():
         key, equals, value = item.partition('=')
         if not equals or not key:
             raise InputError(f'--cfg-options {item!r}: expected KEY=VALUE, such as train_cfg.max_iters=5')
-        options[key] = DictAction._parse_iterable(value)
+        try:
+            options[key] = DictAction._parse_iterable(value)
+        except AssertionError as error:
+            raise InputError(f'--cfg-options {item!r}: {error}; expected as many brackets closed as opened') from error
     return options
 
 
@@ -115,8 +110,9 @@ def load_config(
         _refuse_bad_option(cfg, key, value)
         try:
             cfg.merge_from_dict({key: value})
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(f'--cfg-options {key}={value}: does not fit {path} ({error})') from error
+    _refuse_malformed(cfg, path)
     if split is not None:
         cfg.split = split
     if seed is not None:
@@ -136,8 +132,11 @@ def _read(path: Path) -> Config:
         file = error.filename if error.filename and Path(error.filename).is_file() else path
         line = f', line {error.lineno}' if error.lineno else ''
         raise InputError(f'{file}{line}: not valid Python ({error.msg})') from error
-    except Exception as error:
-        # A config is code, so reading it can fail in any way; the user needs the file and the reason, not our stack.
+    except KeyboardInterrupt:  # of the user, or of a signal
+        raise
+    except BaseException as error:
+        # A config is code, so reading it can fail in any way, and even end Python as if all were done; the user needs the file
+        # and the reason, not our stack.
         raise InputError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
 
 
@@ -181,10 +180,13 @@ def _refuse_bad_option(cfg: Config, dotted: str, value: Any) -> None:
         )
 
 
+def _refuse_malformed(cfg: Config, path: str | Path) -> None:
+    for key in KNOWN_KEYS:
+        refuse_nan(cfg.get(key), key, path)
+    check_kinds(cfg, path)
+
+
 def _resolve(cfg: Config, path: str | Path) -> None:
-    for required in REQUIRED_KEYS:
-        if cfg.get(required) is None:
-            raise InputError(f"{path}: no '{required}'; build on the configs in configs/_base_")
     if cfg.get('test_dataloader') or cfg.get('test_evaluator'):
         raise InputError(f'{path}: sets test_dataloader or test_evaluator; testing is validation, change val_* instead')
     if cfg.get('load_from') or cfg.get('resume'):
@@ -202,10 +204,6 @@ def _resolve(cfg: Config, path: str | Path) -> None:
     check_losses(cfg, path)
     check_scoring(cfg, path)
     check_scan_segmentor(cfg, path)
-    for group, key, least in WHOLE_NUMBERS:
-        value = cfg[group].get(key) if isinstance(cfg[group], dict) else None
-        if not is_whole(value, least):
-            raise InputError(f'{path}: {group}.{key} is {value!r}; expected a whole number, at least {least}')
     if cfg.val_evaluator.get('type') != 'FluidMetric':
         raise InputError(
             f"{path}: val_evaluator is '{cfg.val_evaluator.get('type')}'; expected FluidMetric, which counts by scan"
@@ -213,6 +211,7 @@ def _resolve(cfg: Config, path: str | Path) -> None:
     saving = cfg.default_hooks.get('checkpoint')
     if not saving or not saving.get('save_last', True):
         raise InputError(f'{path}: default_hooks.checkpoint must save the last weights, which are those that are scored')
+    check_monitors(cfg, dataset_spec(cfg).classes, path)
     if saving.get('max_keep_ckpts') == 1:
         raise InputError(
             f'{path}: default_hooks.checkpoint.max_keep_ckpts=1 would delete the only checkpoint before the next is written; '
@@ -237,8 +236,11 @@ def _check_init(cfg: Config, path: str | Path) -> None:
         found = f"has '{unknown[0]}'" if unknown else 'names no files'
         raise InputError(f'{path}: init {found}; expected init=dict(files=[...], reinit=[...]), or None for random weights')
     for key in ('files', 'reinit'):
-        if isinstance(cfg.init.get(key), str):
-            cfg.init[key] = [cfg.init[key]]
+        names = cfg.init.get(key, [])
+        if isinstance(names, str):
+            cfg.init[key] = names = [names]
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise InputError(f'{path}: init.{key} is {names!r}; expected names, as in init=dict(files=[...], reinit=[...])')
 
 
 def _fill_num_classes(model: ConfigDict, classes: int, path: str | Path) -> None:

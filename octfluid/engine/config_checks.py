@@ -1,11 +1,16 @@
 """What is refused of a resolved config's settings for scoring and for the network that takes raw scans."""
 
+import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from octfluid.errors import InputError
+
+CHECKPOINT_SETTINGS = set(inspect.signature(CheckpointHook.__init__).parameters) - {'self', 'kwargs'} | {'type', 'priority'}
 
 
 def check_scoring(cfg: Config, path: str | Path) -> None:
@@ -61,6 +66,31 @@ def check_losses(cfg: Config, path: str | Path) -> None:
                         f'{path}: model.{name} has CrossEntropyLoss with class_weight and avg_non_ignore, which mmseg cannot '
                         'do together; set avg_non_ignore=False or drop class_weight'
                     )
+
+
+def check_monitors(cfg: Config, classes: Sequence[str], path: str | Path) -> None:
+    """Refuse what would fail at the first score or checkpoint: a score that there is not, a setting that nothing knows.
+
+    Raises:
+        InputError: Naming the setting.
+    """
+    scores = ('mIoU', 'mDice', 'aAcc', *(f'{kind}.{name}' for kind in ('IoU', 'Dice') for name in classes))
+    saving, schedulers = cfg.default_hooks.checkpoint, cfg.get('param_scheduler') or []
+    unknown = sorted(set(saving) - CHECKPOINT_SETTINGS)
+    if unknown and saving.type == 'CheckpointHook':
+        raise InputError(f"{path}: default_hooks.checkpoint has '{unknown[0]}', which CheckpointHook does not know; remove it")
+    best = saving.get('save_best')
+    named = [
+        ('default_hooks.checkpoint.save_best', one) for one in (best if isinstance(best, list) else [best]) if one != 'auto'
+    ]
+    for place, parts in (
+        ('custom_hooks', cfg.custom_hooks),
+        ('param_scheduler', schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]),
+    ):
+        named += [(f'{place}.{number}.monitor', part.get('monitor')) for number, part in enumerate(parts)]
+    for place, score in named:
+        if score is not None and score not in scores:
+            raise InputError(f'{path}: {place} is {score!r}; expected one of the scores, {", ".join(scores)}')
 
 
 def is_whole(value: Any, least: int) -> bool:

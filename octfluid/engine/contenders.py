@@ -21,6 +21,7 @@ from torch import nn
 import octfluid.register  # noqa: F401  registers what configs name
 from octfluid.engine.building import Request, build_runner
 from octfluid.engine.config import load_config
+from octfluid.engine.misfit import build_network
 from octfluid.engine.turns import Turn
 
 ENDLESS = 10**9
@@ -193,15 +194,12 @@ def random_weights(config: str, options: Mapping[str, Any], path: str, checkpoin
         InputError: The checkpoint is missing, unsafe or of another architecture.
     """
     from mmengine.logging import MMLogger
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
 
     from octfluid.engine.checkpoint import load_weights, read_checkpoint
 
     cfg = load_config(config, options)
-    init_default_scope(cfg.default_scope)
     torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
+    model = build_network(cfg)
     if checkpoint is None:
         MMLogger.get_current_instance().setLevel(logging.ERROR)
         model.init_weights()
@@ -252,13 +250,9 @@ def whole_scan(size: Sequence[int], config: str | None = None, *, peer: bool = F
 
 
 def _segmentor(config: str | None) -> nn.Module:
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
-
     cfg = load_config(config)
-    init_default_scope(cfg.default_scope)
     torch.manual_seed(0)
-    model = MODELS.build(cfg.model).eval()
+    model = build_network(cfg).eval()
     return model.cuda() if torch.cuda.is_available() else model
 
 

@@ -20,6 +20,7 @@ import octfluid.register  # registers what configs name, and silences what mmseg
 from octfluid.datasets.lists import load_index
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import dataset_spec
+from octfluid.engine.misfit import build_network
 from octfluid.engine.quantize import quantize
 from octfluid.engine.record import file_sha256
 from octfluid.errors import InputError, WorkError
@@ -146,17 +147,13 @@ def _dataset_class(cfg: Config) -> type:
 
 
 def _network(cfg: Config, checkpoint: Path) -> nn.Module:
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
-
     if cfg.model.type != 'ScanSegmentor' or cfg.model.test_cfg.mode != 'whole':
         raise InputError(
             f'{cfg.filename}: model.type is {cfg.model.type} with test_cfg.mode={cfg.model.test_cfg.mode}; expected a '
             'ScanSegmentor that takes scans whole, such as configs/duke_dme/compact.py: exported models take raw scans of any '
             'size'
         )
-    init_default_scope(cfg.default_scope)
-    network = MODELS.build(cfg.model)
+    network = build_network(cfg)
     load_weights(network, read_checkpoint(checkpoint)['state_dict'], checkpoint.name)
     return network.eval()
 

@@ -2,7 +2,6 @@
 
 import fnmatch
 import hashlib
-import importlib
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from octfluid.engine import record as records
 from octfluid.engine.checkpoint import InitialWeights, describe_weights, load_weights, read_checkpoint
 from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_name, config_sha256
+from octfluid.engine.misfit import build_network
 from octfluid.errors import InputError
 from octfluid.io.atomic import require_file_names, require_folder, write_bytes, write_json
 
@@ -161,12 +161,7 @@ def _config_of(config: str | None, run: Mapping | None, record: str | os.PathLik
 
 def _fitting(cfg: Config, state_dict: Mapping[str, Any], checkpoint: Path) -> InitialWeights:
     """Load the weights into the config's network, strictly; say where they come from."""
-    importlib.import_module('octfluid.register')
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
-
-    init_default_scope(cfg.default_scope)
-    return describe_weights(checkpoint, *load_weights(MODELS.build(cfg.model), state_dict, str(checkpoint)))
+    return describe_weights(checkpoint, *load_weights(build_network(cfg), state_dict, str(checkpoint)))
 
 
 def _data_name(cfg: Config, origin: InitialWeights) -> str:

@@ -33,6 +33,7 @@ from octfluid.engine.checkpoint import (
 from octfluid.engine.data_state import digest
 from octfluid.engine.identity import resume_settings
 from octfluid.engine.optim import keep_logits_float32, prepare_weights, score_in
+from octfluid.engine.rehearsal import rehearse_scoring
 from octfluid.engine.stopping import FiniteHook, Stop, StopHook
 from octfluid.errors import InputError
 from octfluid.io.atomic import atomic_path
@@ -53,6 +54,7 @@ class RunState:
         data: What `octfluid.engine.data_state.data_state` says of the scans and masks, for later resumes; None: nobody asked.
         stop: Lets a signal end the training.
         begun: Weights are in place and the first batch is next: from here on, a failure is one of the work.
+        proven: A step has worked, so settings and data fit each other: from here on, they are not what a failure is about.
     """
 
     init: InitialWeights | None = None
@@ -63,14 +65,7 @@ class RunState:
     data: dict[str, Any] | None = None
     stop: Stop = field(default_factory=Stop)
     begun: bool = False
-
-
-def reason_of(error: Exception) -> str:
-    """Return an error's message; of one that PyTorch passed on from a loader worker, the worker's own without the traceback."""
-    message = str(error)
-    if not (message.startswith('Caught ') and '\nOriginal Traceback' in message):
-        return message
-    return message.rstrip().splitlines()[-1].partition(': ')[2]
+    proven: bool = False
 
 
 def _not_about_file_clients(log_record: logging.LogRecord) -> bool:
@@ -200,6 +195,8 @@ class FluidRunner(Runner):
             self._load()
         if self.state.scores_only:
             self.prepare_scoring()
+        elif self.val_loop is not None and self.iter < self.max_iters:
+            rehearse_scoring(self)
         self.state.begun = True
 
     def prepare_scoring(self) -> None:

@@ -8,6 +8,7 @@ from mmseg.registry import DATASETS
 
 import octfluid.register  # noqa: F401  registers the dataset classes
 from octfluid.engine.identity import config_sha256
+from octfluid.engine.misfit import naming_misfits
 from octfluid.engine.record import split_sha256
 from octfluid.errors import InputError
 
@@ -26,7 +27,8 @@ def fingerprints_of_test(cfg: Config) -> tuple[str, str]:
     if cfg.split == 'all':
         for loader in (cfg.val_dataloader, cfg.test_dataloader):
             loader.dataset.subset = 'train'
-    dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, pipeline=[]))
+    with naming_misfits(f'{cfg.filename}: test_dataloader.dataset cannot be built'):
+        dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, pipeline=[]))
     items = [dataset.get_data_info(index) for index in range(len(dataset))]
     scored = [(item['name'], Path(item['img_path']), Path(item['seg_map_path'])) for item in items]
     try:

@@ -86,6 +86,7 @@ class StopHook(Hook):
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: dict | None = None) -> None:
         """Write what a resume needs, if the training ends here or scoring follows, and end if asked to."""
+        runner.state.proven = True
         done, number = runner.iter + 1, self._asked(runner)
         scored = runner.val_loop is not None and done % runner.train_loop.val_interval == 0
         if number or scored:
@@ -95,8 +96,13 @@ class StopHook(Hook):
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
         """End if asked to."""
+        runner.state.proven = True
         if number := self._asked(runner):
             raise Interrupted(number)
+
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
+        """Note that a step has worked."""
+        runner.state.proven = True
 
     def after_train(self, runner: Any) -> None:
         """Nothing is lost from here on."""

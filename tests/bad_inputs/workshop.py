@@ -137,6 +137,14 @@ def data_sets(folder):
 def configs(folder):
     for name in ('good', *DATA, 'absent'):
         (folder / f'{name}.py').write_text(TINY.format(root=ROOT, data=f'data/{name}'))
+    for name, line in {
+        'leaves': 'import sys; sys.exit(0)',
+        'group': 'model = 5',
+        'without': "optim_wrapper = dict(_delete_=True, type='OptimWrapper')",
+        'nan': "optim_wrapper = dict(optimizer=dict(lr=float('nan')))",
+        'windows': "model = dict(test_cfg=dict(mode='slide', crop_size=(1, 1), stride=(1, 1)))",
+    }.items():
+        (folder / f'{name}.py').write_text(f"_base_ = 'good.py'\n{line}\n")
     (folder / 'syntax.py').write_text('model = dict(\n')
     (folder / 'misspelt.py').write_text("_base_ = 'good.py'\ntrain_cfg = dict(max_itres=5)\n")
     (folder / 'classes.py').write_text("_base_ = 'good.py'\nmodel = dict(decode_head=dict(num_classes=3))\n")

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import ConfigDict
 
 from octfluid.engine.config import load_config
-from octfluid.engine.config_checks import check_losses, check_scan_segmentor, check_scoring
+from octfluid.engine.config_checks import check_losses, check_monitors, check_scan_segmentor, check_scoring
 from octfluid.errors import InputError
 
 COMPACT, NATIVE, ROW10 = 'configs/duke_dme/compact.py', 'configs/duke_dme/native.py', 'configs/table2/10_crop320_wd1e-4.py'
@@ -126,6 +126,24 @@ def test_class_weights_that_mmseg_cannot_average_are_refused(resolved, place):
         check_losses(resolved(COMPACT, **weights), 'mine')
     check_losses(resolved(COMPACT, **weights, **{f'{loss}.avg_non_ignore': False}), 'mine')
     check_losses(resolved(COMPACT), 'mine')
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    ({'default_hooks.checkpoint.save_best': 'fluid'}, r"checkpoint\.save_best is 'fluid'; expected one of the scores, mIoU"),
+    ({'default_hooks.checkpoint.save_best': ['mDice', 5]}, r'checkpoint\.save_best is 5; expected one of'),
+    ({'default_hooks.checkpoint.foo': 5}, "default_hooks.checkpoint has 'foo', which CheckpointHook does not know"),
+    ({'param_scheduler': [{'type': 'ReduceOnPlateauLR', 'monitor': 'x'}]}, r"param_scheduler\.0\.monitor is 'x'; expected"),
+    ({'custom_hooks.0.monitor': 'x'}, r"custom_hooks\.0\.monitor is 'x'; expected one of the scores"),
+])  # fmt: skip
+def test_scores_that_there_are_not_are_refused(resolved, options, message):
+    with pytest.raises(InputError, match=f'mine: .*{message}'):
+        check_monitors(resolved(ROW10, **options), ('background', 'fluid'), 'mine')
+
+
+@pytest.mark.parametrize('best', ['auto', 'Dice.fluid', ['mDice', 'mIoU'], None])
+def test_scores_that_there_are_may_be_followed(resolved, best):
+    options = {'default_hooks.checkpoint.save_best': best, 'param_scheduler.0.monitor': 'IoU.background'}
+    check_monitors(resolved(ROW10, **options), ('background', 'fluid'), 'mine')
 
 
 @pytest.mark.parametrize(('options', 'message'), [
