@@ -68,8 +68,7 @@ def opened_runner(cfg: Config, request: Request, training: bool) -> Iterator[Flu
         training: For training and scoring, in a work folder that no other process trains in meanwhile; else for scoring alone.
 
     Raises:
-        InputError: The config asks for something that cannot be built or makes the first step fail, or another process trains
-            in the work folder.
+        InputError: The config asks for what cannot be built or done, or another process trains in the work folder.
         WorkError: Work that has begun met such an error, or memory ran out.
         Interrupted: A signal has ended the training: its message says how to go on, and so does the mark in its folder.
     """
@@ -89,27 +88,33 @@ def opened_runner(cfg: Config, request: Request, training: bool) -> Iterator[Flu
         elif isinstance(error, (InputError, FileNotFoundError)) and not isinstance(error, _InUse):
             if made_here:
                 _leave_no_trace(request)
-            if isinstance(error, FileNotFoundError):  # such as weights that the config names, or a folder of its data
-                raise InputError(f'{request.config}: names a file that is not there, {reason}') from error
-            if reason != str(error):
-                raise InputError(reason) from error
+            # Weights that the config names, or a folder of its data.
+            missing = f'{request.config}: names a file that is not there, ' if isinstance(error, FileNotFoundError) else ''
+            raise InputError(f'{missing}{reason}') from error
         raise
     except (MemoryError, *FAILURES) as error:
         if is_out_of_memory(error):
             raise WorkError(memory_advice(cfg, request.config, training, request.amp)) from error
         if is_lost_peer(error):
-            advice = '; --resume goes on from the last checkpoint' if training else ''
-            raise WorkError(f'another process of this run has ended, without which this one cannot go on{advice}') from error
+            raise WorkError(_alone(training)) from error
         if runner is None or runner.state.proven or isinstance(error, ModuleNotFoundError):
             raise
         if made_here:
             _leave_no_trace(request)
-        what = 'training' if training else 'scoring'
-        raise InputError(f'{request.config}: {what} cannot begin, {cause_of(error)}; {ADVICE}') from error
+        raise InputError(f'{_what(request, training)} cannot begin, {cause_of(error)}; {ADVICE}') from error
     except Interrupted as error:
         if training and runner is not None and runner.state.begun and is_main_process():
             raise Interrupted(error.number, _mark(cfg, request, runner, error)) from None
         raise
+
+
+def _what(request: Request, training: bool) -> str:
+    return f'{request.config}: {"training" if training else "scoring"}'
+
+
+def _alone(training: bool) -> str:
+    advice = '; --resume goes on from the last checkpoint' if training else ''
+    return f'another process of this run has ended, without which this one cannot go on{advice}'
 
 
 def _leave_no_trace(request: Request) -> None:
