@@ -5,6 +5,7 @@ import glob
 import hashlib
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from octfluid.engine.checkpoint_schema import check_tensors, checked_content
 from octfluid.engine.record import file_sha256
 from octfluid.errors import InputError
 
@@ -53,10 +55,11 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         map_location: As in `torch.load`.
 
     Returns:
-        A dict with at least ``state_dict`` (name to tensor).
+        A dict with at least ``state_dict`` (name to tensor), checked as `octfluid.engine.checkpoint_schema` says.
 
     Raises:
-        InputError: No such file, a broken file, or one that holds more than tensors and plain values.
+        InputError: No such file, a broken file, one that holds more than tensors and plain values, or a checkpoint of our own
+            whose content is not what was written.
     """
     path = Path(path)
     if not path.is_file():
@@ -64,10 +67,15 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     _refuse_web_page(path)
     try:
         if path.suffix == '.safetensors':
-            return {'state_dict': load_file(path, device=str(map_location))}
+            tensors = load_file(path, device=str(map_location))
+            check_tensors(tensors, str(path))
+            return {'state_dict': tensors}
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # advice about foreign pickles, which are refused with one line below
+            _check_archive(path)
             content = torch.load(path, map_location=map_location, weights_only=True)
+    except InputError:
+        raise
     except SafetensorError as error:
         raise InputError(f'{path}: not a whole safetensors file ({error}); fetch or write it again') from error
     except Exception as error:
@@ -81,14 +89,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         raise InputError(
             f'{path}: refused, it {reason}; expected tensors and plain values as train.py writes them: fetch or write it again'
         ) from error
-    if not isinstance(content, dict):
-        raise InputError(f'{path}: holds a {type(content).__name__}; expected a dict of tensors')
-    if 'state_dict' not in content:
-        content = {'state_dict': content}
-    tensors = content['state_dict']
-    if not isinstance(tensors, Mapping) or not all(isinstance(name, str) for name in tensors):
-        raise InputError(f'{path}: holds no weights; expected a dict of tensors by name')
-    return content
+    return checked_content(content, str(path))
 
 
 def _refuse_web_page(path: Path) -> None:
@@ -97,6 +98,21 @@ def _refuse_web_page(path: Path) -> None:
         start = file.read(256).lstrip().lower()
     if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
         raise InputError(f'{path}: is a web page, not a checkpoint; delete it and download the file again')
+
+
+def _check_archive(path: Path) -> None:
+    """Look at the ZIP around a checkpoint, which torch does not.
+
+    A bit that has changed in the weights would go unnoticed; and torch never packs, but unpacks a few bytes to more than memory
+    holds.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+            raise InputError(f'{path}: refused, it is compressed; expected a checkpoint as torch writes it')
+        if (part := archive.testzip()) is not None:
+            raise InputError(f'{path}: is damaged, the sum of its part {part!r} is wrong; fetch or write it again')
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, reinit: Sequence[str] = ()) -> tuple[int, int]:
@@ -130,10 +146,15 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, rei
             f'{name}: made for another architecture, of {len(expected)} tensors {", ".join(details)}; '
             'use the config it was trained with (when fine-tuning, heads to train anew can be named in `init.reinit`)'
         )
-    if wrong := sorted(key for key in wanted if given[key].is_floating_point() and not bool(torch.isfinite(given[key]).all())):
+    if wrong := sorted(key for key in wanted if not _is_finite(given[key], expected[key].dtype)):
         raise InputError(f'{name}: {wrong[0]} holds NaN or infinite values; expected weights of a training that went well')
     model.load_state_dict({**expected, **given})
     return len(given), len(expected)
+
+
+def _is_finite(tensor: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Tell whether a tensor's values are numbers, and remain so in the type that they will be in."""
+    return bool(torch.isfinite(tensor).all()) and bool(torch.isfinite(tensor.to(dtype)).all())
 
 
 def find_initial_weights(patterns: Sequence[str]) -> str:

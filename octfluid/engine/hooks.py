@@ -58,20 +58,29 @@ class PlainCheckpointHook(Hook):
             name: dict(zip(('values', 'counts'), map(torch.from_numpy, buffer.data), strict=True))
             for name, buffer in hub.log_scalars.items()
         }
-        kept = {name: value for name, value in hub.runtime_info.items() if name.startswith(('best_', 'keep_ckpt_ids'))}
+        kept = {name: value for name, value in hub.runtime_info.items() if self._kept(name)}
         checkpoint['message_hub'] = dict(scalars=scalars, info=kept)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Turn the plain form back into what mmengine's resume expects."""
-        plain = checkpoint.get('message_hub', {})
-        scalars = plain.get('scalars', {})
+        plain = checkpoint.get('message_hub', dict(scalars={}, info={}))
+        scalars = plain['scalars']
         checkpoint['message_hub'] = dict(
             log_scalars={
                 name: HistoryBuffer(entry['values'].tolist(), entry['counts'].tolist()) for name, entry in scalars.items()
             },
-            runtime_info=plain.get('info', {}),
+            runtime_info={name: self._here(runner, name, value) for name, value in plain['info'].items() if self._kept(name)},
             resumed_keys=dict.fromkeys(scalars, True),
         )
+
+    @staticmethod
+    def _kept(name: str) -> bool:
+        return name.startswith(('best_', 'keep_ckpt_ids'))
+
+    @staticmethod
+    def _here(runner: Any, name: str, value: Any) -> Any:
+        """Look for the best checkpoint in this work folder: a better one will replace it, and the folder may be a copy."""
+        return str(Path(runner.work_dir, Path(value).name)) if name.startswith('best_ckpt') else value
 
 
 @HOOKS.register_module()

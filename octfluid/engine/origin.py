@@ -9,8 +9,16 @@ from typing import Any
 from mmengine.config import Config
 
 from octfluid.datasets.splits import ALL
-from octfluid.errors import InputError
+from octfluid.engine.fields import NAME, OBJECT, OPTIONAL_COUNT, TEXT, check_object, check_values, optional
 from octfluid.io.text import parse_json, read_json
+
+_CARD = {
+    'split': optional(NAME),
+    'dataset': optional(TEXT),
+    'iterations': OPTIONAL_COUNT,
+    'seed': OPTIONAL_COUNT,
+    'overrides': OBJECT,
+}
 
 
 @dataclass(frozen=True)
@@ -57,17 +65,18 @@ def origin_of(checkpoint: str | os.PathLike, stored: Mapping[str, Any], dataset:
         InputError: The card is damaged.
     """
     if 'run' in stored:
-        run, meta = stored['run'], stored.get('meta', {})
-        settings = run.get('settings', {})
-        said = settings.get('split'), run.get('dataset'), settings.get('config'), meta.get('iter'), meta.get('seed')
-        return Origin(*said, parse_json(run.get('overrides', '{}'), f'{checkpoint}, its overrides'))
+        run, meta = stored['run'], stored['meta']
+        settings = run['settings']
+        said = settings['split'], run['dataset'], settings['config'], meta['iter'], meta['seed']
+        return Origin(*said, parse_json(run['overrides'], f'{checkpoint}, its overrides'))
     path = Path(checkpoint).with_suffix('.json')
     if not path.is_file():
         return Origin()
     card = read_json(path)
     if not isinstance(card, dict) or (dataset is not None and card.get('dataset') != dataset):
         return Origin()
-    if not isinstance(card.get('overrides', {}), dict):
-        raise InputError(f'{path}: overrides {card["overrides"]!r}; expected an object, publish the weights again')
+    where = f'{path}: not the card of published weights, publish them again'
+    check_object(where, '', card, {key: rule for key, rule in _CARD.items() if key in card})
+    check_values(where, 'overrides', card.get('overrides'))
     said = card.get('split'), card.get('dataset'), None, card.get('iterations'), card.get('seed')
     return Origin(*said, card.get('overrides', {}))

@@ -34,6 +34,7 @@ from octfluid.engine.data_state import digest
 from octfluid.engine.identity import resume_settings
 from octfluid.engine.optim import keep_logits_float32, prepare_weights, score_in
 from octfluid.engine.rehearsal import rehearse_scoring
+from octfluid.engine.resumable import require_resumable
 from octfluid.engine.stopping import FiniteHook, Stop, StopHook
 from octfluid.errors import InputError
 from octfluid.io.atomic import atomic_path
@@ -212,7 +213,11 @@ class FluidRunner(Runner):
             self._has_loaded = True
 
     def _resume_last(self) -> bool:
-        """Resume from the last readable checkpoint of the work folder; False when there is none."""
+        """Resume from the last readable checkpoint of the work folder; False when there is none.
+
+        One that can be read, but whose content is not what a training writes, counts as damaged: what broke a name in it would
+        as well have broken the file, and the one before gives the same result.
+        """
         for path in find_own_checkpoints(self.work_dir):
             try:
                 checkpoint = read_checkpoint(path)
@@ -220,6 +225,7 @@ class FluidRunner(Runner):
                 self.logger.warning(f'{error}; taking the checkpoint before it')
                 continue
             self._refuse_another_run(path, checkpoint)
+            require_resumable(path, checkpoint, self)
             self.resume(str(path))
             return True
         self.logger.info(f'nothing to resume in {self.work_dir}: starting at iteration 0')

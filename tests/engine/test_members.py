@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from checkpoint_changes import of_split
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from tiny_scans import CONFIG, random_network, save, scan_options, score_scans
@@ -19,11 +20,6 @@ from octfluid.errors import InputError
 SMOKE = CONFIG.parents[1] / 'smoke' / 'phantom.py'
 LAST = 'iter_12.pth'
 FOLDERS = ('images', 'annotations')
-
-
-def of_split(split):
-    """What a checkpoint of our own says of its training."""
-    return dict(run=dict(init=None, wall_seconds=1.0, settings=dict(split=split)), meta=dict(iter=7, seed=3))
 
 
 @pytest.fixture

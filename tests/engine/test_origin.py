@@ -14,9 +14,8 @@ def config(split, dataset=DUKE):
 
 
 def test_a_checkpoint_of_our_own_speaks_for_itself(tmp_path):
-    settings = dict(split='subject03', config='a' * 64)
     changed = {'optim_wrapper.optimizer.lr': 0.1}
-    run = dict(settings=settings, dataset=DUKE, overrides=json.dumps(changed))
+    run = dict(settings=dict(split='subject03', config='a' * 64), dataset=DUKE, overrides=json.dumps(changed))
     stored = dict(run=run, meta=dict(iter=900, seed=2))
     (tmp_path / 'own.json').write_text(json.dumps(dict(split='all')))
     assert origin_of(tmp_path / 'own.pth', stored) == Origin('subject03', DUKE, 'a' * 64, 900, 2, changed)
@@ -41,6 +40,16 @@ def test_published_weights_are_spoken_for_by_their_card(tmp_path):
 def test_a_damaged_card_is_refused(tmp_path, text, said):
     (tmp_path / 'bare.json').write_text(text)
     with pytest.raises(InputError, match=rf'bare\.json: {said}'):
+        origin_of(tmp_path / 'bare.safetensors', {})
+
+
+@pytest.mark.parametrize(('field', 'value'), [
+    ('split', 'a/b'), ('split', 3), ('dataset', []), ('iterations', -1), ('iterations', 1 << 70), ('seed', 'x'),
+    ('overrides', None), ('overrides', {'a': float('nan')}),
+])  # fmt: skip
+def test_a_card_with_a_field_of_another_type_is_refused(field, value, tmp_path):
+    (tmp_path / 'bare.json').write_text(json.dumps(dict(split='all', dataset=DUKE, iterations=900, seed=1) | {field: value}))
+    with pytest.raises(InputError, match=rf'bare\.json: not the card of published weights, .*: field {field}'):
         origin_of(tmp_path / 'bare.safetensors', {})
 
 

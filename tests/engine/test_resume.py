@@ -51,6 +51,13 @@ def test_other_seed_gives_another_result(run, whole, tmp_path):
     assert not same_training(tmp_path / 'other', whole[0])
 
 
+def altered(folder, **entries):
+    """Write the last checkpoint of a run anew with other entries; a function makes an entry from the earlier one."""
+    content = torch.load(folder / LAST, weights_only=True)
+    made = {key: value(content.get(key)) if callable(value) else value for key, value in entries.items()}
+    torch.save({key: value for key, value in {**content, **made}.items() if value is not None}, folder / LAST)
+
+
 @pytest.mark.parametrize('workers', [0, 2])
 def test_resume_gives_what_an_uninterrupted_run_gives(run, whole, tmp_path, workers):
     half = run(tmp_path / 'run', {'train_cfg.max_iters': 5})
@@ -70,6 +77,48 @@ def test_resume_passes_over_a_broken_checkpoint(run, whole, copy_of_whole, caplo
     logs = ''.join(path.read_text() for path in copy_of_whole.glob('*/*.log'))
     assert 'taking the checkpoint before it' in logs
     assert 'training from iteration 6 to iteration 12' in logs
+
+
+def test_resume_passes_over_a_checkpoint_that_is_not_as_it_was_written(run, whole, copy_of_whole):
+    altered(copy_of_whole, run=lambda told: {key: value for key, value in told.items() if key != 'init'})
+    assert_same_result(run(copy_of_whole, resume=True), whole[1])
+    assert same_training(copy_of_whole, whole[0])
+    logs = ''.join(path.read_text() for path in copy_of_whole.glob('*/*.log'))
+    assert 'field run.init is missing; expected an object or null; taking the checkpoint before it' in logs
+
+
+def without(entry, *place):
+    *above, last = place
+    for key in above:
+        entry = entry[key]
+    del entry[last]
+
+
+@pytest.mark.parametrize(('place', 'said'), [
+    (('optimizer',), 'has no optimizer'),
+    (('param_schedulers',), 'has no param_schedulers'),
+    (('message_hub',), 'has no message_hub'),
+    (('message_hub', 'scalars', 'train/loss'), 'has 0 values of train/loss from 12 iterations'),
+    (('optimizer', 'param_groups', 0, 'lr'), 'optimizer.param_groups.0 differs in having lr'),
+    (('optimizer', 'state', 3, 'momentum_buffer'), 'optimizer.state.3 differs in having momentum_buffer'),
+    (('param_schedulers', 0), 'param_schedulers is no list of 1'),
+    (('param_schedulers', 0, 'last_step'), 'param_schedulers.0 differs in having last_step'),
+])  # fmt: skip
+def test_what_a_resume_needs_is_missed_and_nothing_begins_anew(run, copy_of_whole, place, said):
+    content = torch.load(copy_of_whole / LAST, weights_only=True)
+    without(content, *place)
+    torch.save(content, copy_of_whole / LAST)
+    before = sorted(path.name for path in copy_of_whole.glob('*.pth'))
+    with pytest.raises(InputError, match=rf'iter_12\.pth: {said}; expected all that this config saves for a resume'):
+        run(copy_of_whole, resume=True)
+    assert sorted(path.name for path in copy_of_whole.glob('*.pth')) == before
+
+
+def test_no_code_in_a_checkpoint_runs_in_a_resume(run, copy_of_whole, tmp_path):
+    code = f"open({str(tmp_path / 'trace')!r}, 'w').close()"
+    altered(copy_of_whole, meta=lambda told: {**told, 'config': code})
+    run(copy_of_whole, resume=True)
+    assert not (tmp_path / 'trace').exists()
 
 
 def test_run_that_was_stopped_before_its_last_validation_is_scored(run, whole, copy_of_whole):
@@ -119,6 +168,19 @@ def test_best_weights_of_an_inner_split_outlive_a_resume(run, tmp_path):
     best = max(scores, key=scores.get)
     assert [path.name for path in (tmp_path / 'run').glob('best_*.pth')] == [f'best_aAcc_iter_{best}.pth']
     assert read_checkpoint(tmp_path / 'run' / LAST)['message_hub']['info']['best_score'] == scores[best]
+
+
+def test_a_resumed_copy_leaves_the_best_weights_of_the_original_alone(run, tmp_path):
+    hook = 'default_hooks.checkpoint'
+    saving = {f'{hook}.save_best': 'aAcc', f'{hook}.rule': 'greater', 'train_cfg.val_interval': 2}
+    run(tmp_path / 'run', {**saving, 'train_cfg.max_iters': 2}, split='heldout-inner1')
+    shutil.copytree(tmp_path / 'run', tmp_path / 'copy')
+    content = torch.load(tmp_path / 'copy/iter_2.pth', weights_only=True)
+    content['message_hub']['info']['best_score'] = -1.0  # so that whatever comes next is better
+    torch.save(content, tmp_path / 'copy/iter_2.pth')
+    run(tmp_path / 'copy', {**saving, 'train_cfg.max_iters': 4}, split='heldout-inner1', resume=True)
+    assert [path.name for path in (tmp_path / 'run').glob('best_*.pth')] == ['best_aAcc_iter_2.pth']
+    assert len(list((tmp_path / 'copy').glob('best_*.pth'))) == 1
 
 
 def test_resume_with_other_initial_weights_is_refused(run, copy_of_whole, weights):

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkpoint_changes import of_split
 
 from octfluid.datasets.splits import paper_rows
 from octfluid.engine.record import write_record
@@ -44,8 +45,8 @@ def tiny(tmp_path_factory):
     cfg = load_config(folder / 'tiny.py')
     init_default_scope('mmseg')
     torch.manual_seed(0)
-    run = dict(settings=dict(split='all'))
-    torch.save({'state_dict': MODELS.build(cfg.model).state_dict(), 'run': run}, folder / 'tiny.pth')
+    said = of_split('all', dataset='DukeDMEDataset')
+    torch.save({'state_dict': MODELS.build(cfg.model).state_dict(), **said}, folder / 'tiny.pth')
     return folder / 'tiny.py', folder / 'tiny.pth'
 
 
@@ -139,7 +140,7 @@ def earlier(tmp_path, monkeypatch):
 
 def test_without_records_the_card_claims_no_score(tool, tiny, earlier, tmp_path):
     content = torch.load(tiny[1], weights_only=True)
-    torch.save({**content, 'run': dict(settings=dict(split='subject03'))}, tmp_path / 'part.pth')
+    torch.save({**content, **of_split('subject03', dataset='DukeDMEDataset')}, tmp_path / 'part.pth')
     status, stdout, _ = tool('--out', tmp_path / 'm.onnx', checkpoint=tmp_path / 'part.pth')
     assert status == 0
     assert stdout.startswith('12 scans compared with the network: probabilities differ by at most 1.0e-06, masks in 25.0000%')
