@@ -173,6 +173,10 @@ def weights(folder):
     torch.save({'state_dict': {'other.weight': torch.zeros(3)}}, folder / 'other.pth')
     torch.save({'state_dict': {'other.weight': torch.full((3,), float('nan'))}}, folder / 'nan.pth')
     torch.save({'epoch': 3}, folder / 'no_weights.pth')
+    torch.save({'state_dict': {'other.weight': torch.eye(3).to_sparse()}}, folder / 'sparse.pth')
+    torch.save({'state_dict': {}, 'run': {'init': None, 'wall_seconds': 'long'}, 'meta': {'iter': 4}}, folder / 'changed.pth')
+    shutil.copy(folder / 'other.pth', folder / 'said.pth')
+    (folder / 'said.json').write_text(json.dumps({'split': 'all', 'iterations': 'many'}))
     (folder / 'text.onnx').write_text('not a model')
     shutil.copy(ROOT / 'checkpoints/duke_dme' / next((ROOT / 'checkpoints/duke_dme').glob('*.safetensors')).name,
                 folder / 'compact.safetensors')  # fmt: skip

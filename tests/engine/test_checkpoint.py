@@ -111,7 +111,7 @@ def test_changed_entries_of_our_own_are_refused_in_one_line(tmp_path):
 
 def test_what_others_say_of_their_training_is_no_hindrance(tmp_path):
     path = tmp_path / 'theirs.pth'
-    meta = {'iter': 40_000, 'seed': 'x', 'config': 'print()', 'env': {1: [b'']}}
+    meta = {'iter': 40_000, 'seed': 'x', 'config': 'print()', 'env': {1: [torch.zeros(1)]}}
     torch.save({'state_dict': small_model().state_dict(), 'meta': meta, 'optimizer': 5, 'message_hub': []}, path)
     assert {key: value for key, value in read_checkpoint(path).items() if key != 'state_dict'} == {'meta': {'iter': 40_000}}
     torch.save({'state_dict': small_model().state_dict(), 'meta': None}, path)

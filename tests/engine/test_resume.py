@@ -100,7 +100,7 @@ def without(entry, *place):
     (('message_hub',), 'has no message_hub'),
     (('message_hub', 'scalars', 'train/loss'), 'has 0 values of train/loss from 12 iterations'),
     (('optimizer', 'param_groups', 0, 'lr'), 'optimizer.param_groups.0 differs in having lr'),
-    (('optimizer', 'state', 3, 'momentum_buffer'), 'optimizer.state.3 differs in having momentum_buffer'),
+    (('optimizer', 'state', 3, 'exp_avg'), 'optimizer.state.3 differs in having exp_avg'),
     (('param_schedulers', 0), 'param_schedulers is no list of 1'),
     (('param_schedulers', 0, 'last_step'), 'param_schedulers.0 differs in having last_step'),
 ])  # fmt: skip
