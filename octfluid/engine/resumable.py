@@ -37,12 +37,13 @@ def require_resumable(path: Path, checkpoint: Mapping[str, Any], runner: Any) ->
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             live['ema_state_dict'] = hook.ema_model.state_dict()
+            live['state_dict'] = runner.bare_model.state_dict()  # which the hook takes for the average, before it is loaded
     problem = next((f'has no {key}' for key in live if key not in checkpoint), None)
     scheduled = {scheduler.param_name for scheduler in runner.param_schedulers or ()}
     problem = (
         problem or _history_problem(checkpoint) or _optimizer_problem(checkpoint['optimizer'], runner.optim_wrapper, scheduled)
     )
-    for key in ('param_schedulers', 'ema_state_dict'):
+    for key in ('param_schedulers', 'ema_state_dict', 'state_dict'):
         problem = problem or (_difference(checkpoint[key], live[key], key) if key in live else None)
     if problem:
         raise InputError(

@@ -8,6 +8,7 @@ from tiny_scans import AVERAGE, CONFIG, scan_options, score_scans, train_scans
 
 from octfluid.engine.checkpoint import read_checkpoint
 from octfluid.engine.config import load_config
+from octfluid.errors import InputError
 
 LAST = 'iter_12.pth'
 MOMENTUM = 0.2
@@ -75,3 +76,13 @@ def test_an_interrupted_run_ends_with_the_same_average(averaged, options, tmp_pa
     for key in ('state_dict', 'ema_state_dict'):
         assert whole[key].keys() == resumed[key].keys()
         assert all(torch.equal(whole[key][name], resumed[key][name]) for name in whole[key]), key
+
+
+@pytest.mark.parametrize('key', ['state_dict', 'ema_state_dict'])
+def test_a_resume_needs_the_average_and_the_weights_whole(averaged, options, tmp_path, key):
+    content = torch.load(averaged[0] / LAST, weights_only=True)
+    name = next(name for name in content[key] if name.endswith('conv_seg.weight'))
+    for value, said in ((torch.zeros(1), f'{key}.{name} is of another kind'), ({}, f'{key}.{name} is of another kind')):
+        torch.save({**content, key: {**content[key], name: value}}, tmp_path / LAST)
+        with pytest.raises(InputError, match=said):
+            train_scans(tmp_path, options, resume=True)
