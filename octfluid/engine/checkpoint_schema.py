@@ -4,7 +4,6 @@ Our own (they have an entry ``run``) are checked to the last entry that anything
 again. What others say beside their weights is for their own programs, and dropped.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -32,6 +31,7 @@ from octfluid.engine.fields import (
     refuse,
 )
 from octfluid.errors import InputError
+from octfluid.io.text import parse_json
 
 _PLAIN = frozenset(
     getattr(torch, name)
@@ -44,9 +44,9 @@ _MOST = 1_000_000  # values; with a list that is in a list ten times, and so on,
 def _is_options(value: Any) -> bool:
     """Tell whether a text is JSON that a record can hold as its ``overrides``."""
     try:
-        content = json.loads(value)
+        content = parse_json(value, '')
         check_values('', '', content)
-    except (TypeError, ValueError, RecursionError, InputError):
+    except (TypeError, InputError):
         return False
     return isinstance(content, dict)
 

@@ -45,7 +45,7 @@ def test_a_damaged_card_is_refused(tmp_path, text, said):
 
 @pytest.mark.parametrize(('field', 'value'), [
     ('split', 'a/b'), ('split', 3), ('dataset', []), ('iterations', -1), ('iterations', 1 << 70), ('seed', 'x'),
-    ('overrides', None), ('overrides', {'a': float('nan')}),
+    ('overrides', None), ('overrides', {'a': '\ud800'}),
 ])  # fmt: skip
 def test_a_card_with_a_field_of_another_type_is_refused(field, value, tmp_path):
     (tmp_path / 'bare.json').write_text(json.dumps(dict(split='all', dataset=DUKE, iterations=900, seed=1) | {field: value}))
