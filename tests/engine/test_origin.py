@@ -35,7 +35,6 @@ def test_published_weights_are_spoken_for_by_their_card(tmp_path):
 
 @pytest.mark.parametrize(('text', 'said'), [
     ('{', 'broken JSON'), ('[' * 100000, 'JSON that octfluid does not write'),
-    ('{"overrides": [1]}', r'overrides \[1\]; expected an object'),
 ])  # fmt: skip
 def test_a_damaged_card_is_refused(tmp_path, text, said):
     (tmp_path / 'bare.json').write_text(text)
@@ -45,7 +44,7 @@ def test_a_damaged_card_is_refused(tmp_path, text, said):
 
 @pytest.mark.parametrize(('field', 'value'), [
     ('split', 'a/b'), ('split', 3), ('dataset', []), ('iterations', -1), ('iterations', 1 << 70), ('seed', 'x'),
-    ('overrides', None), ('overrides', {'a': '\ud800'}),
+    ('overrides', None), ('overrides', [1]), ('overrides', {'a': '\ud800'}),
 ])  # fmt: skip
 def test_a_card_with_a_field_of_another_type_is_refused(field, value, tmp_path):
     (tmp_path / 'bare.json').write_text(json.dumps(dict(split='all', dataset=DUKE, iterations=900, seed=1) | {field: value}))

@@ -108,7 +108,7 @@ def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path, any_twi
     ]
     card = out.with_suffix('.md').read_text()
     assert card.startswith('# tiny.onnx\n')
-    assert '| trained on | all scans of the data set (split `all`), with `tiny.py` |' in card
+    assert '| trained on | all scans of the data set (split `all`), with `tiny.py`, 7 iterations, seed 3 |' in card
     assert (
         '| `configs/duke_dme/compact.py` | leave-one-subject-out | no | 110 of 10 patients, 20x50 | 1 | 50.00 [50.00, ' in card
     )
