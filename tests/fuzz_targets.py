@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import checkpoint_files
 import nibabel
 import numpy as np
 from dicom_files import write as write_dicom
@@ -189,6 +190,17 @@ _WORDS = {
         b'\xff',
     ),
 }
+_PICKLED = (
+    b'\x80\x02',
+    b'ctorch\nload\n',
+    b'cposix\nsystem\n',
+    b'R.',
+    b'\x8a\x08' + b'\xff' * 8,
+    b'J\xff\xff\xff\x7f',
+    b'}q\x00',
+)
+_WORDS |= dict.fromkeys(('checkpoint', 'checkpoint-legacy'), _PICKLED)
+_WORDS['safetensors'] = (b'F64', b'BF16', b'[-1]', b'[' * 3000, b'9' * 5000, b'data_offsets', b'null')
 _PLAIN = {
     'png': Target('.png', picture_seeds('PNG'), read_frames, sum_png),
     'jpeg': Target('.jpg', picture_seeds('JPEG', {}, dict(progressive=True)), read_frames),
@@ -205,5 +217,8 @@ _PLAIN = {
     'fda': Target('.fda', fda_seeds, read_frames),
     'model': Target('.onnx', model_seeds, read_model),
     'record': Target('.json', record_seeds, read_record),
+    'checkpoint': Target('.pth', checkpoint_files.pickle_seeds, checkpoint_files.read, checkpoint_files.pack_pickle),
+    'checkpoint-legacy': Target('.pth', checkpoint_files.legacy_seeds, checkpoint_files.read),
+    'safetensors': Target('.safetensors', checkpoint_files.safetensors_seeds, checkpoint_files.read),
 }
 TARGETS = {name: replace(target, words=_WORDS.get(name, ())) for name, target in _PLAIN.items()}
