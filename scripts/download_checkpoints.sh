@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fetch a U-Net trained on HRF vessels from the OpenMMLab model zoo into checkpoints/.
 set -euo pipefail
+unset CDPATH # with it cd can go elsewhere, and prints where
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/scripts/lib_download.sh"
 
@@ -35,8 +36,11 @@ esac
 verify_digest() {
     "$python" - "$1" "$2" << 'PY'
 import hashlib, sys
-with open(sys.argv[2], 'rb') as file:
-    found = hashlib.sha256(file.read()).hexdigest()
+try:
+    with open(sys.argv[2], 'rb') as file:
+        found = hashlib.sha256(file.read()).hexdigest()
+except OSError as error:
+    sys.exit(f'{sys.argv[2]}: {error.strerror}')
 if not found.startswith(sys.argv[1]):
     sys.exit(f'{sys.argv[2]}: SHA-256 begins with {found[:8]}, expected {sys.argv[1]}')
 PY

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fetch and unpack one of the two public data sets into data/raw/.
 set -euo pipefail
+unset CDPATH # with it cd can go elsewhere, and prints where
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/scripts/lib_download.sh"
 
@@ -26,12 +27,12 @@ case ${1-} in
         ;;
     duke)
         url=${OCTFLUID_DUKE_URL:-https://people.duke.edu/~sf59/Datasets/2015_BOE_Chiu2.zip}
-        archive=data/raw/2015_BOE_Chiu2.zip
+        archive=data/raw/2015_BOE_Chiu2.zip holds='*Subject_*.mat'
         converter=duke_dme.py out=data/duke_dme
         ;;
     hrf)
         url=${OCTFLUID_HRF_URL:-https://www5.cs.fau.de/fileadmin/research/datasets/fundus-images/all.zip}
-        archive=data/raw/all.zip
+        archive=data/raw/all.zip holds='*manual1/*.tif'
         converter=hrf.py out=data/hrf
         ;;
     '') usage_error 'which data set? expected duke or hrf' ;;
@@ -45,7 +46,7 @@ python=$(python_command)
 if [[ -d $folder && -n $(ls -A "$folder") ]]; then
     say "found $folder (delete it to unpack again)"
 else
-    obtain "$url" "$archive" "$python" scripts/unpack_zip.py
+    obtain "$url" "$archive" "$python" scripts/unpack_zip.py --holds "$holds"
     "$python" scripts/unpack_zip.py "$archive" --into "$folder"
     say "unpacked to $folder"
 fi

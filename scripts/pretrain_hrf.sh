@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train a U-Net on HRF vessels and publish its weights, for fine-tuning on fluid to start from.
 set -euo pipefail
+unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh clone to a fine-tuned, scored network in one command.
 set -euo pipefail
+unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'

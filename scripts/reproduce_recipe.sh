@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train our own recipe under every protocol, export the model that is shipped, then write the tables.
 set -euo pipefail
+unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'

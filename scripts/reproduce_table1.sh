@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Score the networks trained on HRF vessels on Duke scans as they are, then write table 1 and the pictures of figures 5 and 6.
 set -euo pipefail
+unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'

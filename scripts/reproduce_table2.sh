@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train all eleven rows of table 2, then write the table.
 set -euo pipefail
+unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'

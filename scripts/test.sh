@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what the tests need, then run the linter and all tests. Arguments go to pytest.
 set -euo pipefail
+unset CDPATH # with it cd can go elsewhere, and prints where
 
 if [[ ${1-} == -h || ${1-} == --help ]]; then
     cat <<'USAGE'

@@ -74,7 +74,7 @@ def run(root, script, *arguments, **environment):
     )
 
 
-def archive(members=(('2015_BOE_Chiu/Subject_01.mat', b'content' * 500),)):
+def archive(members=(('2015_BOE_Chiu/Subject_01.mat', b'content' * 500), ('manual1/01_h.tif', b'x'))):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, 'w') as opened:
         for name, content in members:
@@ -181,6 +181,60 @@ def test_bad_archives_are_refused(root, server, content):
     assert done.returncode == 1
     assert not list((root / 'data/raw').iterdir())
     assert sorted(path.name for path in root.iterdir()) == ['data', 'scripts']
+
+
+@pytest.mark.parametrize('members', [[], [('HRF/manual1/01_h.tif', b'x')]])
+def test_archives_of_something_else_are_refused(root, server, members):
+    server.files['/duke.zip'] = archive(members)
+    done = run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=f'{server.url}/duke.zip')
+    assert done.returncode == 1
+    assert f'none of its {len(members)} members is called *Subject_*.mat; expected the data set' in done.stderr
+    assert not list((root / 'data/raw').iterdir())
+
+
+@pytest.mark.parametrize('make', [Path.touch, lambda path: path.symlink_to('nowhere')])
+def test_a_file_where_the_folder_goes_is_left_alone(root, make):
+    (root / 'data/raw').mkdir(parents=True)
+    (root / 'data/raw/2015_BOE_Chiu2.zip').write_bytes(archive())
+    make(root / 'data/raw/duke')
+    done = run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=NOWHERE)
+    assert (done.returncode, done.stderr.splitlines()) == (1, [
+        'error: data/raw/duke: is a file or a link to nowhere; expected a folder or a free name, move it elsewhere'
+    ])  # fmt: skip
+    assert sorted(path.name for path in (root / 'data/raw').iterdir()) == ['2015_BOE_Chiu2.zip', 'duke']
+
+
+def test_what_a_killed_process_has_half_unpacked_goes(root):
+    (root / 'data/raw/.tmp-duke-12345678').mkdir(parents=True)
+    (root / 'data/raw/2015_BOE_Chiu2.zip').write_bytes(archive())
+    assert run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=NOWHERE).returncode == 0
+    assert sorted(path.name for path in (root / 'data/raw').iterdir()) == ['2015_BOE_Chiu2.zip', 'duke']
+
+
+def test_a_search_path_of_cd_leads_nowhere_else(root, tmp_path):
+    (tmp_path / 'elsewhere/scripts').mkdir(parents=True)
+    environment = {**os.environ, 'CDPATH': str(tmp_path / 'elsewhere'), 'OCTFLUID_DUKE_URL': NOWHERE}
+    done = subprocess.run(
+        ['bash', 'scripts/download_data.sh', 'duke'], capture_output=True, text=True, env=environment, cwd=root
+    )
+    assert f'error: {NOWHERE}: cannot be fetched' in done.stderr
+    assert (root / 'data/raw').is_dir() and not (tmp_path / 'elsewhere/data').exists()
+
+
+@pytest.mark.parametrize('script', sorted(path.name for path in SCRIPTS.glob('*.sh') if 'BASH_SOURCE' in path.read_text()))
+def test_every_script_that_looks_for_its_folder_forgets_the_search_path(script):
+    text = (SCRIPTS / script).read_text()
+    assert 'unset CDPATH' in text.partition('BASH_SOURCE')[0]
+
+
+def test_a_folder_in_place_of_a_checkpoint_is_one_line(root):
+    (root / 'checkpoints' / FILE).mkdir(parents=True)
+    done = run(root, 'download_checkpoints.sh', OCTFLUID_CHECKPOINT_URL=NOWHERE)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f'checkpoints/{FILE}: Is a directory',
+        f'error: checkpoints/{FILE}: is damaged or incomplete; delete it and run this again',
+    ]
 
 
 def test_checkpoint_is_fetched_resumed_and_verified(root, server):
