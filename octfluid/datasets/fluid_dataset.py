@@ -163,6 +163,12 @@ class FluidDataset(BaseSegDataset):
         """Return one dict per B-scan of the split, in the order of the split file."""
         index = load_index(self.data_root)
         images, masks = Path(self.data_prefix['img_path']), Path(self.data_prefix['seg_map_path'])
+        names = read_split(self.data_root, self.split, self.subset)
+        if unknown := [name for name in names if name not in index]:
+            raise InputError(
+                f"{self.data_root}/splits/{self.split}_{self.subset}.txt: '{unknown[0]}' is not in {self.data_root}/index.csv; "
+                'see tools/check_dataset.py'
+            )
         return [
             dict(
                 img_path=str(images / f'{name}{self.img_suffix}'),
@@ -174,7 +180,7 @@ class FluidDataset(BaseSegDataset):
                 reduce_zero_label=False,
                 seg_fields=[],
             )
-            for name in read_split(self.data_root, self.split, self.subset)
+            for name in names
         ]
 
     def __getitem__(self, item: int | SampleDraw) -> Any:

@@ -7,23 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from octfluid.datasets.gray_files import read_mask, read_scan
 from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import INNER_FOLDS, Scan, Split, inner_folds, write_splits
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
-from octfluid.io.gray import highest, to_gray, white_of
-from octfluid.io.images import FORMATS
+from octfluid.io.readers import natural_key
 from octfluid.io.results import write_csv
-from octfluid.io.text import require_file
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.jpg', '.jpeg')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
 INDEX_COLUMNS = ('name', 'subject', 'slice', 'group', 'fluid_px_native')
 SIZE_DIR, SPLIT = 'native', 'all'
 ONE_EACH = '(.+)'
-_MODES = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I', 'I;16', 'I;16B', 'I;16L', 'F')
 _LIST = re.compile(rf'splits/({SPLIT}_train|fold[1-{INNER_FOLDS}]_(train|val))\.txt')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 
@@ -39,6 +36,9 @@ class FolderSummary:
         without_mask: Names of scans that have no mask; left out.
         out_dir: The prepared data set.
         splits: Names of its splits.
+        without_scan: Names of masks that have no scan; left out.
+        mostly_fluid: Names of the scans of which the mask calls more than half fluid, as one does in which 0 and 1 are
+            interchanged.
     """
 
     scans: int
@@ -47,6 +47,8 @@ class FolderSummary:
     without_mask: tuple[str, ...]
     out_dir: Path
     splits: tuple[str, ...] = (SPLIT,)
+    without_scan: tuple[str, ...] = ()
+    mostly_fluid: tuple[str, ...] = ()
 
 
 def prepare_folder(
@@ -84,12 +86,14 @@ def prepare_folder(
     numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients.values()), start=1)}
     report = progress or (lambda done, total: None)
     rows: list[dict] = []
+    mostly_fluid: list[str] = []
     with atomic_folder(out_dir, _is_earlier_conversion) as folder:
         for kind in ('images', 'annotations'):
             (folder / SIZE_DIR / kind).mkdir(parents=True)
         report(0, len(paired))
         for name in paired:
-            fluid = _write_pair(scans[name], truths[name], folder / SIZE_DIR, name)
+            fluid, pixels = _write_pair(scans[name], truths[name], folder / SIZE_DIR, name)
+            mostly_fluid += [name] * (2 * fluid > pixels)
             patient = patients[name]
             place = sum(row['group'] == patient for row in rows)
             rows.append(dict(zip(INDEX_COLUMNS, (name, numbers[patient], place, patient, fluid), strict=True)))
@@ -97,14 +101,19 @@ def prepare_folder(
         write_csv(folder / 'index.csv', INDEX_COLUMNS, rows)
         splits = {SPLIT: Split(tuple(paired), ()), **(_folds(rows, images) if folds else {})}
         write_splits(folder / 'splits', splits)
-    with_fluid, alone = sum(row['fluid_px_native'] > 0 for row in rows), tuple(sorted(scans.keys() - truths.keys()))
-    return FolderSummary(len(rows), with_fluid, len(numbers), alone, Path(out_dir), tuple(splits))
+    with_fluid = sum(row['fluid_px_native'] > 0 for row in rows)
+    alone, lost = (tuple(sorted(some.keys() - others)) for some, others in ((scans, truths), (truths, scans)))
+    return FolderSummary(
+        len(rows), with_fluid, len(numbers), alone, Path(out_dir), tuple(splits), lost, mostly_fluid=tuple(mostly_fluid)
+    )
 
 
 def _pairs(images: Path, masks: Path) -> tuple[dict[str, Path], dict[str, Path], list[str]]:
     """Return scans and masks by name, and the names that have both."""
     scans, truths = _files(images, SUFFIXES), _files(masks, MASK_SUFFIXES)
-    paired = sorted(scans.keys() & truths.keys())
+    if images.resolve() == masks.resolve():
+        raise InputError(f'{images}: is named for the scans and for the masks; expected two folders')
+    paired = sorted(scans.keys() & truths.keys(), key=lambda name: natural_key(Path(name)))
     if not paired:
         raise InputError(
             f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}; expected pairs, '
@@ -113,14 +122,14 @@ def _pairs(images: Path, masks: Path) -> tuple[dict[str, Path], dict[str, Path],
     return scans, truths, paired
 
 
-def _write_pair(scan_path: Path, mask_path: Path, folder: Path, name: str) -> int:
-    """Write a scan and its mask into a folder; returns how many pixels are fluid."""
-    scan, mask = _read_scan(scan_path), _read_mask(mask_path)
+def _write_pair(scan_path: Path, mask_path: Path, folder: Path, name: str) -> tuple[int, int]:
+    """Write a scan and its mask into a folder; returns how many pixels are fluid, of how many."""
+    scan, mask = read_scan(scan_path), read_mask(mask_path)
     if scan.shape != mask.shape:
         raise InputError(f'{mask_path}: has {_size(mask)} pixels; expected {_size(scan)}, as its scan {scan_path}')
     write_png(folder / 'images' / f'{name}.png', scan)
     write_png(folder / 'annotations' / f'{name}.png', mask)
-    return int(mask.sum())
+    return int(mask.sum()), mask.size
 
 
 def _folds(rows: Sequence[Mapping], images: str | os.PathLike) -> dict[str, Split]:
@@ -141,7 +150,7 @@ def _folds(rows: Sequence[Mapping], images: str | os.PathLike) -> dict[str, Spli
 def _compiled(subject: str) -> re.Pattern:
     try:
         pattern = re.compile(subject)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise InputError(f'--subject {subject!r}: not a regular expression ({error})') from error
     if not pattern.groups:
         raise InputError(f'--subject {subject!r}: has no group in parentheses; expected one that names the patient')
@@ -152,11 +161,13 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder')
     found: dict[str, Path] = {}
+    taken: dict[str, Path] = {}  # some systems do not tell a.png from A.png
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith('.'):
             continue
-        if path.stem in found:
-            raise InputError(f'{path}: {found[path.stem].name} is there too; expected one file of each name')
+        other = taken.setdefault(path.stem.lower(), path)
+        if other != path:
+            raise InputError(f'{path}: {other.name} is there too; expected one file of each name')
         if not _NAME.fullmatch(path.stem):
             raise InputError(f'{path}: expected a name of letters, digits and . _ -')
         found[path.stem] = path
@@ -171,53 +182,11 @@ def _patients(names: list[str], pattern: re.Pattern, images: Path) -> dict[str, 
         if not groups:
             raise InputError(f'{images}/{name}: --subject {pattern.pattern!r} does not match; expected it to match all names')
         patients[name] = groups[0]
+    spellings: dict[str, str] = {}
+    for patient in patients.values():
+        if (other := spellings.setdefault(patient.lower(), patient)) != patient:
+            raise InputError(f'{images}: --subject names patients {other} and {patient}; expected one spelling of a patient')
     return patients
-
-
-def _open(path: Path) -> np.ndarray:
-    require_file(path)
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.mode not in _MODES:
-                raise InputError(f'{path}: its colours are kept as {image.mode}; expected a gray picture, convert it first')
-            if image.format == 'TIFF' and getattr(image, 'n_frames', 1) > 1:
-                raise InputError(f'{path}: has {image.n_frames} pages; expected one B-scan a file, divide it first')
-            pixels = np.asarray(image.convert('L') if image.mode in ('1', 'P', 'LA') else image)
-    except InputError:
-        raise
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f'{path}: cannot be read as an image ({error})') from error
-    if pixels.dtype.kind == 'u' and pixels.dtype.itemsize == 2 and pixels.ndim == 2:
-        return pixels.astype(np.uint16)
-    if pixels.dtype != np.uint8:
-        raise InputError(f'{path}: has {pixels.dtype} pixels; expected 8 or 16 bits, convert it first')
-    return pixels
-
-
-def _read_gray(path: Path) -> np.ndarray:
-    pixels = _open(path)
-    if pixels.ndim == 3:
-        gray = pixels[..., 0]
-        if (pixels[..., :3] != gray[..., None]).any():
-            raise InputError(f'{path}: is in colour; expected a gray scan')
-        pixels = gray
-    return np.ascontiguousarray(pixels)
-
-
-def _read_scan(path: Path) -> np.ndarray:
-    """Return a scan as uint8; more bits are scaled by the number of them in use."""
-    pixels = _read_gray(path)
-    if pixels.dtype == np.uint8:
-        return pixels
-    return np.rint(to_gray(pixels, white_of(pixels.dtype, highest(pixels, str(path))))).astype(np.uint8)
-
-
-def _read_mask(path: Path) -> np.ndarray:
-    pixels = _read_gray(path)
-    values = np.unique(pixels)
-    if not any(set(values) <= {0, fluid} for fluid in (1, 255, 65535)):
-        raise InputError(f'{path}: a mask with the values {", ".join(map(str, values[:6]))}; expected 0 and 1, or 0 and 255')
-    return (pixels > 0).astype(np.uint8)
 
 
 def _size(pixels: np.ndarray) -> str:

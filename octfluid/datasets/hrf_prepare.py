@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import Split, write_splits
 from octfluid.errors import InputError
 from octfluid.io.atomic_folder import atomic_folder
-from octfluid.io.images import FORMATS
-from octfluid.io.text import require_file
+from octfluid.io.images import load_picture
 
 GROUPS = ('h', 'dr', 'g')
 """Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma, in the order in which their subjects are numbered."""
@@ -38,7 +36,6 @@ _NAME = re.compile(r'(\d{2})_(h|dr|g)')
 _SUFFIXES = {_IMAGES: ('.jpg', '.jpeg'), _MASKS: ('.tif', '.tiff')}
 _HOW_TO_GET = 'get it with: bash scripts/download_data.sh hrf'
 _VESSEL_FROM = 128
-_EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True, order=True)
@@ -225,21 +222,16 @@ def _text(key: tuple[int, int]) -> str:
 
 def _read_pair(photograph: Photograph) -> np.ndarray:
     """Check a photograph and its mask; return the mask as uint8 (H, W) of 0 and 1."""
-    with _opened(photograph.image) as image:
-        if image.format != 'JPEG' or image.mode != 'RGB':
-            raise InputError(f'{photograph.image}: is a {image.mode} image in {image.format} format; expected an RGB JPEG')
-        # OpenCV would turn the photograph and leave the mask.
-        if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-            raise InputError(f'{photograph.image}: is to be shown turned (EXIF); expected the published file as it is')
-        size = image.size
-        _decoded(image, photograph.image)
-    with _opened(photograph.mask) as image:
-        if image.size != size:
-            raise InputError(
-                f'{photograph.mask}: is {image.size[1]}x{image.size[0]} (height x width); expected {size[1]}x{size[0]}, '
-                f'the size of {photograph.image}'
-            )
-        mask = _decoded(image, photograph.mask)
+    image = load_picture(photograph.image)
+    if image.format != 'JPEG' or image.mode != 'RGB':
+        raise InputError(f'{photograph.image}: is a {image.mode} image in {image.format} format; expected an RGB JPEG')
+    size, image = image.size, load_picture(photograph.mask)
+    if image.size != size:
+        raise InputError(
+            f'{photograph.mask}: is {image.size[1]}x{image.size[0]} (height x width); expected {size[1]}x{size[0]}, '
+            f'the size of {photograph.image}'
+        )
+    mask = np.asarray(image)
     if mask.dtype == bool:
         mask = mask.astype(np.uint8) * 255
     if mask.ndim == 3 and (mask == mask[..., :1]).all():
@@ -255,24 +247,6 @@ def _binary(mask: np.ndarray, path: Path) -> np.ndarray:
         shown = ', '.join(map(str, values[:8])) + (', ...' if len(values) > 8 else '')
         raise InputError(f'{path}: holds the values {shown}; expected two values, 0 for background and 255 for vessel')
     return mask // _VESSEL_FROM
-
-
-def _opened(path: Path) -> Image.Image:
-    require_file(path)
-    try:
-        return Image.open(path, formats=FORMATS)
-    except OSError as error:
-        if error.errno is not None:  # the system's reason, such as no permission
-            raise
-        raise InputError(f'{path}: is not an image; copy or fetch it again') from error
-
-
-def _decoded(image: Image.Image, path: Path) -> np.ndarray:
-    try:
-        return np.asarray(image)
-    except Exception as error:
-        # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
-        raise InputError(f'{path}: is damaged or cut short ({" ".join(str(error).split())}); copy or fetch it again') from error
 
 
 def _is_earlier_conversion(folder: Path) -> bool:

@@ -97,10 +97,12 @@ def check_dataset(
     shapes = {name: image.shape for name, image in images.items()}
     stats = _check_masks(files['annotations'], names['annotations'], size, shapes, classes, ignore_index, report.problems)
     subjects = _check_index(root, names['images'] | names['annotations'], report.problems)
+    report.warnings += _unlikely(files, images, stats, foreground)
     lists = {'all': sorted(names['images'])} if split is None else _check_lists(root, files, split, names, report.problems)
     report.subsets = {subset: _counts(members, subjects, stats) for subset, members in lists.items()}
     if split is not None:
-        problems, report.warnings = picture_overlaps(root, split, lists, {name: image.looks for name, image in images.items()})
+        problems, warnings = picture_overlaps(root, split, lists, {name: image.looks for name, image in images.items()})
+        report.warnings += warnings
         report.problems += overlaps(root, split, lists, subjects) + problems
         report.problems += _never_occurring(root, split, lists['train'], stats, classes, foreground)
         if 'val' in lists and not report.subsets['val'].with_fluid:
@@ -176,6 +178,27 @@ def _check_masks(
     return stats
 
 
+def _unlikely(
+    files: Mapping[str, _Files], images: Mapping[str, ImageStats], stats: Mapping[str, MaskStats], foreground: str
+) -> list[str]:
+    """Find what may be, but mostly is a mistake: images that show nothing, and masks that may be inverted."""
+    even = [name for name, image in images.items() if image.even]
+    full = [name for name, mask in stats.items() if 2 * mask.foreground > mask.valid]
+    return [
+        f'{files[kind].folder}: {len(some)} of {len(every)} {what} (first: {some[0]})'
+        for kind, some, every, what in (
+            ('images', even, images, 'show nothing, all their pixels are alike'),
+            (
+                'annotations',
+                full,
+                stats,
+                f'call more than half of their pixels {foreground}; is it the background?',
+            ),
+        )
+        if some
+    ]
+
+
 def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, int]:
     """Compare ``index.csv`` with the files; return the subject by name."""
     rows, complaints = index_rows(root)
@@ -184,7 +207,7 @@ def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, 
     path = root / 'index.csv'
     problems += [f"{path}: '{name}' is listed {count} times; expected once" for name, count in counted.items() if count > 1]
     problems += [f"{path}: '{name}' is listed but has no image and no mask" for name in counted if name not in names]
-    if rows:
+    if rows or not complaints:
         problems += [f"{path}: '{name}' has files but is not listed" for name in sorted(names - set(counted))]
     return {row.name: row.subject for row in rows}
 

@@ -62,7 +62,13 @@ def index_rows(root: str | os.PathLike) -> tuple[list[IndexRow], list[str]]:
     try:
         missing = [column for column in _INDEX_COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
-            return [], [f'{path}: no column {", ".join(missing)}; expected at least {", ".join(_INDEX_COLUMNS)}']
+            first = ','.join(reader.fieldnames or ())[:80]
+            return [], [
+                f"{path}: no column {', '.join(missing)} in its first line '{first}'; expected at least "
+                f'{", ".join(_INDEX_COLUMNS)}, with commas between them'
+            ]
+        if double := [column for column in _INDEX_COLUMNS if reader.fieldnames.count(column) > 1]:
+            return [], [f"{path}: has more than one column '{double[0]}'; expected one"]
         for record in reader:
             if (row := _index_row(record)) is None:
                 problems.append(

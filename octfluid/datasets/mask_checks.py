@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from octfluid.datasets.looks import Looks, looks_of
 from octfluid.errors import InputError
-from octfluid.io.images import FORMATS
-from octfluid.io.text import require_file
+from octfluid.io.images import load_picture
 
 # Pillow's modes in words, for messages.
 _MODES = {
@@ -53,10 +51,12 @@ class ImageStats:
     Attributes:
         shape: (height, width) in pixels.
         looks: How it looks, whatever its name and format.
+        even: All its pixels are alike, so that it shows nothing.
     """
 
     shape: tuple[int, int]
     looks: Looks
+    even: bool = False
 
 
 def check_image(
@@ -79,7 +79,8 @@ def check_image(
         usual, *others = map(_words, modes)
         expected = usual + ''.join(f' (or {other})' for other in others)
         problems.append(f'{path}: is a {_words(mode)} image; expected {expected}')
-    return ImageStats(pixels.shape[:2], looks_of(pixels)), problems + _wrong_size(path, pixels.shape[:2], size)
+    even = bool(pixels.min() == pixels.max())
+    return ImageStats(pixels.shape[:2], looks_of(pixels), even), problems + _wrong_size(path, pixels.shape[:2], size)
 
 
 def check_mask(
@@ -113,14 +114,10 @@ def check_mask(
 
 def _open(path: Path) -> tuple[str, np.ndarray | None, list[str]]:
     try:
-        require_file(path)
-        with Image.open(path, formats=FORMATS) as image:
-            return image.mode, np.asarray(image), []
+        image = load_picture(path)
     except InputError as error:
         return '', None, [str(error)]
-    except Exception as error:
-        # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
-        return '', None, [f'{path}: cannot be read as an image ({" ".join(str(error).split())}); make or copy it again']
+    return image.mode, np.asarray(image), []
 
 
 def _words(mode: str) -> str:

@@ -21,6 +21,8 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 def is_earlier_conversion(folder: Path, columns: Sequence[str], is_ours: Callable[[Path], bool]) -> bool:
     """Tell whether a folder is ours to replace: our ``index.csv`` and ``splits/``, and nothing that we did not write.
 
+    An image or mask is ours if ``index.csv`` lists it.
+
     Args:
         folder: What stands where the conversion shall go.
         columns: The columns that our ``index.csv`` has.
@@ -32,13 +34,16 @@ def is_earlier_conversion(folder: Path, columns: Sequence[str], is_ours: Callabl
     index = folder / 'index.csv'
     if not (index.is_file() and (folder / 'splits').is_dir()):
         return False
-    if index.read_bytes().partition(b'\n')[0] != ','.join(columns).encode():
+    header, _, lines = index.read_bytes().partition(b'\n')
+    if header != ','.join(columns).encode():
         return False
-    files = (path for path in sorted(folder.rglob('*')) if path.is_symlink() or not path.is_dir())
-    foreign = next((path for path in files if not is_ours(path.relative_to(folder))), None)
+    names = {line.partition(b',')[0].decode(errors='replace') for line in lines.splitlines()}
+    files = (path.relative_to(folder) for path in sorted(folder.rglob('*')) if path.is_symlink() or not path.is_dir())
+    # Images and masks, two folders down, may have names that we could have given, and yet be the user's.
+    foreign = next((path for path in files if not is_ours(path) or (len(path.parts) == 3 and path.stem not in names)), None)
     if foreign is not None:
         raise InputError(
-            f'{foreign}: not made by this converter and would be deleted with the earlier conversion; move it '
+            f'{folder / foreign}: not made by this converter and would be deleted with the earlier conversion; move it '
             'elsewhere, or choose another --out'
         )
     return True

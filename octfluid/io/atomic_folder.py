@@ -37,7 +37,7 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> I
             again at its end, should such a folder have appeared in the meantime). Or another process is making it, or it lies
             below a file, or where nothing can be written.
     """
-    final = Path(path).resolve()
+    final = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for links in a circle
     require_folder(final.parent, f'{path}: its folder')
     _refuse_foreign(final, path, is_ours)
     created = [folder for folder in final.parents if not folder.exists()]
@@ -72,8 +72,10 @@ def _tidy(final: Path) -> None:
 
 
 def _refuse_foreign(final: Path, shown: str | os.PathLike, is_ours: Callable[[Path], bool]) -> None:
-    if final.exists() and not final.is_dir():
-        raise InputError(f'{shown}: is a file; expected a folder or a name that is still free')
+    standing = next(place for place in (final, *final.parents) if os.path.lexists(place))
+    if not standing.is_dir():
+        what = 'is a file' if standing == final and final.exists() else f'{standing} is a file, or a link in a circle'
+        raise InputError(f'{shown}: {what}; expected a folder or a name that is still free')
     if final.is_dir() and any(final.iterdir()) and not is_ours(final):
         raise InputError(
             f'{shown}: holds files that this command did not make and would delete; '

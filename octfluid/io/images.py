@@ -19,6 +19,8 @@ FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF')
 """What a picture may be, by Pillow's names: others among its readers start programs of the system on what they are given."""
 _MOST_PASSES = 100  # of a progressive JPEG, which has ten
 _GRAY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L', 'F')
+_ORIENTATION, _TURNED = 0x0112, range(2, 9)  # of EXIF and TIFF
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 def read_image(path: Path) -> Scan:
@@ -45,6 +47,52 @@ def read_image(path: Path) -> Scan:
         return to_gray(page, white)
 
     return Scan(path, Frames(pages, read), is_volume=pages > 1, coloured=coloured)
+
+
+def load_picture(path: Path) -> Image.Image:
+    """Read a picture that is to be trained on or scored against, where every reader has to see the same pixels in it.
+
+    Args:
+        path: A file of whatever name.
+
+    Returns:
+        Decoded, in the mode of Pillow that it is kept in.
+
+    Raises:
+        InputError: It cannot be read or is damaged; has several pages, or one of a single row or column; or its pixels are not
+            what is seen: shown turned, 16 bits in colour, of which Pillow keeps 8, or 16 bits of which 0 is white.
+    """
+    require_file(path)
+    try:
+        with open(path, 'rb') as file:
+            require_few_passes(file, path)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of damage, and of sizes, which are those of HRF photographs and more
+            with Image.open(path, formats=FORMATS) as image:
+                if reason := _unlike_what_is_seen(image):
+                    raise InputError(f'{path}: {reason}')
+                image.load()
+                return image
+    except InputError:
+        raise
+    except Exception as error:
+        # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error and more.
+        reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
+        raise InputError(f'{path}: cannot be read as an image ({reason}); make or copy it again') from error
+
+
+def _unlike_what_is_seen(image: Image.Image) -> str | None:
+    if min(image.size) < 2:
+        return f'is {image.height}x{image.width} (height x width); expected a scan or a mask'
+    if (pages := getattr(image, 'n_frames', 1)) > 1:
+        return f'has {pages} pages; expected one B-scan a file, divide it first'
+    if image.mode in ('RGB', 'RGBA') and ';16' in str(image.tile):
+        return 'is in colour, of 16 bits each; expected gray, convert it first'
+    if image.getexif().get(_ORIENTATION) in _TURNED:  # which decodes a PNG
+        return 'is to be shown turned (EXIF), which some programs do and others do not; save it as it is seen, without EXIF'
+    if image.format == 'TIFF' and image.mode.startswith('I;16') and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        return 'has 16 bits of which 0 means white; expected 0 for black, convert it first'
+    return None
 
 
 class _Pages:
@@ -84,6 +132,7 @@ def _number_of_pages(image: Image.Image, path: Path) -> int:
 
 
 def _open(path: Path) -> Image.Image:
+    require_file(path)
     require_file(path)
     try:
         with open(path, 'rb') as file:

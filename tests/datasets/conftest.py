@@ -12,7 +12,9 @@ def root(tmp_path):
     for gray, name in enumerate(NAMES, start=90):
         mask = np.zeros(SIZE, np.uint8)
         mask[0, : {'s01_z10': 6, 's02_z10': 3}.get(name, 0)] = 1
-        save(root / f'small/images/{name}.png', np.full(SIZE, gray, np.uint8))
+        image = np.full(SIZE, gray, np.uint8)
+        image[-1, -1] = 0
+        save(root / f'small/images/{name}.png', image)
         save(root / f'small/annotations/{name}.png', mask)
     (root / 'splits').mkdir()
     (root / 'splits/half_train.txt').write_text('s01_z10\ns01_z15\ns02_z10\n')

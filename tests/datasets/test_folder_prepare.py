@@ -1,6 +1,7 @@
 import os
 import re
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -144,9 +145,13 @@ def test_a_folder_of_the_users_is_not_replaced(refusal, tmp_path):
 
 def test_a_file_of_the_users_in_an_earlier_conversion_keeps_it(prepare, refusal, tmp_path):
     prepare()
-    (tmp_path / 'out/data/native/notes.txt').write_text('mine')
-    assert re.search(r'notes\.txt: not made by this converter', refusal())
-    assert (tmp_path / 'out/data/native/notes.txt').read_text() == 'mine'
+    # The second is a scan by its place and name, and yet none that was converted.
+    for name in ('notes.txt', 'images/mine.png'):
+        mine = tmp_path / 'out/data/native' / name
+        mine.write_text('mine')
+        assert re.search(rf'{name}: not made by this converter', refusal())
+        assert mine.read_text() == 'mine'
+        mine.unlink()
     assert (tmp_path / 'out/data/native/images/Cirrus_1.png').is_file()
 
 
@@ -157,6 +162,8 @@ def test_a_file_of_the_users_in_an_earlier_conversion_keeps_it(prepare, refusal,
     # All of a name, not only its begin, has to match.
     ('(Cirrus|Topcon)', r'images/Cirrus_1: --subject .* does not match'),
     ('(x)?.+', r'images/Cirrus_1: --subject .* does not match'),
+    ('(a{99999999999})', r'not a regular expression \(the repetition number is too large\)'),
+    (2000 * '(' + 'a' + 2000 * ')', r'not a regular expression \(maximum recursion depth exceeded'),
 ])  # fmt: skip
 def test_a_pattern_that_names_no_patient_is_refused(refusal, subject, message):
     assert re.search(message, refusal(subject))
@@ -186,7 +193,7 @@ def test_names_that_lists_and_shells_could_misread_are_refused(refusal, raw, nam
 
 @pytest.mark.parametrize(('kind', 'pixels', 'message'), [
     ('images', np.eye(3, dtype=np.float32), r'has float32 pixels; expected 8 or 16 bits'),
-    ('images', np.arange(27, dtype=np.uint8).reshape(3, 3, 3), 'is in colour; expected a gray scan'),
+    ('images', np.arange(27, dtype=np.uint8).reshape(3, 3, 3), 'is in colour; expected gray'),
     ('masks', np.eye(3, dtype=np.uint8) * 2, 'a mask with the values 0, 2; expected 0 and 1, or 0 and 255'),
     ('masks', np.arange(9, dtype=np.uint8).reshape(3, 3), 'with the values 0, 1, 2, 3, 4, 5; expected'),
     ('masks', np.eye(3, dtype=np.uint16) * 4095, 'a mask with the values 0, 4095; expected 0 and 1'),
@@ -202,10 +209,48 @@ def test_what_is_no_such_scan_or_mask_is_refused_by_name(refusal, raw, kind, pix
     assert re.search(rf'{kind}/Topcon_1\.{suffix}: .*{message}', refusal())
 
 
+def test_patients_and_names_that_differ_in_case_only_are_refused(refusal, raw):
+    for kind in ('images', 'masks'):
+        (raw / f'{kind}/Cirrus_2.png').rename(raw / f'{kind}/CIRRUS_2.png')
+    assert 'names patients Cirrus and CIRRUS; expected one spelling' in refusal(r'([A-Za-z]+)_\d+')
+    for kind in ('images', 'masks'):
+        (raw / f'{kind}/CIRRUS_2.png').rename(raw / f'{kind}/CIRRUS_1.png')
+    assert re.search(r'images/Cirrus_1\.png: CIRRUS_1\.png is there too', refusal())
+
+
+def test_one_folder_for_both_is_refused(raw, tmp_path):
+    with pytest.raises(InputError, match='is named for the scans and for the masks; expected two folders'):
+        prepare_folder(raw / 'masks', raw / '../raw/masks', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_slices_are_numbered_as_people_count(prepare, raw, tmp_path):
+    for number in (10, 9):
+        save(raw / f'images/Topcon_{number}.png', np.eye(3, dtype=np.uint8))
+        save(raw / f'masks/Topcon_{number}.png', np.eye(3, dtype=np.uint8))
+    prepare(BY_DEVICE)
+    rows = (tmp_path / 'out/data/index.csv').read_text().splitlines()[3:]
+    assert rows == ['Topcon_1,2,0,Topcon,0', 'Topcon_9,2,1,Topcon,3', 'Topcon_10,2,2,Topcon,3']
+
+
+def test_a_mask_without_a_scan_and_one_that_is_mostly_fluid_are_named(prepare, raw):
+    save(raw / 'masks/Cirrus_3.png', np.eye(3, dtype=np.uint8))
+    save(raw / 'masks/Topcon_1.png', 1 - np.eye(3, dtype=np.uint8))
+    summary = prepare()
+    assert (summary.scans, summary.without_mask) == (3, ())
+    assert (summary.without_scan, summary.mostly_fluid) == (('Cirrus_3',), ('Topcon_1',))
+
+
 def test_a_damaged_file_is_refused_by_name(refusal, raw):
     path = raw / 'images/Topcon_1.png'
     path.write_bytes(path.read_bytes()[:40])
     assert re.search(r'Topcon_1\.png: cannot be read as an image \(', refusal())
+    save(path, scan_of('Topcon_1'))
+    # Pixels said to be shorter than they are: Pillow takes what follows for a chunk, and raises SyntaxError.
+    content = bytearray(path.read_bytes())
+    content[content.index(b'IDAT') - 1] -= 9
+    path.write_bytes(content)
+    assert re.search(r'Topcon_1\.png: cannot be read as an image \(broken PNG file', refusal())
 
 
 @pytest.mark.parametrize('kind', ['images', 'masks'])
@@ -259,16 +304,53 @@ def test_too_few_patients_for_folds(prepare, tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+def as_palette(*colours):
+    def write(image, path):
+        image = Image.fromarray(np.asarray(image), 'P')
+        image.putpalette([value for colour in colours for value in colour])
+        image.save(path, 'PNG')
+
+    return write
+
+
+def with_alpha(image, path):
+    image = image.convert('LA')
+    image.putalpha(Image.fromarray(np.eye(40, 50, dtype=np.uint8) * 255))
+    image.save(path, 'PNG')
+
+
+def turned(image, path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    image.save(path, 'JPEG', exif=exif)
+
+
 @pytest.mark.parametrize(('write', 'said'), [
     (lambda image, path: image.convert('CMYK').save(path), 'its colours are kept as CMYK'),
     (lambda image, path: image.save(path, save_all=True, append_images=[image]), 'has 2 pages'),
+    (as_palette((0, 0, 0), (255, 0, 0)), 'is in colour; expected gray'),
+    (with_alpha, 'is transparent in part'),
+    (turned, 'is to be shown turned'),
+    (lambda image, path: image.crop((0, 0, 1, 40)).save(path), 'is 40x1 .height x width.; expected a scan'),
+    (lambda image, path: cv2.imwrite(f'{path}.png', np.zeros((9, 9, 3), np.uint16)) and os.rename(f'{path}.png', path),
+     'is in colour, of 16 bits each'),
+    (lambda image, path: Image.fromarray(np.asarray(image).astype(np.uint16)).save(path, tiffinfo={262: 0}),
+     'has 16 bits of which 0 means white'),
 ])  # fmt: skip
 def test_pictures_that_would_lose_their_content_are_refused(tmp_path, write, said):
     for kind in ('images', 'masks'):
         (tmp_path / kind).mkdir()
-        Image.fromarray(np.full((40, 50), 1, np.uint8)).save(tmp_path / kind / 'a.tif')
+        Image.fromarray(np.tri(40, 50, dtype=np.uint8)).save(tmp_path / kind / 'a.tif')
     write(Image.open(tmp_path / 'images/a.tif'), tmp_path / 'images/b.tif')
     (tmp_path / 'images/b.tif').replace(tmp_path / 'images/a.tif')
     with pytest.raises(InputError, match=said):
         prepare_folder(tmp_path / 'images', tmp_path / 'masks', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_palette_of_grays_is_what_it_shows(prepare, raw, tmp_path):
+    image = Image.fromarray(np.eye(3, dtype=np.uint8), 'P')
+    image.putpalette([30, 30, 30, 200, 200, 200])
+    image.save(raw / 'images/Topcon_1.png')
+    prepare()
+    assert np.array_equal(read(tmp_path / 'out/data/native/images/Topcon_1.png')[1], np.where(np.eye(3), 200, 30))

@@ -135,10 +135,13 @@ def test_bad_masks(tmp_path, raw, pixels, message):
 def test_damaged_files(tmp_path, raw, name):
     whole = (raw / name).read_bytes()
     (raw / name).write_bytes(b'<html>404</html>')
-    with pytest.raises(InputError, match=f'{name}: is not an image'):
+    with pytest.raises(InputError, match=f'{name}: cannot be read as an image'):
         prepare(raw, tmp_path / 'out')
     (raw / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=name):
+        prepare(raw, tmp_path / 'out')
+    Image.new('1', (20_000, 20_000)).save(raw / name)  # more pixels than Pillow opens
+    with pytest.raises(InputError, match=f'{name}: cannot be read as an image .*exceeds limit'):
         prepare(raw, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 

@@ -1,7 +1,9 @@
 import os
+import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_data import NAMES, SIZE, problems, save
 
 from octfluid.datasets.integrity import (
@@ -237,3 +239,35 @@ def test_missing_data_set_says_how_to_make_it(root):
             call(root / 'nowhere')
     with pytest.raises(InputError, match='huge/images: no such folder; sizes in this data set: small'):
         check_dataset(root, 'huge', 'half')
+
+
+def test_images_that_programs_show_differently(root):
+    path = root / 'small/images/s01_z10.png'
+    with Image.open(path) as image:
+        pixels, exif = image.copy(), image.getexif()
+    for orientation, said in ((1, []), (3, [f'{path}: is to be shown turned'])):
+        exif[0x0112] = orientation
+        pixels.save(path, exif=exif)
+        assert [line[: len(said[0])] for line in problems(root)] == said
+    save(path, np.zeros((1, 6), np.uint8))
+    assert problems(root, size=None)[0] == f'{path}: is 1x6 (height x width); expected a scan or a mask'
+
+
+def test_images_that_show_nothing_and_masks_that_may_be_inverted_are_warnings(root):
+    save(root / 'small/images/s02_z10.png', np.full(SIZE, 7, np.uint8))
+    save(root / 'small/annotations/s03_z10.png', 1 - np.eye(*SIZE, dtype=np.uint8))
+    report = check_dataset(root, 'small', 'half', SIZE)
+    assert report.problems == [] and report.warnings == [
+        f'{root}/small/images: 1 of 4 show nothing, all their pixels are alike (first: s02_z10)',
+        f'{root}/small/annotations: 1 of 4 call more than half of their pixels fluid; is it the background? (first: s03_z10)',
+    ]
+
+
+@pytest.mark.parametrize(('index', 'said'), [
+    ('name;subject;slice\n', "no column name, subject, slice in its first line 'name;subject;slice'; expected .* commas"),
+    ('name,subject,slice,subject\n', "has more than one column 'subject'; expected one"),
+    ('name,subject,slice\n', "'s01_z10' has files but is not listed"),
+])  # fmt: skip
+def test_an_index_that_lists_nothing(root, index, said):
+    (root / 'index.csv').write_text(index)
+    assert re.search(rf'index\.csv: {said}', problems(root)[0])

@@ -22,7 +22,9 @@ def folders(tmp_path):
     for name, fluid in (('vol1_1', 255), ('vol1_2', 0), ('vol2_1', None)):
         Image.new('L', (8, 6), 90).save(tmp_path / f'images/{name}.png')
         if fluid is not None:
-            Image.fromarray(np.full((6, 8), fluid, np.uint8)).save(tmp_path / f'masks/{name}.png')
+            mask = np.zeros((6, 8), np.uint8)
+            mask[2, 3:6] = fluid
+            Image.fromarray(mask).save(tmp_path / f'masks/{name}.png')
     return tmp_path
 
 
@@ -45,6 +47,16 @@ def test_it_says_what_it_made_and_what_it_left_out(convert, folders):
     assert stdout.splitlines() == [
         f'2 scans of 1 patient, 1 with fluid: {folders / "data"}', 'left out, without a mask: 1 (first: vol2_1)',
     ]  # fmt: skip
+
+
+def test_it_says_which_masks_are_left_out_and_which_may_be_inverted(convert, folders):
+    Image.new('L', (8, 6)).save(folders / 'masks/vol3_1.png')
+    Image.new('L', (8, 6), 255).save(folders / 'masks/vol2_1.png')
+    status, stdout, _ = convert()
+    assert status == 0 and stdout.splitlines()[1:] == [
+        'left out, masks without a scan: 1 (first: vol3_1)',
+        'warning: 1 of the masks call more than half of their scan fluid (first: vol2_1); is that the background?',
+    ]
 
 
 def test_what_it_made_is_sound(convert, folders):

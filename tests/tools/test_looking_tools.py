@@ -95,7 +95,8 @@ def test_costs_are_printed(tiny_network, call):
 @pytest.mark.parametrize(('tool', 'arguments', 'message'), [
     ('browse_dataset', [], 'the following arguments are required: CONFIG'),
     ('browse_dataset', [ROW10, '--number', '0'], '--number 0: expected 1 or more'),
-    ('browse_dataset', [ROW10, '--seed', '-1'], '--seed -1: expected 0 or more'),
+    ('browse_dataset', [ROW10, '--seed', '-1'], 'argument --seed: -1: expected a whole number from 0 to 4294967295'),
+    ('browse_dataset', [ROW10, '--seed', '1' + 30 * '0'], 'expected a whole number from 0 to 4294967295'),
     ('browse_dataset', [ROW10, '--out', 'sheet.jpg'], '--out sheet.jpg: expected a file name that ends in .png'),
     ('browse_dataset', [ROW10, '--subset', 'test'], "invalid choice: 'test'"),
     ('get_flops', [ROW10, '--shape', '0', '64'], '--shape 0 64: expected 1 or more'),

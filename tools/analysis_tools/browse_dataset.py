@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.tooling import ToolParser, exit_status_of, seed_number
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,12 +29,12 @@ def parse_args() -> argparse.Namespace:
         '--repeats', type=int, default=1, metavar='R',
         help='samples of each scan, one for each of the first R passes through the data (default: %(default)s)',
     )  # fmt: skip
-    parser.add_argument('--seed', type=int, metavar='N', help="seed of the training (default: the config's)")
+    parser.add_argument('--seed', type=seed_number, metavar='N', help="seed of the training (default: the config's)")
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
     args = parser.parse_args()
-    for name, least in (('number', 1), ('repeats', 1), ('seed', 0)):
+    for name, least in (('number', 1), ('repeats', 1)):
         value = getattr(args, name)
-        if value is not None and value < least:
+        if value < least:
             parser.error(f'--{name} {value}: expected {least} or more')
     args.out = args.out or Path('work_dirs/browse', f'{Path(args.config).stem}_{args.subset}.png')
     if args.out.suffix != '.png' or args.out.is_dir():

@@ -44,6 +44,13 @@ def main() -> int | None:
         print(f'splits: {", ".join(summary.splits)}')
     if summary.without_mask:
         print(f'left out, without a mask: {len(summary.without_mask)} (first: {summary.without_mask[0]})')
+    if summary.without_scan:
+        print(f'left out, masks without a scan: {len(summary.without_scan)} (first: {summary.without_scan[0]})')
+    if summary.mostly_fluid:
+        print(
+            f'warning: {len(summary.mostly_fluid)} of the masks call more than half of their scan fluid (first: '
+            f'{summary.mostly_fluid[0]}); is that the background?'
+        )
 
 
 if __name__ == '__main__':
