@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import Runner
 
-from octfluid.engine.config_checks import check_losses, check_monitors, check_scan_segmentor, check_scoring
+from octfluid.engine.config_checks import check_datasets, check_losses, check_monitors, check_scan_segmentor, check_scoring
 from octfluid.engine.config_schema import check_kinds, refuse_nan
 from octfluid.errors import InputError
 
@@ -201,6 +201,7 @@ def _resolve(cfg: Config, path: str | Path) -> None:
             raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
     _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
     _check_init(cfg, path)
+    check_datasets(cfg, path)
     check_losses(cfg, path)
     check_scoring(cfg, path)
     check_scan_segmentor(cfg, path)

@@ -13,6 +13,21 @@ from octfluid.errors import InputError
 CHECKPOINT_SETTINGS = set(inspect.signature(CheckpointHook.__init__).parameters) - {'self', 'kwargs'} | {'type', 'priority'}
 
 
+def check_datasets(cfg: Config, path: str | Path) -> None:
+    """Refuse data to score that are of another kind than those to train on, which alone are checked before a training.
+
+    Raises:
+        InputError: Naming the setting, what was found and what was expected.
+    """
+    for key in ('type', 'size_dir', 'scan_size'):
+        ours, other = (loader.dataset.get(key) for loader in (cfg.train_dataloader, cfg.val_dataloader))
+        if (tuple(ours) if ours else None) != (tuple(other) if other else None):
+            raise InputError(
+                f'{path}: val_dataloader.dataset.{key} is {other!r}; expected {ours!r}, as in train_dataloader'
+                + ('; set truth_dir to score against masks of another size' if key == 'size_dir' else '')
+            )
+
+
 def check_scoring(cfg: Config, path: str | Path) -> None:
     """Refuse windows, weightings and precisions that scoring does not know.
 

@@ -54,6 +54,7 @@ PLAIN = Kind('None, since records name scores without one', lambda value: value 
 DEVICE = Kind("'cpu' or 'gpu'", lambda value: value in ('cpu', 'gpu'))
 UNSET = Kind('no such setting: checkpoints are found by their usual names and place', lambda value: value is None)
 ITERATIONS = Kind('False, since trainings count iterations', lambda value: value is False)
+CLASSES = Kind('no such setting: the class of the dataset says what its masks hold', lambda value: value is None)
 SIZE = Kind('(height, width) in pixels', is_pair)
 EVERY = Kind('a whole number, at least 1, or -1 for never', lambda value: is_whole(value, 1) or value == -1)
 HOOKS = Kind(
@@ -75,7 +76,8 @@ RULES = (
             ('.batch_sampler?', _or_none(PART)),
             ('.dataset', PART), ('.dataset.type', TEXT), ('.dataset.size_dir', TEXT), ('.dataset.truth_dir?', _or_none(TEXT)),
             ('.dataset.scan_size?', _or_none(SIZE)), ('.dataset.max_refetch?', _whole(0)), ('.dataset.pipeline', PARTS),
-            ('.dataset.pipeline.type', TEXT),
+            ('.dataset.pipeline.type', TEXT), ('.dataset.metainfo?', CLASSES),
+            ('.dataset.subset', Kind(f"'{loader}'", lambda value, own=loader: value == own)),
         )
     ),
     ('val_evaluator', GROUP), ('val_evaluator.ignore_index?', _whole(0)), ('val_evaluator.prefix?', PLAIN),

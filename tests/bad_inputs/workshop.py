@@ -122,12 +122,15 @@ def data_sets(folder):
     (folder / 'data/folder' / masks / names[1]).mkdir()
     (folder / 'raw').mkdir()
     (folder / 'raw/Subject_01.mat').write_text('not a volume')
-    for kind in ('images', 'masks', 'colour'):
+    for kind in ('images', 'masks', 'colour', 'turned'):
         (folder / 'own' / kind).mkdir(parents=True)
+    upside_down = Image.Exif()
+    upside_down[0x0112] = 3
     for patient in 'ABC':
         scan, fluid = make_phantom(ord(patient), 64, 96, fluid=True)
         Image.fromarray(scan).save(folder / f'own/images/{patient}_1.png')
         Image.fromarray(np.stack([scan, scan // 2, scan // 3], axis=2)).save(folder / f'own/colour/{patient}_1.png')
+        Image.fromarray(scan).save(folder / f'own/turned/{patient}_1.png', exif=upside_down)
         Image.fromarray(fluid * (2 if patient == 'B' else 1)).save(folder / f'own/masks/{patient}_1.png')
     (folder / 'own/fewer').mkdir()
     for patient in 'AC':

@@ -1,5 +1,6 @@
 import itertools
 import random
+import shutil
 
 import cv2
 import numpy as np
@@ -155,3 +156,10 @@ def test_number_of_workers_changes_nothing(dataset):
             picked = [{key: batch[key][index] for key in ('inputs', 'data_samples')} for batch in (one, other)]
             assert equal(*picked)
             assert picked[0]['data_samples'].name == picked[1]['data_samples'].name
+
+
+def test_a_name_that_the_index_lacks_is_named(dataset, phantoms, tmp_path):
+    shutil.copytree(phantoms, tmp_path / 'data')
+    (tmp_path / 'data/splits/heldout_train.txt').write_text('s01_z00\nS01_Z01\n')
+    with pytest.raises(InputError, match=r"heldout_train\.txt: 'S01_Z01' is not in .*index\.csv; see tools/check"):
+        len(dataset(data_root=str(tmp_path / 'data')))

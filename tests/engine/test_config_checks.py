@@ -4,7 +4,13 @@ import pytest
 from mmengine.config import ConfigDict
 
 from octfluid.engine.config import load_config
-from octfluid.engine.config_checks import check_losses, check_monitors, check_scan_segmentor, check_scoring
+from octfluid.engine.config_checks import (
+    check_datasets,
+    check_losses,
+    check_monitors,
+    check_scan_segmentor,
+    check_scoring,
+)
 from octfluid.errors import InputError
 
 COMPACT, NATIVE, ROW10 = 'configs/duke_dme/compact.py', 'configs/duke_dme/native.py', 'configs/table2/10_crop320_wd1e-4.py'
@@ -40,6 +46,15 @@ def test_a_config_is_checked_when_it_is_read(request):
         load_config(path, {'model.working_size': (128, 192)})
     with pytest.raises(InputError, match=r"compact\.py: model\.test_cfg\.weighting is 'gaussian'"):
         load_config(path, {'model.test_cfg.weighting': 'gaussian'})
+
+
+@pytest.mark.parametrize(('key', 'value'), [('type', 'HRFDataset'), ('size_dir', 'native'), ('scan_size', None)])
+def test_what_is_scored_is_of_the_kind_that_is_checked(resolved, key, value):
+    cfg = resolved(ROW10)
+    check_datasets(cfg, 'mine')
+    cfg.val_dataloader.dataset[key] = value
+    with pytest.raises(InputError, match=rf'^mine: val_dataloader\.dataset\.{key} is {value!r}; expected .*, as in train'):
+        check_datasets(cfg, 'mine')
 
 
 @pytest.mark.parametrize('size', [(128, 192), (384, 256), [256, 383], None])

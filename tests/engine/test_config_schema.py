@@ -38,6 +38,9 @@ def changed(cfg, place, value):
     ('train_dataloader.dataset.type', dict, 'text'), ('train_dataloader.dataset.size_dir', 5, 'text'),
     ('train_dataloader.dataset.scan_size', 64, r'\(height, width\) in pixels, or None'),
     ('val_dataloader.dataset.scan_size', (64, 0), r'\(height, width\) in pixels, or None'),
+    # Another side of the split would be trained on, and other labels.
+    ('train_dataloader.dataset.subset', 'val', "'train'"), ('val_dataloader.dataset.subset', 'train', "'val'"),
+    ('train_dataloader.dataset.metainfo', {'classes': ('fluid', 'background')}, 'no such setting'),
     ('train_dataloader.dataset.pipeline', None, PARTS), ('val_dataloader.dataset.pipeline', [5], PARTS),
     ('val_dataloader.dataset.pipeline', [{}], PARTS), ('val_dataloader.dataset.pipeline', ABSENT, PARTS),
     ('train_dataloader.sampler', 5, PART), ('val_dataloader.batch_size', ABSENT, 'a whole number, at least 1'),

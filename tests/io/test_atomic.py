@@ -252,3 +252,11 @@ def test_only_one_process_makes_a_folder(tmp_path):
         done = subprocess.run([sys.executable, '-c', code, tmp_path / 'data'], capture_output=True, text=True)
     assert done.stderr.startswith(f'{tmp_path / "data"}: another process is at work here')
     assert names(tmp_path) == ['data']
+
+
+def test_a_link_in_a_circle_is_no_folder(tmp_path):
+    (tmp_path / 'loop').symlink_to('loop')
+    for path in (tmp_path / 'loop', tmp_path / 'loop/data'):
+        with pytest.raises(InputError, match='loop is a file, or a link in a circle'), atomic_folder(path, always):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ['loop']
