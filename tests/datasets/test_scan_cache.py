@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 import octfluid.register  # noqa: F401
 from octfluid.datasets import fluid_dataset
-from octfluid.datasets.fluid_dataset import PhantomDataset
+from octfluid.datasets.fluid_dataset import PhantomDataset, PipelineError
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.errors import InputError
@@ -91,7 +91,7 @@ def test_scans_are_read_once_for_all_workers(dataset, no_reading):
 def test_nothing_is_kept_unless_asked_for(dataset, no_reading):
     no_reading()
     data = dataset()
-    with pytest.raises(AssertionError, match='read again'):
+    with pytest.raises(PipelineError, match='read again'):
         data[0]
 
 

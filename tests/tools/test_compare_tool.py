@@ -107,6 +107,7 @@ def test_networks_scored_on_other_images_are_refused(tiny_network, monkeypatch):
     ([], 'the following arguments are required: --model, --out'),
     (['--model', 'a', 'b', '--out', 'o'], '--model: expected 3 arguments'),
     (['--model', 'a', 'b', 'c', '--out', 'o', '--scale', '0'], '--scale 0: expected 1 or more'),
+    (['--model', 'a', 'b', 'c', '--out', 'o', '--scale', '1000'], '--scale 1000: expected 1 or more, and at most 16'),
 ])  # fmt: skip
 def test_bad_arguments_are_one_line_and_status_2(arguments, message):
     done = run(TOOL, *arguments)

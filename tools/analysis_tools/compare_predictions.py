@@ -7,6 +7,8 @@ from pathlib import Path
 
 from octfluid.tooling import ToolParser, exit_status_of
 
+MOST_SCALE = 16  # at which a native scan is 8 by 12 thousand pixels
+
 
 def parse_args() -> argparse.Namespace:
     """Parse and check the command line."""
@@ -32,8 +34,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='predict in mixed precision')
     parser.add_argument('--scale', type=int, default=2, metavar='N', help='enlarge the scans N times (default: %(default)s)')
     args = parser.parse_args()
-    if args.scale < 1:
-        parser.error(f'--scale {args.scale}: expected 1 or more')
+    if not 1 <= args.scale <= MOST_SCALE:
+        parser.error(f'--scale {args.scale}: expected 1 or more, and at most {MOST_SCALE}')
     return args
 
 
