@@ -1,7 +1,6 @@
 import os
 import re
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -269,16 +268,6 @@ def test_a_refused_conversion_leaves_the_earlier_one(prepare, refusal, raw, tmp_
     assert (tmp_path / 'out/data/index.csv').read_bytes() == before
 
 
-@pytest.mark.parametrize(('top', 'white'), [(4095, 4095), (65535, 65535), (200, 255)])
-def test_16_bits_become_8(prepare, raw, tmp_path, top, white):
-    values = np.linspace(0, top, 9).astype(np.uint16).reshape(3, 3)
-    save(raw / 'images/Topcon_1.png', values)
-    save(raw / 'masks/Topcon_1.png', np.eye(3, dtype=np.uint16) * 65535)
-    prepare()
-    np.testing.assert_array_equal(read(tmp_path / 'out/data/native/images/Topcon_1.png')[1], np.rint(values * (255 / white)))
-    np.testing.assert_array_equal(read(tmp_path / 'out/data/native/annotations/Topcon_1.png')[1], np.eye(3))
-
-
 def test_folds_divide_the_patients(prepare, raw, tmp_path):
     for patient in range(5):
         for place in range(2):
@@ -302,55 +291,3 @@ def test_too_few_patients_for_folds(prepare, tmp_path):
     with pytest.raises(InputError, match='scans of 2 patients; expected at least 3 for --folds'):
         prepare(BY_DEVICE, folds=True)
     assert not (tmp_path / 'out').exists()
-
-
-def as_palette(*colours):
-    def write(image, path):
-        image = Image.fromarray(np.asarray(image), 'P')
-        image.putpalette([value for colour in colours for value in colour])
-        image.save(path, 'PNG')
-
-    return write
-
-
-def with_alpha(image, path):
-    image = image.convert('LA')
-    image.putalpha(Image.fromarray(np.eye(40, 50, dtype=np.uint8) * 255))
-    image.save(path, 'PNG')
-
-
-def turned(image, path):
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    image.save(path, 'JPEG', exif=exif)
-
-
-@pytest.mark.parametrize(('write', 'said'), [
-    (lambda image, path: image.convert('CMYK').save(path), 'its colours are kept as CMYK'),
-    (lambda image, path: image.save(path, save_all=True, append_images=[image]), 'has 2 pages'),
-    (as_palette((0, 0, 0), (255, 0, 0)), 'is in colour; expected gray'),
-    (with_alpha, 'is transparent in part'),
-    (turned, 'is to be shown turned'),
-    (lambda image, path: image.crop((0, 0, 1, 40)).save(path), 'is 40x1 .height x width.; expected a scan'),
-    (lambda image, path: cv2.imwrite(f'{path}.png', np.zeros((9, 9, 3), np.uint16)) and os.rename(f'{path}.png', path),
-     'is in colour, of 16 bits each'),
-    (lambda image, path: Image.fromarray(np.asarray(image).astype(np.uint16)).save(path, tiffinfo={262: 0}),
-     'has 16 bits of which 0 means white'),
-])  # fmt: skip
-def test_pictures_that_would_lose_their_content_are_refused(tmp_path, write, said):
-    for kind in ('images', 'masks'):
-        (tmp_path / kind).mkdir()
-        Image.fromarray(np.tri(40, 50, dtype=np.uint8)).save(tmp_path / kind / 'a.tif')
-    write(Image.open(tmp_path / 'images/a.tif'), tmp_path / 'images/b.tif')
-    (tmp_path / 'images/b.tif').replace(tmp_path / 'images/a.tif')
-    with pytest.raises(InputError, match=said):
-        prepare_folder(tmp_path / 'images', tmp_path / 'masks', tmp_path / 'out')
-    assert not (tmp_path / 'out').exists()
-
-
-def test_a_palette_of_grays_is_what_it_shows(prepare, raw, tmp_path):
-    image = Image.fromarray(np.eye(3, dtype=np.uint8), 'P')
-    image.putpalette([30, 30, 30, 200, 200, 200])
-    image.save(raw / 'images/Topcon_1.png')
-    prepare()
-    assert np.array_equal(read(tmp_path / 'out/data/native/images/Topcon_1.png')[1], np.where(np.eye(3), 200, 30))
