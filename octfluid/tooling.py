@@ -166,6 +166,16 @@ def _flushed(main: Callable[[], int | None]) -> int:
             raise
 
 
+def _open_closed_streams() -> None:
+    """Give what is said somewhere to go if streams were closed before the start: Python has None for them.
+
+    A file that is written would take the number of a closed one, too, and get what libraries print among its own content.
+    """
+    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):  # in this order they get their own numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (as long as the process)
+
+
 def exit_status_of(main: Callable[[], int | None]) -> int:
     """Run a tool's ``main`` and return its exit status.
 
@@ -178,6 +188,7 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
         full disk) becomes one line on stderr; any other exception is a bug and keeps its traceback.
     """
     threading.excepthook = _report_thread_error
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='backslashreplace')  # as stderr: a name need not fit the terminal's character set
     try:

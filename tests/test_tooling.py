@@ -82,6 +82,20 @@ def test_a_reader_that_leaves_is_no_error():
     assert process.returncode == 1
 
 
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '>&- 2>&-', '<&- >&- 2>&-'])
+def test_what_is_closed_is_spoken_to_in_vain(closed, tmp_path):
+    code = (
+        'import sys; from octfluid.tooling import *\n'
+        'def main():\n'
+        '    with open("file", "wb") as file:\n'
+        '        print(1); print(sys.stderr.isatty(), file=sys.stderr); os.write(1, b"x"); os.write(2, b"x")\n'
+        'sys.exit(exit_status_of(main))'
+    )
+    command = f"exec '{sys.executable}' -c '{code}' {closed}"
+    assert subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True).returncode == 0
+    assert (tmp_path / 'file').read_bytes() == b''
+
+
 PRINTS = 'import sys; from octfluid.tooling import *; sys.exit(exit_status_of(lambda: print(%s)))'
 
 

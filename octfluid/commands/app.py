@@ -4,7 +4,6 @@ import errno
 import ipaddress
 import logging
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -63,7 +62,7 @@ def read_users(path: Path) -> list[tuple[str, str]]:
         InputError: It cannot be read, or a line is something else; the line itself is not shown.
     """
     try:
-        lines = read_text(path).splitlines()
+        lines = read_text(path, 'utf-8-sig').splitlines()
     except InputError as error:
         raise InputError(f'--auth {error} with a line NAME:PASSWORD for each user') from error
     users: dict[str, str] = {}
@@ -88,14 +87,22 @@ def is_local(host: str) -> bool:
         return host == 'localhost'
 
 
+def in_address(host: str) -> str:
+    """Return a host as it stands in an address, where IPv6 has brackets."""
+    bare = host.strip('[]')
+    return f'[{bare}]' if ':' in bare else bare
+
+
 def require_address(host: str, port: int) -> None:
     """Raise InputError unless this computer can serve there."""
+    if not host:  # would be all addresses
+        raise InputError('--host: an empty name; expected an address of this computer, such as 127.0.0.1 or 0.0.0.0')
     family = socket.AF_INET6 if ':' in host else socket.AF_INET
     try:
         with socket.create_server((host.strip('[]'), port), family=family):
             pass
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+    except (OSError, TypeError) as error:  # the latter of a name that is no text
+        if getattr(error, 'errno', None) in (errno.EADDRINUSE, errno.EACCES):
             raise InputError(f'--port {port}: {os.strerror(error.errno)}; choose another --port') from error
         raise InputError(f'--host {host}: no address of this computer; expected one, such as 127.0.0.1 or 0.0.0.0') from error
 
@@ -110,8 +117,6 @@ def main() -> None:
             f'warning: whoever reaches {args.host}:{args.port} can use the page; --auth FILE asks for a password',
             file=sys.stderr,
         )
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda caught, _: sys.exit(128 + caught))  # so that the block below is left as on Ctrl-C
     from octfluid.page.folder import server_folder
 
     # Uploads and results are for the one who serves the page alone, and gone when it ends.
@@ -119,7 +124,9 @@ def main() -> None:
         tempfile.tempdir = str(folder)
         os.environ['GRADIO_TEMP_DIR'] = f'{folder}/gradio'
         os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # before it is imported: nothing is sent anywhere
-        os.environ['NO_PROXY'] = ','.join(filter(None, (os.environ.get('NO_PROXY'), args.host, '127.0.0.1,localhost')))
+        os.environ['NO_PROXY'] = ','.join(
+            filter(None, (os.environ.get('NO_PROXY'), args.host.strip('[]'), '127.0.0.1,localhost'))
+        )
         try:
             serve(args, users, folder / 'gradio')
         finally:
@@ -143,7 +150,7 @@ def serve(args: Namespace, users: list[tuple[str, str]] | None, folder: Path) ->
         _launch(page, args, users, folder)
     except OSError as error:
         raise InputError(f'--port {args.port}: cannot be served on {args.host}; choose another --port') from error
-    print(f'serving http://{args.host}:{args.port} (Ctrl-C ends it)', flush=True)
+    print(f'serving http://{in_address(args.host)}:{args.port} (Ctrl-C ends it)', flush=True)
     try:
         while True:
             time.sleep(_SECONDS_BETWEEN_SWEEPS)
@@ -165,7 +172,7 @@ def _launch(page: 'Blocks', args: Namespace, users: list[tuple[str, str]] | None
     size = args.max_upload << 20  # as browsers and Gradio count
     guard = Middleware(Guard, folder=folder, max_upload=size, max_kept=_KEPT_UPLOADS * size)
     page.queue(max_size=_MOST_WAITING).launch(
-        server_name=args.host,
+        server_name=in_address(args.host),
         server_port=args.port,
         auth=users,
         max_file_size=size,

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
@@ -30,6 +31,14 @@ def _numbers(least: int, most: int, form: str) -> Any:
     return parse
 
 
+def _path(text: str) -> Path:
+    if not text:
+        raise ArgumentTypeError(
+            'an empty name, as of a variable that is not set; expected a path'
+        )  # to Path, it is this folder
+    return Path(text)
+
+
 def parse_args() -> Namespace:
     """Parse and check the command line."""
     parser = ToolParser(
@@ -38,9 +47,9 @@ def parse_args() -> Namespace:
         'python tools/predict.py scan.png volume.vol --out out\n'
         '  python tools/predict.py Subject_01.mat --out out --spacing 0.00387,0.01133,0.123',
     )
-    parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT', help='scans, or folders of scans')
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder for the results')
-    parser.add_argument('--model', type=Path, metavar='FILE.onnx', help='exported model (default: the one of the package)')
+    parser.add_argument('inputs', nargs='+', type=_path, metavar='INPUT', help='scans, or folders of scans')
+    parser.add_argument('--out', type=_path, required=True, metavar='DIR', help='folder for the results')
+    parser.add_argument('--model', type=_path, metavar='FILE.onnx', help='exported model (default: the one of the package)')
     parser.add_argument('--volume', action='store_true', help='a folder is one volume of B-scans, not a batch of single ones')
     parser.add_argument('--recursive', action='store_true', help='also take what lies in folders below')
     parser.add_argument(
@@ -114,11 +123,17 @@ class Progress:
 
 
 def predict_input(
-    predictor: 'Predictor', one: 'Input', args: Namespace, settings: 'Settings', progress: Progress, taken: set[str]
+    predictor: 'Predictor',
+    one: 'Input',
+    args: Namespace,
+    settings: 'Settings',
+    progress: Progress,
+    taken: set[str],
+    replace: bool,
 ) -> Iterator[tuple[str, 'Prediction', list[str]]]:
     """Predict what an input holds and write the results of each scan; yields its name, the prediction and its files.
 
-    ``taken`` are the files of this call so far.
+    ``taken`` are the files of this call so far; others that are there are put away only with ``replace``.
     """
     from octfluid.inference.outputs import ScanWriter, stem_of
     from octfluid.inference.settings import scale_of
@@ -126,7 +141,7 @@ def predict_input(
     for scan in one.read():
         stem = stem_of(one.name, scan.series)
         spacing, side = scale_of(scan, settings)[0], settings.laterality or scan.laterality
-        with ScanWriter(args.out, stem, scan, spacing, side, args.save_prob) as writer:
+        with ScanWriter(args.out, stem, scan, spacing, side, args.save_prob, replace) as writer:
 
             def on_frame(place: int, *found: Any, writer: Any = writer, total: int = len(scan.frames)) -> None:
                 writer.on_frame(place, *found)
@@ -153,8 +168,15 @@ def line_of(stem: str, prediction: 'Prediction') -> str:
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print one line; names of files may hold line breaks, and need not even be text."""
-    print(' '.join(text.encode('utf-8', 'backslashreplace').decode().split()), file=stream or sys.stdout, flush=True)
+    """Print one line; names of files may hold line breaks, and need not even be text.
+
+    Who has stopped to listen, as `head` does, is not spoken to again, and the work goes on: its results are files.
+    """
+    stream = stream or sys.stdout
+    try:
+        print(' '.join(text.encode('utf-8', 'backslashreplace').decode().split()), file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run(args: Namespace) -> int:
@@ -167,9 +189,9 @@ def run(args: Namespace) -> int:
     if any(path.is_dir() and args.out.resolve() == path.resolve() for path in args.inputs):
         raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
     inputs = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
+    if args.threshold is not None and not 0 < args.threshold < 1:
+        raise InputError(f'--threshold {args.threshold:g}: expected a number between 0 and 1')
     settings = settings_of(args)
-    if settings.threshold is not None and not 0 < settings.threshold < 1:
-        raise InputError(f'--threshold {settings.threshold:g}: expected a number between 0 and 1')
     if passed_over := left_out(args.inputs, args.volume, args.recursive, args.out):
         more = '' if len(passed_over) == 1 else f' and {len(passed_over) - 1} more'
         _say(f'warning: {passed_over[0]}{more}: left out, of a kind that is not read', sys.stderr)
@@ -190,6 +212,7 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     manifest = manifests.manifest_of(predictor, given)
     require_file_names(args.out / name for name in manifests.WRITTEN)
     begun = json.loads(json.dumps(dict(names=[one.name for one in inputs], **manifest)))
+    replace = args.overwrite or (args.out / manifests.UNFINISHED).exists()
     manifests.refuse_another_call(args.out, begun, args.overwrite)
     manifests.refuse_old_results(args.out, inputs, args.overwrite)  # last, because with --overwrite it removes them
     write_json(args.out / manifests.UNFINISHED, begun)
@@ -200,7 +223,7 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
         manifest['inputs'].append(entry)
         try:
             entry['sha256'] = manifests.sha256_of(one.path)
-            for stem, prediction, files in predict_input(predictor, one, args, settings, progress, taken):
+            for stem, prediction, files in predict_input(predictor, one, args, settings, progress, taken, replace):
                 rows += outputs.rows_of(stem, prediction)
                 measured.append(outputs.to_json(stem, prediction, args.keep_identifiers))
                 entry['outputs'] += files
@@ -225,7 +248,7 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     write_json(args.out / manifests.MEASUREMENTS, measured)
     write_json(args.out / manifests.MANIFEST, manifest | dict(seconds=round(time.time() - started, 2)))
     (args.out / manifests.UNFINISHED).unlink(missing_ok=True)
-    print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / manifests.TABLE}, {args.out / manifests.MANIFEST}')
+    _say(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / manifests.TABLE}, {args.out / manifests.MANIFEST}')
     return 0 if not failed else 2 if failed == len(inputs) else 1
 
 

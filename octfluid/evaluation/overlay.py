@@ -1,5 +1,6 @@
 """Pictures that show at a glance where a prediction is right and where it is wrong."""
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ FILL_OPACITY = 0.6
 CONTOUR_OPACITY = 0.8
 
 CAPTION_WIDTH = 512  # smaller scans are enlarged until they are as wide as this, so that captions are legible
+_MOST_ENLARGED = 1 << 23  # pixels; what has more already stays as it is
 LARGEST_FONT, SMALLEST_FONT, LEGEND_FONT = 18, 12, 13
 MARGIN = 8
 STRIP, TEXT, FAINT_TEXT = (22, 22, 24), (240, 240, 240), (190, 190, 195)
@@ -47,6 +49,12 @@ def caption_for(name: str, tp: int, fp: int, fn: int) -> str:
     return f'{name} · Dice {2 * tp / (2 * tp + fp + fn):.3f}'
 
 
+def enlargement(shape: tuple[int, int]) -> int:
+    """Return the least factor that makes a B-scan (H, W) 512 pixels wide; less where it is so tall that memory would not do."""
+    wanted = -(-CAPTION_WIDTH // shape[1])
+    return max(1, min(wanted, math.isqrt(_MOST_ENLARGED // (shape[0] * shape[1]))))
+
+
 def draw_overlay(
     image: np.ndarray, prediction: np.ndarray, truth: np.ndarray | None, caption: str, scale: int | None = None
 ) -> np.ndarray:
@@ -60,8 +68,7 @@ def draw_overlay(
         prediction: Mask of 0 and 1 (or bool), (H, W).
         truth: Mask of 0 and 1 (or bool), (H, W), or None.
         caption: One line; if too long for the picture it is set smaller, then shortened in its middle.
-        scale: Integer factor of enlargement (nearest neighbour for masks); by default as small as makes the picture at
-            least 512 pixels wide.
+        scale: Integer factor of enlargement (nearest neighbour for masks); by default that of `enlargement`.
 
     Returns:
         RGB, uint8 (H * scale + strip, W * scale, 3).
@@ -69,7 +76,7 @@ def draw_overlay(
     Raises:
         ValueError: A shape, a type or a mask value is not as above.
     """
-    scale = -(-CAPTION_WIDTH // image.shape[1]) if scale is None else scale
+    scale = enlargement(image.shape) if scale is None else scale
     picture = colour_fluid(image, prediction, truth, scale)
     return np.vstack([picture, _strip(picture.shape[1], caption, ALONE if truth is None else COMPARED)])
 

@@ -48,8 +48,11 @@ def refuse_old_results(out: Path, inputs: Sequence['Input'], overwrite: bool) ->
     """
     earlier = _earlier_files(out / MANIFEST)
     if overwrite or earlier == []:
-        for name in (*(earlier or ()), MANIFEST, MEASUREMENTS, TABLE):
-            path = out / name
+        removed = [out / name for name in (*(earlier or ()), MANIFEST, MEASUREMENTS, TABLE)]
+        places = {path.resolve() for path in removed}
+        if own := next((one.path for one in inputs if one.path.resolve() in places), None):
+            raise InputError(f'{own}: a result of the earlier call, which --overwrite removes; choose another --out')
+        for path in removed:
             if path.resolve().is_relative_to(out.resolve()) and not path.is_dir():
                 path.unlink(missing_ok=True)
         for folder in {(out / name).parent for name in earlier or ()} - {out}:
@@ -98,5 +101,8 @@ def sha256_of(path: Path) -> str:
         with open(path, 'rb') as file:
             return hashlib.file_digest(file, 'sha256').hexdigest()
     for part in sorted(part for part in path.iterdir() if part.is_file()):
-        digest.update(os.fsencode(part.name) + b'\0' + part.read_bytes())
+        digest.update(os.fsencode(part.name) + b'\0')
+        with open(part, 'rb') as file:
+            while piece := file.read(1 << 20):  # what lies beside the scans may be large
+                digest.update(piece)
     return digest.hexdigest()

@@ -18,6 +18,7 @@ KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores',
 """What the metadata of a model file hold, each under its name with `PREFIX` before it."""
 SHIPPED = 'octfluid-compact.onnx'
 _INPUT, _OUTPUT = 'scan', 'probability'
+_MOST_THREADS = 1024
 _AT_ONCE = 4  # scans: memory grows with them, speed hardly does
 
 
@@ -115,7 +116,8 @@ class ScanModel:
         info: What the file says of itself.
 
     Raises:
-        InputError: The file is missing, damaged, no model of octfluid, or wants weights from another file.
+        InputError: The file is missing, damaged, no model of octfluid, or wants weights from another file; or ``threads`` is no
+            number of threads.
 
     Example:
         >>> ScanModel().probability(np.zeros((1, 496, 768), np.uint8)).shape
@@ -126,6 +128,9 @@ class ScanModel:
         self.path = shipped_model() if path is None else Path(path)
         if not self.path.is_file():
             raise InputError(f'{self.path}: no such model file; expected one that tools/export_onnx.py wrote')
+        if not isinstance(threads, int) or not 0 <= threads <= _MOST_THREADS:  # of too many the system ends the process
+            raise InputError(f'threads {threads!r}: expected a whole number from 0, one a core, to {_MOST_THREADS}')
+        self.threads = threads
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -151,6 +156,10 @@ class ScanModel:
         names = [[item.name for item in side] for side in (self.session.get_inputs(), self.session.get_outputs())]
         if names != [[_INPUT], [_OUTPUT]]:
             raise InputError(f"{self.path}: has inputs and outputs {names}; expected '{_INPUT}' and '{_OUTPUT}'")
+
+    def __reduce__(self) -> tuple[type, tuple[Path, int]]:
+        """Pickle as what it is loaded from, for processes that are to use it, too."""
+        return type(self), (self.path, self.threads)
 
     @staticmethod
     def _providers() -> list[str]:

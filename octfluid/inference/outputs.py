@@ -1,5 +1,6 @@
 """What a prediction leaves on disk: masks, overlays, probabilities, a map, tables and a manifest."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -48,16 +49,24 @@ class ScanWriter:
         spacing: Scale for captions and volumes, or None.
         laterality: 'OD', 'OS', or None.
         save_probability: Write the probabilities, too.
+        replace: Put results in place of files that are there.
 
     Attributes:
         files: What is written, relative to ``out``.
     """
 
     def __init__(
-        self, out: Path, stem: str, scan: Scan, spacing: Spacing | None, laterality: str | None, save_probability: bool
+        self,
+        out: Path,
+        stem: str,
+        scan: Scan,
+        spacing: Spacing | None,
+        laterality: str | None,
+        save_probability: bool,
+        replace: bool = False,
     ) -> None:
         self.out, self.stem, self.stack, self.number = out, stem, is_stack(scan), len(scan.frames)
-        self.spacing, self.save_probability = spacing, save_probability
+        self.spacing, self.save_probability, self.replace = spacing, save_probability, replace
         self.side = f', {laterality}' if laterality else ''
         # Its distances would contradict another scale.
         self.affine = scan.affine if spacing == scan.spacing else None
@@ -110,11 +119,18 @@ class ScanWriter:
         return f'{where} · fluid {found.fluid_px} px{area}'
 
     def finish(self, prediction: Prediction) -> None:
-        """Write what a volume has beside its B-scans, and put everything in place."""
+        """Write what a volume has beside its B-scans, and put everything in place.
+
+        Raises:
+            InputError: A file is there already, and none are to be replaced.
+        """
         if prediction.is_volume:
             write_png(self._path('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up))
         for volume in self._volumes.values():
             volume.close()
+        there = next((self.out / name for name in self.files if os.path.lexists(self.out / name)), None)
+        if there is not None and not self.replace:
+            raise InputError(f'{there}: is there already; choose another --out, or --overwrite to replace it')
         for name in self.files:
             (self.out / name).parent.mkdir(parents=True, exist_ok=True)
             flush(self.staged / name)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,16 @@ class _Found:
         )
 
 
+def _scans_of(path: str | os.PathLike, volume: bool, recursive: bool = False) -> Iterator[Scan]:
+    """Yield what files hold, each read when it is asked for."""
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise InputError(
+            f'{path!r:.40}: expected the path of a scan; for an array use Predictor.model.mask, on (number, height, width)'
+        )
+    for one in find_inputs([Path(path)], volume, recursive):
+        yield from one.read()
+
+
 class Predictor:
     """Outlines and measures fluid.
 
@@ -154,10 +165,11 @@ class Predictor:
             InputError: It cannot be read, or holds several scans (`predict_all` takes those), or a setting makes no sense.
             WorkError: The runtime fails, as for want of memory.
         """
-        found = list(self.predict_all(path, volume=volume, probability=probability, **settings))
-        if len(found) != 1:
-            raise InputError(f'{path}: holds {len(found)} scans; use predict_all for these')
-        return found[0]
+        wanted = Settings(**settings)
+        scan, *more = islice(_scans_of(path, volume), 2)
+        if more:
+            raise InputError(f'{path}: holds several scans; use predict_all for these')
+        return self.predict_scan(scan, wanted, keep_probability=probability)
 
     def predict_all(
         self,
@@ -174,9 +186,8 @@ class Predictor:
             InputError, WorkError: As `predict`, for the scan that is next.
         """
         wanted = Settings(**settings)
-        for one in find_inputs([Path(path)], volume, recursive):
-            for scan in one.read():
-                yield self.predict_scan(scan, wanted, keep_probability=probability)
+        for scan in _scans_of(path, volume, recursive):
+            yield self.predict_scan(scan, wanted, keep_probability=probability)
 
     def predict_scan(self, scan: Scan, settings: Settings = AS_THE_FILE_SAYS, **options: Any) -> Prediction:
         """Outline and measure a scan that has been read; arguments and errors as for `steps`."""
@@ -214,8 +225,6 @@ class Predictor:
         """
         spacing, spacing_from, warnings = scale_of(scan, settings)
         threshold = self.model.info.threshold if settings.threshold is None else settings.threshold
-        if not 0 < threshold < 1:
-            raise InputError(f'threshold {threshold:g}: expected a number between 0 and 1')
         check_fovea(scan, settings)
         looks: list[np.ndarray] = []
         found = _Found(keep_masks, keep_probability)
@@ -234,7 +243,9 @@ class Predictor:
         judged = set(np.linspace(0, len(scan.frames) - 1, min(_JUDGED, len(scan.frames))).astype(int).tolist())
 
         def passing() -> Iterator[np.ndarray]:
-            for place, gray in enumerate(scan.frames):
+            for place, gray in enumerate(map(np.asarray, scan.frames)):
+                if gray.ndim != 2 or not gray.size:
+                    raise InputError(f'{scan.path}: B-scan {place} has shape {gray.shape}; expected (height, width)')
                 seen = whiten_filling(gray)
                 if place in judged:
                     looks.append(domain.features(seen))

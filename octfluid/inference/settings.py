@@ -1,6 +1,8 @@
 """What the user says of scans, and what follows from it together with what their files say: scale, fovea, sectors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
@@ -39,6 +41,19 @@ class Settings:
             raise InputError(f"laterality {self.laterality!r}: expected 'OD' (right) or 'OS' (left)")
         if self.spacing is not None and not isinstance(self.spacing, Spacing):
             raise InputError(f'spacing {self.spacing!r}: expected octfluid.Spacing(axial, lateral, slice) in mm')
+        if self.threshold is not None and not (isinstance(self.threshold, Real) and 0 < self.threshold < 1):
+            raise InputError(f'threshold {self.threshold!r}: expected a number between 0 and 1')
+        if self.fovea is not None and not _is_pair(self.fovea):
+            raise InputError(f'fovea {self.fovea!r}: expected (B-scan, column), two numbers from 0')
+        for name, expected in (('macula_centred', (True, False)), ('bottom_up', (True, False, None))):
+            if not any(getattr(self, name) is one for one in expected):
+                raise InputError(f'{name} {getattr(self, name)!r}: expected one of {", ".join(map(str, expected))}')
+        if self.fovea is not None and self.macula_centred:
+            raise InputError('fovea, macula_centred: expected one of the two')
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(one, Real) for one in value)
 
 
 AS_THE_FILE_SAYS = Settings()

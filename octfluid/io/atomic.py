@@ -1,6 +1,7 @@
 """Files that are either whole or absent: written under a temporary name, then renamed."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -82,12 +83,19 @@ def require_folder(path: str | os.PathLike, what: str) -> None:
         what: What to call it in the message, such as ``'--work-dir'``.
 
     Raises:
-        InputError: It, or what should hold it, is a file, or cannot be written to.
+        InputError: It, or what should hold it, is a file or a link that leads nowhere, or cannot be written to; or its name is
+            too long.
     """
     path = Path(path)
-    standing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f'{what} {str(path)[:60]}...: {error.strerror.lower()}; choose a shorter one') from error
+    standing = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     if not standing.is_dir():
-        raise InputError(f'{what} {path}: {standing} is a file; expected a folder or a name that is still free')
+        kind = 'a file' if standing.exists() else 'a link that leads nowhere'
+        raise InputError(f'{what} {path}: {standing} is {kind}; expected a folder or a name that is still free')
     if not os.access(standing, os.W_OK | os.X_OK):
         raise InputError(f'{what} {path}: no permission to write in {standing}; choose another folder')
 

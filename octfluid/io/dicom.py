@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from octfluid.errors import InputError
-from octfluid.io.gray import highest, to_gray
+from octfluid.io.gray import highest, to_gray, white_of
 from octfluid.io.images import require_few_passes
 from octfluid.io.scan import Frames, Scan, Spacing, raster_of, require_frames, require_size, spacing_from
 
@@ -85,16 +85,17 @@ def _scan(path: Path, dataset: Any) -> Scan:
     require_size(dataset.Rows, dataset.Columns, str(path))
     number = int(dataset.get('NumberOfFrames', 1) or 1)
     require_frames(number, str(path))
+    _require_plain_gray(path, dataset, number)
     inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
     white = float((1 << int(dataset.get('BitsStored', 8))) - 1)  # a word of 16 bits may hold 12, or any fewer
 
     def read(place: int) -> np.ndarray:
-        values = _frame(path, dataset, place)
-        highest(values, str(path))
-        gray = to_gray(values, white)
+        gray = to_gray(_frame(path, dataset, place), white)
         return 255 - gray if inverted else gray
 
-    read(0)  # whatever is wrong with its compression shows now
+    first = _frame(path, dataset, 0)  # whatever is wrong with its compression shows now
+    if first.dtype != np.uint8 and not inverted:  # of the bits that it says it stores, all values may use fewer
+        white = min(white, white_of(first.dtype, max(float(_frame(path, dataset, place).max()) for place in range(number))))
     measures = _measures(dataset)
     notes = ('its DICOM modality is not OPT but a secondary capture',) if modality != MODALITY else ()
     return Scan(
@@ -110,12 +111,35 @@ def _scan(path: Path, dataset: Any) -> Scan:
     )
 
 
+def _require_plain_gray(path: Path, dataset: Any, number: int) -> None:
+    """Refuse numbers that are no gray values as they stand, and a file with more frames than it says."""
+    photometric = dataset.get('PhotometricInterpretation')
+    if photometric not in (None, 'MONOCHROME1', 'MONOCHROME2'):
+        raise InputError(f'{path}: its numbers are {photometric}, no gray values; expected MONOCHROME1 or MONOCHROME2')
+    stored, high = int(dataset.get('BitsStored', 8)), int(dataset.get('HighBit', dataset.get('BitsStored', 8) - 1))
+    if high != stored - 1:
+        raise InputError(
+            f'{path}: its values have {stored} bits of which the highest is number {high}; expected {stored - 1}, as the '
+            'standard has it; export it again'
+        )
+    syntax = dataset.file_meta.get('TransferSyntaxUID')
+    frame = dataset.Rows * dataset.Columns * int(dataset.get('BitsAllocated', 8)) // 8
+    if syntax is not None and not syntax.is_encapsulated and len(dataset.PixelData) >= (number + 1) * frame > 0:
+        raise InputError(
+            f'{path}: says that it has {number} B-scans, and holds {len(dataset.PixelData) // frame}; export it again'
+        )
+
+
 def _frame(path: Path, dataset: Any, place: int) -> np.ndarray:
+    """Return the values of a frame, checked."""
     from pydicom.pixels import pixel_array
 
     try:
-        _check_frame(path, dataset, place)
-        return pixel_array(dataset, index=place, raw=True)
+        with _quiet():
+            _check_frame(path, dataset, place)
+            values = pixel_array(dataset, index=place, raw=True)
+            highest(values, str(path))
+            return values
     except InputError:
         raise
     except Exception as error:

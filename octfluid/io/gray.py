@@ -5,7 +5,7 @@ import numpy as np
 
 from octfluid.errors import InputError
 
-_BITS = (8, 10, 12, 14, 16, 32)
+_BITS = (8, 10, 12, 14, 16)
 _COLOUR = 24  # levels between the channels of a pixel, from which on it is no shade of gray: JPEG leaves less
 
 
@@ -39,8 +39,8 @@ def white_of(values: np.dtype, top: float) -> float:
         top: The greatest of them in the whole file.
 
     Returns:
-        255 for bytes; 1 for truth values, and for fractions up to 1; else the greatest number of 8, 10, 12, 14, 16 or 32 bits
-        that ``top`` fits into: devices store 12 bits in words of 16.
+        255 for bytes; 1 for truth values, and for fractions up to 1; else the greatest number of 8, 10, 12, 14 or 16 bits that
+        ``top`` fits into, since devices store 12 bits in words of 16; beyond those ``top`` itself.
     """
     if values.kind == 'b' or (values.kind == 'f' and top <= 1):
         return 1.0

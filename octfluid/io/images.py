@@ -2,6 +2,8 @@
 
 import itertools
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +21,7 @@ FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF')
 """What a picture may be, by Pillow's names: others among its readers start programs of the system on what they are given."""
 _MOST_PASSES = 100  # of a progressive JPEG, which has ten
 _GRAY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L', 'F')
-_ORIENTATION, _TURNED = 0x0112, range(2, 9)  # of EXIF and TIFF
+_ORIENTATION, _TURNED, _ON_ITS_SIDE = 0x0112, range(2, 9), range(5, 9)  # of EXIF and TIFF
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
@@ -49,6 +51,14 @@ def read_image(path: Path) -> Scan:
     return Scan(path, Frames(pages, read), is_volume=pages > 1, coloured=coloured)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Pillow from warning of sizes, which are checked here or those of photographs, and of what does not matter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
+
+
 def load_picture(path: Path) -> Image.Image:
     """Read a picture that is to be trained on or scored against, where every reader has to see the same pixels in it.
 
@@ -66,13 +76,11 @@ def load_picture(path: Path) -> Image.Image:
     try:
         with open(path, 'rb') as file:
             require_few_passes(file, path)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of damage, and of sizes, which are those of HRF photographs and more
-            with Image.open(path, formats=FORMATS) as image:
-                if reason := _unlike_what_is_seen(image):
-                    raise InputError(f'{path}: {reason}')
-                image.load()
-                return image
+        with _quiet(), Image.open(path, formats=FORMATS) as image:
+            if reason := _unlike_what_is_seen(image):
+                raise InputError(f'{path}: {reason}')
+            image.load()
+            return image
     except InputError:
         raise
     except Exception as error:
@@ -121,7 +129,8 @@ def _number_of_pages(image: Image.Image, path: Path) -> int:
         return 1  # of others a second picture is something else, such as a preview
     for place in itertools.count(1):
         try:
-            image.seek(place)
+            with _quiet():
+                image.seek(place)
         except EOFError:
             return place
         except Exception as error:
@@ -133,12 +142,10 @@ def _number_of_pages(image: Image.Image, path: Path) -> int:
 
 def _open(path: Path) -> Image.Image:
     require_file(path)
-    require_file(path)
     try:
         with open(path, 'rb') as file:
             require_few_passes(file, path)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # sizes are checked before anything is decoded
+        with _quiet():
             return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
         what = 'an empty file' if path.stat().st_size == 0 else f'not a {", ".join(FORMATS[:-1])} or {FORMATS[-1]} picture'
@@ -174,22 +181,31 @@ def _page(image: Image.Image, place: int, path: Path, shape: tuple[int, int] | N
     """Return a page's numbers (H, W), and the share of its pixels that are in colour; ``shape`` is what they must be of."""
     where = f'{path}, page {place}' if place else str(path)
     try:
-        image.seek(place)
+        with _quiet():
+            image.seek(place)
         require_size(image.height, image.width, where)
+        if (
+            image.format == 'TIFF' and image.tag_v2.get(_ORIENTATION) in _ON_ITS_SIDE
+        ):  # Pillow jumbles the pixels of some of these
+            raise InputError(f'{where}: a TIFF that says that it lies on its side; save it upright')
         if shape is not None and (image.height, image.width) != shape:
             raise InputError(
                 f'{path}: B-scan {place} has {image.height}x{image.width} pixels, unlike the {shape[0]}x{shape[1]} of the '
                 'first; expected one size in a file'
             )
-        if image.mode in _GRAY:
-            return np.asarray(image), 0.0
-        if image.mode == 'LA':
-            return np.asarray(image.convert('L')), 0.0
-        rgb = image.convert('RGB')
-        coloured = coloured_share(np.asarray(rgb))
-        return np.asarray(rgb.convert('L')), coloured
+        with _quiet():
+            return _gray_of(image)
     except InputError:
         raise
     except Exception as error:
         # As above: decoding raises whatever the damage leads to.
         raise _damaged(path, error) from error
+
+
+def _gray_of(image: Image.Image) -> tuple[np.ndarray, float]:
+    if image.mode in _GRAY:
+        return np.asarray(image), 0.0
+    if image.mode == 'LA':
+        return np.asarray(image.convert('L')), 0.0
+    rgb = image.convert('RGB')
+    return np.asarray(rgb.convert('L')), coloured_share(np.asarray(rgb))

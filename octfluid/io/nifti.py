@@ -14,6 +14,7 @@ from octfluid.io.scan import Frames, Scan, require_frames, require_size, spacing
 from octfluid.io.unpacked import most_unpacked, require_unpacked
 
 SUFFIXES = ('.nii', '.nii.gz')
+_NO_UNIT = 'its NIfTI header does not say in what unit its distances are'
 _TO_MM = {'meter': 1000.0, 'mm': 1.0, 'micron': 0.001}
 
 
@@ -49,7 +50,7 @@ def read_nifti(path: Path) -> Scan:
         Frames(values.shape[2], lambda place: to_gray(np.ascontiguousarray(values[:, :, place].T), white)),
         is_volume=values.shape[2] > 1,
         spacing=spacing,
-        why_no_scale='its NIfTI header does not say in what unit its distances are',
+        why_no_scale='the distances in its NIfTI header are no lengths' if scale else _NO_UNIT,
         affine=affine,
     )
 

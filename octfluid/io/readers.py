@@ -1,8 +1,10 @@
 """Which reader takes which file, and which files a user's paths come to."""
 
+import errno
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -46,7 +48,9 @@ def _is_dicom(path: Path) -> bool:
 def _kind_of(path: Path) -> str | None:
     """Return what `suffix_of` says or, of a file without one of `SUFFIXES` that is DICOM, that of DICOM."""
     suffix = suffix_of(path)
-    return dicom.SUFFIXES[0] if suffix is None and _is_dicom(path) else suffix
+    with suppress(PermissionError):  # of a folder, what may not be read and is not named like a scan is left out
+        return dicom.SUFFIXES[0] if suffix is None and _is_dicom(path) else suffix
+    return None
 
 
 def read_scans(path: Path) -> list[Scan]:
@@ -111,12 +115,11 @@ def find_inputs(
     """
     found: dict[Path, tuple[Path, Path]] = {}
     for path in paths:
-        if not path.exists():
-            raise InputError(f'{path}: no such file or folder')
+        _require_there(path)
         if not (path.is_dir() or path.is_file()):
             raise InputError(f'{path}: neither a file nor a folder; expected scans')
         if not path.is_dir():
-            found.setdefault(_place(path), (path, Path(_stem(path))))
+            found.setdefault(_place(path), (path, Path(stem_of_file(path))))
             continue
         if holds_results(path):
             raise InputError(f'{path}: holds results of an earlier call ({MANIFEST}); expected the folder of the scans')
@@ -127,9 +130,19 @@ def find_inputs(
             raise InputError(f'{path}: nothing to read in this folder; expected files of {", ".join(SUFFIXES)}{deeper}')
         root = path.resolve().parent if volume else path.resolve()
         for one in below:
-            stem = Path(_stem(one)) if one == path else one.parent.resolve().relative_to(root) / _stem(one)
+            stem = Path(stem_of_file(one)) if one == path else one.parent.resolve().relative_to(root) / stem_of_file(one)
             found.setdefault(_place(one), (one, stem))
     return _named(list(found.values()))
+
+
+def _require_there(path: Path) -> None:
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        why = 'no such file or folder'
+        if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            why = error.strerror.lower()  # a folder on the way may not be looked into, or the name is too long
+        raise InputError(f'{path}: {why}') from error
 
 
 def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = False, results: Path | None = None) -> list[Path]:
@@ -161,7 +174,10 @@ def _place(path: Path) -> Path:
 
 def _entries(folder: Path) -> list[Path]:
     """Return what is in a folder in natural order, but for hidden files and folders."""
-    return sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
+    try:
+        return sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
+    except PermissionError as error:
+        raise InputError(f'{folder}: no permission to look into this folder') from error
 
 
 def _folders(folder: Path, recursive: bool, leave_out: Path | None) -> Iterator[Path]:
@@ -174,7 +190,7 @@ def _folders(folder: Path, recursive: bool, leave_out: Path | None) -> Iterator[
             yield from _folders(entry, recursive, leave_out)
 
 
-def _stem(path: Path) -> str:
+def stem_of_file(path: Path) -> str:
     """Return what a file's or folder's results are called: no path, and nothing that means a folder."""
     name = path.resolve().name if path.is_dir() else path.name
     suffix = None if path.is_dir() else suffix_of(path)

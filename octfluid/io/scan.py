@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,11 @@ class Spacing:
         """Raise InputError of what is no length."""
         for name in ('axial', 'lateral', 'slice'):
             value = getattr(self, name)
-            if not (value is None and name == 'slice') and not (
-                isinstance(value, int | float) and LENGTH_MM[0] <= value <= LENGTH_MM[1]
-            ):
+            if value is None and name == 'slice':
+                continue
+            if not (isinstance(value, Real) and LENGTH_MM[0] <= value <= LENGTH_MM[1]) or isinstance(value, bool):
                 raise InputError(f'{name} spacing {value!r}: expected mm, from {LENGTH_MM[0]:g} to {LENGTH_MM[1]:g}')
+            object.__setattr__(self, name, float(value))  # NumPy's numbers fit into no JSON
 
     def doubts(self, width: int) -> list[str]:
         """Say what is absurd for an eye.

@@ -72,7 +72,7 @@ class Page:
             return
         yield ('Reading the file ...', '', *nothing)
         try:
-            settings = Settings(spacing=session.parse_spacing(spacing), threshold=threshold, laterality=layout.SIDES[side])
+            settings = Settings(spacing=session.parse_spacing(spacing), threshold=threshold, laterality=layout.SIDES.get(side))
             begun = shown = time.monotonic()
             # Closed with this generator, which Gradio closes when a visitor cancels or leaves: the model stops then.
             with closing(session.outline(self.predictor, Path(file), settings, self.limits)) as steps:

@@ -15,18 +15,17 @@ import numpy as np
 
 from octfluid.datasets.phantoms import make_phantom
 from octfluid.errors import InputError, WorkError
-from octfluid.evaluation.overlay import colour_fluid, enlarged_scan
+from octfluid.evaluation.overlay import colour_fluid, enlarged_scan, enlargement
 from octfluid.inference import outputs
 from octfluid.inference.enface import draw_enface, row_to_bscan
 from octfluid.inference.manifest import MANIFEST, MEASUREMENTS, manifest_of, sha256_of
 from octfluid.inference.predictor import Prediction, Predictor, Settings
 from octfluid.inference.settings import SCALE_OPTION
-from octfluid.io.readers import read_scans, suffix_of
+from octfluid.io.readers import read_scans, stem_of_file
 from octfluid.io.results import write_png
 from octfluid.io.scan import Frames, Scan, Spacing
 
 TABLE_COLUMNS = ('B-scan', 'fluid, px', 'fluid, mm²', 'pockets', 'largest pocket, px', 'mean probability')
-_LEAST_WIDTH = 512  # pixels of a picture on the page
 _BYTES_A_PIXEL = 6  # gray value, probability, mask
 
 
@@ -79,13 +78,13 @@ class Viewed:
         return [warning.replace(SCALE_OPTION, 'in the field Scale') for warning in self.prediction.warnings]
 
 
-def parse_spacing(text: str) -> Spacing | None:
+def parse_spacing(text: str | None) -> Spacing | None:
     """Read what a visitor typed: ``axial, lateral[, slice]`` in mm; nothing is None.
 
     Raises:
         InputError: It is something else.
     """
-    if not text.strip():
+    if not text or not text.strip():
         return None
     try:
         values = [float(part) for part in text.replace(';', ',').split(',')]
@@ -143,10 +142,8 @@ def outline(
     if len(scans) > 1:
         more = f'the file holds {len(scans)} scans, of which this is the first; tools/predict.py does all of them'
         prediction = replace(prediction, warnings=(*prediction.warnings, more))
-    suffix = suffix_of(path) or ''
-    name = path.name[: len(path.name) - len(suffix)] or 'scan'
     held = replace(scan, frames=Frames(len(frames), frames.__getitem__))
-    return Viewed(name, path.name, sha256_of(path), held, np.stack(probabilities), settings, prediction)
+    return Viewed(stem_of_file(path), path.name, sha256_of(path), held, np.stack(probabilities), settings, prediction)
 
 
 def at_threshold(predictor: Predictor, viewed: Viewed, threshold: float) -> Viewed:
@@ -157,7 +154,7 @@ def at_threshold(predictor: Predictor, viewed: Viewed, threshold: float) -> View
 
 
 def picture(viewed: Viewed, place: int, opacity: float) -> np.ndarray:
-    """Return a B-scan with its fluid coloured over it: RGB, uint8, at least 512 pixels wide.
+    """Return a B-scan with its fluid coloured over it: RGB, uint8, enlarged as on overlays.
 
     Args:
         viewed: The scan.
@@ -165,7 +162,7 @@ def picture(viewed: Viewed, place: int, opacity: float) -> np.ndarray:
         opacity: Of the colour, in [0, 1].
     """
     gray, mask = viewed.scan.frames[place], viewed.prediction.masks[place]
-    scale = -(-_LEAST_WIDTH // gray.shape[1])
+    scale = enlargement(gray.shape)
     plain = enlarged_scan(gray, scale).astype(np.float32)
     return np.rint(plain + opacity * (colour_fluid(gray, mask, None, scale) - plain)).astype(np.uint8)
 

@@ -1,4 +1,5 @@
 import os
+import signal
 import socket
 import sys
 
@@ -28,7 +29,7 @@ def test_bad_options(options, said, monkeypatch, capsys):
 
 
 def test_users(tmp_path):
-    (tmp_path / 'users').write_text('anna:pass:word\n\n bert : x y \n')
+    (tmp_path / 'users').write_text('anna:pass:word\n\n bert : x y \n', encoding='utf-8-sig')  # as some editors on Windows do
     assert app.read_users(tmp_path / 'users') == [('anna', 'pass:word'), ('bert', ' x y ')]
 
 
@@ -67,11 +68,13 @@ def test_a_page_that_is_open_to_everybody_warns(tmp_path, monkeypatch, capsys, o
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'argv', ['app.py', *options])
     monkeypatch.setattr(app.tempfile, 'tempdir', str(tmp_path))
-    monkeypatch.setattr(app.signal, 'signal', lambda *_: None)
     monkeypatch.setattr(app.os, 'environ', dict(os.environ))
     served = []
     monkeypatch.setattr(app, 'serve', lambda args, users, folder: served.append(users))
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
     app.main()
+    # Left to `exit_status_of`: what nohup has ignored stays so.
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == handlers
     assert served == [[('anna', 'secret')] if '--auth' in options else None]
     said = 'warning: whoever reaches 0.0.0.0:7860 can use the page; --auth FILE asks for a password\n'
     assert capsys.readouterr().err == (said if warned else '')
@@ -89,3 +92,16 @@ def test_a_port_that_is_taken():
         with pytest.raises(InputError, match=f'--port {port}: Address already in use; choose another'):
             app.require_address('127.0.0.1', port)
     app.require_address('127.0.0.1', port)
+
+
+@pytest.mark.parametrize(
+    ('host', 'shown'), [('::1', '[::1]'), ('[::1]', '[::1]'), ('127.0.0.1', '127.0.0.1'), ('a.org', 'a.org')]
+)
+def test_an_address_has_brackets_where_it_needs_them(host, shown):
+    assert app.in_address(host) == shown
+
+
+@pytest.mark.parametrize('host', ['', '\udcff'])
+def test_a_host_that_is_no_name(host):
+    with pytest.raises(InputError, match='--host'):
+        app.require_address(host, 7860)

@@ -2,8 +2,11 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from predicted import FRAMES, listing, table
 from scipy.io import savemat
@@ -178,3 +181,35 @@ def test_with_overwrite_no_empty_folder_is_left(run, mat, scans, tmp_path):
 def test_what_is_no_file_is_one_line(run, tmp_path):
     status, _, errors = run('/dev/null', '--out', tmp_path / 'out')
     assert status == 2 and errors == 'error: /dev/null: neither a file nor a folder; expected scans\n'
+
+
+@pytest.mark.parametrize(('name', 'said'), [
+    ('b8_overlay.png', 'b8_overlay.png: is there already'), ('v/v_z000_mask.png', 'v_z000_mask.png: is there already'),
+])  # fmt: skip
+def test_a_file_of_the_users_is_not_replaced_unasked(run, scans, mat, tmp_path, name, said):
+    own = tmp_path / 'out' / name
+    own.parent.mkdir(parents=True)
+    own.write_text('mine')
+    status, _, errors = run(scans / 'b8.png', mat, '--out', tmp_path / 'out')
+    assert status == 1 and said in errors and own.read_text() == 'mine'
+    assert run(scans / 'b8.png', mat, '--out', tmp_path / 'out', '--overwrite')[0] == 0 and own.read_bytes() != b'mine'
+
+
+def test_a_result_that_is_to_be_read_is_not_removed(run, scans, tmp_path):
+    out = tmp_path / 'out'
+    assert run(scans / 'b8.png', '--out', out)[0] == 0
+    before = listing(out)
+    status, _, errors = run(out / 'b8_mask.png', '--out', out, '--overwrite')
+    assert status == 2 and 'b8_mask.png: a result of the earlier call, which --overwrite removes' in errors
+    assert listing(out) == before
+
+
+@pytest.mark.parametrize('stream', ['stdout', 'stderr'])
+def test_who_stops_to_listen_does_not_make_inputs_fail(scans, tmp_path, stream):
+    command = [sys.executable, ROOT / 'tools/predict.py', scans, '--out', tmp_path / 'out']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        getattr(process, stream).close()
+        getattr(process, 'stderr' if stream == 'stdout' else 'stdout').read()
+    assert process.returncode == 0 and len(table(tmp_path / 'out')) == 4
+    inputs = json.loads((tmp_path / 'out/manifest.json').read_text())['inputs']
+    assert [one['status'] for one in inputs] == ['done'] * 4 and 'manifest.partial.json' not in listing(tmp_path / 'out')

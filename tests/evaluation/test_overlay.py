@@ -156,3 +156,9 @@ def test_save_png_keeps_red_red(tmp_path):
     read = cv2.cvtColor(cv2.imread(str(tmp_path / 'new' / 'x.png')), cv2.COLOR_BGR2RGB)
     assert np.array_equal(read, rgb)
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['x.png']
+
+
+@pytest.mark.parametrize('shape', [(5000, 32), (1 << 19, 32), (32, 5000), (4096, 4096)])
+def test_tall_scans_are_not_enlarged_beyond_memory(shape):
+    scale = overlay.enlargement(shape)
+    assert 1 <= scale <= 16 and shape[0] * shape[1] * scale**2 <= max(1 << 23, shape[0] * shape[1])

@@ -1,3 +1,6 @@
+import json
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,12 +109,18 @@ def test_why_there_are_no_sectors_is_said(predictor, volume, fields, said):
 
 
 @pytest.mark.parametrize(('settings', 'said'), [
-    (Settings(threshold=1.5), 'threshold 1.5'),
-    (Settings(fovea=(7, 10)), 'fovea at B-scan 7, column 10: expected one within the 3'),
+    (dict(threshold=1.5), 'threshold 1.5'),
+    (dict(threshold='0.5'), "threshold '0.5': expected a number between 0 and 1"),
+    (dict(fovea=(7, 10)), 'fovea at B-scan 7, column 10: expected one within the 3'),
+    (dict(fovea=(7,)), 'expected .B-scan, column., two numbers'),
+    (dict(fovea='ab'), 'expected .B-scan, column., two numbers'),
+    (dict(fovea=(1, 2), macula_centred=True), 'expected one of the two'),
+    (dict(bottom_up='top'), "bottom_up 'top': expected one of True, False, None"),
+    (dict(macula_centred='no'), "macula_centred 'no': expected one of True, False"),
 ])  # fmt: skip
 def test_settings_that_make_no_sense(predictor, volume, settings, said):
     with pytest.raises(InputError, match=said):
-        predictor.predict_scan(scan_of(volume, spacing=SCALE, laterality='OD'), settings)
+        predictor.predict_scan(scan_of(volume, spacing=SCALE, laterality='OD'), Settings(**settings))
 
 
 def test_pages_of_different_sizes_are_refused(predictor, volume):
@@ -127,7 +136,7 @@ def test_python_from_a_path(predictor, volume, tmp_path):
     direct = predictor.predict_scan(read_scans(tmp_path / 'a.png')[0])
     np.testing.assert_array_equal(found.masks, direct.masks)
     Image.fromarray(volume[1]).save(tmp_path / 'b.png')
-    with pytest.raises(InputError, match='holds 2 scans; use predict_all'):
+    with pytest.raises(InputError, match='holds several scans; use predict_all'):
         predictor.predict(tmp_path)
     assert [one.path.name for one in predictor.predict_all(tmp_path)] == ['a.png', 'b.png']
     assert predictor.predict(tmp_path, volume=True).masks.shape[0] == 2
@@ -179,3 +188,46 @@ def test_a_side_that_contradicts_the_file_is_said(predictor, volume):
     for theirs, ours in (('OD', 'OD'), (None, 'OS'), ('OD', None)):
         found = predictor.predict_scan(scan_of(volume[:1], laterality=theirs), Settings(laterality=ours))
         assert 'side' not in ' '.join(found.warnings)
+
+
+def test_lengths_of_numpy_are_lengths():
+    scale = Spacing(np.float32(0.5), np.float64(0.25), np.int64(1))
+    assert json.loads(json.dumps(vars(scale))) == dict(axial=0.5, lateral=0.25, slice=1.0)
+    with pytest.raises(InputError, match='axial spacing True: expected mm'):
+        Spacing(True, 0.01)
+
+
+def test_of_a_folder_nothing_is_outlined_in_vain(predictor, volume, tmp_path, monkeypatch):
+    for place in range(3):
+        Image.fromarray(volume[0]).save(tmp_path / f'b{place}.png')
+    monkeypatch.setattr(predictor, 'predict_scan', None)
+    with pytest.raises(InputError, match='holds several scans'):
+        predictor.predict(tmp_path)
+
+
+@pytest.mark.parametrize('path', [np.zeros((64, 64), np.uint8), None, '', b'a.png'])
+def test_what_is_no_path_is_said(predictor, path):
+    with pytest.raises(InputError, match=r'expected the path of a scan; for an array use Predictor\.model\.mask'):
+        predictor.predict(path)
+
+
+@pytest.mark.parametrize('frame', [np.zeros((64, 64, 3)), np.zeros(64), np.zeros((0, 64)), None, 'scan'])
+def test_frames_that_are_no_pictures_are_said(predictor, frame):
+    with pytest.raises(InputError, match=r'B-scan 0 has shape .*; expected \(height, width\)'):
+        predictor.predict_scan(scan_of([frame]))
+
+
+def test_lists_are_frames_too(predictor, volume):
+    as_lists, as_arrays = (predictor.predict_scan(scan_of([one])).scans for one in (volume[0].tolist(), volume[0]))
+    assert as_lists == as_arrays
+
+
+def test_a_predictor_goes_to_other_processes(predictor, volume):
+    copy = pickle.loads(pickle.dumps(predictor))
+    assert copy.predict_scan(scan_of(volume)).scans == predictor.predict_scan(scan_of(volume)).scans
+
+
+@pytest.mark.parametrize('threads', [-1, 10**6, 1.5, '2', None])
+def test_threads_that_are_no_number_of_threads(threads):
+    with pytest.raises(InputError, match='expected a whole number from 0, one a core, to 1024'):
+        Predictor(threads=threads)

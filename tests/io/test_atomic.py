@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from octfluid.errors import InputError
-from octfluid.io.atomic import TEMPORARY, atomic_path, remove_left_over, write_bytes, write_json, write_text
+from octfluid.io.atomic import TEMPORARY, atomic_path, remove_left_over, require_folder, write_bytes, write_json, write_text
 from octfluid.io.atomic_folder import atomic_folder
 
 
@@ -260,3 +260,14 @@ def test_a_link_in_a_circle_is_no_folder(tmp_path):
         with pytest.raises(InputError, match='loop is a file, or a link in a circle'), atomic_folder(path, always):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ['loop']
+
+
+@pytest.mark.parametrize(('name', 'said'), [
+    ('dangling', 'is a link that leads nowhere'), ('loop', 'is a link that leads nowhere'),
+    ('loop/below', 'is a link that leads nowhere'), ('x' * 300, 'file name too long; choose a shorter one'),
+])  # fmt: skip
+def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path, name, said):
+    (tmp_path / 'dangling').symlink_to('nowhere/x')
+    (tmp_path / 'loop').symlink_to('loop')
+    with pytest.raises(InputError, match=said):
+        require_folder(tmp_path / name, '--out')

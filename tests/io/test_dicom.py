@@ -110,3 +110,22 @@ def test_a_file_cut_short_is_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(InputError, match=r'v\.dcm: '):
         list(read_dicom(path).frames)
+
+
+@pytest.mark.parametrize(('frames', 'elements', 'said'), [
+    (VOLUME, dict(PhotometricInterpretation='PALETTE COLOR'), 'its numbers are PALETTE COLOR, no gray values'),
+    (VOLUME.astype(np.uint16) << 8, dict(BitsStored=12, HighBit=15), '12 bits of which the highest is number 15; expected 11'),
+    (VOLUME, dict(NumberOfFrames=2), 'says that it has 2 B-scans, and holds 3'),
+    (VOLUME, dict(NumberOfFrames=0), 'says that it has 1 B-scans, and holds 3'),
+])  # fmt: skip
+def test_numbers_that_would_be_read_wrongly_are_refused(tmp_path, frames, elements, said):
+    with pytest.raises(InputError, match=said):
+        read_dicom(write(tmp_path / 'a.dcm', frames, **elements))
+
+
+def test_words_of_16_bits_are_scaled_by_the_bits_that_the_whole_file_uses(tmp_path):
+    scan = read_dicom(write(tmp_path / 'a.dcm', VOLUME.astype(np.uint16)))
+    np.testing.assert_allclose(list(scan.frames), VOLUME)
+    dim = np.stack([VOLUME[0], VOLUME[1] // 100, VOLUME[2].astype(np.uint16) * 4]).astype(np.uint16)
+    scan = read_dicom(write(tmp_path / 'b.dcm', dim))
+    np.testing.assert_allclose(list(scan.frames), dim * (255 / 1023), rtol=1e-5)

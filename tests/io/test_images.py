@@ -170,3 +170,27 @@ def test_a_second_picture_in_a_photograph_is_no_b_scan(tmp_path):
     assert Image.open(tmp_path / 'x.jpg').n_frames == 2
     scan = read_image(tmp_path / 'x.jpg')
     assert len(scan.frames) == 1 and not scan.is_volume
+
+
+@pytest.mark.parametrize('orientation', [5, 6, 7, 8])
+def test_a_tiff_that_lies_on_its_side_is_refused(tmp_path, orientation):
+    Image.fromarray(RANDOM.integers(0, 256, (40, 50), dtype=np.uint8)).save(tmp_path / 'v.tif', tiffinfo={274: orientation})
+    with pytest.raises(InputError, match=r'v\.tif: a TIFF that says that it lies on its side; save it upright'):
+        read_image(tmp_path / 'v.tif')
+
+
+def test_a_tiff_that_says_that_it_is_upside_down_is_turned(tmp_path):
+    frame = RANDOM.integers(0, 256, (40, 50), dtype=np.uint8)
+    Image.fromarray(frame).save(tmp_path / 'v.tif', tiffinfo={274: 3}, save_all=True, append_images=[Image.fromarray(frame)])
+    np.testing.assert_array_equal(read_image(tmp_path / 'v.tif').frames[0], frame[::-1, ::-1])
+
+
+def test_more_bits_than_16_are_scaled_by_the_greatest_value(tmp_path):
+    values = RANDOM.integers(0, 255, (40, 50)).astype(np.int32) * 1000
+    Image.fromarray(values).save(tmp_path / 'b.tif')
+    np.testing.assert_allclose(read_image(tmp_path / 'b.tif').frames[0], values * (255 / values.max()), rtol=1e-5)
+
+
+def test_nothing_is_said_of_transparency(tmp_path, recwarn):
+    Image.fromarray(RANDOM.integers(0, 256, (40, 50), dtype=np.uint8)).convert('RGBA').quantize(64).save(tmp_path / 'b.png')
+    assert read_image(tmp_path / 'b.png').frames[0].shape == (40, 50) and not recwarn.list

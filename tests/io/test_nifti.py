@@ -129,3 +129,12 @@ def test_an_affine_and_the_sizes_of_voxels_agree(tmp_path):
     image = nibabel.load(tmp_path / 'm.nii.gz')
     np.testing.assert_allclose(image.affine, affine, rtol=1e-6)
     assert image.header.get_zooms() == pytest.approx((0.012, 0.004, 0.12)) and image.header.get_xyzt_units()[0] == 'unknown'
+
+
+def test_distances_that_are_no_lengths_are_not_taken_for_a_missing_unit(tmp_path):
+    image = nibabel.Nifti1Image(VOLUME.transpose(2, 1, 0), np.eye(4))
+    image.header.set_xyzt_units('mm')
+    image.header['pixdim'][1:4] = np.nan, 0.004, 0.1
+    image.to_filename(tmp_path / 'v.nii')
+    scan = read_nifti(tmp_path / 'v.nii')
+    assert scan.spacing is None and scan.why_no_scale == 'the distances in its NIfTI header are no lengths'

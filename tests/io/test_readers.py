@@ -234,3 +234,23 @@ def test_a_pipe_and_a_link_that_leads_nowhere_are_left_out_and_told(tmp_path):
     assert names(find_inputs([tmp_path])) == ['b1'] and len(read_folder(tmp_path).frames) == 1
     for volume in (False, True):
         assert left_out([tmp_path], volume) == [tmp_path / 'b2.png', tmp_path / 'b3.png']
+
+
+@pytest.mark.parametrize('name', ['x' * 300 + '.png', 'dir/' * 2000 + 'a.png'])
+def test_a_name_that_no_file_can_have_is_one_line(tmp_path, name):
+    with pytest.raises(InputError, match='file name too long'):
+        find_inputs([tmp_path / name])
+
+
+def test_what_may_not_be_looked_at_in_a_folder_is_left_out(tmp_path, monkeypatch):
+    put(tmp_path, 'a.png')
+    (tmp_path / 'notes').touch()
+
+    def refuse(path):
+        raise PermissionError(13, 'no')
+
+    monkeypatch.setattr('octfluid.io.readers._is_dicom', refuse)
+    assert names(find_inputs([tmp_path])) == ['a'] and left_out([tmp_path]) == [tmp_path / 'notes']
+    monkeypatch.setattr(Path, 'iterdir', refuse)
+    with pytest.raises(InputError, match='no permission to look into this folder'):
+        find_inputs([tmp_path])

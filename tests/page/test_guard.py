@@ -82,3 +82,18 @@ def test_uploads_end_before_the_disk_is_full(ask):
     assert ask('POST', PAGE + 'upload', content=b'0' * 400_000).status_code == 200
     answer = ask('POST', PAGE + 'upload', content=b'0' * 600_000)
     assert answer.status_code == 503 and 'come back' in answer.text
+
+
+@pytest.mark.parametrize(('asked', 'kept'), [
+    ('bytes=0-5', True), ('bytes=7-', True), ('bytes=-5', True),
+    ('bytes=0-1-2', False), ('bytes=0-0,5-6', False), ('x', False), ('bytes=' + '9' * 30 + '-', False),
+])  # fmt: skip
+def test_of_a_range_that_gradio_fails_on_all_is_sent(tmp_path, asked, kept):
+    seen = []
+
+    async def answer(scope, receive, send):
+        seen.append(any(name == b'range' for name, _ in scope['headers']))
+
+    scope = dict(type='http', method='GET', path='/', headers=[(b'range', asked.encode())])
+    asyncio.run(Guard(answer, tmp_path, max_upload=1, max_kept=1)(scope, None, None))
+    assert seen == [kept]
