@@ -143,7 +143,10 @@ def reason_of(path: Path, error: Exception) -> str:
         return f'{path}: {missing_package(error) or error}'
     if isinstance(error, MemoryError):
         return f'{path}: takes more memory than there is; cut it into smaller volumes'
-    return f'{path}: {error.strerror or error}' if isinstance(error, OSError) else f'{path}: {error}'
+    if not isinstance(error, OSError):
+        return f'{path}: {error}'
+    within = isinstance(error.filename, str) and path in Path(error.filename).parents  # of a folder, which file it is
+    return f'{error.filename if within else path}: {error.strerror or error}'
 
 
 def _require_current_folder() -> None:

@@ -29,7 +29,7 @@ def files(folder):
 @pytest.mark.parametrize('case', CASES)
 def test_what_is_refused_and_how(workshop, tmp_path, monkeypatch, capfd, case):
     here = tmp_path / 'here'
-    shutil.copytree(workshop, here)
+    shutil.copytree(workshop, here, symlinks=True)
     monkeypatch.chdir(here)
     before = files(here)
     status, lines = run(shlex.split(case['command'].replace('ROOT', str(ROOT))), monkeypatch, capfd)

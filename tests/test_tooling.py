@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from octfluid.errors import InputError, OctfluidError, WorkError
-from octfluid.tooling import EXTRAS, ToolParser, begin_launched, exit_status_of
+from octfluid.tooling import EXTRAS, ToolParser, begin_launched, exit_status_of, reason_of
 
 
 @pytest.fixture(autouse=True)
@@ -207,3 +207,9 @@ def test_bad_argument_is_one_line_with_status_2(capsys):
 
 def test_help_ends_with_an_example():
     assert ToolParser('Does it.', 'python tools/do.py x').format_help().endswith('example:\n  python tools/do.py x\n')
+
+
+def test_of_a_folder_the_file_is_named_that_could_not_be_read():
+    folder = Path('scans')
+    assert reason_of(folder, PermissionError(13, 'no permission', 'scans/b1.png')) == 'scans/b1.png: no permission'
+    assert reason_of(folder, PermissionError(13, 'no permission', 'elsewhere/x')) == 'scans: no permission'

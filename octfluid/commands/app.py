@@ -114,7 +114,7 @@ def main() -> None:
     require_address(args.host, args.port)
     if users is None and not is_local(args.host):
         print(
-            f'warning: whoever reaches {args.host}:{args.port} can use the page; --auth FILE asks for a password',
+            f'warning: whoever reaches {in_address(args.host)}:{args.port} can use the page; --auth FILE asks for a password',
             file=sys.stderr,
         )
     from octfluid.page.folder import server_folder

@@ -186,7 +186,7 @@ def run(args: Namespace) -> int:
     from octfluid.io.readers import find_inputs, left_out
 
     require_folder(args.out, '--out')
-    if any(path.is_dir() and args.out.resolve() == path.resolve() for path in args.inputs):
+    if any(os.path.isdir(path) and args.out.resolve() == path.resolve() for path in args.inputs):
         raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
     inputs = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
     if args.threshold is not None and not 0 < args.threshold < 1:

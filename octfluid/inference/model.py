@@ -133,11 +133,13 @@ class ScanModel:
         self.threads = threads
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is said here
         options.enable_mem_pattern = False  # held twice the memory, 790 MB in place of 450, and is no faster
-        content = self.path.read_bytes()
         try:
+            content = self.path.read_bytes()
             other_files = wants_other_files(content)
+        except PermissionError as error:
+            raise InputError(f'{self.path}: no permission to read it') from error
         except ValueError as error:
             raise InputError(f'{self.path}: not an ONNX file, or cut short ({error}); export the model again') from error
         if other_files:
@@ -235,11 +237,18 @@ class ScanModel:
         """Return the probabilities of a few scans, (N, H, W), all checked."""
         values = np.ascontiguousarray(scans[:, None], dtype=np.float32)
         try:
-            return self.session.run([_OUTPUT], {_INPUT: values})[0][:, 0]
+            found = self.session.run([_OUTPUT], {_INPUT: values})[0][:, 0]
         except Exception as error:
             # The runtime has an exception of its own for every way in which it can fail.
-            reason = ' '.join(str(error).split())[:200]
-            raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason})') from error
+            reason = ' '.join(str(error).split())
+            if 'allocate memory' in reason.lower() or isinstance(error, MemoryError):
+                raise WorkError(
+                    f'B-scans of shape {scans.shape} take more memory than there is; end other programs, or cut them'
+                ) from error
+            raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason[:200]})') from error
+        if found.shape != scans.shape:
+            raise WorkError(f'{self.path}: gave {found.shape} for scans of shape {scans.shape}; export the model again')
+        return found
 
     def mask(self, scans: np.ndarray) -> np.ndarray:
         """Return where fluid is: bool, (N, H, W); ``scans`` as in `probability`."""

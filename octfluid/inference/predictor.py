@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from octfluid.errors import InputError
+from octfluid.errors import InputError, WorkError
 from octfluid.inference import domain
 from octfluid.inference.etdrs import SectorVolume
 from octfluid.inference.measurements import ScanMeasurement, measure_scan, thickness, volume_mm3
@@ -258,6 +258,6 @@ class Predictor:
         try:
             for probability in self.model.stream(passing(), scaled=True):
                 yield held.pop(0), probability
-        except InputError as error:
+        except (InputError, WorkError) as error:
             where = str(scan.path)
-            raise InputError(str(error) if str(error).startswith(where) else f'{where}: {error}') from error
+            raise type(error)(str(error) if str(error).startswith(where) else f'{where}: {error}') from error

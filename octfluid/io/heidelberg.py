@@ -24,8 +24,8 @@ def _gray(values: np.ndarray, kind: str, where: str) -> np.ndarray:
     from eyepy.core.utils import intensity_transforms
 
     values = np.array(values, np.float32)  # a copy, which the transform changes
-    if np.isnan(values).any():
-        raise InputError(f'{where}: a B-scan holds NaN; it is damaged, export it again')
+    if not (values >= 0).all():
+        raise InputError(f'{where}: a B-scan holds NaN or negative values; it is damaged, export it again')
     return intensity_transforms[kind](values)
 
 

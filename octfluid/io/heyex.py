@@ -83,6 +83,9 @@ def _scan(
     path: Path, series: ElementTree.Element, images: list[ElementTree.Element], label: str, persons: dict[str, str]
 ) -> Scan:
     pictures = [_beside(path, _text(image, 'ImageData/ExamURL').replace('\\', '/').rpartition('/')[2]) for image in images]
+    if len(set(pictures)) < len(pictures):
+        twice = next(one for one in pictures if pictures.count(one) > 1)
+        raise InputError(f'{path}: names the picture {twice.name} for several B-scans; it is damaged, export it again')
     scales = {tuple(_number(image, f'{_CONTEXT}/Scale{axis}') for axis in 'YX') for image in images}
     raster = raster_of([_position(image, 'Start') for image in images], [_position(image, 'End') for image in images])
     notes = []

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ _START_OF_MANIFEST = 1 << 16
 def holds_results(folder: Path) -> bool:
     """Tell whether a call of the command has left its results in a folder: their masks would be taken for scans."""
     for name in (MANIFEST, UNFINISHED):
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):  # not of a folder that may not be looked into
             with open(folder / name, 'rb') as file:
                 if SCHEMA.encode() in file.read(_START_OF_MANIFEST):
                     return True

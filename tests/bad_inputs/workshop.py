@@ -75,6 +75,10 @@ def scans(folder):
         (folder / 'taken' / name).mkdir(parents=True)
     (folder / 'old').mkdir()
     (folder / 'old/scan_mask.png').write_bytes(content)
+    (folder / 'theirs').mkdir()
+    (folder / 'theirs/scan_overlay.png').write_bytes(content)
+    (folder / 'nowhere').symlink_to('gone')
+    Image.fromarray(scan).save(folder / 'lying.tif', tiffinfo={274: 6})
 
 
 def volumes(folder):
@@ -90,6 +94,8 @@ def volumes(folder):
     nibabel.Nifti1Image(frames.transpose(2, 1, 0), np.eye(4)).to_filename(folder / 'cut.nii')
     write_dicom(folder / 'cut.dcm', frames)
     savemat(folder / 'cut.mat', {'images': frames.transpose(1, 2, 0)})
+    write_dicom(folder / 'palette.dcm', frames, PhotometricInterpretation='PALETTE COLOR')
+    write_dicom(folder / 'more.dcm', frames, NumberOfFrames=2)
     for name in ('cut.nii', 'cut.dcm', 'cut.mat'):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[: len(content) // 2])

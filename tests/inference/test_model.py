@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from octfluid.errors import InputError, WorkError
 from octfluid.inference.model import KEYS, PREFIX, ModelInfo, ScanModel
+from octfluid.inference.predictor import Predictor
+from octfluid.io.scan import Scan
 
 INFO = ModelInfo(
     version='1.2', classes=('background', 'fluid'), threshold=0.5, domain=dict(device='A scanner', scale='1 mm'),
@@ -112,6 +115,39 @@ def test_a_runtime_that_fails_is_a_failure_of_the_work(write):
     model.session = Broken()
     with pytest.raises(WorkError, match=r'model\.onnx: failed on scans of shape \(1, 2, 3\) \(no memory\)'):
         model.probability(np.zeros((1, 2, 3)))
+
+
+def test_want_of_memory_is_said_as_such_and_of_which_scan(write, monkeypatch):
+    predictor = Predictor(write(), threads=1)
+
+    class Full:
+        def run(self, *_):
+            raise RuntimeError('bfc_arena.cc:360 ... Failed to allocate memory for requested buffer of size 12')
+
+    predictor.model.session = Full()
+    scan = Scan(Path('v.mat'), [np.zeros((40, 50), np.uint8)])
+    with pytest.raises(WorkError, match=r'^v\.mat: B-scans of shape \(1, 40, 50\) take more memory than there is; end other'):
+        predictor.predict_scan(scan)
+
+
+def test_a_model_that_gives_another_size_is_refused(write):
+    class Cutting:
+        def run(self, *_):
+            return [np.zeros((1, 1, 2, 2), np.float32)]
+
+    model = ScanModel(write(), threads=1)
+    model.session = Cutting()
+    with pytest.raises(WorkError, match=r'gave \(1, 2, 2\) for scans of shape \(1, 2, 3\); export the model again'):
+        model.probability(np.zeros((1, 2, 3)))
+
+
+def test_a_model_that_may_not_be_read_is_refused(write, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, 'no')
+
+    path = write()
+    monkeypatch.setattr(Path, 'read_bytes', refuse)
+    assert 'no permission to read it' in refusal(ScanModel, path)
 
 
 def test_a_missing_file_is_refused(tmp_path):

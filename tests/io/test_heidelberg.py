@@ -161,3 +161,12 @@ def test_slices_without_a_picture_are_said(tmp_path):
     assert not read_series(
         'v.e2e', Series({0: Slice(np.zeros((40, 50))), 2: Slice(np.zeros((40, 50)))}, pattern=5), '0'
     ).is_volume
+
+
+@pytest.mark.parametrize('value', [-5.0, float('nan')])
+def test_values_that_are_no_reflectivity_are_damage(tmp_path, recwarn, value):
+    content = vol_bytes(FRAMES)
+    (tmp_path / 'v.vol').write_bytes(content[:-4] + struct.pack('<f', value))
+    with pytest.raises(InputError, match='a B-scan holds NaN or negative values; it is damaged'):
+        list(read_vol(tmp_path / 'v.vol')[0].frames)
+    assert not [one for one in recwarn if one.category is RuntimeWarning]

@@ -103,3 +103,8 @@ def test_pictures_of_an_export_in_any_encoding(tmp_path):
     assert [one.path.name for one in find_inputs([tmp_path])][-1] == 'export.xml', (
         'a broken export is read, and refused by name'
     )
+
+
+def test_one_picture_of_two_b_scans_is_damage(tmp_path):
+    with pytest.raises(InputError, match=r'names the picture a\.tif for several B-scans'):
+        read_xml(write_export(tmp_path, names=('a.tif', 'b.tif', 'a.tif')))
