@@ -48,13 +48,13 @@ def refuse_old_results(out: Path, inputs: Sequence['Input'], overwrite: bool) ->
     """
     earlier = _earlier_files(out / MANIFEST)
     if overwrite or earlier == []:
-        removed = [out / name for name in (*(earlier or ()), MANIFEST, MEASUREMENTS, TABLE)]
+        listed = [out / name for name in (*(earlier or ()), MANIFEST, MEASUREMENTS, TABLE)]
+        removed = [path for path in listed if path.resolve().is_relative_to(out.resolve()) and not path.is_dir()]
         places = {path.resolve() for path in removed}
         if own := next((one.path for one in inputs if one.path.resolve() in places), None):
             raise InputError(f'{own}: a result of the earlier call, which --overwrite removes; choose another --out')
         for path in removed:
-            if path.resolve().is_relative_to(out.resolve()) and not path.is_dir():
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         for folder in {(out / name).parent for name in earlier or ()} - {out}:
             with suppress(OSError):  # somebody's own files are in it, or it lies elsewhere and is not there
                 if folder.resolve().is_relative_to(out.resolve()):

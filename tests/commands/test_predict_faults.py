@@ -84,10 +84,10 @@ def test_a_file_of_the_users_is_not_removed_by_a_strange_manifest(run, scans, tm
     out = tmp_path / 'out'
     out.mkdir()
     (tmp_path / 'mine.txt').write_text('mine')
-    content = dict(schema='octfluid.prediction/1', inputs=[dict(outputs=['../mine.txt'])])
+    content = dict(schema='octfluid.prediction/1', inputs=[dict(outputs=['../mine.txt', '../in/b8.png'])])
     (out / 'manifest.json').write_text(json.dumps(content))
     assert run(scans / 'b8.png', '--out', out, '--overwrite')[0] == 0
-    assert (tmp_path / 'mine.txt').read_text() == 'mine'
+    assert (tmp_path / 'mine.txt').read_text() == 'mine' and (scans / 'b8.png').exists()
 
 
 def test_two_inputs_never_share_a_result(run, tmp_path):
