@@ -179,6 +179,13 @@ def _say(text: str, stream: TextIO | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _say_warnings(warned: dict[str, list[str]]) -> None:
+    """Print each warning once, with the scans that it is true of."""
+    for warning, stems in warned.items():
+        where = stems[0] if len(stems) == 1 else f'{len(stems)} scans (first: {stems[0]})'
+        _say(f'warning: {where}: {warning}', sys.stderr)
+
+
 def run(args: Namespace) -> int:
     """Check what is asked for, and predict in a folder that no other process writes to."""
     from octfluid.io.atomic import require_folder
@@ -241,9 +248,7 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
             progress.clear()
             _say(f'failed: {reason}', sys.stderr)
         progress.done += 1
-    for warning, stems in warned.items():
-        where = stems[0] if len(stems) == 1 else f'{len(stems)} scans (first: {stems[0]})'
-        _say(f'warning: {where}: {warning}', sys.stderr)
+    _say_warnings(warned)
     outputs.write_tables(args.out, rows)
     write_json(args.out / manifests.MEASUREMENTS, measured)
     write_json(args.out / manifests.MANIFEST, manifest | dict(seconds=round(time.time() - started, 2)))
