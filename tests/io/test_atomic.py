@@ -256,8 +256,8 @@ def test_only_one_process_makes_a_folder(tmp_path):
 
 def test_a_link_in_a_circle_is_no_folder(tmp_path):
     (tmp_path / 'loop').symlink_to('loop')
-    for path in (tmp_path / 'loop', tmp_path / 'loop/data'):
-        with pytest.raises(InputError, match='loop is a file, or a link in a circle'), atomic_folder(path, always):
+    for name, said in (('loop', 'a file, or a link in a circle'), ('loop/data', 'a link that leads nowhere')):
+        with pytest.raises(InputError, match=f'loop is {said}'), atomic_folder(tmp_path / name, always):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ['loop']
 
