@@ -2,10 +2,11 @@ import re
 
 import pytest
 
-from octfluid.evaluation.page import reading, style, svg, tables
+from octfluid.evaluation.page import reading, render_page, style, svg, tables
 from octfluid.evaluation.page.commands import command_lines, versions
-from octfluid.evaluation.page.groups import shown, training_name
+from octfluid.evaluation.page.groups import runs_of, shown, training_name
 from octfluid.evaluation.published import read_published
+from octfluid.evaluation.report import build_results
 
 WEIGHTS = 'checkpoints/hrf/pspnet_unet_s5-d16_hrf_1000i_eeeeeeee.safetensors'
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
@@ -27,6 +28,17 @@ def lines_of(make_run, own):
 def test_one_run_is_one_command(lines_of):
     assert lines_of() == [f'python tools/train.py {ROW10} --seed 0 --split paper --init {WEIGHTS} --amp']
     assert lines_of(precision='fp32', init=None) == [f'python tools/train.py {ROW10} --seed 0 --split paper --init none']
+
+
+def test_a_run_of_the_same_name_is_not_taken_for_one_behind_a_groups_scores(make_run):
+    usual, other = make_run('smoke/duke_dme'), make_run('mine/duke_dme', config_sha256='1' * 64)
+    changed = make_run('smoke/duke_dme', overrides={'optim_wrapper.optimizer.lr': 0.5}, config_sha256='2' * 64)
+    runs = [usual, other, changed]
+    assert len({run.label for run in runs}) == 1
+    groups = build_results(runs)['estimates']['groups']
+    assert [runs_of(group, runs) for group in groups] == [[other], [usual]]
+    page = render_page(build_results(runs), runs)
+    assert 'lr=0.5' not in page and 'tools/train.py configs/mine/duke_dme.py' in page and 'from 3 run records' in page
 
 
 def test_seeds_and_folds_are_loops_if_all_were_run(lines_of):

@@ -44,7 +44,7 @@ def rendered(*groups_of_runs, **changes):
         }
         for runs in groups_of_runs
     ]  # fmt: skip
-    return pictures.render(groups, {run.label: run for runs in groups_of_runs for run in runs})
+    return pictures.render(groups, [run for runs in groups_of_runs for run in runs])
 
 
 def captions(page):

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import PurePosixPath
 from typing import Any
 
-from octfluid.evaluation.page.groups import Group, described
+from octfluid.evaluation.page.groups import Group, described, runs_of
 from octfluid.evaluation.page.markup import code, fold, paragraph, table, text
 from octfluid.evaluation.runs import Run
 
@@ -17,16 +17,16 @@ _FOLDERS = {'hrf-own': 'checkpoints/hrf', 'hrf-zoo': 'checkpoints'}
 """Where the commands that make or fetch initial weights put them."""
 
 
-def render(groups: Sequence[Group], runs: Mapping[str, Run]) -> str:
+def render(groups: Sequence[Group], runs: Sequence[Run]) -> str:
     """Return the commands of every group, and that of the pages.
 
     Args:
         groups: All groups.
-        runs: By label.
+        runs: Those of all groups, and others.
     """
     listed = ''
     for group in groups:
-        lines = command_lines([runs[label] for label in group['records'] if label in runs])
+        lines = command_lines(runs_of(group, runs))
         listed += f'<h3>{described(group)}</h3>\n{_block(lines)}' if lines else ''
     content = paragraph('This page, and all others of the results, from the run records:') + _block([REPORT])
     return content + (fold('The runs of each configuration', listed) if listed else '')

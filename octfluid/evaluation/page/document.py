@@ -33,18 +33,18 @@ def render_page(results: Mapping[str, Any], runs: Sequence[Run]) -> str:
     """
     groups, comparisons = results['estimates']['groups'], results['estimates']['comparisons']
     not_used = len(results['estimates']['not_used'])
-    by_label = {run.label: run for run in sorted(runs, key=lambda run: run.label)}
+    runs = sorted(runs, key=lambda run: run.label)
     sections = (
         ('scores', 'Scores', tables.headline(groups)),
         ('protocols', 'What the protocols let one conclude', tables.protocols(groups, comparisons)),
-        *_plots(groups, by_label),
+        *_plots(groups, runs),
         ('differences', 'Differences between configurations', forest.render(comparisons)),
         ('measures', 'All measures', tables.all_measures(groups)),
-        ('gallery', 'Best, median and worst images', pictures.render(_shown_first(groups), by_label)),
+        ('gallery', 'Best, median and worst images', pictures.render(_shown_first(groups), runs)),
         ('published', 'Published results', reading.published()),
         ('reading', 'How to read the measures', reading.measures()),
-        ('commands', 'Commands', commands.render(groups, by_label)),
-        ('versions', 'Versions', commands.versions(list(by_label.values()))),
+        ('commands', 'Commands', commands.render(groups, runs)),
+        ('versions', 'Versions', commands.versions(runs)),
     )
     links = ''.join(f'<li><a href="#{name}">{text(title)}</a></li>\n' for name, title, _ in sections)
     return (
@@ -54,7 +54,7 @@ def render_page(results: Mapping[str, Any], runs: Sequence[Run]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<link rel="icon" href="data:,">\n'
         f'<title>{text(TITLE)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n'
         '<a class="skip" href="#main">Skip to the results</a>\n'
-        f'<header>\n<h1>{text(TITLE)}</h1>\n{_introduction(groups, len(by_label), not_used)}</header>\n'
+        f'<header>\n<h1>{text(TITLE)}</h1>\n{_introduction(groups, len(runs), not_used)}</header>\n'
         f'<nav aria-label="Contents">\n<ul>\n{links}</ul>\n</nav>\n<main id="main">\n'
         + ''.join(section(*part) for part in sections)
         + '</main>\n<footer>\n<p class="soft">Written by <code>tools/report.py</code> from run records alone.</p>\n</footer>\n'
@@ -78,7 +78,7 @@ def _shown_first(groups: Sequence[Group]) -> list[Group]:
     return [*chosen, *(group for group in groups if group not in chosen)]
 
 
-def _plots(groups: Sequence[Group], runs: Mapping[str, Run]) -> list[tuple[str, str, str]]:
+def _plots(groups: Sequence[Group], runs: Sequence[Run]) -> list[tuple[str, str, str]]:
     """Return the sections of plots, which show the same few groups by the same letters."""
     chosen = shown(groups)
     if not chosen:

@@ -1,18 +1,28 @@
 """What the groups of runs are called on the page, and which of them its plots show."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from octfluid.evaluation.folds import LEAVE_ONE_OUT
 from octfluid.evaluation.page.markup import code, text
 from octfluid.evaluation.page.style import SERIES
 from octfluid.evaluation.page.svg import key
+from octfluid.evaluation.runs import Run
 from octfluid.evaluation.starts import Start, thousands
 
 Group = Mapping[str, Any]
 LETTERS = 'ABCD'
 """By which plots name their groups, as many as there are series."""
+
+
+def runs_of(group: Group, runs: Iterable[Run]) -> list[Run]:
+    """Return the runs that a group's scores come from, in the order of its records, as far as they are among ``runs``.
+
+    A label alone does not tell: a run with settings of its own, or of a config of the same file name elsewhere, has the same.
+    """
+    of = {run.label: run for run in runs if run.record['config'] == group['config'] and not run.changed}
+    return [of[label] for label in group['records'] if label in of]
 
 
 def config_name(group: Group) -> str:

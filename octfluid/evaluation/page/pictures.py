@@ -10,7 +10,7 @@ from typing import Any
 from octfluid.errors import InputError
 from octfluid.evaluation import overlay
 from octfluid.evaluation.gallery import choose, picture_name
-from octfluid.evaluation.page.groups import Group, described
+from octfluid.evaluation.page.groups import Group, described, runs_of
 from octfluid.evaluation.page.markup import figure, paragraph, text
 from octfluid.evaluation.runs import Run
 
@@ -35,12 +35,12 @@ class _Picture:
     path: Path
 
 
-def render(groups: Sequence[Group], runs: Mapping[str, Run]) -> str:
+def render(groups: Sequence[Group], runs: Sequence[Run]) -> str:
     """Return the gallery of the groups that have pictures, as many as the page has room for.
 
     Args:
         groups: All groups, those that matter most first; the pictures of groups that lack a fold are not shown.
-        runs: By label.
+        runs: Those of all groups, and others.
 
     Returns:
         HTML; a sentence when there is no picture.
@@ -68,9 +68,9 @@ def render(groups: Sequence[Group], runs: Mapping[str, Run]) -> str:
     return _legend() + content if content else paragraph('No pictures lie beside the run records.')
 
 
-def _pictures(group: Group, runs: Mapping[str, Run]) -> list[_Picture]:
+def _pictures(group: Group, runs: Sequence[Run]) -> list[_Picture]:
     """Find the pictures of the first seed of a group that has any, each picture once."""
-    of = sorted((runs[label] for label in group['records'] if label in runs), key=lambda run: run.record['seed'])
+    of = sorted(runs_of(group, runs), key=lambda run: run.record['seed'])
     for seed in dict.fromkeys(run.record['seed'] for run in of):
         found = _of_seed([run for run in of if run.record['seed'] == seed])
         if found:

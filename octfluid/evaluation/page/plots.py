@@ -7,7 +7,7 @@ import numpy as np
 
 from octfluid.evaluation.figures import curve
 from octfluid.evaluation.page import svg
-from octfluid.evaluation.page.groups import LETTERS, Group, named, seeds_name
+from octfluid.evaluation.page.groups import LETTERS, Group, named, runs_of, seeds_name
 from octfluid.evaluation.page.markup import figure, paragraph, text
 from octfluid.evaluation.runs import Run
 
@@ -83,19 +83,14 @@ def _draw_subjects(index: int, group: Group) -> 'Figure':
     return drawn
 
 
-def curves_figure(chosen: Sequence[Group], runs: Mapping[str, Run]) -> str:
+def curves_figure(chosen: Sequence[Group], runs: Sequence[Run]) -> str:
     """Return the plot of the training loss by iteration, one line a run; a sentence if no run has a history.
 
     Args:
         chosen: The groups that plots show.
-        runs: By label.
+        runs: Those of all groups, and others.
     """
-    lines = [
-        (index, curve(runs[label]))
-        for index, group in enumerate(chosen)
-        for label in group['records']
-        if label in runs and runs[label].record['history']
-    ]
+    lines = [(index, curve(run)) for index, group in enumerate(chosen) for run in runs_of(group, runs) if run.record['history']]
     lines = [(index, points) for index, points in lines if np.nanmax(points[1], initial=0) > 0]
     if not lines:
         return paragraph('No run of these groups has a training history.')
