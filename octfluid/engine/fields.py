@@ -5,6 +5,7 @@ A rule is a pair: a function that tells whether a value is good, and what to cal
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -35,8 +36,8 @@ def is_number(value: Any) -> bool:
 
 
 def is_text(value: Any) -> bool:
-    """Tell whether a value is a string that is not empty."""
-    return isinstance(value, str) and bool(value)
+    """Tell whether a value is a string that is not empty, and one line: a page made of it would be torn, a terminal misled."""
+    return isinstance(value, str) and bool(value) and not any(unicodedata.category(letter) == 'Cc' for letter in value)
 
 
 def matches(pattern: re.Pattern) -> Any:
@@ -64,7 +65,7 @@ HASH = (matches(_SHA256), 'the 64 hex digits of a SHA-256')
 OBJECT = (lambda value: isinstance(value, Mapping), 'an object')
 LIST = (lambda value: isinstance(value, list), 'a list')
 FLAG = (lambda value: isinstance(value, bool), 'true or false')
-TEXT = (is_text, 'a non-empty string')
+TEXT = (is_text, 'a non-empty string of one line')
 NAME = (matches(_NAME), 'a string of letters, digits and . _ + -')
 
 

@@ -4,6 +4,7 @@ A record is refused when a table made from it would be wrong: a missing or misty
 image or does not add up, a NaN, or scores that do not follow from the counts.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -132,7 +133,7 @@ def _check_images(record: Mapping[str, Any], where: str) -> None:
         if image['name'] in seen:
             refuse(where, f'{field}.name', image['name'], 'a name that no other image has')
         seen.add(image['name'])
-        _check_extra(image['extra'], f'{field}.extra', where)
+        _check_extra(image, f'{field}.extra', where)
         ignored = image['extra'].get('ignored', 0)
         total, pixels = sum(image[key] for key in COUNTS) + ignored, image['height'] * image['width']
         if total != pixels:
@@ -140,14 +141,27 @@ def _check_images(record: Mapping[str, Any], where: str) -> None:
             refuse(where, f'{field} ({image["name"]}) {terms}', total, f'height x width = {pixels}')
 
 
-def _check_extra(extra: Mapping[str, Any], field: str, where: str) -> None:
+def _check_extra(image: Mapping[str, Any], field: str, where: str) -> None:
+    extra, true, predicted = image['extra'], image['tp'] + image['fn'], image['tp'] + image['fp']
     if surplus := sorted(set(extra) - set(_EXTRA)):
         refuse(where, f'{field}.{surplus[0]}', extra[surplus[0]], 'no key but ' + ', '.join(_EXTRA))
     check_object(where, field, extra, {key: rule for key, rule in _EXTRA.items() if key in extra})
+    for key, defined in {
+        'hd95_px': true and predicted,
+        'surface_dice_1px': true or predicted,
+        'surface_dice_2px': true or predicted,
+    }.items():
+        if key in extra and (extra[key] is None) == bool(defined):
+            refuse(where, f'{field}.{key}', extra[key], f'{"a number" if defined else "null"}, as its counts have it')
+    if (extra.get('hd95_px') or 0) > (diagonal := math.hypot(image['height'], image['width'])):
+        refuse(where, f'{field}.hd95_px', extra['hd95_px'], f'at most the diagonal of the image, {diagonal:.1f}')
     if 'pockets' not in extra:
         return
     pockets = extra['pockets']
     check_object(where, f'{field}.pockets', pockets, _POCKETS)
+    for key, pixels in (('true', true), ('predicted', predicted)):
+        if not bool(pixels) <= pockets[key] <= pixels:
+            refuse(where, f'{field}.pockets.{key}', pockets[key], f'what {pixels} pixels can make up')
     for part, whole in (('found', 'true'), ('right', 'predicted')):
         if pockets[part] > pockets[whole]:
             refuse(where, f'{field}.pockets.{part}', pockets[part], f'at most {field}.pockets.{whole} = {pockets[whole]}')
@@ -174,7 +188,7 @@ def check_record(record: Any, where: str) -> None:
             refuse(where, 'init.loaded', record['init']['loaded'], f'at most init.total = {record["init"]["total"]}')
     for name, version in record['versions'].items():
         if not is_text(version):
-            refuse(where, f'versions.{name}', version, 'a non-empty string')
+            refuse(where, f'versions.{name}', version, TEXT[1])
     for index, point in enumerate(record['history']):
         check_object(where, f'history[{index}]', point, _HISTORY)
     _check_images(record, where)

@@ -1,5 +1,6 @@
 """Scores on scans of other devices, group by group as scans are named, with what is marked where there is no fluid."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -58,7 +59,7 @@ def build(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _pictures(run: Run) -> dict[str, str]:
     stem = PurePosixPath(run.label)
     names = {role: picture_name(stem.stem, name) for role, name in choose(run.record['images']).items()}
-    return {role: f'records/{stem.with_name(name)}' for role, name in names.items() if (run.path.parent / name).is_file()}
+    return {role: f'records/{stem.with_name(name)}' for role, name in names.items() if os.path.isfile(run.path.parent / name)}
 
 
 def _ratio(part: int, whole: int) -> float | None:

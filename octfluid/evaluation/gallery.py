@@ -48,8 +48,8 @@ def _dice(row: Mapping[str, Any]) -> float:
 
 
 def picture_name(record_stem: str, image_name: str) -> str:
-    """Return the file name of an image's picture, which lies beside the record ``<record_stem>.json``."""
-    return f'{record_stem}.{image_name}.png'
+    """Return the file name of an image's picture, which lies beside the record ``<record_stem>.json``, in no other folder."""
+    return f'{record_stem}.{image_name.replace("/", "_")}.png'
 
 
 def scan_overlay(

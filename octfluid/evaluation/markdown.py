@@ -1,5 +1,6 @@
 """How tables write numbers, pending cells, and what was run where."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,17 @@ WRITTEN_BY = '<!-- written by tools/report.py from the records; do not edit -->'
 MIXED = '†'
 """Marks what comes from runs on different devices or in different precision."""
 SCORES = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'fluid Dice', 'IoU': 'fluid IoU'}
+_MARKUP = re.compile(r'(`[^`\n]*`)|<(?=[A-Za-z/!?])')
+
+
+def without_markup(text: str) -> str:
+    """Return Markdown in which nothing but `WRITTEN_BY` begins an HTML tag or comment: names in records come from elsewhere."""
+
+    def safe(found: re.Match) -> str:
+        # Code is shown as it is; a comment in it might be taken for the marker of a block.
+        return found[1].replace('<!--', '&lt;!--') if found[1] else '&lt;'
+
+    return WRITTEN_BY.join(_MARKUP.sub(safe, part) for part in text.split(WRITTEN_BY))
 
 
 def percent(value: float | None) -> str:
@@ -47,9 +59,10 @@ def duration(seconds: float | None) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, one line a row, ending in a newline."""
+    """Return a Markdown table, one line a row, ending in a newline; what would end a cell is written so that it does not."""
     lines = [header, ['---'] * len(header), *rows]
-    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
+    cells = ([' '.join(cell.replace('|', '\\|').split()) for cell in line] for line in lines)
+    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in cells)
 
 
 def bullets(notes: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from octfluid.errors import InputError
+from octfluid.engine.fields import COUNT, FRACTION, LIST, TEXT, check_object, is_count, is_number, is_text, one_of
 from octfluid.evaluation import markdown as md
 from octfluid.evaluation.markdown import PENDING
 from octfluid.io.text import read_json
@@ -13,6 +13,36 @@ from octfluid.io.text import read_json
 SCHEMA = 'octfluid.prediction-check/1'
 FOLDER = 'prediction'
 """Its records lie in this folder beside the pages."""
+
+_AMOUNT = (lambda value: is_number(value) and 0 <= value < 1e9, 'a number from 0 to 1e9')
+_PAIR = (
+    lambda value: isinstance(value, list) and len(value) == 2 and all(map(_AMOUNT[0], value)),
+    'two numbers from 0 to 1e9, of the model and of its twin',
+)
+_COUNTS = (
+    lambda value: isinstance(value, Mapping) and all(map(is_text, value)) and all(map(is_count, value.values())),
+    'an object of non-negative integers',
+)
+_LINES = (lambda value: isinstance(value, list) and bool(value), 'a list that is not empty')
+_FILE = {
+    kind: {'schema': one_of((SCHEMA,)), 'kind': one_of((kind,)), 'found': _LINES, **more}
+    for kind, more in {'guard': {}, 'areas': {}, 'int8': {'device': TEXT}}.items()
+}
+_LINE = {
+    'guard': {'scans': TEXT, 'number': COUNT, 'warned': COUNT, 'kinds': _COUNTS},
+    'areas': {
+        'subject': (lambda value: is_count(value) or is_text(value), 'an integer or a string'),
+        'bscans': COUNT,
+        'fluid_mm3': _AMOUNT,
+        'graded': LIST,
+    },
+    'int8': {
+        'scans': COUNT,
+        'pixels': (lambda value: is_number(value) and 0 <= value <= 1, 'a fraction in [0, 1]'),
+        **dict.fromkeys(('dice', 'milliseconds', 'megabytes'), _PAIR),
+    },
+}
+_GRADED = {'bscan': COUNT, 'found_mm2': _AMOUNT, 'graded_mm2': _AMOUNT, 'dice': FRACTION}
 
 
 def read_checks(folder: Path) -> dict[str, Any]:
@@ -22,19 +52,21 @@ def read_checks(folder: Path) -> dict[str, Any]:
         InputError: A file is none that ``tools/analysis_tools/check_prediction.py`` wrote.
     """
     found = {}
-    for kind in ('guard', 'areas', 'int8'):
+    for kind in _FILE:
         path = Path(folder) / f'{kind}.json'
-        if not path.exists():
-            continue
-        try:
-            content = read_json(path)
-            right = content['schema'] == SCHEMA and content['kind'] == kind and isinstance(content['found'], list)
-        except (KeyError, TypeError) as error:
-            raise InputError(f'{path}: broken ({error}); write it again with check_prediction.py') from error
-        if not right:
-            raise InputError(f'{path}: not a check of predictions; expected "schema": "{SCHEMA}", "kind": "{kind}"')
-        found[kind] = content
+        if path.exists():
+            found[kind] = read_json(path)
+            _check(found[kind], kind, f'{path}: no check of predictions, write it again with check_prediction.py')
     return found
+
+
+def _check(content: Any, kind: str, where: str) -> None:
+    check_object(where, '', content, _FILE[kind])
+    for place, line in enumerate(content['found']):
+        field = f'found[{place}]'
+        check_object(where, field, line, _LINE[kind])
+        for number, graded in enumerate(line['graded'] if kind == 'areas' else ()):
+            check_object(where, f'{field}.graded[{number}]', graded, _GRADED)
 
 
 def _guard(found: Mapping[str, Any] | None) -> str:
@@ -43,7 +75,7 @@ def _guard(found: Mapping[str, Any] | None) -> str:
         [
             group['scans'],
             str(group['number']),
-            f'{group["warned"]} ({100 * group["warned"] / group["number"]:.0f} %)',
+            f'{group["warned"]} ({100 * group["warned"] / group["number"]:.0f} %)' if group['number'] else '-',
             ', '.join(f'{kind}: {count}' for kind, count in sorted(group['kinds'].items())) or '-',
         ]
         for group in (found or {'found': []})['found']

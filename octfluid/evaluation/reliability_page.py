@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.errors import InputError
+from octfluid.engine.fields import COUNT, LIST, OBJECT, TEXT, check_object, one_of
 from octfluid.evaluation import markdown as md
 from octfluid.io.text import read_json
 
@@ -19,7 +19,7 @@ TITLES = {
     'page': 'The page under load',
     'reproducibility': 'The same twice',
 }
-_ROW = {'what': str, 'tried': int, 'held': int, 'command': str, 'details': dict, 'date': str, 'device': str}
+_ROW = {'what': TEXT, 'tried': COUNT, 'held': COUNT, 'command': TEXT, 'details': OBJECT, 'date': TEXT, 'device': TEXT}
 
 
 def read_faults(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -30,16 +30,12 @@ def read_faults(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """
     found = {}
     for path in sorted(Path(folder).glob('*.json')):
-        try:
-            content = read_json(path)
-            rows = content['rows']
-            right = content['schema'] == SCHEMA and content['kind'] == path.stem and path.stem in TITLES
-            right = right and all(isinstance(row[key], kind) for row in rows for key, kind in _ROW.items())
-        except (KeyError, TypeError) as error:
-            raise InputError(f'{path}: broken ({error}); write it again with the fault tests') from error
-        if not right:
-            raise InputError(f'{path}: not a record of faults; expected "schema": "{SCHEMA}" and a kind of {", ".join(TITLES)}')
-        found[path.stem] = rows
+        content, where = read_json(path), f'{path}: no record of faults, write it again with the fault tests'
+        own = (lambda kind, stem=path.stem: kind == stem and kind in TITLES, f'the name of the file, of {", ".join(TITLES)}')
+        check_object(where, '', content, {'schema': one_of((SCHEMA,)), 'kind': own, 'rows': LIST})
+        for place, row in enumerate(content['rows']):
+            check_object(where, f'rows[{place}]', row, _ROW)
+        found[path.stem] = content['rows']
     return {kind: found[kind] for kind in TITLES if kind in found}
 
 
@@ -67,4 +63,4 @@ def render_block(faults: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         when = ', '.join(sorted({row['date'] for row in rows}))
         device = ', '.join(sorted({row['device'] for row in rows}))
         text += f'\n### {TITLES[kind]}\n\n{table}\n{when}, {device}:\n\n```bash\n{commands}```\n'
-    return text
+    return md.without_markup(text)

@@ -31,7 +31,7 @@ from octfluid.evaluation import (
     table1,
     table2,
 )
-from octfluid.evaluation.markdown import mixed_notes
+from octfluid.evaluation.markdown import mixed_notes, without_markup
 from octfluid.evaluation.page import render_page
 from octfluid.evaluation.runs import Run, check_comparable, unique_runs
 from octfluid.evaluation.speed import Benchmark
@@ -127,7 +127,7 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         results: Output of `build_results`.
         drawn: Names of the figures that there are.
     """
-    return {
+    pages = {
         'table1.md': table1.render(results['table1']),
         'table2.md': table2.render(results['table2'], drawn),
         'ablations.md': ablations.render(results['ablations'], drawn),
@@ -140,6 +140,7 @@ def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str
         'prediction.md': prediction_page.render(results['prediction']),
         'speed.md': speed.render(results['speed'], drawn),
     }
+    return {name: without_markup(page) for name, page in pages.items()}
 
 
 def render_readme_block(results: dict[str, Any], link: str) -> str:
@@ -172,7 +173,7 @@ def render_readme_block(results: dict[str, Any], link: str) -> str:
     text += f'* All numbers: [{link}/results.json]({link}/results.json)\n'
     if times := run_times.render(results['run_times']):
         text += f'\nHow long the recorded runs took, on machines that other work shared in part:\n\n{times}'
-    return text
+    return without_markup(text)
 
 
 def _readme_parts(path: Path) -> tuple[str, str]:

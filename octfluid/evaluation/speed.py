@@ -1,12 +1,12 @@
 """The page of the published benchmarks, which `tools/benchmark.py` writes: training, scoring, B-scans, training samples."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from octfluid.engine.fields import TEXT, is_count, is_number
 from octfluid.errors import InputError
 from octfluid.evaluation import markdown as md
 from octfluid.evaluation import speed_growth, speed_launch, speed_turns
@@ -54,7 +54,7 @@ def _check(path: Path, content: Any) -> None:
     kinds = [KIND, *(part.KIND for part in _PARTS), *speed_turns.TITLES]
     _need(path, content.get('kind') in kinds, 'kind', ' or '.join(f'"{kind}"' for kind in kinds))
     for field in ('config', 'device'):
-        _need(path, isinstance(content.get(field), str), field, 'a text')
+        _need(path, TEXT[0](content.get(field)), field, 'a text')
     _need(path, isinstance(content.get('overrides'), dict), 'overrides', 'an object')
     if content['kind'] != KIND:
         part = next((part for part in _PARTS if content['kind'] == part.KIND), speed_turns)
@@ -65,11 +65,10 @@ def _check(path: Path, content: Any) -> None:
         _need(path, isinstance(content.get(part), dict), part, 'an object')
         for name in names:
             value = content[part].get(name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
-            _need(path, number, f'{part}.{name}', 'a finite number, 0 or more')
+            _need(path, is_number(value) and value >= 0, f'{part}.{name}', 'a finite number, 0 or more')
     _need(path, isinstance(content['summary'].get('masks_equal'), bool), 'summary.masks_equal', 'true or false')
-    shared = content['memory'].get('pss_bytes')
-    _need(path, shared is None or isinstance(shared, int), 'memory.pss_bytes', 'a number of bytes or null')
+    shared = content['memory'].get('pss_bytes', '')
+    _need(path, shared is None or is_count(shared), 'memory.pss_bytes', 'a number of bytes or null')
 
 
 def read_benchmarks(folder: Path) -> list[Benchmark]:

@@ -1,9 +1,9 @@
 """The part of the page on speed that shows how time and memory of prediction grow with the length of a volume."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from octfluid.engine.fields import is_number, is_text
 from octfluid.evaluation import markdown as md
 from octfluid.evaluation.markdown import PENDING
 
@@ -20,7 +20,7 @@ _HEADER = ['model', 'B-scans of a volume', 'seconds', 'seconds each', 'peak memo
 def faults(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, what was expected) for what is wrong in a benchmark of this kind, as far as the page needs it."""
     settings = content.get('settings')
-    if not (isinstance(settings, dict) and isinstance(settings.get('model'), str)):
+    if not (isinstance(settings, dict) and is_text(settings.get('model'))):
         yield 'settings.model', 'a text'
     volumes = content.get('volumes')
     if not (isinstance(volumes, list) and volumes):
@@ -29,7 +29,7 @@ def faults(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for place, volume in enumerate(volumes):
         for name in ('scans', 'seconds', 'peak_bytes'):
             value = volume.get(name) if isinstance(volume, dict) else None
-            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+            if not (is_number(value) and value > 0):
                 yield f'volumes[{place}].{name}', 'a finite number above 0'
 
 

@@ -1,10 +1,10 @@
 """The part of the page on speed that shows contenders who took turns: training, scoring, one B-scan."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from octfluid.engine.fields import is_number, is_text
 from octfluid.evaluation import markdown as md
 from octfluid.evaluation.markdown import PENDING
 
@@ -20,7 +20,7 @@ _OPTIONAL = ('share_of_matrix_rate', 'share_waiting', 'largest_difference', 'mas
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return is_number(value) and value >= 0
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -31,11 +31,14 @@ def faults(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             return
     settings = content['settings']
     for name in ('unit', 'device'):
-        if not isinstance(settings.get(name), str):
+        if not is_text(settings.get(name)):
             yield f'settings.{name}', 'a text'
     for name in ('repeats', 'threads'):
         if not _is_number(settings.get(name)):
             yield f'settings.{name}', 'a finite number, 0 or more'
+    rates = content.get('rates')
+    if rates is not None and not (isinstance(rates, dict) and all(map(_is_number, rates.values()))):
+        yield 'rates', 'an object of numbers, or null'
     for contender, found in content['summary'].items():
         racing = content['contenders'].get(contender)
         if not isinstance(found, dict) or not isinstance(racing, dict) or not _is_number(racing.get('peak_bytes')):
@@ -45,6 +48,8 @@ def faults(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             value = found.get(name)
             if not _is_number(value) and not (name in _OPTIONAL and value is None):
                 yield f'summary.{contender}.{name}', 'a finite number, 0 or more'
+        if found.get('mask_difference') is not None and found.get('largest_difference') is None:
+            yield f'summary.{contender}.largest_difference', 'a finite number, as there is one of mask_difference'
 
 
 def _share(value: float | None, digits: int = 0) -> str:
@@ -66,8 +71,8 @@ def _lines(found: Mapping[str, Any], folder: str) -> list[list[str]]:
             name,
             f'{one["ratio_median"]:.2f} ({one["ratio_min"]:.2f} to {one["ratio_max"]:.2f})',
             f'{one["per_second"]:.3g} {settings["unit"]}s',
-            _share(one['share_of_matrix_rate']),
-            _share(one['share_waiting'], 1),
+            _share(one.get('share_of_matrix_rate')),
+            _share(one.get('share_waiting'), 1),
             same,
             f'{found["peak_bytes"][name] / 1e6:.0f} MB',
             f'{settings["repeats"]} turns, {settings["threads"]} threads, {settings["device"]}',
@@ -119,8 +124,8 @@ def _limits(found: Mapping[str, Any], folder: str) -> list[list[str]]:
     """Return the lines on a benchmark's contenders whose operations are known."""
     lines = []
     for name, one in found['summary'].items():
-        share, matrix = one['share_of_matrix_rate'], found['rates'] and found['rates'].get(precision(name))
-        if share is None or not matrix:
+        share, matrix = one.get('share_of_matrix_rate'), found['rates'] and found['rates'].get(precision(name))
+        if share is None or not matrix or not one['per_second']:
             continue
         rate = share * matrix
         lines.append([
@@ -130,7 +135,7 @@ def _limits(found: Mapping[str, Any], folder: str) -> list[list[str]]:
             f'{rate / 1e12:.3g}',
             f'{matrix / 1e12:.3g}',
             _share(share),
-            limit(share, one['share_waiting']),
+            limit(share, one.get('share_waiting')),
         ])  # fmt: skip
     return lines
 

@@ -118,8 +118,8 @@ def test_initial_weights_name_no_local_path_and_load_no_more_than_there_is(make_
 
 def test_extra_may_be_empty_and_ignored_pixels_make_up_the_rest_of_an_image(make_record):
     record = make_record(counts=[(1, 1, 1, 1), (0, 5, 0, 65531)])
-    pockets = dict(true=2, found=1, predicted=3, right=3)
-    record['images'][0]['extra'] = dict(surface_dice_1px=0.5, surface_dice_2px=1, hd95_px=None, pockets=pockets, ignored=65532)
+    pockets = dict(true=2, found=1, predicted=2, right=2)
+    record['images'][0]['extra'] = dict(surface_dice_1px=0.5, surface_dice_2px=1, hd95_px=0.5, pockets=pockets, ignored=65532)
     record['images'][1]['extra'] = {}
     validate_record(record, 'x')
     record['images'][0]['extra']['ignored'] -= 1

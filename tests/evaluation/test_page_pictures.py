@@ -1,5 +1,6 @@
 import base64
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from octfluid.engine.record import to_run
 from octfluid.errors import InputError
 from octfluid.evaluation.counts import pooled_metrics
+from octfluid.evaluation.gallery import picture_name
 from octfluid.evaluation.page import pictures
 
 # Dice 0.8, 0.6, 0.2; no fluid and nothing predicted; no fluid and 33 px predicted.
@@ -89,6 +91,15 @@ def test_folds_are_chosen_from_together(record_of):
         ('Lowest Dice of the scans with fluid', 's01_z2'),
         ('Most false fluid where there is none', 's01_z4'),
     ]
+
+
+def test_names_that_no_file_can_have_are_images_without_pictures(record_of, tmp_path):
+    run = record_of(['s01_z1'])
+    odd = {'s01_z0': 'x' * 300, 's01_z2': '../above', 's01_z4': '/from/the/root'}
+    images = [{**image, 'name': odd.get(image['name'], image['name'])} for image in run.record['images']]
+    page = rendered([replace(run, record={**run.record, 'images': images})])
+    assert captions(page) == [('Median Dice', 's01_z1')]
+    assert picture_name('run', '../above') == 'run..._above.png'
 
 
 def test_a_picture_is_shown_once(record_of):

@@ -54,6 +54,46 @@ def test_other_files_are_one_line(tmp_path, text):
     assert '\n' not in str(raised.value)
 
 
+def places(value, path=()):
+    """Yield the path of every value within JSON, the deepest first."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inside:
+        yield from places(item, (*path, key))
+        yield (*path, key)
+
+
+ODD = [None, True, -1, 0, 10**400, 1e308, '', 'x', 'a | b\n# c', [], [None], {}, {'a': 1}, {'': 'x'}, ...]
+
+
+@pytest.mark.parametrize('good', [GUARD, AREAS, INT8], ids=lambda good: good['kind'])
+def test_whatever_a_file_holds_it_is_shown_or_refused_in_one_line(tmp_path, good):
+    refused = shown = 0
+    for *path, last in places(good):
+        for odd in ODD:
+            content = json.loads(json.dumps(good))
+            target = content
+            for key in path:
+                target = target[key]
+            if odd is ...:
+                del target[last]
+            else:
+                target[last] = odd
+            (tmp_path / f'{good["kind"]}.json').write_text(json.dumps(content))
+            try:
+                page = render(read_checks(tmp_path))
+                shown += 1
+                assert '\n# c' not in page
+            except InputError as error:
+                refused += 1
+                assert f'{good["kind"]}.json: no check of predictions' in str(error) and '\n' not in str(error)
+    assert refused > shown > 0
+
+
+def test_no_scan_to_warn_of_is_a_dash(tmp_path):
+    page = render(read_checks(put(tmp_path, {**GUARD, 'found': [dict(scans='none', number=0, warned=0, kinds={})]})))
+    assert cells(page, 'Does it notice scans that it was not made for?') == [['none', '0', '-', '-']]
+
+
 def test_8_bits_beside_float32(tmp_path):
     page = render(read_checks(put(tmp_path, INT8)))
     assert cells(page, 'What 8 bits cost and gain') == [

@@ -41,9 +41,12 @@ def test_the_report_rewrites_the_block_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize('changes', [
     {'schema': 'x'}, {'kind': 'fuzz'}, {'rows': [{}]}, {'rows': [dict(ROW, tried='many')]}, {'rows': 3},
+    {'rows': [dict(ROW, device='one\n# two')]}, {'rows': [7]},
 ])  # fmt: skip
 def test_other_files_are_one_line(tmp_path, changes):
-    with pytest.raises(InputError, match=r'crash\.json: (broken|not a record of faults)') as caught:
+    with pytest.raises(
+        InputError, match=r'crash\.json: no record of faults, write it again with the fault tests: field '
+    ) as caught:
         read_faults(put(tmp_path, 'crash', ROW, **changes))
     assert '\n' not in str(caught.value)
 

@@ -66,6 +66,8 @@ def test_what_is_unequal_or_unknown_is_said(make_benchmark, tmp_path):
     (['summary', 'ratio_median'], 10**400, 'field summary.ratio_median: expected a finite number'),
     (['summary', 'masks_equal'], 1, 'field summary.masks_equal: expected true or false'),
     (['memory', 'pss_bytes'], 'much', 'field memory.pss_bytes: expected a number of bytes or null'),
+    (['memory', 'pss_bytes'], 10**400, 'field memory.pss_bytes: expected a number of bytes or null'),
+    (['device'], 'one\n# two', 'field device: expected a text'),
 ])  # fmt: skip
 def test_a_wrong_field_is_named(make_benchmark, tmp_path, path, value, message):
     target = content = make_benchmark()
@@ -73,6 +75,13 @@ def test_a_wrong_field_is_named(make_benchmark, tmp_path, path, value, message):
         target = target[key]
     target[path[-1]] = value
     with pytest.raises(InputError, match=rf'data_pspnet\.json: {message}'):
+        read_benchmarks(put(tmp_path, content))
+
+
+def test_a_missing_field_is_named(make_benchmark, tmp_path):
+    content = make_benchmark()
+    del content['memory']['pss_bytes']
+    with pytest.raises(InputError, match=r'data_pspnet\.json: field memory\.pss_bytes: expected a number of bytes or null'):
         read_benchmarks(put(tmp_path, content))
 
 
@@ -125,6 +134,7 @@ def test_growth_by_hand(tmp_path):
 
 @pytest.mark.parametrize(('volumes', 'field'), [
     ([], 'volumes'), ([dict(scans=5, seconds=0, peak_bytes=1)], r'volumes\[0\]\.seconds'), ([7], r'volumes\[0\]\.scans'),
+    ([dict(scans=10**400, seconds=1, peak_bytes=1)], r'volumes\[0\]\.scans'),
 ])  # fmt: skip
 def test_growth_that_is_wrong_is_named(tmp_path, volumes, field):
     with pytest.raises(InputError, match=f'growth_c.json: field {field}: expected'):

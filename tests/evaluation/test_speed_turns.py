@@ -56,6 +56,10 @@ def test_kinds_stand_in_their_order_and_single_turns_are_left_out(tmp_path):
     (['contenders', 'ours'], None, r'field contenders\.ours\.peak_bytes: expected a number of bytes'),
     (['summary', 'ours', 'ratio_min'], None, r'field summary\.ours\.ratio_min: expected a finite number'),
     (['summary', 'ours', 'share_waiting'], 'long', r'field summary\.ours\.share_waiting: expected a finite number'),
+    (['summary', 'ours', 'ratio_min'], 10**400, r'field summary\.ours\.ratio_min: expected a finite number'),
+    (['summary', 'ours', 'largest_difference'], None, r'field summary\.ours\.largest_difference: expected a finite number'),
+    (['rates'], 'fast', 'field rates: expected an object of numbers, or null'),
+    (['rates'], {'fp32': 'fast'}, 'field rates: expected an object of numbers, or null'),
 ])  # fmt: skip
 def test_a_wrong_field_is_named(tmp_path, path, value, message):
     target = content = record()
@@ -64,6 +68,15 @@ def test_a_wrong_field_is_named(tmp_path, path, value, message):
     target[path[-1]] = value
     with pytest.raises(InputError, match=rf'infer_10\.json: {message}'):
         read_benchmarks(put(tmp_path, content, 'infer_10.json'))
+
+
+def test_shares_may_be_missing_and_a_rate_be_nothing(tmp_path):
+    content = record(rates={'fp32': 2e12, '16 bits': 8e12})
+    content['summary']['stock'].update(per_second=0, share_of_matrix_rate=0.5)
+    del content['summary']['ours']['share_of_matrix_rate'], content['summary']['ours']['share_waiting']
+    page = render(build(read_benchmarks(put(tmp_path, content, 'infer_10.json'))))
+    assert [line[4:6] for line in cells(page, 'Scoring the validation scans') if line[1] == 'ours'] == [['-', '-']]
+    assert cells(page, 'What bounds it')[0][0] == 'pending'
 
 
 def test_what_bounds_it_by_hand(tmp_path):

@@ -1,6 +1,7 @@
 """The gallery: overlay pictures that lie beside the records, within the page itself."""
 
 import base64
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def _of_seed(runs: Sequence[Run]) -> list[_Picture]:
     """
     images = {image['name']: (image, run) for run in runs for image in run.record['images']}
     paths = {name: run.path.with_name(picture_name(run.path.stem, name)) for name, (_, run) in images.items()}
-    paths = {name: path for name, path in paths.items() if path.is_file()}
+    paths = {name: path for name, path in paths.items() if os.path.isfile(path)}  # a name too long for a file is none
     titles: dict[str, list[str]] = {}
     for role, name in choose([image for image, _ in images.values()]).items():
         title = _TITLES[role]
