@@ -162,7 +162,8 @@ def _flushed(main: Callable[[], int | None]) -> int:
         return main() or 0
     finally:
         try:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # nobody reads it: >&-
+                sys.stdout.flush()
         except OSError:
             # Its reader (such as `head`) has gone, or the disk is full; keep the interpreter from trying again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -51,7 +51,8 @@ def main() -> int | None:
     runs = [to_run(path, record) for path, record in records]
     if not runs:
         raise InputError(f'{args.records[0]}: no run record there; expected those that tools/train.py and tools/test.py write')
-    require_folder(args.out, '--out')
+    for folder in (args.out, args.out / 'figures'):
+        require_folder(folder, '--out')
     refuse_clash(args.out, [path for path, _ in records])
     benchmarks = read_benchmarks(args.out / FOLDER)
     checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from octfluid.engine.fields import is_count
 from octfluid.errors import InputError
 from octfluid.io.atomic import write_json
-from octfluid.io.text import read_json
+from octfluid.io.text import json_files, read_json
 
 MARK = 'interrupted.json'
 SCHEMA = 'octfluid.interrupted/1'
@@ -33,16 +34,16 @@ def remove_mark(work_dir: str | os.PathLike) -> None:
 
 
 def find_marks(paths: Iterable[str | os.PathLike]) -> list[tuple[Path, dict[str, Any]]]:
-    """Return the marks below folders with what they say, by path; files, hidden folders and anything else are passed over."""
-    found = []
-    for folder in map(Path, paths):
-        for path in folder.rglob(MARK) if folder.is_dir() else ():
-            if any(part.startswith('.') for part in path.relative_to(folder).parts):
-                continue
+    """Return the marks below folders, each once, with what they say, by path; files and anything else are passed over."""
+    found = {}
+    for folder in filter(os.path.isdir, paths):
+        for path in (path for path in json_files(folder) if path.name == MARK):
             try:
                 content = read_json(path)
             except InputError:
                 continue
-            if isinstance(content, dict) and content.get('schema') == SCHEMA and {'iteration', 'iterations'} <= content.keys():
-                found.append((path, content))
-    return sorted(found, key=lambda pair: pair[0].as_posix())
+            if not isinstance(content, dict) or content.get('schema') != SCHEMA:
+                continue
+            if is_count(content.get('iteration')) and is_count(content.get('iterations')):
+                found.setdefault(path.resolve(), (path, content))
+    return sorted(found.values(), key=lambda pair: pair[0].as_posix())

@@ -18,7 +18,7 @@ from octfluid.errors import InputError
 from octfluid.evaluation.runs import Run
 from octfluid.evaluation.starts import file_label, source_iterations
 from octfluid.io.atomic import write_text
-from octfluid.io.text import read_json
+from octfluid.io.text import json_files, read_json
 
 SPEED_SWITCHES = (
     '*.num_workers', '*.persistent_workers', '*.window_first', '*.cache_bytes', 'window_batch', 'reuse_memory',
@@ -106,9 +106,8 @@ def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path,
         if given.is_file():
             found[given.resolve()] = (given, read_record(given))
             continue
-        for path in given.rglob('*.json'):
-            parts = path.relative_to(given).parts
-            if 'vis_data' in parts or any(part.startswith('.') for part in parts) or not path.is_file():
+        for path in json_files(given):
+            if 'vis_data' in path.relative_to(given).parts or not path.is_file():
                 continue
             content = read_json(path)
             if _is_record(path, content):

@@ -235,9 +235,10 @@ def write_report(
     files[out / HTML] = render_page(results, kept)
     files[out / 'results.json'] = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
     if readme is not None:
-        before, after = _readme_parts(Path(readme))
-        link = Path(os.path.relpath(out.resolve(), Path(readme).resolve().parent)).as_posix()
-        files[Path(readme)] = f'{before}\n{render_readme_block(results, link)}{after}'
+        readme = Path(readme).resolve() if Path(readme).is_symlink() else Path(readme)  # the link is to stay
+        before, after = _readme_parts(readme)
+        link = Path(os.path.relpath(out.resolve(), readme.resolve().parent)).as_posix()
+        files[readme] = f'{before}\n{render_readme_block(results, link)}{after}'
     if faults and (page := default_reliability(out)):
         before, after = _readme_parts(page)
         files[page] = f'{before}\n{reliability_page.render_block(faults)}{after}'

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,6 +44,27 @@ def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:
         raise InputError(f'{path}: cannot be read ({error.strerror}); expected a text file') from error
     except UnicodeDecodeError as error:
         raise InputError(f'{path}: not UTF-8 at byte {error.start}; expected a UTF-8 text file') from error
+
+
+def json_files(folder: str | os.PathLike) -> Iterator[Path]:
+    """Yield the ``*.json`` files below a folder, not hidden ones nor those below hidden folders.
+
+    Symbolic links to folders are followed (work folders often lie on another disk), each folder once.
+
+    Raises:
+        InputError: A folder cannot be read: what is in it would silently be missing.
+    """
+    seen = set()
+    for here, folders, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith('.')]
+        if real not in seen:
+            yield from (Path(here) / name for name in names if name.endswith('.json') and not name.startswith('.'))
+        seen.add(real)
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    raise InputError(f'{error.filename}: cannot be read ({error.strerror}); expected a folder to search for records') from error
 
 
 def read_json(path: str | os.PathLike) -> Any:
