@@ -137,7 +137,7 @@ def measure(args: Namespace, options: dict[str, Any]) -> dict[str, Any]:
         return with_progress(
             lambda progress: turns.benchmark_infer(args.config, options, args.checkpoint, args.repeats, progress)
         )
-    return with_progress(lambda progress: turns.benchmark_scan(args.config, args.model, args.repeats, progress))
+    return with_progress(lambda progress: turns.benchmark_scan(args.config, options, args.model, args.repeats, progress))
 
 
 def print_turns(record: Mapping[str, Any]) -> None:

@@ -75,9 +75,9 @@ def main() -> None:
     records = read_records(args.records) if args.records else []
     if args.records and not records:
         raise InputError(f'--records {args.records[0]}: no run record there; expected those of networks of this config')
-    require_twins(cfg, records)
-    scores = scores_of([to_run(path, record) for path, record in records]) if records else []
     origin = origin_of(args.checkpoint, read_checkpoint(args.checkpoint))
+    require_twins(cfg, records, origin)
+    scores = scores_of([to_run(path, record) for path, record in records]) if records else []
     if origin.dataset not in (None, cfg.train_dataloader.dataset.type):
         raise InputError(
             f'{args.checkpoint}: trained on {origin.dataset}, but {args.config} is about {cfg.train_dataloader.dataset.type}; '

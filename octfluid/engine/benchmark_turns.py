@@ -130,11 +130,14 @@ def benchmark_infer(
     return fields
 
 
-def benchmark_scan(config: str, model: str, repeats: int, progress: Progress | None = None) -> dict[str, Any]:
+def benchmark_scan(
+    config: str, options: Mapping[str, Any], model: str, repeats: int, progress: Progress | None = None
+) -> dict[str, Any]:
     """Measure how fast one B-scan of 496x768 pixels is segmented, by a config's network in MMSegmentation, and exported.
 
     Args:
         config: Path of the config.
+        options: Overrides by dotted key.
         model: Path of the exported model, ``''`` for the shipped one.
         repeats: Turns of each contender, at least 1.
         progress: As in `octfluid.engine.turns.take_turns`.
@@ -147,9 +150,14 @@ def benchmark_scan(config: str, model: str, repeats: int, progress: Progress | N
     """
     ScanModel(model or None)
     name = f'another network: {Path(model).name or "octfluid-compact.onnx"}, ONNX Runtime'
-    racing = {STOCK: partial(contenders.whole_scan, SCAN, config), name: partial(contenders.whole_scan, SCAN, model=model)}
+    racing = {
+        STOCK: partial(contenders.whole_scan, SCAN, config, options),
+        name: partial(contenders.whole_scan, SCAN, model=model),
+    }
     if importlib.util.find_spec('monai'):
-        racing["MONAI's sliding windows, the network of stock"] = partial(contenders.whole_scan, SCAN, config, peer=True)
+        racing["MONAI's sliding windows, the network of stock"] = partial(
+            contenders.whole_scan, SCAN, config, options, peer=True
+        )
     found = take_turns(racing, repeats, progress)
     return _fields(dict(unit='scan', size=list(SCAN)), found, 1, {})
 

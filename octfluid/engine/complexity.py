@@ -96,9 +96,11 @@ def forward_cost(model: nn.Module, shape: tuple[int, int, int]) -> ForwardCost:
         with torch.no_grad():
             operations = analyzer.by_module()
     except FAILURES as error:
-        if is_out_of_memory(error):
-            raise
         size = 'x'.join(map(str, shape[1:]))
+        if is_out_of_memory(error):
+            raise InputError(
+                f'{size} pixels (height x width): more than the memory of this machine takes; ask for fewer'
+            ) from error
         # Under tracing, sizes are tensors, and mmseg's message writes them as such.
         reason = re.sub(r'tensor\((\d+)\)', r'\1', ' '.join(str(error).split()))
         raise InputError(f'the network cannot be given {size} pixels (height x width): {reason}') from error

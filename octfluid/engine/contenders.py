@@ -209,12 +209,20 @@ def random_weights(config: str, options: Mapping[str, Any], path: str, checkpoin
     return path
 
 
-def whole_scan(size: Sequence[int], config: str | None = None, *, peer: bool = False, model: str | None = None) -> Turn:
+def whole_scan(
+    size: Sequence[int],
+    config: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    peer: bool = False,
+    model: str | None = None,
+) -> Turn:
     """Predict one B-scan of noise that is in memory, from gray values to a mask.
 
     Args:
         size: (height, width) in pixels.
         config: Predict with the network of this config, random weights and MMSegmentation's slide inference in float32.
+        options: Overrides of the config by dotted key.
         peer: The same network with MONAI's sliding windows, as many of the same size and overlap at once as its default.
         model: Predict with an exported model; ``''`` is the shipped one.
 
@@ -227,7 +235,7 @@ def whole_scan(size: Sequence[int], config: str | None = None, *, peer: bool = F
 
         exported = ScanModel(model or None)
         return timed(lambda: exported.mask(scan[None]))
-    segmentor = _segmentor(config)
+    segmentor = _segmentor(config, options)
     image = torch.from_numpy(scan).float()[None, None].expand(-1, 3, -1, -1)
     mean, deviation = (getattr(segmentor.data_preprocessor, name).view(1, -1, 1, 1) for name in ('mean', 'std'))
     test_cfg = segmentor.test_cfg
@@ -249,8 +257,8 @@ def whole_scan(size: Sequence[int], config: str | None = None, *, peer: bool = F
     return timed(lambda: (peers_logits if peer else logits)().argmax(dim=1))
 
 
-def _segmentor(config: str | None) -> nn.Module:
-    cfg = load_config(config)
+def _segmentor(config: str | None, options: Mapping[str, Any] | None) -> nn.Module:
+    cfg = load_config(config, options)
     torch.manual_seed(0)
     model = build_network(cfg).eval()
     return model.cuda() if torch.cuda.is_available() else model

@@ -88,12 +88,11 @@ def export(
         scores: What the file shall say of how good the model is.
         half: Store weights that float16 holds exactly in it, such as those of a file published with ``--half``; the results
             are the same.
-        int8: Do the convolutions in 8 bits, see `octfluid.engine.quantize`; takes the config's data set, on which the loss is
-            measured.
+        int8: Do the convolutions in 8 bits, see `octfluid.engine.quantize`; the loss is measured on the config's data set.
 
     Raises:
         InputError: The network cannot be exported, the checkpoint is missing, unsafe or of another architecture, or the data
-            set that 8 bits take is not there.
+            set is unfit or, where 8 bits take it, not there.
         WorkError: The export fails, or the file gives other masks; no file is left.
     """
     network = _network(cfg, Path(checkpoint))
@@ -103,6 +102,8 @@ def export(
         where = dataset_spec(cfg).root
         raise InputError(f'{where}: no scans there; --int8 takes those of the config, to choose ranges and measure the loss')
     truths = _truths_of(cfg) if int8 else None
+    if truths and [one.shape for one in truths] != [one.shape for one in scans]:
+        raise InputError(f'{dataset_spec(cfg).root}: masks of other sizes than their scans; see tools/check_dataset.py')
     info = ModelInfo(
         version=octfluid.__version__,
         classes=dataset_spec(cfg).classes,
@@ -236,6 +237,8 @@ def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
     folder = Path(spec.root) / spec.size_dir / 'images'
     if folder.is_dir():
         paths = [folder / f'{name}{spec.image_suffix}' for name in load_index(spec.root)]
+        if not paths:
+            raise InputError(f'{spec.root}/index.csv: names no scan; make the data set again')
         return [_read(path) for path in paths], True
     random = np.random.default_rng(0)
     return [random.integers(0, 256, size, dtype=np.uint8) for size in (spec.size or (496, 768), (333, 500))], False
@@ -260,8 +263,7 @@ def look_of(cfg: Config, scans: Sequence[np.ndarray]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> np.ndarray:
-    scan = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if scan is None:
+    if (scan := cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) is None:
         raise InputError(f'{path}: cannot be read as an image; check the data set with tools/check_dataset.py')
     return scan
 

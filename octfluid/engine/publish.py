@@ -18,6 +18,7 @@ from octfluid.engine.checkpoint import InitialWeights, describe_weights, load_we
 from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_name, config_sha256
 from octfluid.engine.misfit import build_network
+from octfluid.engine.origin import Origin, origin_of
 from octfluid.errors import InputError
 from octfluid.io.atomic import require_file_names, require_folder, write_bytes, write_json
 
@@ -87,7 +88,8 @@ def publish(
     require_folder(out, '--out')
     stored = read_checkpoint(checkpoint)
     run = None if record is None else _own_record(record, checkpoint)
-    cfg, config_name = _config_of(config, run, record)
+    told = origin_of(checkpoint, stored)
+    cfg, config_name = _config_of(config, run, record, told)
     origin = _fitting(cfg, stored['state_dict'], checkpoint)
     architecture, data, iterations = architecture_of(cfg), _data_name(cfg, origin), _iterations(stored, run, checkpoint)
     stem = _checked_name(name) if name else f'{architecture}_{data}'
@@ -98,7 +100,7 @@ def publish(
     if not replace:
         _require_none(rivals)
     require_file_names([weights, weights.with_suffix('.json')])
-    card = _card(cfg, run) | dict(
+    card = _card(cfg, run, told) | dict(
         file=weights.name, sha256=digest, precision='fp16' if half else 'fp32', iterations=iterations,
         seed=run['seed'] if run else stored.get('meta', {}).get('seed'), config=config_name,
         dataset=cfg.train_dataloader.dataset.type, checkpoint=dict(name=checkpoint.name, sha256=origin.sha256),
@@ -146,12 +148,21 @@ def _own_record(path: str | os.PathLike, checkpoint: Path) -> dict[str, Any]:
     return record
 
 
-def _config_of(config: str | None, run: Mapping | None, record: str | os.PathLike | None) -> tuple[Config, str]:
-    """Return the resolved config behind the weights, and its name without any folder above the repository."""
+def _config_of(config: str | None, run: Mapping | None, record: str | os.PathLike | None, told: Origin) -> tuple[Config, str]:
+    """Return the resolved config behind the weights, and its name without any folder above the repository.
+
+    Without a record, split and overrides are those that the weights tell of: the config's own may be others.
+    """
     if config is None and run is None:
         raise InputError('neither a config nor a record; expected --config or --record, to say what the weights are')
     path = Path(config) if config is not None else _ROOT / run['config']
-    cfg = load_config(path, run['overrides'], split=run['split']) if run else load_config(path)
+    overrides, split = (run['overrides'], run['split']) if run else (told.overrides, told.split)
+    cfg = load_config(path, dict(overrides), split=split)
+    if told.dataset not in (None, cfg.train_dataloader.dataset.type):
+        raise InputError(
+            f'{path}: is about {cfg.train_dataloader.dataset.type}, but the weights were trained on {told.dataset}; '
+            'publish them with the config that they were trained with'
+        )
     if run and config_sha256(cfg) != run['config_sha256']:
         raise InputError(
             f'{path}: differs from the config that {record} was made with; check out the commit that the record names'
@@ -170,12 +181,12 @@ def _data_name(cfg: Config, origin: InitialWeights) -> str:
     return 'zoo' if origin.source == 'hrf-zoo' else _DATA.get(dataset, dataset)
 
 
-def _card(cfg: Config, run: Mapping | None) -> dict[str, Any]:
+def _card(cfg: Config, run: Mapping | None, told: Origin) -> dict[str, Any]:
     """Return the part of the card that says what the weights were trained and scored on; scores need a record."""
     return dict(
         schema=SCHEMA,
         config_sha256=config_sha256(cfg),
-        overrides=_result_changing(run['overrides']) if run else {},
+        overrides=_result_changing(run['overrides'] if run else told.overrides),
         split=cfg.split,
         split_sha256=run and run['split_sha256'],
         scores=run and run['metrics'],

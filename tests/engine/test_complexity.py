@@ -1,4 +1,5 @@
 import pytest
+import torch
 from mmengine.analysis import get_model_complexity_info
 from torch import nn
 
@@ -89,6 +90,15 @@ def test_scans_of_any_size_need_a_shape(request):
     forward, scan = network_cost(cfg, (32, 40))
     assert (forward.shape, scan) == ((3, 32, 40), None)
     assert 'one test image: not counted, since the config leaves the size of the scans open' in cost_lines(forward, scan)
+
+
+def test_what_takes_more_memory_than_there_is_is_one_line(request, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr('octfluid.engine.complexity.FlopAnalyzer', full)
+    with pytest.raises(InputError, match=r'^32x64 pixels .* more than the memory of this machine takes'):
+        network_cost(small(request), (32, 64))
 
 
 def test_what_does_not_fit_is_one_line(request):

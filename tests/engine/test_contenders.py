@@ -90,3 +90,8 @@ def test_matrix_rate_by_hand(monkeypatch):
 
 def test_window_of_training(options):
     assert benchmark_turns._window_of_training(load_config(CONFIG, options)) == (48, 48)
+
+
+def test_one_scan_is_of_the_network_that_the_overrides_ask_for(options):
+    with pytest.raises(InputError, match='no_such'):
+        contenders.whole_scan((64, 64), CONFIG, {'model.backbone.no_such': 1})

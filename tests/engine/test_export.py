@@ -1,11 +1,13 @@
 """Exported models: the same as the network, complete, free of this machine, and kept only if they are right."""
 
 import hashlib
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_scans import CONFIG, random_network, save, scan_options
 
 import octfluid
@@ -256,3 +258,17 @@ def test_without_the_data_set_noise_of_two_sizes_is_compared(options, tmp_path):
     scans, real = scans_of(load_config(CONFIG, options))
     assert real
     assert [scan.shape for scan in scans] == [(64, 64)] * 12
+
+
+@pytest.mark.parametrize(('name', 'said'), [('index.csv', 'names no scan'), ('masks', 'masks of other sizes than their scans')])
+def test_a_data_set_that_does_not_fit_together_stops_8_bits(options, exported, tmp_path, name, said):
+    data = tmp_path / 'data'
+    shutil.copytree(options['data_root'], data)
+    if name == 'masks':
+        mask = next(data.rglob('annotations/*.png'))
+        Image.open(mask).resize((20, 30)).save(mask)
+    else:
+        (data / name).write_text('name,subject,slice\n')
+    with pytest.raises(InputError, match=said):
+        export(load_config(CONFIG, {**options, 'data_root': str(data)}), exported.checkpoint, tmp_path / 'm.onnx', int8=True)
+    assert not (tmp_path / 'm.onnx').exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_changes import of_split
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from safetensors.torch import load_file
@@ -151,6 +152,19 @@ def test_scores_come_from_the_record_of_this_very_checkpoint(config, model, save
     write_record({**record, 'config_sha256': 'a' * 64}, tmp_path / 'record.json')
     with pytest.raises(InputError, match='differs from the config'):
         publish(checkpoint, tmp_path / 'out', config=config, record=tmp_path / 'record.json')
+
+
+def test_without_a_record_the_card_says_what_the_weights_tell_of_their_training(config, model, tmp_path):
+    said = of_split('usual', dataset='HRFDataset')
+    said['run']['overrides'] = '{"model.decode_head.dropout_ratio": 0.3, "data_root": "elsewhere"}'
+    said['run']['settings']['split'] = 'other'
+    torch.save({'state_dict': model.state_dict(), **said}, tmp_path / 'iter_7.pth')
+    card = json.loads(publish(tmp_path / 'iter_7.pth', tmp_path / 'out', config=config).card.read_text())
+    assert (card['split'], card['overrides'], card['seed']) == ('other', {'model.decode_head.dropout_ratio': 0.3}, 3)
+    said['run']['dataset'] = 'DukeDMEDataset'
+    torch.save({'state_dict': model.state_dict(), **said}, tmp_path / 'iter_7.pth')
+    with pytest.raises(InputError, match='is about HRFDataset, but the weights were trained on DukeDMEDataset'):
+        publish(tmp_path / 'iter_7.pth', tmp_path / 'other', config=config)
 
 
 def test_weights_of_the_zoo_do_not_pass_for_ours(config, model, save, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from octfluid.engine.config import load_config
 from octfluid.engine.identity import config_sha256
+from octfluid.engine.origin import Origin
 from octfluid.engine.twins import require_twins
 from octfluid.errors import InputError
 
@@ -13,7 +14,7 @@ COMPACT = 'configs/duke_dme/compact.py'
 
 def record(name, split='subject03', **changes):
     digest = config_sha256(load_config(ROOT / name, split=split))
-    return Path('r.json'), {'config': name, 'split': split, 'config_sha256': digest, **changes}
+    return Path('r.json'), {'config': name, 'split': split, 'config_sha256': digest, 'iterations': 900, **changes}
 
 
 def test_folds_and_the_papers_score_of_one_recipe_are_twins():
@@ -37,3 +38,13 @@ def test_another_configuration_does_not_speak_for_the_model(name, what):
 def test_records_of_a_config_that_has_changed_since_are_refused():
     with pytest.raises(InputError, match='has been changed since'):
         require_twins(load_config(ROOT / COMPACT), [record(COMPACT, config_sha256='0' * 64)])
+
+
+@pytest.mark.parametrize(('told', 'said'), [
+    (Origin(iterations=300), 'for 300 iterations'), (Origin(overrides={'model.threshold': 0.3}), 'with model.threshold'),
+])  # fmt: skip
+def test_records_do_not_speak_for_weights_that_were_trained_otherwise(told, said):
+    cfg, records = load_config(ROOT / COMPACT), [record(COMPACT)]
+    with pytest.raises(InputError, match=f'trained for 900 iterations, but the exported one was trained {said}'):
+        require_twins(cfg, records, told)
+    require_twins(cfg, records, Origin(iterations=900, overrides={'train_cfg.max_iters': 900}))

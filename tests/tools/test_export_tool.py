@@ -88,7 +88,7 @@ def any_twin(monkeypatch):
     """Let records of another config than the tiny one speak for it: whose records they are is tested in test_twins.py."""
     from octfluid.engine import twins
 
-    monkeypatch.setattr(twins, 'require_twins', lambda cfg, records: None)
+    monkeypatch.setattr(twins, 'require_twins', lambda *_: None)
 
 
 def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path, any_twin):
