@@ -172,6 +172,9 @@ def results(folder):
         (folder / f'records/{name}.json').write_text(json.dumps(changed))
     (folder / 'records/cut.json').write_text(json.dumps(record)[:500])
     (folder / 'records/nested.json').write_text('[' * 100000)
+    check = dict(schema='octfluid.prediction-check/1', kind='guard', found=[dict(scans='phantoms', number=40)])
+    (folder / 'checked/prediction').mkdir(parents=True)
+    (folder / 'checked/prediction/guard.json').write_text(json.dumps(check))
 
 
 def weights(folder):

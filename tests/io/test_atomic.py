@@ -52,18 +52,6 @@ def test_what_is_replaced_leaves_its_permissions(tmp_path):
         assert stat.S_IMODE(target.stat().st_mode) == mode
 
 
-@pytest.mark.parametrize(('name', 'reason'), [
-    ('nowhere', 'is a symbolic link that leads nowhere'), ('loop', 'is a symbolic link that leads nowhere'),
-    ('nowhere/below', 'is a symbolic link that leads nowhere'), (300 * 'x', 'File name too long'),
-])  # fmt: skip
-def test_a_folder_that_no_path_leads_to_is_refused(tmp_path, name, reason):
-    (tmp_path / 'nowhere').symlink_to('away')
-    (tmp_path / 'loop').symlink_to('loop')
-    with pytest.raises(InputError, match=f'^--out .*{reason}'):
-        require_folder(tmp_path / name, '--out')
-    assert names(tmp_path) == ['loop', 'nowhere']
-
-
 @pytest.fixture
 def events(monkeypatch):
     """What is flushed to the disk and what gets its name, by inode, in the order in which it happens."""
