@@ -23,6 +23,7 @@ _base_ = '{base}'
 data_root = 'there/is/no/such/data'
 train_pipeline = [*_base_.train_pipeline[:2], dict(type='Resize', scale=(32, 24), backend='pillow'), *_base_.train_pipeline[3:]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline, scan_size=(64, 80)))
+val_dataloader = dict(dataset=dict(scan_size=(64, 80)))
 model = dict(
     working_size=(24, 32),
     backbone=dict(channels=(4, 8)),
