@@ -2,6 +2,7 @@
 """Write the results pages from run records and benchmarks."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 from octfluid.tooling import ToolParser, exit_status_of
@@ -17,8 +18,8 @@ def refuse_clash(out: Path, records: list[Path]) -> None:
         raise InputError(f'{clash}: a record where the report writes a page of its own; rename it, or choose another --out')
 
 
-def main() -> int | None:
-    """Read the records, write the pages, and say what was written."""
+def parse_args() -> Namespace:
+    """Parse the command line."""
     parser = ToolParser(
         'Write the results pages, their figures, results.json and the results block of the README from run records,\n'
         'and from the benchmarks in DIR/benchmarks (see tools/benchmark.py), if there are any.',
@@ -36,8 +37,12 @@ def main() -> int | None:
         '<!-- results:end --> is rewritten (default: <root>/README.md if DIR is <root>/docs/results and the '
         'README has the block)',
     )
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> int | None:
+    """Read the records, write the pages, and say what was written."""
+    args = parse_args()
     from octfluid.engine.interrupted import find_marks
     from octfluid.engine.record import read_records, to_run
     from octfluid.errors import InputError

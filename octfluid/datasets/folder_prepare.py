@@ -78,7 +78,6 @@ def prepare_folder(
         InputError: No scan with a mask, fewer than three patients for folds, two scans of one name, a name that ``subject``
             does not match or that has other characters than letters, digits and ``. _ -``, a file that is no such scan or mask,
             or a mask of another size than its scan's.
-        OSError: Reading or writing failed.
     """
     pattern = _compiled(subject)
     scans, truths, paired = _pairs(Path(images), Path(masks))
@@ -88,24 +87,24 @@ def prepare_folder(
     rows: list[dict] = []
     mostly_fluid: list[str] = []
     with atomic_folder(out_dir, _is_earlier_conversion) as folder:
-        for kind in ('images', 'annotations'):
-            (folder / SIZE_DIR / kind).mkdir(parents=True)
         report(0, len(paired))
         for name in paired:
             fluid, pixels = _write_pair(scans[name], truths[name], folder / SIZE_DIR, name)
             mostly_fluid += [name] * (2 * fluid > pixels)
-            patient = patients[name]
-            place = sum(row['group'] == patient for row in rows)
-            rows.append(dict(zip(INDEX_COLUMNS, (name, numbers[patient], place, patient, fluid), strict=True)))
+            place = sum(row['group'] == patients[name] for row in rows)
+            rows.append(dict(zip(INDEX_COLUMNS, (name, numbers[patients[name]], place, patients[name], fluid), strict=True)))
             report(len(rows), len(paired))
         write_csv(folder / 'index.csv', INDEX_COLUMNS, rows)
         splits = {SPLIT: Split(tuple(paired), ()), **(_folds(rows, images) if folds else {})}
         write_splits(folder / 'splits', splits)
-    with_fluid = sum(row['fluid_px_native'] > 0 for row in rows)
     alone, lost = (tuple(sorted(some.keys() - others)) for some, others in ((scans, truths), (truths, scans)))
     return FolderSummary(
-        len(rows), with_fluid, len(numbers), alone, Path(out_dir), tuple(splits), lost, mostly_fluid=tuple(mostly_fluid)
+        len(rows), _with_fluid(rows), len(numbers), alone, Path(out_dir), tuple(splits), lost, mostly_fluid=tuple(mostly_fluid)
     )
+
+
+def _with_fluid(rows: Sequence[Mapping]) -> int:
+    return sum(row['fluid_px_native'] > 0 for row in rows)
 
 
 def _pairs(images: Path, masks: Path) -> tuple[dict[str, Path], dict[str, Path], list[str]]:
@@ -127,8 +126,9 @@ def _write_pair(scan_path: Path, mask_path: Path, folder: Path, name: str) -> tu
     scan, mask = read_scan(scan_path), read_mask(mask_path)
     if scan.shape != mask.shape:
         raise InputError(f'{mask_path}: has {_size(mask)} pixels; expected {_size(scan)}, as its scan {scan_path}')
-    write_png(folder / 'images' / f'{name}.png', scan)
-    write_png(folder / 'annotations' / f'{name}.png', mask)
+    for kind, pixels in (('images', scan), ('annotations', mask)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        write_png(folder / kind / f'{name}.png', pixels)
     return int(mask.sum()), mask.size
 
 

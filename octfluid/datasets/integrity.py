@@ -105,10 +105,15 @@ def check_dataset(
         report.warnings += warnings
         report.problems += overlaps(root, split, lists, subjects) + problems
         report.problems += _never_occurring(root, split, lists['train'], stats, classes, foreground)
-        if 'val' in lists and not report.subsets['val'].with_fluid:
-            where, number = f'{root}/splits/{split}_val.txt', len(lists['val'])
-            report.warnings.append(f'{where}: none of its {number} masks has a pixel of {foreground}, whose scores say nothing')
+        report.warnings += _nothing_to_find(root, split, lists, report, foreground)
     return report
+
+
+def _nothing_to_find(root: Path, split: str, lists: Mapping, report: DatasetReport, foreground: str) -> list[str]:
+    if 'val' not in lists or report.subsets['val'].with_fluid:
+        return []
+    where, number = f'{root}/splits/{split}_val.txt', len(lists['val'])
+    return [f'{where}: none of its {number} masks has a pixel of {foreground}, whose scores say nothing']
 
 
 def _require_folders(root: Path, size_dir: str) -> None:

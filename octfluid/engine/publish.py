@@ -92,23 +92,21 @@ def publish(
     cfg, config_name = _config_of(config, run, record, told)
     origin = _fitting(cfg, stored['state_dict'], checkpoint)
     architecture, data, iterations = architecture_of(cfg), _data_name(cfg, origin), _iterations(stored, run, checkpoint)
+    content, digest = _serialized(stored['state_dict'], half, checkpoint)
     stem = _checked_name(name) if name else f'{architecture}_{data}'
-    content = _serialized(stored['state_dict'], half, checkpoint)
-    digest = hashlib.sha256(content).hexdigest()
     weights = out / f'{stem}_{iterations}i_{digest[:8]}.safetensors'
     rivals = _rivals(out, architecture, weights.name)
-    if not replace:
-        _require_none(rivals)
-    require_file_names([weights, weights.with_suffix('.json')])
-    card = _card(cfg, run, told) | dict(
+    _require_none([] if replace else rivals)
+    card = weights.with_suffix('.json')
+    require_file_names([weights, card])
+    said = dict(
         file=weights.name, sha256=digest, precision='fp16' if half else 'fp32', iterations=iterations,
         seed=run['seed'] if run else stored.get('meta', {}).get('seed'), config=config_name,
-        dataset=cfg.train_dataloader.dataset.type, checkpoint=dict(name=checkpoint.name, sha256=origin.sha256),
-        licence=_LICENCES.get(data, _OTHER_LICENCE),
+        checkpoint=dict(name=checkpoint.name, sha256=origin.sha256), licence=_LICENCES.get(data, _OTHER_LICENCE),
     )  # fmt: skip
-    write_json(weights.with_suffix('.json'), card)
+    write_json(card, _card(cfg, run, told) | said)
     write_bytes(weights, content)
-    return Published(weights, weights.with_suffix('.json'), _supersede(rivals))
+    return Published(weights, card, _supersede(rivals))
 
 
 def _require_none(rivals: list[Path]) -> None:
@@ -187,6 +185,7 @@ def _card(cfg: Config, run: Mapping | None, told: Origin) -> dict[str, Any]:
         schema=SCHEMA,
         config_sha256=config_sha256(cfg),
         overrides=_result_changing(run['overrides'] if run else told.overrides),
+        dataset=cfg.train_dataloader.dataset.type,
         split=cfg.split,
         split_sha256=run and run['split_sha256'],
         scores=run and run['metrics'],
@@ -212,7 +211,8 @@ def _iterations(stored: Mapping[str, Any], run: Mapping | None, checkpoint: Path
     return found
 
 
-def _serialized(state_dict: Mapping[str, Any], half: bool, checkpoint: Path) -> bytes:
+def _serialized(state_dict: Mapping[str, Any], half: bool, checkpoint: Path) -> tuple[bytes, str]:
+    """Return the bytes of a file with the weights, and their SHA-256."""
     from safetensors.torch import save
 
     tensors = {}
@@ -228,7 +228,8 @@ def _serialized(state_dict: Mapping[str, Any], half: bool, checkpoint: Path) -> 
                 raise InputError(f'{checkpoint}: {key} has values that are {reason}')
             tensor = stored
         tensors[key.removeprefix('module.')] = tensor.clone(memory_format=torch.contiguous_format)
-    return save(tensors, metadata={'format': 'pt'})
+    content = save(tensors, metadata={'format': 'pt'})
+    return content, hashlib.sha256(content).hexdigest()
 
 
 def _rivals(out: Path, architecture: str, name: str) -> list[Path]:

@@ -199,6 +199,15 @@ def default_reliability(out: Path) -> Path | None:
     return page if page.is_file() and README_BEGIN in read_text(page) else None
 
 
+def _write_figures(folder: Path, drawn: Mapping[str, bytes]) -> None:
+    """Write the figures there are, and remove those of an earlier report."""
+    for name in figures.NAMES:
+        if name in drawn:
+            write_bytes(folder / name, drawn[name])
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
 def write_report(
     runs: Sequence[Run],
     out: Path,
@@ -245,9 +254,5 @@ def write_report(
     require_file_names([*files, *(out / 'figures' / name for name in figures.NAMES)])
     for path, content in files.items():
         write_text(path, content)
-    for name in figures.NAMES:
-        if name in drawn:
-            write_bytes(out / 'figures' / name, drawn[name])
-        else:
-            (out / 'figures' / name).unlink(missing_ok=True)
+    _write_figures(out / 'figures', drawn)
     return results, [*files, *(out / 'figures' / name for name in drawn)]
