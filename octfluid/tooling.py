@@ -100,8 +100,10 @@ def begin_launched(args: argparse.Namespace) -> bool:
             f'--launcher {args.launcher}: the environment variable {wrong} is {"not set" if value is None else repr(value)}; '
             f'start this with {command}, or leave out --launcher'
         )
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return os.environ.get('RANK', '0') == '0'
+    if not os.environ.setdefault('LOCAL_RANK', str(args.local_rank)).isdecimal():
+        raise InputError(f'the environment variable LOCAL_RANK is {os.environ["LOCAL_RANK"]!r}; expected a number, or unset it')
+    # Without a launcher, what a cluster or an earlier command has left in the environment says nothing.
+    return args.launcher == 'none' or os.environ.get('RANK', '0') == '0'
 
 
 def _report_thread_error(failure: threading.ExceptHookArgs) -> None:

@@ -213,3 +213,13 @@ def test_of_a_folder_the_file_is_named_that_could_not_be_read():
     folder = Path('scans')
     assert reason_of(folder, PermissionError(13, 'no permission', 'scans/b1.png')) == 'scans/b1.png: no permission'
     assert reason_of(folder, PermissionError(13, 'no permission', 'elsewhere/x')) == 'scans: no permission'
+
+
+def test_what_a_launcher_has_left_in_the_environment(monkeypatch):
+    alone = argparse.Namespace(launcher='none', local_rank=0)
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    assert begin_launched(alone), 'nobody else would tell the result'
+    monkeypatch.setenv('LOCAL_RANK', 'x')
+    with pytest.raises(InputError, match=r"LOCAL_RANK is 'x'; expected a number"):
+        begin_launched(alone)

@@ -81,7 +81,7 @@ def _add(kinds: Any, name: str, config: str, repeats: int, texts: tuple[str, str
     parser.add_argument('config', nargs='?', default=config, metavar='CONFIG', help='config file (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=repeats, metavar='N', help='repetitions (default: %(default)s)')
     _add_out(parser)
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     return parser
 
 

@@ -14,7 +14,9 @@ def main() -> int | None:
     )
     parser.add_argument('config', metavar='CONFIG', help='a config file')
     parser.add_argument('--split', metavar='NAME', help="split to check in place of the config's")
-    parser.add_argument('--cfg-options', nargs='+', metavar='K=V', help='overrides of the config, such as data_root=DIR')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action='extend', metavar='K=V', help='overrides of the config, such as data_root=DIR'
+    )
     args = parser.parse_args()
 
     from octfluid.datasets.integrity import subject_overlap

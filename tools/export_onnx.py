@@ -31,7 +31,7 @@ def parse_args() -> Namespace:
         action='store_true',
         help='do the convolutions in 8 bits: smaller and faster; the loss is measured on the data set',
     )
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     args = parser.parse_args()
     if args.half and args.int8:
         parser.error('--half, --int8: expected one of the two; in 8 bits the file is smaller still')

@@ -26,10 +26,13 @@ def parse_args() -> argparse.Namespace:
         '--slurm partition=gpu time=240 gpus_per_node=1',
     )
     parser.add_argument('configs', nargs='+', type=Path, metavar='CONFIG', help='config files')
-    parser.add_argument('--seeds', nargs='+', type=seed_number, required=True, metavar='N', help='random seeds')
+    parser.add_argument(
+        '--seeds', nargs='+', action='extend', type=seed_number, required=True, metavar='N', help='random seeds'
+    )
     parser.add_argument(
         '--splits',
         nargs='+',
+        action='extend',
         metavar='NAME',
         help='splits; halves stands for both halves of the literature, leave-one-subject-out for every subjectNN, whose scores '
         "are also pooled (default: each config's own)",
@@ -43,7 +46,12 @@ def parse_args() -> argparse.Namespace:
         '--executor', choices=['local', 'slurm'], default='local', help='run here, or as jobs of Slurm (default: %(default)s)'
     )
     parser.add_argument(
-        '--slurm', nargs='+', default=[], metavar='K=V', help='for the jobs: partition=, time= (minutes), gpus_per_node=, ...'
+        '--slurm',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='K=V',
+        help='for the jobs: partition=, time= (minutes), gpus_per_node=, ...',
     )
     parser.add_argument(
         '--jobs',
@@ -53,7 +61,9 @@ def parse_args() -> argparse.Namespace:
         'first of them show (default: one a GPU in --gpus, else 1)',
     )
     parser.add_argument('--gpus', default='', metavar='0,1', help='GPUs to share out among the jobs')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='overrides for every config')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action='extend', default=[], metavar='K=V', help='overrides for every config'
+    )
     args = parser.parse_args()
     args.gpus = [gpu.strip() for gpu in args.gpus.split(',')] if args.gpus else []
     if wrong := [gpu for gpu in args.gpus if not re.fullmatch(r'\d+|(GPU|MIG)-[\w/-]+', gpu)]:
@@ -141,6 +151,8 @@ def main() -> int:
     how = 'as many at a time as fit' if args.jobs == AUTO else f'{args.jobs} at a time'
     how = 'each as a job' if args.executor == 'slurm' else how
     print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {how}', flush=True)
+    if others := sum((outcome.record['precision'] == 'fp32') == args.amp for outcome in skipped):
+        print(f'note: {others} of those done were trained {"without" if args.amp else "with"} --amp, and stay as they are')
     outcomes = {outcome.run.folder: outcome for outcome in (*skipped, *run_with_progress(waiting, args))}
     outcomes = [outcomes[run.folder] for run in runs]
     print_table(outcomes)

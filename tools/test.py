@@ -28,7 +28,7 @@ def parse_args() -> Namespace:
     parser.add_argument(
         '--amp', action='store_true', help='score in mixed precision: bfloat16 on CPUs and recent GPUs, else float16'
     )
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     add_launcher(parser)
     return parser.parse_args()
 

@@ -26,7 +26,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--deterministic', action='store_true', help='use deterministic kernels only')
     parser.add_argument('--split', help="split to train and validate on, such as paper or subject03 (default: the config's)")
     parser.add_argument('--init', help="initial weights: a file, a URL, or none for random ones (default: the config's)")
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     add_launcher(parser)
     return parser.parse_args()
 

@@ -176,7 +176,7 @@ def build_runner(cfg: Config, request: Request, training: bool) -> FluidRunner:
     cfg.scoring_precision = cfg.precision if training and cfg.get('amp_scoring') else 'fp32'
     if request.amp and not training:
         cfg.scoring_precision, cfg.channels_last = mixed_precision(), True
-    cfg.randomness.deterministic = request.deterministic
+    cfg.randomness.deterministic = request.deterministic or cfg.randomness.get('deterministic', False)
     # Two runs of one process must not share mmengine's global logger and message hub.
     cfg.experiment_name = f'{Path(request.config).stem}_{os.getpid()}_{time.time_ns()}'
     if not torch.cuda.is_available():

@@ -14,6 +14,7 @@ from torch import Tensor
 from octfluid.engine.fields import (
     AMOUNT,
     COUNT,
+    FLAG,
     HASH,
     INIT,
     LIST,
@@ -178,6 +179,8 @@ def _check_own(content: Mapping[str, Any], where: str) -> None:
     run = content['run']
     check_object(where, 'run', run, _RUN)
     check_object(where, 'run.settings', run['settings'], _SETTINGS)
+    if 'deterministic' in run['settings']:  # noted since later
+        check_object(where, 'run.settings', run['settings'], {'deterministic': FLAG})
     if (init := run['init']) is not None:
         check_object(where, 'run.init', init, INIT)
         if surplus := [key for key in init if key not in INIT]:

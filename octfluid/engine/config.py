@@ -77,6 +77,8 @@ def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
             options[key] = DictAction._parse_iterable(value)
         except AssertionError as error:
             raise InputError(f'--cfg-options {item!r}: {error}; expected as many brackets closed as opened') from error
+        except RecursionError as error:
+            raise InputError(f'--cfg-options {key}: too many brackets within each other; expected a few') from error
     return options
 
 
@@ -112,11 +114,11 @@ def load_config(
             cfg.merge_from_dict({key: value})
         except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(f'--cfg-options {key}={value}: does not fit {path} ({error})') from error
+    if seed is not None and isinstance(cfg.get('randomness'), dict):
+        cfg.randomness.seed = seed
     _refuse_malformed(cfg, path)
     if split is not None:
         cfg.split = split
-    if seed is not None:
-        cfg.randomness.seed = seed
     if init is not None:
         cfg.init = None if init == 'none' else dict(files=[init], reinit=(cfg.get('init') or {}).get('reinit', []))
     _resolve(cfg, path)

@@ -38,6 +38,10 @@ def _whole(least: int) -> Kind:
     return Kind(f'a whole number, at least {least} and at most {MOST}', lambda value: is_whole(value, least) and value <= MOST)
 
 
+def _only(value: Any, why: str) -> Kind:
+    return Kind(f'{value!r}, {why}', lambda given: type(given) is type(value) and given == value)
+
+
 def _or_none(kind: Kind) -> Kind:
     return Kind(f'{kind.says}, or None', lambda value: value is None or kind.holds(value))
 
@@ -61,7 +65,17 @@ HOOKS = Kind(
     f'a list of dict(type=..., ...) with {" and ".join(sorted(NEEDED_HOOKS))}, as in configs/_base_/default_runtime.py',
     lambda value: _are_parts(value) and {str(hook['type']) for hook in value} >= NEEDED_HOOKS,
 )
-KEPT = Kind('2 or more, or -1 for all', lambda value: is_whole(value, -1))
+KEPT = Kind('2 or more, or -1 for all', lambda value: is_whole(value, 1) or value == -1)
+SEED = Kind(
+    'a whole number from 0 to 4294967295, which the record tells and a resume must know',
+    lambda value: is_whole(value, 0) and value < 1 << 32,
+)
+EACH_ONCE = Kind(
+    "dict(type='DefaultSampler', ...), which takes every scan once",
+    lambda value: _is_part(value) and value['type'] == 'DefaultSampler',
+)
+NO_FP16 = _only(False, 'since no record would tell; amp_scoring=True or tools/test.py --amp score in 16 bits')
+ALL_SCANS = 'since scores are those of all scans of the split'
 
 # From the outside inwards. '?': may be missing. A list on the way stands for each of its items, '*' for each item of a group.
 RULES = (
@@ -73,22 +87,25 @@ RULES = (
         for loader in ('train', 'val')
         for place, kind in (
             ('', GROUP), ('.batch_size', _whole(1)), ('.num_workers?', _whole(0)), ('.sampler?', _or_none(PART)),
-            ('.batch_sampler?', _or_none(PART)),
-            ('.dataset', PART), ('.dataset.type', TEXT), ('.dataset.size_dir', TEXT), ('.dataset.truth_dir?', _or_none(TEXT)),
+            ('.batch_sampler?', _or_none(PART)), ('.dataset', PART),
+            ('.dataset.type', TEXT), ('.dataset.size_dir', TEXT), ('.dataset.truth_dir?', _or_none(TEXT)),
             ('.dataset.scan_size?', _or_none(SIZE)), ('.dataset.max_refetch?', _whole(0)), ('.dataset.pipeline', PARTS),
             ('.dataset.pipeline.type', TEXT), ('.dataset.metainfo?', CLASSES),
             ('.dataset.subset', Kind(f"'{loader}'", lambda value, own=loader: value == own)),
         )
     ),
+    ('val_dataloader.sampler', EACH_ONCE), ('val_dataloader.drop_last?', _only(False, ALL_SCANS)),
+    ('val_dataloader.dataset.indices?', _only(None, ALL_SCANS)),
     ('val_evaluator', GROUP), ('val_evaluator.ignore_index?', _whole(0)), ('val_evaluator.prefix?', PLAIN),
     ('val_evaluator.collect_device?', DEVICE), ('log_processor?', _or_none(GROUP)), ('log_processor.window_size?', _whole(1)),
     ('optim_wrapper', PART), ('optim_wrapper.optimizer', PART),
     ('param_scheduler?', _or_none(Kind(ONE_OR_MORE.says, lambda value: _is_part(value) or _are_parts(value)))),
     ('train_cfg', GROUP), ('train_cfg.max_iters', _whole(1)), ('train_cfg.val_interval', _whole(1)),
     ('param_scheduler.begin?', _whole(0)), ('param_scheduler.end?', _whole(1)), ('train_cfg.val_begin?', _whole(0)),
-    ('val_cfg.fp16?', FLAG), ('test_cfg.fp16?', FLAG),
+    ('val_cfg.fp16?', NO_FP16), ('test_cfg.fp16?', NO_FP16),
     ('default_scope', TEXT), ('data_root', TEXT), ('split', TEXT), ('work_dir?', _or_none(TEXT)),
-    ('randomness', GROUP), ('env_cfg', GROUP), ('env_cfg.dist_cfg', GROUP),
+    ('randomness', GROUP), ('randomness.seed', SEED), ('randomness.deterministic?', FLAG), ('randomness.diff_rank_seed?', FLAG),
+    ('env_cfg', GROUP), ('env_cfg.dist_cfg', GROUP),
     ('default_hooks', GROUP), ('default_hooks.*', _or_none(PART)), ('default_hooks.timer?', PART),
     ('default_hooks.checkpoint.interval?', EVERY), ('default_hooks.checkpoint.max_keep_ckpts?', KEPT),
     ('default_hooks.checkpoint.by_epoch', ITERATIONS), ('default_hooks.checkpoint.out_dir?', UNSET),

@@ -1,10 +1,11 @@
 """The integrity check of all data that a resolved config uses."""
 
+import os
 from pathlib import Path
 
 from mmengine.config import Config
 
-from octfluid.datasets.integrity import SUFFIX, DatasetReport, check_dataset, read_split
+from octfluid.datasets.integrity import KINDS, SUFFIX, DatasetReport, check_dataset, read_split
 from octfluid.datasets.mask_checks import check_mask
 from octfluid.engine.config import DatasetSpec, dataset_spec
 from octfluid.engine.origin import ALL
@@ -32,6 +33,27 @@ def check_data(cfg: Config) -> DatasetReport:
         # Split all has no list of scans to score: all of them are.
         report.problems += _truth_problems(spec, 'train' if spec.split == ALL else 'val')
     return report
+
+
+def refuse_data_folder(cfg: Config, path: str | Path, what: str) -> None:
+    """Refuse to write where a config's scans, masks or lists lie: overlays have the names of the scans.
+
+    Args:
+        cfg: From `octfluid.engine.config.load_config`.
+        path: The folder, which need not exist.
+        what: What to call it in the message, such as ``'--show-dir'``.
+
+    Raises:
+        InputError: It is one of those folders or in one, or holds the files that those link to.
+    """
+    spec, place = dataset_spec(cfg), Path(os.path.realpath(path))
+    root = Path(spec.root)
+    for size, kind in ((spec.size_dir, KINDS[0]), (spec.size_dir, KINDS[1]), (spec.truth_dir, KINDS[1]), ('', 'splits')):
+        folder = root / size / kind
+        links = [file for file in folder.iterdir() if file.is_symlink()] if folder.is_dir() else []
+        linked = any(Path(os.path.realpath(file)).parent == place for file in links)
+        if linked or place.is_relative_to(os.path.realpath(folder)):
+            raise InputError(f'{what} {path}: holds what is in {folder}; expected a folder without data')
 
 
 def _truth_problems(spec: DatasetSpec, subset: str) -> list[str]:

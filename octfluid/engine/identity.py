@@ -65,8 +65,20 @@ def resume_settings(cfg: Config) -> dict[str, Any]:
         precision=cfg.precision,
         init=list(cfg.init.files) if cfg.get('init') else None,
         processes=get_world_size(),
+        deterministic=cfg.randomness.get('deterministic', False),
         config=config_sha256(endless),
     )
+
+
+def training_digests(cfg: Config) -> set[str]:
+    """Return what `resume_settings` may say as ``config`` of a config's training: with its ``init``, or from scratch."""
+    digests = set()
+    for init in (cfg.get('init'), None):
+        endless = copy.deepcopy(cfg)
+        endless.train_cfg.pop('max_iters', None)
+        endless.init = init
+        digests.add(config_sha256(endless))
+    return digests
 
 
 def _unusual_defaults(cfg: Config) -> list:

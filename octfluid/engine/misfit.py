@@ -1,6 +1,7 @@
 """Errors that mmengine, mmseg and torch raise of settings that do not fit, as one line that names the config."""
 
 import textwrap
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +35,9 @@ def is_lost_peer(error: Exception) -> bool:
 def cause_of(error: Exception) -> str:
     """Say in one line what failed: the message, and the kind of error where the message alone would say too little."""
     reason = textwrap.shorten(reason_of(error), 300, placeholder=' ...')
+    if not reason and (frames := traceback.extract_tb(error.__traceback__)):
+        reason = frames[-1].line or ''  # what did not hold
+        return f'{type(error).__name__} at: {reason}'
     return (
         reason if isinstance(error, (AssertionError, TypeError, ValueError)) and reason else f'{type(error).__name__}: {reason}'
     )

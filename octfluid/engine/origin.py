@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from octfluid.datasets.splits import ALL
 from octfluid.engine.fields import NAME, OBJECT, OPTIONAL_COUNT, TEXT, check_object, check_values, optional
+from octfluid.engine.identity import training_digests
 from octfluid.io.text import parse_json, read_json
 
 _CARD = {
@@ -50,6 +51,15 @@ class Origin:
             return ''
         seen = self.split == ALL and self.dataset == cfg.train_dataloader.dataset.type
         return self.split if self.split != cfg.split or seen else ''
+
+    def is_of_other_settings(self, cfg: Config) -> bool:
+        """Tell whether a training on a config's data set and split had other settings than the config has.
+
+        Args:
+            cfg: From `octfluid.engine.config.load_config`, as it is.
+        """
+        comparable = self.config is not None and self.split == cfg.split and self.dataset == cfg.train_dataloader.dataset.type
+        return comparable and self.config not in training_digests(cfg)
 
 
 def origin_of(checkpoint: str | os.PathLike, stored: Mapping[str, Any], dataset: str | None = None) -> Origin:

@@ -90,7 +90,7 @@ def _record(
         git=records.git_state(ROOT),
         source_sha256=records.source_sha256(ROOT),
         seed=measured['seed'],
-        deterministic=request.deterministic,
+        deterministic=runner.deterministic,
         variant=measured['variant'],
         split=cfg.split,
         split_sha256=split_sha256,

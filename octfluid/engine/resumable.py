@@ -9,6 +9,8 @@ import torch
 from mmengine.hooks import EMAHook
 from torch import Tensor, nn
 
+from octfluid.datasets.sampler import CountedSampler
+from octfluid.engine.hooks import StepSeedHook
 from octfluid.errors import InputError
 
 _KEPT_VALUES = 1_000_000  # of a series, by mmengine
@@ -50,6 +52,25 @@ def require_resumable(path: Path, checkpoint: Mapping[str, Any], runner: Any) ->
             f'{path}: {problem}; expected all that this config saves for a resume: move the file away to go on from the '
             'checkpoint before it, or choose another --work-dir to begin anew'
         )
+
+
+def inexact(runner: Any) -> list[str]:
+    """Say why a resumed training will not end with the weights of one without an interruption; usually it will.
+
+    Args:
+        runner: That has resumed, and not begun.
+    """
+    reasons, together = [], runner.optim_wrapper._accumulative_counts
+    if left := runner.iter % together:
+        reasons.append(f'gradients of {left} of {together} iterations that are added up (accumulative_counts) are not kept')
+    if not isinstance(runner.train_dataloader.sampler, CountedSampler):
+        name = type(runner.train_dataloader.sampler).__name__
+        reasons.append(
+            f'{name} does not tell samples by their number, as CountedSampler does, so that they are varied otherwise'
+        )
+    if not any(isinstance(hook, StepSeedHook) for hook in runner.hooks):
+        reasons.append('without StepSeedHook, dropout draws otherwise')
+    return reasons
 
 
 def _history_problem(checkpoint: Mapping[str, Any]) -> str | None:

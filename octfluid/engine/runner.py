@@ -34,7 +34,7 @@ from octfluid.engine.data_state import digest
 from octfluid.engine.identity import resume_settings
 from octfluid.engine.optim import keep_logits_float32, prepare_weights, score_in
 from octfluid.engine.rehearsal import rehearse_scoring
-from octfluid.engine.resumable import require_resumable
+from octfluid.engine.resumable import inexact, require_resumable
 from octfluid.engine.stopping import FiniteHook, Stop, StopHook
 from octfluid.errors import InputError
 from octfluid.io.atomic import atomic_path
@@ -227,6 +227,8 @@ class FluidRunner(Runner):
             self._refuse_another_run(path, checkpoint)
             require_resumable(path, checkpoint, self)
             self.resume(str(path))
+            for reason in inexact(self):
+                self.logger.warning(f'goes on, but not as if it had not been interrupted: {reason}')
             return True
         self.logger.info(f'nothing to resume in {self.work_dir}: starting at iteration 0')
         return False
@@ -236,7 +238,8 @@ class FluidRunner(Runner):
         run = checkpoint.get('run', {})
         earlier = run.get('settings', {})
         for key, value in resume_settings(self.cfg).items():
-            if earlier.get(key) != value:
+            # Checkpoints from before it was noted do not say whether they are deterministic.
+            if earlier.get(key, value if key == 'deterministic' else None) != value:
                 found = 'other config settings' if key == 'config' else f'{key} {earlier.get(key)}, not {value}'
                 raise InputError(f'{path}: trained with {found}; resume a run as it was begun, or choose another --work-dir')
         seen = run.get('data_sha256')

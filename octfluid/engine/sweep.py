@@ -210,7 +210,7 @@ def run_all(
     Raises:
         InputError: The memory is not known that shall decide how many run at a time.
     """
-    rooms = measured_rooms(gpus) if jobs is None else fixed_rooms(jobs, gpus)
+    rooms = measured_rooms(gpus) if jobs is None else fixed_rooms(min(jobs, len(runs)), gpus)
     most = sum(room.most for room in rooms)
     threads = max(1, cores() // most) if most > 1 else None
     waiting, outcomes = list(runs), {}

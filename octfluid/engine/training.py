@@ -14,7 +14,7 @@ from octfluid.engine import data_state, members
 from octfluid.engine.building import Request, opened_runner
 from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints
 from octfluid.engine.config import dataset_spec
-from octfluid.engine.data_check import check_data
+from octfluid.engine.data_check import check_data, refuse_data_folder
 from octfluid.engine.optim import enable_mixed_precision
 from octfluid.engine.origin import ALL, Origin, origin_of
 from octfluid.engine.outcome import write_outcome
@@ -46,6 +46,7 @@ def train(cfg: Config, request: Request) -> Path:
     _require_file_names(request.work_dir)
     if cfg.get('test_only'):
         raise InputError(f'{request.config}: is for scoring only; train the config it builds on')
+    refuse_data_folder(cfg, request.work_dir, '--work-dir')
     data_lines = _data_lines(cfg, _checked_data(cfg))
     seen = _seen_data(cfg, request, data_lines)
     scored = cfg.split != ALL
@@ -100,19 +101,22 @@ def test(
         WorkError: As in `train`.
     """
     checkpoints = [checkpoint] if isinstance(checkpoint, str) else list(checkpoint)
-    _prepare_to_score(cfg, request, show_dir)
     stored = members.read(checkpoints, cfg)
+    origin = origin_of(checkpoints[0], stored[0], cfg.train_dataloader.dataset.type)
+    foreign = origin.is_of_other_settings(cfg)
+    _prepare_to_score(cfg, request, show_dir)
     cfg.load_from, cfg.init = checkpoints[0], None
     if tta:
         members.refuse_second_mirror(cfg)
     with opened_runner(cfg, request, training=False) as runner:
         members.join(runner.bare_model, checkpoints[1:], stored[1:])
+        if foreign:
+            runner.logger.warning(_foreign_line(checkpoints[0], origin, cfg))
         if tta:
             members.average_mirror_images(runner.bare_model)
         start = time.perf_counter()
         runner.test()
     seconds = time.perf_counter() - start
-    origin = origin_of(checkpoints[0], stored[0], cfg.train_dataloader.dataset.type)
     seen = _seen_in_training(origin, cfg, runner)
     measured = dict(
         kind='test',
@@ -134,8 +138,10 @@ def _prepare_to_score(cfg: Config, request: Request, show_dir: str | None) -> No
     """Look at the folders to write to and at the data; have overlays drawn."""
     require_folder(request.work_dir, '--out')
     _require_file_names(request.work_dir)
+    refuse_data_folder(cfg, request.work_dir, '--out')
     if show_dir:
         require_folder(show_dir, '--show-dir')
+        refuse_data_folder(cfg, show_dir, '--show-dir')
         cfg.custom_hooks.append(dict(type='OverlayHook', out_dir=show_dir))
     if cfg.split == ALL:
         for loader in (cfg.val_dataloader, cfg.test_dataloader):
@@ -149,6 +155,14 @@ def _seen_in_training(origin: Origin, cfg: Config, runner: FluidRunner) -> str:
         which = 'all scans of this data set were' if seen == ALL else f"scans of split '{cfg.split}' may have been"
         runner.logger.warning(f"trained on split '{seen}': {which} in its training")
     return seen
+
+
+def _foreign_line(checkpoint: str, origin: Origin, cfg: Config) -> str:
+    said = ' '.join(f'{key}={value}' for key, value in origin.overrides.items())
+    return (
+        f'{checkpoint}: trained with other settings than {cfg.filename} has'
+        f'{f" (--cfg-options {said})" if said else ""}; the record is of that config: score with that of the training'
+    )
 
 
 def _test_variant(seen: str, cfg: Config, number: int, tta: bool) -> str:

@@ -33,7 +33,7 @@ def digest(options=None, config=ROW10, **arguments):
     {'train_cfg.max_iters': 5},
     {'param_scheduler.0.end': 400},
     {'val_evaluator.ignore_index': 0},
-    {'custom_hooks': []},
+    {'custom_hooks': [{'type': 'PlainCheckpointHook'}, {'type': 'RunStateHook'}]},
     {'default_hooks.ema': {'type': 'EMAHook'}},
     {'default_hooks.param_scheduler': None},
     {'init.reinit': ['decode_head.conv_seg']},

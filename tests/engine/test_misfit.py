@@ -82,6 +82,8 @@ def test_of_a_worker_its_own_message_is_shown():
     assert cause_of(error) == 'no fit'
     assert cause_of(KeyError('img')) == "KeyError: 'img'"
     assert cause_of(ValueError()) == 'ValueError: '
+    with pytest.raises(InputError, match=r'^mine, ValueError at: raise ValueError  # what'), naming_misfits('mine'):
+        raise ValueError  # what did not hold
 
 
 def test_a_step_that_acts_on_some_samples_only_is_named_when_it_does(run, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from octfluid.engine import sweep_plan
 from octfluid.engine.record import file_sha256, write_record
-from octfluid.engine.room import Room
+from octfluid.engine.room import Room, fixed_rooms
 from octfluid.engine.sweep import MARKER, SUPERSEDED, Outcome, find_record, last_error_line, pooled_lines, split_done
 from octfluid.engine.sweep_plan import PlannedRun, Resolved, plan_runs
 from octfluid.errors import InputError
@@ -262,3 +262,12 @@ def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench)
         outcomes = bench.sweep([0, 1])
     assert [outcome.status for outcome in outcomes] == ['skipped', 'done']
     assert [call['seed'] for call in bench.calls] == [1]
+
+
+def test_more_jobs_than_runs_are_no_more_than_runs(bench, monkeypatch):
+    from octfluid.engine import sweep
+
+    made = []
+    monkeypatch.setattr(sweep, 'fixed_rooms', lambda jobs, gpus: made.append(jobs) or fixed_rooms(jobs, gpus))
+    assert [outcome.status for outcome in bench.sweep(seeds=(0, 1), jobs=10**9)] == ['done', 'done']
+    assert made == [2]

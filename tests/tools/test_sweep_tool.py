@@ -80,6 +80,7 @@ def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path,
         output = capsys.readouterr().out
         title = f'leave-one-subject-out, {CONFIG.stem} scratch seed 0: '
         assert f'2 runs: {subject} done before, {2 - subject} to do, 1 at a time' in output
+        assert f'note: {subject} of those done were trained with --amp, and stay as they are' in output
         if subject == 1:
             assert output.splitlines()[-1] == f'{title}pooled scores withheld, no complete record of subject02'
     # Fluid: 2 x 40 of 2 x 40 + 20 + 40.
@@ -215,3 +216,12 @@ def test_reproduce_table2_reports_after_failed_runs_and_keeps_the_status(script,
 def test_reproduce_table2_help_runs_nothing(script):
     done, calls = script('--help')
     assert (done.returncode, calls) == (0, []) and done.stdout.startswith('usage:')
+
+
+def test_options_and_seeds_given_in_parts_all_count(monkeypatch):
+    tool = load_tool()
+    monkeypatch.setattr(
+        sys, 'argv', ['sweep.py', 'a.py', '--seeds', '0', '--cfg-options', 'a=1', '--seeds', '1', '--cfg-options', 'b=2']
+    )
+    args = tool.parse_args()
+    assert (args.seeds, args.cfg_options) == ([0, 1], ['a=1', 'b=2'])

@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         help='samples of each scan, one for each of the first R passes through the data (default: %(default)s)',
     )  # fmt: skip
     parser.add_argument('--seed', type=seed_number, metavar='N', help="seed of the training (default: the config's)")
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     args = parser.parse_args()
     for name, least in (('number', 1), ('repeats', 1)):
         value = getattr(args, name)

@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
         '--shape', type=int, nargs=2, metavar=('H', 'W'),
         help='height and width of the forward pass in pixels (default: a window of slide inference, or the test image)',
     )  # fmt: skip
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings')
+    parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     args = parser.parse_args()
     if args.shape is not None and min(args.shape) < 1:
         parser.error(f'--shape {args.shape[0]} {args.shape[1]}: expected 1 or more')

@@ -15,7 +15,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('other', nargs='?', metavar='OTHER', help='config file to compare with')
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='override config settings, in both configs')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings, in both configs'
+    )
     return parser.parse_args()
 
 
