@@ -168,7 +168,6 @@ def test_training_on_a_gpu(run, tmp_path, monkeypatch, amp):
     ({'optim_wrapper.optimizer.wd': 1}, "unexpected keyword argument 'wd'"),
     ({'train_dataloader.dataset.pipeline.2.type': 'RandomCorp'}, 'RandomCorp is not in'),
     ({'model.decode_head.type': 'NoSuchHead'}, 'NoSuchHead is not in'),
-    ({'randomness.seed': -1}, 'cannot be built'),
 ])  # fmt: skip
 def test_what_cannot_be_built_is_one_line(run, tmp_path, options, said):
     with pytest.raises(InputError, match=r'phantom\.py: cannot be built, ') as caught:
