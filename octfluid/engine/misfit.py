@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+import octfluid.register  # noqa: F401  before anything else of the package imports mmseg, whose notices at import it silences
 from octfluid.datasets.fluid_dataset import UNFIT
 from octfluid.engine.out_of_memory import is_out_of_memory
 from octfluid.errors import InputError
@@ -67,8 +68,6 @@ def build_network(cfg: Config) -> nn.Module:
         InputError: Its settings do not fit each other.
     """
     from mmseg.registry import MODELS
-
-    import octfluid.register  # noqa: F401  registers the classes that configs name, and silences what mmseg says at import
 
     init_default_scope(cfg.default_scope)
     with naming_misfits(f'{cfg.filename}: model cannot be built'):

@@ -24,6 +24,7 @@ from octfluid.errors import InputError
 from octfluid.io.atomic import require_file_names, require_folder
 
 HISTORY_INTERVAL = 10
+_FOREIGN = 'trained with other settings than {} has, of which the record is; score with the config and the --cfg-options of the training'
 
 
 def train(cfg: Config, request: Request) -> Path:
@@ -110,13 +111,13 @@ def test(
         members.refuse_second_mirror(cfg)
     with opened_runner(cfg, request, training=False) as runner:
         members.join(runner.bare_model, checkpoints[1:], stored[1:])
-        if foreign:
-            runner.logger.warning(_foreign_line(checkpoints[0], origin, cfg))
         if tta:
             members.average_mirror_images(runner.bare_model)
         start = time.perf_counter()
         runner.test()
     seconds = time.perf_counter() - start
+    if foreign:
+        runner.logger.warning(f'{checkpoints[0]}: {_FOREIGN.format(cfg.filename)}')
     seen = _seen_in_training(origin, cfg, runner)
     measured = dict(
         kind='test',
@@ -155,14 +156,6 @@ def _seen_in_training(origin: Origin, cfg: Config, runner: FluidRunner) -> str:
         which = 'all scans of this data set were' if seen == ALL else f"scans of split '{cfg.split}' may have been"
         runner.logger.warning(f"trained on split '{seen}': {which} in its training")
     return seen
-
-
-def _foreign_line(checkpoint: str, origin: Origin, cfg: Config) -> str:
-    said = ' '.join(f'{key}={value}' for key, value in origin.overrides.items())
-    return (
-        f'{checkpoint}: trained with other settings than {cfg.filename} has'
-        f'{f" (--cfg-options {said})" if said else ""}; the record is of that config: score with that of the training'
-    )
 
 
 def _test_variant(seen: str, cfg: Config, number: int, tta: bool) -> str:
