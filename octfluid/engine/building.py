@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
+import octfluid.register  # noqa: F401  first, for it silences what mmseg says when it is imported
 from octfluid.datasets.fluid_dataset import PipelineError
 from octfluid.engine.checkpoint import find_own_checkpoints
 from octfluid.engine.identity import config_name

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-import octfluid.register  # noqa: F401  before anything else of the package imports mmseg, whose notices at import it silences
+import octfluid.register  # noqa: F401  first, for it silences what mmseg says when it is imported
 from octfluid.datasets.fluid_dataset import UNFIT
 from octfluid.engine.out_of_memory import is_out_of_memory
 from octfluid.errors import InputError
