@@ -24,7 +24,9 @@ from octfluid.errors import InputError
 from octfluid.io.atomic import require_file_names, require_folder
 
 HISTORY_INTERVAL = 10
-_FOREIGN = 'trained with other settings than {} has, of which the record is; score with the config and the --cfg-options of the training'
+_FOREIGN = (
+    'trained with other settings than {} has, of which the record is; score with the config and --cfg-options of the training'
+)
 
 
 def train(cfg: Config, request: Request) -> Path:
