@@ -133,19 +133,25 @@ def _check_images(record: Mapping[str, Any], where: str) -> None:
         if image['name'] in seen:
             refuse(where, f'{field}.name', image['name'], 'a name that no other image has')
         seen.add(image['name'])
-        _check_extra(image, f'{field}.extra', where)
+        _check_extra(image['extra'], f'{field}.extra', where)
         ignored = image['extra'].get('ignored', 0)
         total, pixels = sum(image[key] for key in COUNTS) + ignored, image['height'] * image['width']
         if total != pixels:
             terms = 'tp+fp+fn+tn' + ('+ignored' if ignored else '')
             refuse(where, f'{field} ({image["name"]}) {terms}', total, f'height x width = {pixels}')
+        _check_beside_counts(image, f'{field}.extra', where)
 
 
-def _check_extra(image: Mapping[str, Any], field: str, where: str) -> None:
-    extra, true, predicted = image['extra'], image['tp'] + image['fn'], image['tp'] + image['fp']
+def _check_extra(extra: Mapping[str, Any], field: str, where: str) -> None:
     if surplus := sorted(set(extra) - set(_EXTRA)):
         refuse(where, f'{field}.{surplus[0]}', extra[surplus[0]], 'no key but ' + ', '.join(_EXTRA))
     check_object(where, field, extra, {key: rule for key, rule in _EXTRA.items() if key in extra})
+    if 'pockets' in extra:
+        check_object(where, f'{field}.pockets', extra['pockets'], _POCKETS)
+
+
+def _check_beside_counts(image: Mapping[str, Any], field: str, where: str) -> None:
+    extra, true, predicted = image['extra'], image['tp'] + image['fn'], image['tp'] + image['fp']
     for key, defined in {
         'hd95_px': true and predicted,
         'surface_dice_1px': true or predicted,
@@ -158,7 +164,6 @@ def _check_extra(image: Mapping[str, Any], field: str, where: str) -> None:
     if 'pockets' not in extra:
         return
     pockets = extra['pockets']
-    check_object(where, f'{field}.pockets', pockets, _POCKETS)
     for key, pixels in (('true', true), ('predicted', predicted)):
         if not bool(pixels) <= pockets[key] <= pixels:
             refuse(where, f'{field}.pockets.{key}', pockets[key], f'what {pixels} pixels can make up')
