@@ -12,7 +12,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octfluid.errors import InputError
+from octfluid.errors import InputError, Interrupted
 from octfluid.io.text import read_text
 from octfluid.tooling import ToolParser, exit_status_of
 
@@ -129,6 +129,8 @@ def main() -> None:
         )
         try:
             serve(args, users, folder / 'gradio')
+        except Interrupted as signalled:
+            sys.exit(signalled.exit_status)  # without a word: that is how a server is ended
         finally:
             tempfile.tempdir = None
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from octfluid.commands import app
-from octfluid.errors import InputError
+from octfluid.errors import InputError, Interrupted
 
 
 @pytest.mark.parametrize(('options', 'said'), [
@@ -105,3 +105,16 @@ def test_an_address_has_brackets_where_it_needs_them(host, shown):
 def test_a_host_that_is_no_name(host):
     with pytest.raises(InputError, match='--host'):
         app.require_address(host, 7860)
+
+
+def test_a_signal_ends_a_page_without_a_word(tmp_path, monkeypatch, capsys):
+    def end(*_):
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr(sys, 'argv', ['app.py', '--port', '7867'])
+    monkeypatch.setattr(app.tempfile, 'tempdir', str(tmp_path))
+    monkeypatch.setattr(app.os, 'environ', dict(os.environ))
+    monkeypatch.setattr(app, 'serve', end)
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 143 and capsys.readouterr() == ('', '') and list(tmp_path.iterdir()) == []
