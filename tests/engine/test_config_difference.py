@@ -39,16 +39,16 @@ def test_shifted_steps_are_compared_with_themselves(table2, write_config):
         "    dict(type='RandomCrop', crop_size=[320, 320], cat_max_ratio=0.75),",
         ']',
         'train_dataloader = dict(dataset=dict(pipeline=train_pipeline))',
-        'randomness = dict(seed=True)',
+        'env_cfg = dict(cudnn_benchmark=True)',
         'init = None',
     )
     key = 'train_dataloader.dataset.pipeline'
     first = table2('10_crop320_wd1e-4')
-    first.randomness.seed = 1
+    first.env_cfg.cudnn_benchmark = 1
     first.init = 'a file'
     assert difference(first, load_config(path)) == [
+        'env_cfg.cudnn_benchmark: 1 -> True',
         "init: 'a file' -> None",
-        'randomness.seed: 1 -> True',
         f"{key}[0]: not set -> {{'type': 'RandomFlip', 'prob': 0.25}}",
         f'{key}[2 -> 3].keep_ratio: True -> False',
         f"{key}[4]: {{'type': 'PackFluidInputs'}} -> not set",
