@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -72,6 +73,7 @@ def test_no_head_begins_with_weights_near_0(name):
     init_default_scope('mmseg')
     torch.manual_seed(0)
     model = MODELS.build(config(name).model)
+    MMLogger.get_instance('init_weights')  # the current one may write to a file that is closed by now
     logging.disable(logging.INFO)
     model.init_weights()
     logging.disable(logging.NOTSET)
