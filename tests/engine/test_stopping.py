@@ -71,7 +71,15 @@ def test_the_best_weights_are_chosen_among_those_that_an_interruption_left_unsco
     assert [path.name for path in (tmp_path / 'run').glob('best_*')] == best != []
 
 
-def test_a_signal_is_heeded_within_a_training_only_and_insisting_ends_it_at_once():
+@pytest.fixture
+def listening():
+    """Python's own handler of SIGINT: a shell lets what it runs in the background ignore it."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
+
+
+def test_a_signal_is_heeded_within_a_training_only_and_insisting_ends_it_at_once(listening):
     stop = stopping.Stop()
     with pytest.raises(Interrupted), stop.on_signals():
         os.kill(os.getpid(), signal.SIGTERM)

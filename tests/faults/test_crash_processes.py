@@ -30,8 +30,9 @@ class Launched:
         environment = os.environ | {'CUDA_VISIBLE_DEVICES': '', 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1'}
         self.output = open(f'{folder}.log', 'w')  # noqa: SIM115  as long as this lives
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=self.output, stderr=self.output, start_new_session=True
-        )
+            command, cwd=ROOT, env=environment, stdout=self.output, stderr=self.output, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
+        )  # fmt: skip
 
     @property
     def said(self):
