@@ -14,7 +14,7 @@ with contextlib.redirect_stdout(io.StringIO()):  # mmseg prints that an optional
 
 from octfluid.datasets import augment, fluid_dataset, hrf_dataset, sampler, standardize, transforms  # noqa: E402
 from octfluid.engine import hooks, optim  # noqa: E402
-from octfluid.evaluation import fluid_metric  # noqa: E402
+from octfluid.metrics import fluid_metric  # noqa: E402
 from octfluid.models import dice, losses, plain_unet, segmentor  # noqa: E402
 
 __all__ = [

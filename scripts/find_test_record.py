@@ -4,8 +4,8 @@
 import sys
 from pathlib import Path
 
-from octfluid.engine.record import file_sha256, read_records, result_changing_overrides
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.records.record import file_sha256, read_records, result_changing_overrides
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def tiny_options(phantoms):
 @pytest.fixture
 def make_record():
     """A valid run record of table 2, row 10; keyword arguments replace fields, `counts` the counts of its two images."""
-    from octfluid.evaluation.counts import pooled_metrics
+    from octfluid.metrics.confusion import pooled_metrics
 
     def make(counts=((30, 10, 20, 65476), (0, 5, 0, 65531)), **changes):
         images = [

@@ -40,7 +40,7 @@ class Target:
     Attributes:
         suffix: Its name's end.
         seeds: Writes good files below a folder, and returns their bytes.
-        read: Reads a file, all of it; raises `octfluid.errors.OctfluidError` of one that is not good.
+        read: Reads a file, all of it; raises `octfluid.utils.errors.OctfluidError` of one that is not good.
         pack: Makes a changed file pass the checks of its container (sums, compression), so that what is inside is read.
         words: That the format gives a meaning.
     """
@@ -69,7 +69,7 @@ def read_model(path):
 
 
 def read_record(path):
-    from octfluid.engine.record import read_record
+    from octfluid.records.record import read_record
 
     read_record(path)
 
@@ -136,8 +136,8 @@ def model_seeds(_):
 
 
 def record_seeds(_):
-    from octfluid.engine.record import format_record
-    from octfluid.evaluation.counts import pooled_metrics
+    from octfluid.metrics.confusion import pooled_metrics
+    from octfluid.records.record import format_record
 
     record = json.loads(RECORD.read_text())
     record |= dict(images=record['images'][:2], history=record['history'][:3])

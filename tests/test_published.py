@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from octfluid.engine.record import published_path, read_records
-from octfluid.evaluation import prediction_page, reliability_page
-from octfluid.evaluation.speed import FOLDER, read_benchmarks
 from octfluid.inference.model import ScanModel
+from octfluid.records.record import published_path, read_records
+from octfluid.reporting import prediction_page, reliability_page
+from octfluid.reporting.speed import FOLDER, read_benchmarks
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'docs/results'

@@ -19,7 +19,7 @@ from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.engine.config import load_config
 from octfluid.engine.config_difference import difference
 from octfluid.engine.training import Request, train
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs/duke_dme'
 STEPS = sorted((FOLDER / 'steps').glob('*.py'))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
 
@@ -194,7 +194,7 @@ def print_data(record: Mapping[str, Any]) -> None:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    from octfluid.io.atomic import require_file_names, require_folder, write_json
+    from octfluid.utils.atomic import require_file_names, require_folder, write_json
 
     require_folder(args.out, '--out')
     path = args.out / f'{args.kind}_{Path(args.config).stem}.json'

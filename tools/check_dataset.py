@@ -3,7 +3,7 @@
 
 import sys
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 
 def main() -> int | None:
@@ -22,7 +22,7 @@ def main() -> int | None:
     from octfluid.datasets.integrity import subject_overlap
     from octfluid.engine.config import dataset_spec, load_config, parse_options
     from octfluid.engine.data_check import check_data
-    from octfluid.errors import InputError
+    from octfluid.utils.errors import InputError
 
     cfg = load_config(args.config, parse_options(args.cfg_options), split=args.split)
     spec = dataset_spec(cfg)

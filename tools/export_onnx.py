@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 if TYPE_CHECKING:
     from octfluid.engine.export import Agreement
@@ -55,15 +55,15 @@ def main() -> None:
     from octfluid.engine.checkpoint import read_checkpoint
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.export import export
-    from octfluid.engine.identity import config_name
-    from octfluid.engine.origin import origin_of
-    from octfluid.engine.record import read_records, to_run
     from octfluid.engine.twins import require_twins
-    from octfluid.errors import InputError
-    from octfluid.evaluation.model_scores import scores_of
     from octfluid.inference.card import describe_training, render_card
     from octfluid.inference.model import ScanModel
-    from octfluid.io.atomic import require_file_names, require_folder, write_text
+    from octfluid.records.fingerprint import config_name
+    from octfluid.records.origin import origin_of
+    from octfluid.records.record import read_records, to_run
+    from octfluid.reporting.model_scores import scores_of
+    from octfluid.utils.atomic import require_file_names, require_folder, write_text
+    from octfluid.utils.errors import InputError
 
     out = Path(args.out)
     require_folder(out.parent, '--out')

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Outline and measure fluid in scans, with an exported model; needs neither torch nor a config."""
 
-from octfluid.commands.predict import console
+from octfluid.inference.cli import console
 
 if __name__ == '__main__':
     console()

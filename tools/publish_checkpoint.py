@@ -3,7 +3,7 @@
 
 import sys
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 
 def main() -> int | None:

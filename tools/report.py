@@ -5,13 +5,13 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 
 def refuse_clash(out: Path, records: list[Path]) -> None:
     """Raise InputError if the report would write over one of its records."""
-    from octfluid.errors import InputError
-    from octfluid.evaluation.report import HTML, PAGES
+    from octfluid.reporting.report import HTML, PAGES
+    from octfluid.utils.errors import InputError
 
     written = {(out / name).resolve() for name in (*PAGES, HTML, 'results.json')}
     if clash := next((path for path in records if path.resolve() in written), None):
@@ -44,13 +44,13 @@ def main() -> int | None:
     """Read the records, write the pages, and say what was written."""
     args = parse_args()
     from octfluid.engine.interrupted import find_marks
-    from octfluid.engine.record import read_records, to_run
-    from octfluid.errors import InputError
-    from octfluid.evaluation import prediction_page, reliability_page
-    from octfluid.evaluation.report import default_readme, write_report
-    from octfluid.evaluation.speed import FOLDER, read_benchmarks
-    from octfluid.io.atomic import require_folder
-    from octfluid.io.lock import occupied
+    from octfluid.records.record import read_records, to_run
+    from octfluid.reporting import prediction_page, reliability_page
+    from octfluid.reporting.report import default_readme, write_report
+    from octfluid.reporting.speed import FOLDER, read_benchmarks
+    from octfluid.utils.atomic import require_folder
+    from octfluid.utils.errors import InputError
+    from octfluid.utils.lock import occupied
 
     records = read_records(args.records)
     runs = [to_run(path, record) for path, record in records]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.errors import InputError
-from octfluid.tooling import ToolParser, exit_status_of, seed_number
+from octfluid.utils.cli import ToolParser, exit_status_of, seed_number
+from octfluid.utils.errors import InputError
 
 AUTO = 'auto'
 TRAIN = Path(__file__).resolve().with_name('train.py')
@@ -117,8 +117,8 @@ def print_table(outcomes: Sequence[Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from octfluid.engine.record import to_run
-    from octfluid.evaluation.markdown import percent
+    from octfluid.records.record import to_run
+    from octfluid.reporting.markdown import percent
 
     table = Table('config', 'split', 'init', 'seed', 'mIoU %', 'mDice %', 'foreground Dice %', 'status')
     for outcome in outcomes:
@@ -136,7 +136,7 @@ def main() -> int:
     from octfluid.engine.cluster import parse_parameters, require_slurm
     from octfluid.engine.sweep import pooled_lines, split_done
     from octfluid.engine.sweep_plan import plan_runs
-    from octfluid.io.atomic import require_folder
+    from octfluid.utils.atomic import require_folder
 
     if missing := [config for config in args.configs if not config.is_file()]:
         raise InputError(f'{missing[0]}: no such config file')

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, add_launcher, begin_launched, exit_status_of
+from octfluid.utils.cli import ToolParser, add_launcher, begin_launched, exit_status_of
 
 
 def parse_args() -> Namespace:
@@ -38,8 +38,8 @@ def main() -> None:
     args = parse_args()
     first = begin_launched(args)
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.record import read_record
     from octfluid.engine.training import Request, test
+    from octfluid.records.record import read_record
 
     options = parse_options(args.cfg_options)
     cfg = load_config(args.config, options, split=args.split)

@@ -20,7 +20,7 @@ from octfluid.datasets.memory import available_bytes
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.windows import HEAD, WindowFirst
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, cv2.error)
 """What a setting of a wrong kind or size comes to, in libraries that take what they are given."""

@@ -15,9 +15,9 @@ import numpy as np
 
 from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import Split, write_splits
-from octfluid.errors import InputError
-from octfluid.io.atomic_folder import atomic_folder
 from octfluid.io.images import load_picture
+from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.errors import InputError
 
 GROUPS = ('h', 'dr', 'g')
 """Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma, in the order in which their subjects are numbered."""

@@ -14,7 +14,7 @@ from octfluid.datasets.lists import SUBSETS, index_rows, load_index, read_split,
 from octfluid.datasets.mask_checks import IMAGE_MODES, ImageStats, MaskStats, check_image, check_mask
 from octfluid.datasets.overlap import overlaps, picture_overlaps, refuse_overlap, subject_overlap
 from octfluid.datasets.splits import ALL
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 __all__ = [
     'DatasetReport', 'SubsetCounts', 'check_dataset', 'load_index', 'read_split', 'refuse_overlap', 'split_names',

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from octfluid.datasets.splits import HALVES, LEAVE_ONE_OUT, SUBSETS, is_subject_split, subject_split
-from octfluid.errors import InputError
-from octfluid.io.text import read_text
+from octfluid.utils.errors import InputError
+from octfluid.utils.text import read_text
 
 _HOW_TO_MAKE = 'make the data set first: python tools/dataset_converters/<duke_dme, hrf, folder or phantom>.py (--help)'
 _INDEX_COLUMNS = ('name', 'subject', 'slice')

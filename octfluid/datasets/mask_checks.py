@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from octfluid.datasets.looks import Looks, looks_of
-from octfluid.errors import InputError
+from octfluid.datasets.perceptual_hash import Looks, looks_of
 from octfluid.io.images import load_picture
+from octfluid.utils.errors import InputError
 
 # Pillow's modes in words, for messages.
 _MODES = {

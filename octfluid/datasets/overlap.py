@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from octfluid.datasets.lists import SUBSETS, load_index, read_split
-from octfluid.datasets.looks import Looks, same_pictures
+from octfluid.datasets.perceptual_hash import Looks, same_pictures
 from octfluid.datasets.splits import held_out_subjects, inner_parent, is_by_subject
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 def refuse_overlap(root: str | os.PathLike, split: str) -> None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 SMALLEST_SIDE = 64
 SHARE_WITHOUT_FLUID = 0.3

@@ -21,7 +21,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile, RandomResize
 from mmseg.datasets.transforms import LoadAnnotations, RandomCrop, Resize
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 HEAD = (LoadImageFromFile, LoadAnnotations, RandomResize, RandomCrop)
 _ONE = 2048  # OpenCV's weights are whole numbers that sum to this

@@ -28,11 +28,11 @@ import octfluid.register
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
 from octfluid.datasets.windows import HEAD
-from octfluid.engine.identity import config_name
 from octfluid.engine.plan import cpu_name, versions
-from octfluid.engine.record import git_state, source_sha256
-from octfluid.errors import InputError
-from octfluid.evaluation.speed import SCHEMA
+from octfluid.records.fingerprint import config_name
+from octfluid.records.record import git_state, source_sha256
+from octfluid.reporting.speed import SCHEMA
+from octfluid.utils.errors import InputError
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]
 

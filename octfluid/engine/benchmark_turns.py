@@ -22,8 +22,8 @@ from octfluid.engine.misfit import naming_misfits
 from octfluid.engine.optim import mixed_precision
 from octfluid.engine.plan import device_name
 from octfluid.engine.turns import Measured, Turn, ratios, take_turns
-from octfluid.evaluation.speed_turns import precision
 from octfluid.inference.model import ScanModel
+from octfluid.reporting.speed_turns import precision
 
 Progress = Callable[[int, int], None]
 STOCK = 'stock'

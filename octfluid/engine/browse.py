@@ -17,9 +17,9 @@ from octfluid.datasets.mask_checks import check_image, check_mask
 from octfluid.datasets.sampler import CountedSampler
 from octfluid.datasets.standardize import HIGHEST, LOWEST
 from octfluid.engine.config import DatasetSpec, dataset_spec
-from octfluid.engine.identity import SPEED_SWITCHES
 from octfluid.engine.misfit import FAILURES, naming_misfits
-from octfluid.errors import InputError
+from octfluid.records.fingerprint import SPEED_SWITCHES
+from octfluid.utils.errors import InputError
 
 UNREADABLE = (OSError, *FAILURES)
 

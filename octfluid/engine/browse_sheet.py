@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from octfluid.engine.browse import Sample, samples_of
 from octfluid.engine.config import DatasetSpec, dataset_spec
-from octfluid.errors import InputError
-from octfluid.evaluation import overlay
+from octfluid.utils.errors import InputError
+from octfluid.visualization import overlay
 
 MOST_CELLS, MOST_REPEATS = 64, 8
 IGNORED = (204, 121, 167)  # like the classes' colours of the palette of Okabe and Ito, which the colour-blind can tell apart

@@ -18,16 +18,16 @@ from mmengine.dist import is_main_process
 import octfluid.register  # noqa: F401  first, for it silences what mmseg says when it is imported
 from octfluid.datasets.fluid_dataset import PipelineError
 from octfluid.engine.checkpoint import find_own_checkpoints
-from octfluid.engine.identity import config_name
 from octfluid.engine.interrupted import write_mark
 from octfluid.engine.misfit import FAILURES, cause_of, is_lost_peer, naming_misfits, reason_of
 from octfluid.engine.optim import check_optimizer, mixed_precision, precision_of
-from octfluid.engine.origin import ALL
 from octfluid.engine.out_of_memory import is_out_of_memory, memory_advice
 from octfluid.engine.runner import FluidRunner
 from octfluid.engine.stopping import Stop
-from octfluid.errors import InputError, Interrupted, WorkError
-from octfluid.io.lock import occupied
+from octfluid.records.fingerprint import config_name
+from octfluid.records.origin import ALL
+from octfluid.utils.errors import InputError, Interrupted, WorkError
+from octfluid.utils.lock import occupied
 
 ADVICE = 'look at how the settings fit each other and the data'
 

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from octfluid.engine.checkpoint_schema import check_tensors, checked_content
-from octfluid.engine.record import file_sha256
-from octfluid.errors import InputError
+from octfluid.records.record import file_sha256
+from octfluid.utils.errors import InputError
 
 OWN_CHECKPOINT = re.compile(r'iter_\d+\.pth')
 THREE_WAYS = (

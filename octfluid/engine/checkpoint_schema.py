@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from octfluid.engine.fields import (
+from octfluid.records.fields import (
     AMOUNT,
     COUNT,
     FLAG,
@@ -31,8 +31,8 @@ from octfluid.engine.fields import (
     optional,
     refuse,
 )
-from octfluid.errors import InputError
-from octfluid.io.text import parse_json
+from octfluid.utils.errors import InputError
+from octfluid.utils.text import parse_json
 
 _PLAIN = frozenset(
     getattr(torch, name)

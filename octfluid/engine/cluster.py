@@ -16,7 +16,7 @@ from typing import Any
 
 from octfluid.engine.sweep import Outcome, find_record, last_error_line, outcome_of, start, stop
 from octfluid.engine.sweep_plan import PlannedRun
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 JOB_FOLDER = '.slurm'
 """Below the work folder: what submitit and Slurm write about each job."""

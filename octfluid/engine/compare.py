@@ -17,7 +17,7 @@ from octfluid.datasets.mask_checks import check_mask
 from octfluid.engine.checkpoint import read_checkpoint
 from octfluid.engine.config import dataset_spec, load_config
 from octfluid.engine.training import Request, test
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 @dataclass(frozen=True)

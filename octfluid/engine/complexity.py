@@ -17,7 +17,7 @@ from torch import nn
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.misfit import FAILURES, build_network, naming_misfits
 from octfluid.engine.out_of_memory import is_out_of_memory
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 UNITS = ((10**12, 'T'), (10**9, 'G'), (10**6, 'M'))
 

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from octfluid.engine.config_checks import check_datasets, check_losses, check_monitors, check_scan_segmentor, check_scoring
 from octfluid.engine.config_schema import check_kinds, refuse_nan
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 # Top-level keys with a meaning: those of mmengine's Runner and our own. Other names may hold what a config likes, unless
 # they are so close to one of these that a typo is more likely.

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 CHECKPOINT_SETTINGS = set(inspect.signature(CheckpointHook.__init__).parameters) - {'self', 'kwargs'} | {'type', 'priority'}
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from octfluid.engine.config_checks import is_pair, is_whole
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 MOST = 2**31 - 1
 NEEDED_HOOKS = {'PlainCheckpointHook', 'RunStateHook'}

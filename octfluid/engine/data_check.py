@@ -8,8 +8,8 @@ from mmengine.config import Config
 from octfluid.datasets.integrity import KINDS, SUFFIX, DatasetReport, check_dataset, read_split
 from octfluid.datasets.mask_checks import check_mask
 from octfluid.engine.config import DatasetSpec, dataset_spec
-from octfluid.engine.origin import ALL
-from octfluid.errors import InputError
+from octfluid.records.origin import ALL
+from octfluid.utils.errors import InputError
 
 
 def check_data(cfg: Config) -> DatasetReport:

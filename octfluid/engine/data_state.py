@@ -12,11 +12,11 @@ from mmengine.config import Config
 from octfluid.datasets.integrity import KINDS, SUFFIX
 from octfluid.datasets.lists import SUBSETS, read_split
 from octfluid.engine.config import dataset_spec
-from octfluid.engine.origin import ALL
-from octfluid.engine.record import file_sha256
-from octfluid.errors import InputError
-from octfluid.io.atomic import write_json
-from octfluid.io.text import read_json
+from octfluid.records.origin import ALL
+from octfluid.records.record import file_sha256
+from octfluid.utils.atomic import write_json
+from octfluid.utils.errors import InputError
+from octfluid.utils.text import read_json
 
 FILE = 'data.json'
 SCHEMA = 'octfluid.data/1'

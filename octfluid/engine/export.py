@@ -22,12 +22,12 @@ from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.misfit import build_network
 from octfluid.engine.quantize import quantize
-from octfluid.engine.record import file_sha256
-from octfluid.errors import InputError, WorkError
-from octfluid.inference import domain
+from octfluid.inference import ood as domain
 from octfluid.inference.model import ModelInfo, ScanModel
-from octfluid.io.atomic import atomic_path
 from octfluid.models.resample import resize
+from octfluid.records.record import file_sha256
+from octfluid.utils.atomic import atomic_path
+from octfluid.utils.errors import InputError, WorkError
 
 OPSET = 20
 MOST_DIFFERENT_PIXELS = 1e-3

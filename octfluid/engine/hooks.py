@@ -17,8 +17,8 @@ from mmengine.logging import HistoryBuffer
 from mmseg.registry import HOOKS
 
 from octfluid.engine.data_state import digest, write_state
-from octfluid.engine.identity import resume_settings
 from octfluid.engine.plan import plan_lines
+from octfluid.records.fingerprint import resume_settings
 
 DATA_BATCH = dict | tuple | list | None
 SECONDS_BETWEEN_LINES = 60
@@ -234,8 +234,8 @@ class OverlayHook(Hook):
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
         """Draw prediction and ground truth, at the ground truth's size, over each scan of the batch."""
-        from octfluid.evaluation.gallery import scan_overlay
-        from octfluid.evaluation.overlay import save_png
+        from octfluid.visualization.gallery import scan_overlay
+        from octfluid.visualization.overlay import save_png
 
         for sample in outputs:
             prediction = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from octfluid.engine.fields import is_count
-from octfluid.errors import InputError
-from octfluid.io.atomic import write_json
-from octfluid.io.text import json_files, read_json
+from octfluid.records.fields import is_count
+from octfluid.utils.atomic import write_json
+from octfluid.utils.errors import InputError
+from octfluid.utils.text import json_files, read_json
 
 MARK = 'interrupted.json'
 SCHEMA = 'octfluid.interrupted/1'

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from octfluid.errors import WorkError
+from octfluid.utils.errors import WorkError
 
 _FIRST = re.compile(r'Iter\(train\).* time: (?P<time>[\d.]+) .*?data_time: (?P<waited>[\d.]+)')
 

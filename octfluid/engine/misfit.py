@@ -13,7 +13,7 @@ from torch import nn
 import octfluid.register  # noqa: F401  first, for it silences what mmseg says when it is imported
 from octfluid.datasets.fluid_dataset import UNFIT
 from octfluid.engine.out_of_memory import is_out_of_memory
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 FAILURES = (*UNFIT, ImportError, RuntimeError)
 """What a setting of a wrong kind or size comes to, in libraries that take what they are given."""

@@ -10,18 +10,18 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 import octfluid
-from octfluid.engine import record as records
 from octfluid.engine.config import dataset_spec
-from octfluid.engine.identity import config_name, config_sha256
 from octfluid.engine.plan import device_name, peak_memory, versions
 from octfluid.engine.runner import FluidRunner
-from octfluid.errors import InputError, WorkError
-from octfluid.evaluation.counts import pooled_metrics
-from octfluid.evaluation.gallery import write_pictures
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.records import record as records
+from octfluid.records.fingerprint import config_name, config_sha256
+from octfluid.utils.errors import InputError, WorkError
+from octfluid.visualization.gallery import write_pictures
 
 if TYPE_CHECKING:  # the metric's module imports mmseg's data sets, which `octfluid.register` must do first
     from octfluid.engine.training import Request
-    from octfluid.evaluation.fluid_metric import FluidMetric
+    from octfluid.metrics.fluid_metric import FluidMetric
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]
 

@@ -13,14 +13,14 @@ import torch
 from mmengine.config import Config
 
 import octfluid
-from octfluid.engine import record as records
 from octfluid.engine.checkpoint import InitialWeights, describe_weights, load_weights, read_checkpoint
 from octfluid.engine.config import load_config
-from octfluid.engine.identity import config_name, config_sha256
 from octfluid.engine.misfit import build_network
-from octfluid.engine.origin import Origin, origin_of
-from octfluid.errors import InputError
-from octfluid.io.atomic import require_file_names, require_folder, write_bytes, write_json
+from octfluid.records import record as records
+from octfluid.records.fingerprint import config_name, config_sha256
+from octfluid.records.origin import Origin, origin_of
+from octfluid.utils.atomic import require_file_names, require_folder, write_bytes, write_json
+from octfluid.utils.errors import InputError
 
 SCHEMA = 'octfluid.weights/1'
 SUPERSEDED = 'superseded'

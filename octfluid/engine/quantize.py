@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from octfluid.errors import WorkError
+from octfluid.utils.errors import WorkError
 
 CALIBRATION_SCANS = 20
 """At most so many scans, evenly spread over the data set, say which range of numbers each convolution takes."""

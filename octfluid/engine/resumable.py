@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from octfluid.datasets.sampler import CountedSampler
 from octfluid.engine.hooks import StepSeedHook
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 _KEPT_VALUES = 1_000_000  # of a series, by mmengine
 _SERIES = ('train/loss', 'train/lr', 'train/time')

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 SPARE = 1.15
 """A training that has begun may take this times as much later, as in its scoring."""

@@ -31,13 +31,13 @@ from octfluid.engine.checkpoint import (
     read_checkpoint,
 )
 from octfluid.engine.data_state import digest
-from octfluid.engine.identity import resume_settings
 from octfluid.engine.optim import keep_logits_float32, prepare_weights, score_in
 from octfluid.engine.rehearsal import rehearse_scoring
 from octfluid.engine.resumable import inexact, require_resumable
 from octfluid.engine.stopping import FiniteHook, Stop, StopHook
-from octfluid.errors import InputError
-from octfluid.io.atomic import atomic_path
+from octfluid.records.fingerprint import resume_settings
+from octfluid.utils.atomic import atomic_path
+from octfluid.utils.errors import InputError
 
 WINDOWS_AT_ONCE = 8
 

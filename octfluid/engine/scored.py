@@ -7,10 +7,10 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 import octfluid.register  # noqa: F401  registers the dataset classes
-from octfluid.engine.identity import config_sha256
 from octfluid.engine.misfit import naming_misfits
-from octfluid.engine.record import split_sha256
-from octfluid.errors import InputError
+from octfluid.records.fingerprint import config_sha256
+from octfluid.records.record import split_sha256
+from octfluid.utils.errors import InputError
 
 
 def fingerprints_of_test(cfg: Config) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from octfluid.engine.checkpoint import find_own_checkpoints
 from octfluid.engine.earlier import set_aside
 from octfluid.engine.interrupted import remove_mark
-from octfluid.errors import Interrupted, WorkError
+from octfluid.utils.errors import Interrupted, WorkError
 
 DATA_BATCH = dict | tuple | list | None
 SECONDS_TO_INSIST = 1.0

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.datasets.lists import load_index
-from octfluid.engine.record import read_records, to_run
 from octfluid.engine.room import Room, cores, fixed_rooms, measured_rooms
 from octfluid.engine.sweep_plan import PlannedRun
-from octfluid.errors import InputError
-from octfluid.evaluation import folds
-from octfluid.evaluation.markdown import percent
-from octfluid.io.atomic import write_json
-from octfluid.io.lock import is_locked
-from octfluid.io.text import read_json
+from octfluid.records.record import read_records, to_run
+from octfluid.reporting import folds
+from octfluid.reporting.markdown import percent
+from octfluid.utils.atomic import write_json
+from octfluid.utils.errors import InputError
+from octfluid.utils.lock import is_locked
+from octfluid.utils.text import read_json
 
 SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
@@ -247,7 +247,7 @@ def pooled_lines(outcomes: Sequence[Outcome]) -> list[str]:
         Lines with the scores over all folds, in percent, or with the folds that are missing: then the scores are withheld.
 
     Raises:
-        InputError: Records that cannot be pooled, see `octfluid.evaluation.folds.pool`; or a data set without an index.
+        InputError: Records that cannot be pooled, see `octfluid.reporting.folds.pool`; or a data set without an index.
     """
     groups: dict[tuple, list[Outcome]] = {}
     for outcome in outcomes:

@@ -10,8 +10,8 @@ from typing import Any
 
 from octfluid.datasets.lists import expand_protocols
 from octfluid.datasets.splits import PROTOCOLS
-from octfluid.engine.record import file_sha256
-from octfluid.errors import InputError
+from octfluid.records.record import file_sha256
+from octfluid.utils.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
     from octfluid.datasets.integrity import refuse_overlap
     from octfluid.engine.checkpoint import find_initial_weights
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.identity import config_sha256
+    from octfluid.records.fingerprint import config_sha256
 
     cfg = load_config(config, parse_options(options), split=split, init=init)
     refuse_overlap(cfg.data_root, cfg.split)

@@ -10,18 +10,19 @@ from mmengine.config import Config
 from mmengine.dist import all_reduce
 
 from octfluid.datasets.integrity import DatasetReport, read_split, subject_overlap
-from octfluid.engine import data_state, members
+from octfluid.engine import data_state
+from octfluid.engine import ensemble as members
 from octfluid.engine.building import Request, opened_runner
 from octfluid.engine.checkpoint import find_initial_weights, find_own_checkpoints
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.data_check import check_data, refuse_data_folder
 from octfluid.engine.optim import enable_mixed_precision
-from octfluid.engine.origin import ALL, Origin, origin_of
 from octfluid.engine.outcome import write_outcome
-from octfluid.engine.record import file_sha256
 from octfluid.engine.runner import FluidRunner
-from octfluid.errors import InputError
-from octfluid.io.atomic import require_file_names, require_folder
+from octfluid.records.origin import ALL, Origin, origin_of
+from octfluid.records.record import file_sha256
+from octfluid.utils.atomic import require_file_names, require_folder
+from octfluid.utils.errors import InputError
 
 HISTORY_INTERVAL = 10
 _FOREIGN = (

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from octfluid.engine.plan import peak_memory
-from octfluid.errors import InputError, OctfluidError, WorkError
+from octfluid.utils.errors import InputError, OctfluidError, WorkError
 
 Turn = Callable[[], Mapping[str, float]]
 """Does the work once and returns its ``seconds``, and what else was measured, such as ``waited``."""

@@ -8,10 +8,10 @@ from mmengine.config import Config
 
 import octfluid
 from octfluid.engine.config import load_config
-from octfluid.engine.identity import config_sha256
-from octfluid.engine.origin import Origin
-from octfluid.engine.record import result_changing_overrides
-from octfluid.errors import InputError
+from octfluid.records.fingerprint import config_sha256
+from octfluid.records.origin import Origin
+from octfluid.records.record import result_changing_overrides
+from octfluid.utils.errors import InputError
 
 _ROOT = Path(octfluid.__file__).resolve().parents[1]
 _SAME = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks')
@@ -22,7 +22,7 @@ def require_twins(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]]
 
     Args:
         cfg: The resolved config of the exported network.
-        records: (path, record) from `octfluid.engine.record.read_records`.
+        records: (path, record) from `octfluid.records.record.read_records`.
         told: What the exported weights say of their training.
 
     Raises:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.inference import domain
+from octfluid.inference import ood as domain
 from octfluid.inference.predictor import Predictor, Settings
 from octfluid.io.duke_mat import read_subject, subject_number
 from octfluid.io.readers import find_inputs

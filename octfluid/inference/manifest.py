@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import octfluid
-from octfluid.errors import InputError
 from octfluid.io.results import MANIFEST, SCHEMA, UNFINISHED
-from octfluid.io.text import read_json
+from octfluid.utils.errors import InputError
+from octfluid.utils.text import read_json
 
 if TYPE_CHECKING:
     from octfluid.inference.predictor import Predictor

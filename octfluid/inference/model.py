@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from octfluid.errors import InputError, WorkError
 from octfluid.inference.external import wants_other_files
+from octfluid.utils.errors import InputError, WorkError
 
 PREFIX = 'octfluid.'
 KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores', 'licence')
@@ -31,7 +31,7 @@ class ModelInfo:
         classes: Names by label, the second of which the probability is of.
         threshold: A pixel is of that class where its probability is above this, in (0, 1).
         domain: What scans it was made for: ``device`` and ``scale``; ``limits``, a list of sentences; and, if known,
-            ``look``, see `octfluid.inference.domain.Look`.
+            ``look``, see `octfluid.inference.ood.Look`.
         weights_sha256: Digest of the checkpoint file that was exported.
         scores: Of the model, or of its cross-validated twins: a list of mappings.
         licence: Terms of the weights.

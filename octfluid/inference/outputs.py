@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from octfluid.errors import InputError
-from octfluid.evaluation.overlay import draw_overlay
-from octfluid.inference.enface import draw_enface
 from octfluid.inference.manifest import TABLE
 from octfluid.inference.measurements import ScanMeasurement, measure_scan
 from octfluid.inference.predictor import Prediction
-from octfluid.io.atomic import TEMPORARY, flush
 from octfluid.io.results import NiftiWriter, write_csv, write_png
 from octfluid.io.scan import Scan, Spacing
+from octfluid.utils.atomic import TEMPORARY, flush
+from octfluid.utils.errors import InputError
+from octfluid.visualization.enface import draw_enface
+from octfluid.visualization.overlay import draw_overlay
 
 COLUMNS = (
     'input', 'kind', 'bscan', 'file', 'laterality', 'height_px', 'width_px', 'axial_mm', 'lateral_mm', 'slice_mm', 'fluid_px',

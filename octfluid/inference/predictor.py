@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from octfluid.errors import InputError, WorkError
-from octfluid.inference import domain
+from octfluid.inference import ood as domain
 from octfluid.inference.etdrs import SectorVolume
 from octfluid.inference.measurements import ScanMeasurement, measure_scan, thickness, volume_mm3
 from octfluid.inference.model import ScanModel
@@ -18,6 +17,7 @@ from octfluid.inference.settings import AS_THE_FILE_SAYS, Settings, check_fovea,
 from octfluid.io.gray import whiten_filling
 from octfluid.io.readers import find_inputs
 from octfluid.io.scan import Scan, Spacing
+from octfluid.utils.errors import InputError, WorkError
 
 _JUDGED = 16  # B-scans of a volume are looked at to tell whether it is what the model was made for
 OnFrame = Callable[[int, np.ndarray, np.ndarray, np.ndarray], None]

@@ -6,9 +6,9 @@ from numbers import Real
 
 import numpy as np
 
-from octfluid.errors import InputError
 from octfluid.inference.etdrs import SectorVolume, sector_volumes
 from octfluid.io.scan import Scan, Spacing
+from octfluid.utils.errors import InputError
 
 _DIFFERENT_SCALE = 0.01
 SCALE_OPTION = '(--spacing)'

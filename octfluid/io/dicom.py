@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from octfluid.errors import InputError
 from octfluid.io.gray import highest, to_gray, white_of
 from octfluid.io.images import require_few_passes
 from octfluid.io.scan import Frames, Scan, Spacing, raster_of, require_frames, require_size, spacing_from
+from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.dcm', '.dicom')
 MODALITY = 'OPT'

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from octfluid.errors import InputError
 from octfluid.io.mat_headers import check_variables
+from octfluid.utils.errors import InputError
 
 SUBJECT_FILE = re.compile(r'Subject_(\d+)\.mat', re.IGNORECASE)
 GRADERS = (1, 2)

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 _BITS = (8, 10, 12, 14, 16)
 _COLOUR = 24  # levels between the channels of a pixel, from which on it is no shade of gray: JPEG leaves less

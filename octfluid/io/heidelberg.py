@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from octfluid.errors import InputError
 from octfluid.io.heidelberg_checks import check_e2e, check_vol
 from octfluid.io.scan import Frames, Scan, raster_of, require_size, spacing_from
+from octfluid.utils.errors import InputError
 
 DEVICE = 'Heidelberg Spectralis'
 _SIDE_BY_SIDE = (0, 1, 3, 4)  # scan patterns; 2 is a circle, 5 a star

@@ -5,8 +5,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from octfluid.errors import InputError
 from octfluid.io.scan import require_frames, require_size
+from octfluid.utils.errors import InputError
 
 _VOL_HEADER = 2048  # bytes
 _E2E_HEADER, _CHUNK, _FOLDER, _CONTAINER = 88, 52, 44, 60  # bytes: of the file, of each chunk, of what points to data, of data

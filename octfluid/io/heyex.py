@@ -7,10 +7,10 @@ fails where an element is missing.
 from pathlib import Path
 from xml.etree import ElementTree
 
-from octfluid.errors import InputError
 from octfluid.io.heidelberg import DEVICE, parsed
 from octfluid.io.images import read_image
 from octfluid.io.scan import Frames, Scan, raster_of, spacing_from
+from octfluid.utils.errors import InputError
 
 _CONTEXT = 'OphthalmicAcquisitionContext'
 _PERSONAL = ('.//Patient/LastName', './/Patient/FirstNames', './/Patient/PatientID', './/Patient/ID')

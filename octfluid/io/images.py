@@ -10,11 +10,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from octfluid.errors import InputError
 from octfluid.io.gray import coloured_share, highest, to_gray, white_of
 from octfluid.io.scan import Frames, Scan, require_frames, require_size
-from octfluid.io.text import require_file
 from octfluid.io.unpacked import require_unpacked
+from octfluid.utils.errors import InputError
+from octfluid.utils.text import require_file
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF')

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from octfluid.errors import InputError
 from octfluid.io.unpacked import require_unpacked
+from octfluid.utils.errors import InputError
 
 _HEADER, _PACKED, _MATRIX = 128, 15, 14
 _COMPLEX, _NUMERIC = 0x800, range(6, 16)  # flags of variables, and their kinds that hold numbers

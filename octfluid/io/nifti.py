@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from octfluid.errors import InputError
 from octfluid.io.gray import highest, to_gray, white_of
 from octfluid.io.scan import Frames, Scan, require_frames, require_size, spacing_from
 from octfluid.io.unpacked import most_unpacked, require_unpacked
+from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.nii', '.nii.gz')
 _NO_UNIT = 'its NIfTI header does not say in what unit its distances are'

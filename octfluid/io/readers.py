@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from octfluid.errors import InputError
 from octfluid.io import dicom, heidelberg, heyex, images, mat_volume, nifti, topcon
 from octfluid.io.results import MANIFEST, holds_results
 from octfluid.io.scan import Frames, Scan
+from octfluid.utils.errors import InputError
 
 _Reader = Callable[[Path], Scan | list[Scan]]
 

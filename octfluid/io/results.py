@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from octfluid.io.atomic import write_bytes, write_text
 from octfluid.io.scan import Spacing
+from octfluid.utils.atomic import write_bytes, write_text
 
 SCHEMA = 'octfluid.prediction/1'
 MANIFEST, UNFINISHED = 'manifest.json', 'manifest.partial.json'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 LEAST_SIDE, MOST_PIXELS = 32, 1 << 24
 """Pixels of a B-scan: of its shorter side at least, in all at most."""

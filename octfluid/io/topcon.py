@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from octfluid.errors import InputError
 from octfluid.io.gray import highest, to_gray, white_of
 from octfluid.io.heidelberg import parsed
 from octfluid.io.images import require_few_passes
 from octfluid.io.scan import MOST_PIXELS, Frames, Scan, require_size, spacing_from
 from octfluid.io.unpacked import require_unpacked
+from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.fda',)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 ALWAYS_GOOD, TIMES = 1 << 26, 100
 """Bytes that any file may come to, and times its own size that a larger one may: B-scans shrink by a factor of 2 to 20."""

@@ -10,7 +10,7 @@ import torch
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 def window_starts(size: int, window: int, stride: int) -> list[int]:

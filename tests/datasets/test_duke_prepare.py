@@ -8,7 +8,7 @@ import scipy.io
 from PIL import Image
 
 from octfluid.datasets.duke_prepare import INDEX_COLUMNS, prepare
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 SHAPE = (20, 30, 4)
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from octfluid import register  # noqa: F401
 from octfluid.datasets.fluid_dataset import FLUID_CLASSES, FLUID_PALETTE, DukeDMEDataset, PhantomDataset, seeded_draws
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 # Something that draws from each of the generators: NumPy's (crop, flip, resize) and, in mmcv's choice, again NumPy's.
 RANDOM_PIPELINE = [

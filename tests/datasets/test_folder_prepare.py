@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from octfluid.datasets.folder_prepare import FolderSummary, prepare_folder
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 SHAPES = {'Cirrus_1': (5, 7), 'Cirrus_2': (6, 4), 'Topcon_1': (3, 3)}
 BY_DEVICE = r'([A-Z][a-z]+)_\d+'

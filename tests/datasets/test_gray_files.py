@@ -7,7 +7,7 @@ from PIL import Image
 
 from octfluid.datasets.folder_prepare import prepare_folder
 from octfluid.datasets.gray_files import read_mask, read_scan
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 def as_palette(*colours):

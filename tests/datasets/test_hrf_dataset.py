@@ -11,8 +11,8 @@ from octfluid.datasets.hrf_dataset import HRFDataset
 from octfluid.datasets.hrf_prepare import prepare
 from octfluid.datasets.integrity import check_dataset
 from octfluid.engine.config import dataset_spec, load_config
-from octfluid.engine.record import to_run, validate_record
-from octfluid.evaluation.fluid_metric import FluidMetric
+from octfluid.metrics.fluid_metric import FluidMetric
+from octfluid.records.record import to_run, validate_record
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'hrf'
 HEADS = {'fcn': ('FCNHead', '0.7945', '0.8892'), 'pspnet': ('PSPHead', '0.8007', '0.8924'),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from octfluid.datasets.hrf_prepare import find_photographs, prepare, usual_split
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from octfluid.datasets.integrity import (
     read_split,
     split_names,
 )
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 def test_sound_data_set(root):

@@ -6,7 +6,7 @@ from tiny_data import NAMES, problems, save
 
 from octfluid.datasets.integrity import check_dataset, refuse_overlap, subject_overlap
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 def test_subject_overlap(root):

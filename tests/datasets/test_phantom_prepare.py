@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from octfluid.datasets.phantom_prepare import write_phantom_dataset
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 SMALL = {'height': 64, 'width': 80}
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, label
 
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 SEEDS = range(30)
 sides = st.integers(64, 512)

@@ -15,7 +15,7 @@ from octfluid.datasets import fluid_dataset
 from octfluid.datasets.fluid_dataset import PhantomDataset, PipelineError
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 FIXED = [
     dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='Resize', scale=(96, 96), keep_ratio=True),

@@ -23,7 +23,7 @@ from octfluid.datasets.splits import (
     subject_split,
     write_splits,
 )
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 SUBJECTS = [f'subject{number:02d}' for number in range(1, 11)]
 

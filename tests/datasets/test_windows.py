@@ -21,7 +21,7 @@ from octfluid.datasets.hrf_dataset import HRFDataset
 from octfluid.datasets.hrf_prepare import prepare
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.windows import WindowFirst, linear_window, nearest_index
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
 RESIZE = dict(type='RandomResize', scale=(64, 96), ratio_range=(0.5, 2.0), keep_ratio=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.engine.record import write_record
 from octfluid.engine.sweep import run_all
 from octfluid.engine.sweep_plan import Resolved, plan_runs
+from octfluid.records.record import write_record
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'
 
@@ -83,8 +83,8 @@ def on_cpu():
 def run(tiny_options, hurry, on_cpu):
     """Train the tiny network; keyword arguments go to `load_config` (split, seed, init) or `Request` (resume, amp, ...)."""
     from octfluid.engine.config import load_config
-    from octfluid.engine.record import read_record
     from octfluid.engine.training import Request, train
+    from octfluid.records.record import read_record
 
     def call(work_dir, options=None, **arguments):
         options = {**tiny_options, **(options or {})}
@@ -100,7 +100,7 @@ def score(tiny_options, hurry, on_cpu):
     """Test a checkpoint of the tiny network."""
     from octfluid.engine import training
     from octfluid.engine.config import load_config
-    from octfluid.engine.record import read_record
+    from octfluid.records.record import read_record
 
     def call(checkpoint, out, options=None, split=None):
         options = {**tiny_options, **(options or {})}

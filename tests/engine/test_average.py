@@ -8,7 +8,7 @@ from tiny_scans import AVERAGE, CONFIG, scan_options, score_scans, train_scans
 
 from octfluid.engine.checkpoint import read_checkpoint
 from octfluid.engine.config import load_config
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 LAST = 'iter_12.pth'
 MOMENTUM = 0.2

@@ -17,8 +17,8 @@ from octfluid.datasets.sampler import draw_seed
 from octfluid.engine.browse import Sample, samples_of
 from octfluid.engine.browse_sheet import IGNORED, captions_of, coloured, contact_sheet, draw_cell, title_of
 from octfluid.engine.config import load_config
-from octfluid.errors import InputError
-from octfluid.evaluation import overlay
+from octfluid.utils.errors import InputError
+from octfluid.visualization import overlay
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/smoke/phantom.py'
 CLASSES = ('background', 'fluid')

@@ -7,7 +7,7 @@ from PIL import Image
 
 from octfluid.engine.browse import samples_of
 from octfluid.engine.config import load_config
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/smoke/phantom.py'
 GRAY = [

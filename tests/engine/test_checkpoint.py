@@ -15,8 +15,8 @@ from octfluid.engine.checkpoint import (
     load_weights,
     read_checkpoint,
 )
-from octfluid.engine.record import file_sha256
-from octfluid.errors import InputError
+from octfluid.records.record import file_sha256
+from octfluid.utils.errors import InputError
 
 ZOO = 'pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-fdb7e29b.pth'
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from octfluid.engine.checkpoint import read_checkpoint
 from octfluid.engine.checkpoint_schema import checked_content
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 def small_model():

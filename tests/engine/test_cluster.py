@@ -8,9 +8,9 @@ import pytest
 
 from octfluid.engine import cluster
 from octfluid.engine.cluster import TrainingJob, parse_parameters, require_slurm, run_on_cluster
-from octfluid.engine.record import write_record
 from octfluid.engine.sweep import split_done
-from octfluid.errors import InputError
+from octfluid.records.record import write_record
+from octfluid.utils.errors import InputError
 
 submitit = pytest.importorskip('submitit')
 
@@ -120,7 +120,7 @@ import sys
 from pathlib import Path
 from octfluid.engine.cluster import run_on_cluster
 from octfluid.engine.sweep_plan import Resolved, plan_runs
-from octfluid.tooling import exit_status_of
+from octfluid.utils.cli import exit_status_of
 
 folder, cluster = Path(sys.argv[1]), sys.argv[2]
 resolve = lambda *_: Resolved('a' * 64, 'paper', None, Path('data'))

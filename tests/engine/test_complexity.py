@@ -5,7 +5,7 @@ from torch import nn
 
 from octfluid.engine.complexity import ForwardCost, PartCost, ScanCost, cost_lines, forward_cost, network_cost, rounded
 from octfluid.engine.config import load_config
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 
 class Tiny(nn.Module):

@@ -1,7 +1,7 @@
 import pytest
 
 from octfluid.engine.config import dataset_spec, load_config, parse_options
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
 SMOKE = 'configs/smoke/phantom.py'

@@ -11,7 +11,7 @@ from octfluid.engine.config_checks import (
     check_scan_segmentor,
     check_scoring,
 )
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 COMPACT, NATIVE, ROW10 = 'configs/duke_dme/compact.py', 'configs/duke_dme/native.py', 'configs/table2/10_crop320_wd1e-4.py'
 RESIZE, STANDARDIZE = ConfigDict(type='Resize', scale=(384, 256)), ConfigDict(type='StandardizeScan')

@@ -2,7 +2,7 @@ import pytest
 
 from octfluid.engine.config import load_config
 from octfluid.engine.config_difference import config_text, difference
-from octfluid.engine.identity import config_sha256
+from octfluid.records.fingerprint import config_sha256
 
 
 @pytest.fixture(scope='module')

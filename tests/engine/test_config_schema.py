@@ -4,7 +4,7 @@ import pytest
 
 from octfluid.engine.config import load_config
 from octfluid.engine.config_schema import RULES, check_kinds, refuse_nan
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 NATIVE, ROW10, SMOKE = 'configs/duke_dme/native.py', 'configs/table2/10_crop320_wd1e-4.py', 'configs/smoke/phantom.py'
 GROUP, PART, PARTS = r'a group of settings, dict\(\.\.\.\)', r'dict\(type=', r'a list of dict\(type='

@@ -9,7 +9,7 @@ from mmseg.evaluation import IoUMetric
 
 from octfluid.engine import benchmark_turns, contenders
 from octfluid.engine.config import load_config
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 CONFIG = str(Path(__file__).resolve().parents[2] / 'configs/smoke/phantom.py')
 

@@ -11,8 +11,8 @@ from PIL import Image
 from octfluid.datasets.fluid_dataset import PhantomDataset
 from octfluid.engine.config import load_config
 from octfluid.engine.data_check import check_data
-from octfluid.errors import InputError
-from octfluid.tooling import exit_status_of
+from octfluid.utils.cli import exit_status_of
+from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/smoke/phantom.py'

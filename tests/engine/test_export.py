@@ -14,9 +14,9 @@ import octfluid
 from octfluid.engine import export as exports
 from octfluid.engine.config import load_config
 from octfluid.engine.export import Agreement, compare, export, scans_of
-from octfluid.errors import InputError, WorkError
 from octfluid.inference.model import KEYS, PREFIX, ScanModel
 from octfluid.models.resample import resize
+from octfluid.utils.errors import InputError, WorkError
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxscript')

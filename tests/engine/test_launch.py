@@ -5,7 +5,7 @@ import pytest
 
 from octfluid.datasets.phantom_prepare import write_phantom_dataset
 from octfluid.engine.launch import measure_launch, seconds_of_help, seconds_to_train
-from octfluid.errors import WorkError
+from octfluid.utils.errors import WorkError
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = 'Iter(train) [1/9]  lr: 1.0e-04  time: 30.5  data_time: 30.25  loss: 1'

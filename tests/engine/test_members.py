@@ -12,10 +12,11 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from tiny_scans import CONFIG, random_network, save, scan_options, score_scans
 
-from octfluid.engine import members, training
+from octfluid.engine import ensemble as members
+from octfluid.engine import training
 from octfluid.engine.config import load_config
-from octfluid.engine.record import file_sha256, read_record
-from octfluid.errors import InputError
+from octfluid.records.record import file_sha256, read_record
+from octfluid.utils.errors import InputError
 
 SMOKE = CONFIG.parents[1] / 'smoke' / 'phantom.py'
 LAST = 'iter_12.pth'

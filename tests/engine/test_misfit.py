@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from octfluid.engine.misfit import FAILURES, cause_of, naming_misfits
-from octfluid.errors import InputError, WorkError
+from octfluid.utils.errors import InputError, WorkError
 
 SLIDE = {'mode': 'slide', 'crop_size': (1, 1), 'stride': (1, 1)}
 CANNOT, STEP = r'phantom\.py: cannot be built, ', r'phantom\.py: training cannot begin, '

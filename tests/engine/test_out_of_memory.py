@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from octfluid.engine.out_of_memory import is_out_of_memory
-from octfluid.errors import WorkError
+from octfluid.utils.errors import WorkError
 
 
 class HungryHook(Hook):

@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from octfluid.engine.checkpoint import describe_weights, find_initial_weights, load_weights, read_checkpoint
 from octfluid.engine.config import load_config
-from octfluid.engine.identity import config_sha256
 from octfluid.engine.publish import architecture_of, publish
-from octfluid.engine.record import file_sha256, write_record
-from octfluid.errors import InputError
-from octfluid.evaluation.counts import pooled_metrics
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.records.fingerprint import config_sha256
+from octfluid.records.record import file_sha256, write_record
+from octfluid.utils.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 ZOO = 'pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-fdb7e29b.pth'

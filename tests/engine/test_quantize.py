@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from octfluid.engine.quantize import _share, quantize
-from octfluid.errors import WorkError
+from octfluid.utils.errors import WorkError
 
 onnx = pytest.importorskip('onnx')
 

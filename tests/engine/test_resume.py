@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from octfluid.engine.checkpoint import read_checkpoint
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 LAST = 'iter_12.pth'
 RECORD = 'train_heldout_scratch_12i_seed0.json'

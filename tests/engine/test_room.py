@@ -2,7 +2,7 @@ import pytest
 
 from octfluid.engine import room as rooms
 from octfluid.engine.room import Room, fixed_rooms, gpu_memory, machine_memory, measured_rooms
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 GIB = 1 << 30
 

@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 
 from octfluid.engine.config import load_config
 from octfluid.engine.scored import fingerprints_of_test
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'
 

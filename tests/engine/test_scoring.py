@@ -17,9 +17,9 @@ from torch import nn
 
 from octfluid.engine import training
 from octfluid.engine.config import load_config
-from octfluid.engine.identity import config_sha256
 from octfluid.engine.optim import DTYPES, prepare_weights, score_in
-from octfluid.engine.record import read_record, result_changing_overrides
+from octfluid.records.fingerprint import config_sha256
+from octfluid.records.record import read_record, result_changing_overrides
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'
 LAST = 'iter_12.pth'

@@ -9,7 +9,7 @@ import torch
 from octfluid.engine.config import load_config, parse_options
 from octfluid.engine.config_schema import check_kinds
 from octfluid.engine.data_check import refuse_data_folder
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 SMOKE = 'configs/smoke/phantom.py'
 SCANS = 'scores are those of all scans of the split'

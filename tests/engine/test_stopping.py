@@ -12,9 +12,9 @@ from test_resume import assert_same_result, same_training
 
 from octfluid.engine import hooks, stopping
 from octfluid.engine.interrupted import find_marks
-from octfluid.engine.record import read_records
-from octfluid.errors import InputError, Interrupted, WorkError
-from octfluid.io.lock import locked
+from octfluid.records.record import read_records
+from octfluid.utils.errors import InputError, Interrupted, WorkError
+from octfluid.utils.lock import locked
 
 
 def pths(folder):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from octfluid.engine import sweep_plan
-from octfluid.engine.record import file_sha256, write_record
 from octfluid.engine.room import Room, fixed_rooms
 from octfluid.engine.sweep import MARKER, SUPERSEDED, Outcome, find_record, last_error_line, pooled_lines, split_done
 from octfluid.engine.sweep_plan import PlannedRun, Resolved, plan_runs
-from octfluid.errors import InputError
+from octfluid.records.record import file_sha256, write_record
+from octfluid.utils.errors import InputError
 
 
 def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
@@ -183,7 +183,7 @@ import sys
 from pathlib import Path
 from octfluid.engine.sweep import run_all
 from octfluid.engine.sweep_plan import Resolved, plan_runs
-from octfluid.tooling import exit_status_of
+from octfluid.utils.cli import exit_status_of
 
 folder = Path(sys.argv[1])
 runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=lambda *_: Resolved('a' * 64, 'paper', None, Path('data')))
@@ -251,7 +251,7 @@ def test_protocols_are_expanded_before_anything_is_resolved(bench, monkeypatch):
 def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench):
     run = bench.plan([0])[0]
     hold = (
-        'import sys, time; from pathlib import Path; from octfluid.io.lock import locked\n'
+        'import sys, time; from pathlib import Path; from octfluid.utils.lock import locked\n'
         'with locked(sys.argv[1]):\n'
         '    print("held", flush=True); time.sleep(1)\n'
         '    Path(sys.argv[1], "r.json").write_bytes(Path(sys.argv[2]).read_bytes())'

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from octfluid.engine.checkpoint import read_checkpoint
-from octfluid.engine.record import file_sha256, split_sha256, to_run, validate_record
-from octfluid.errors import InputError
-from octfluid.evaluation.counts import pooled_metrics
-from octfluid.evaluation.report import scored
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.records.record import file_sha256, split_sha256, to_run, validate_record
+from octfluid.reporting.report import scored
+from octfluid.utils.errors import InputError
 
 LAST = 'iter_12.pth'
 RECORD = 'train_all_scratch_12i_seed0.json'

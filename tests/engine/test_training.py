@@ -10,13 +10,13 @@ from mmseg.registry import HOOKS
 from PIL import Image
 
 from octfluid.datasets.fluid_dataset import FluidDataset
-from octfluid.engine import record as records
 from octfluid.engine.config import load_config
-from octfluid.engine.identity import config_sha256
-from octfluid.engine.record import file_sha256
-from octfluid.errors import InputError, WorkError
-from octfluid.evaluation import gallery
-from octfluid.evaluation.gallery import choose, picture_name
+from octfluid.records import record as records
+from octfluid.records.fingerprint import config_sha256
+from octfluid.records.record import file_sha256
+from octfluid.utils.errors import InputError, WorkError
+from octfluid.visualization import gallery
+from octfluid.visualization.gallery import choose, picture_name
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'
 LAST = 'iter_12.pth'

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from octfluid.engine.turns import ratios, take_turns
-from octfluid.errors import InputError, WorkError
+from octfluid.utils.errors import InputError, WorkError
 
 
 def writing(path, name):

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from octfluid.engine.config import load_config
-from octfluid.engine.identity import config_sha256
-from octfluid.engine.origin import Origin
 from octfluid.engine.twins import require_twins
-from octfluid.errors import InputError
+from octfluid.records.fingerprint import config_sha256
+from octfluid.records.origin import Origin
+from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPACT = 'configs/duke_dme/compact.py'

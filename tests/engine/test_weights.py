@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from octfluid.engine.checkpoint import read_checkpoint
-from octfluid.engine.record import file_sha256
-from octfluid.errors import InputError
+from octfluid.records.record import file_sha256
+from octfluid.utils.errors import InputError
 
 LAST = 'iter_12.pth'
 

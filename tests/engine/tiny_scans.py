@@ -7,8 +7,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from octfluid.engine.config import load_config
-from octfluid.engine.record import read_record
 from octfluid.engine.training import Request, test, train
+from octfluid.records.record import read_record
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'duke_dme' / 'compact.py'
 AVERAGE = 4  # place of the hook that averages weights among the config's own

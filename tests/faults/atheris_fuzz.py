@@ -24,7 +24,7 @@ _PARSERS = ['octfluid', 'eyepy', 'oct_converter', 'construct', 'construct_typed'
 with atheris.instrument_imports(include=_PARSERS):
     from fuzz_targets import TARGETS
 
-    from octfluid.errors import OctfluidError
+    from octfluid.utils.errors import OctfluidError
 
 
 def main():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fuzz_child import peak_bytes
 
-from octfluid.errors import OctfluidError
 from octfluid.io.readers import read_scans
+from octfluid.utils.errors import OctfluidError
 
 _WALL = 6 << 30  # bytes of addresses, where the system refuses: a file must not stop the machine
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from faults import warm
 from PIL import Image
 
-from octfluid.engine.record import read_records
+from octfluid.records.record import read_records
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faults.mutations import change
 from fuzz_targets import TARGETS
 
-from octfluid.errors import OctfluidError
+from octfluid.utils.errors import OctfluidError
 
 MOST_SECONDS, MOST_BYTES = 5, 1 << 30
 _WALL = 4 << 30  # bytes beyond what the packages take, where the system refuses: a file must not stop the machine

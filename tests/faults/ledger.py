@@ -7,8 +7,8 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from octfluid.engine.record import git_state, source_sha256
-from octfluid.io.atomic import write_json
+from octfluid.records.record import git_state, source_sha256
+from octfluid.utils.atomic import write_json
 
 SCHEMA = 'octfluid.faults/1'
 ROOT = Path(__file__).resolve().parents[2]

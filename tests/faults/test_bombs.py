@@ -70,8 +70,8 @@ def test_a_program_in_place_of_a_picture_is_not_run(tmp_path, monkeypatch):
     from fda_files import contour, fda_bytes, jpeg_slices
     from fuzz_targets import GRAY
 
-    from octfluid.errors import InputError
     from octfluid.io.readers import read_scans
+    from octfluid.utils.errors import InputError
 
     ran = tmp_path / 'ran'
     program = tmp_path / 'bin/gs'

@@ -13,7 +13,7 @@ from octfluid.engine import export as exports
 from octfluid.engine.checkpoint import read_checkpoint
 from octfluid.engine.config import load_config
 from octfluid.engine.publish import publish
-from octfluid.errors import OctfluidError, WorkError
+from octfluid.utils.errors import OctfluidError, WorkError
 
 FIRST = 'iter_2.pth'
 NETWORK = 'model = dict(backbone=dict(channels=(4, 8)), decode_head=dict(in_channels=4, channels=4), auxiliary_head=None)'

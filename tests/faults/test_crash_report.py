@@ -6,7 +6,7 @@ import pytest
 from faults.crash import broken, contents, hidden, kill_often
 from faults.ledger import budget, note
 
-from octfluid.engine.record import published_path, write_record
+from octfluid.records.record import published_path, write_record
 
 TOOL = 'tools/report.py'
 

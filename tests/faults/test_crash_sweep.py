@@ -12,7 +12,7 @@ from faults.crash import broken, kill_often
 from faults.ledger import budget, note
 from faults.training_runs import CONFIG, MAY_DIFFER, arguments
 
-from octfluid.engine.record import read_records
+from octfluid.records.record import read_records
 
 TOOL = 'tools/sweep.py'
 COMMAND = 'python -m pytest tests -m faults -k '

@@ -10,7 +10,7 @@ from faults.training_runs import ITERATIONS, Trainings, arguments
 
 from octfluid.engine.checkpoint import find_own_checkpoints, read_checkpoint
 from octfluid.engine.interrupted import find_marks
-from octfluid.engine.record import read_records
+from octfluid.records.record import read_records
 
 COMMAND = 'python -m pytest tests -m faults -k '
 

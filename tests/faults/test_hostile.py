@@ -18,8 +18,8 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.io.matlab import MatlabObject
 
-from octfluid.commands import predict
-from octfluid.tooling import exit_status_of
+from octfluid.inference import cli as predict
+from octfluid.utils.cli import exit_status_of
 
 torch = pytest.importorskip('torch')
 onnx = pytest.importorskip('onnx')
@@ -173,9 +173,9 @@ def test_prediction_and_page_never_run_a_config(tmp_path):
     (tmp_path / 'config.py').write_text(f'import os\nos.mkdir({str(trace)!r})\n')
     Image.fromarray(SCAN).save(tmp_path / 'b.png')
     code = (
-        'import sys, octfluid.commands.predict as predict\n'
-        'import octfluid.commands.app as app\n'
-        'from octfluid.tooling import exit_status_of\n'
+        'import sys, octfluid.inference.cli as predict\n'
+        'import octfluid.webapp.cli as app\n'
+        'from octfluid.utils.cli import exit_status_of\n'
         'config, scan, out = sys.argv[1:]\n'
         'statuses = []\n'
         'for arguments in ([config], [scan, "--model", config], [scan]):\n'

@@ -10,11 +10,11 @@ import pytest
 from faults.ledger import note
 from PIL import Image
 
-from octfluid.commands import predict
 from octfluid.datasets.folder_prepare import prepare_folder
-from octfluid.errors import InputError
+from octfluid.inference import cli as predict
 from octfluid.io.readers import read_scans
-from octfluid.tooling import exit_status_of
+from octfluid.utils.cli import exit_status_of
+from octfluid.utils.errors import InputError
 
 COMMAND = 'python -m pytest tests -m faults -k test_hostile_names'
 SCAN = np.random.default_rng(0).integers(0, 256, (64, 80), dtype=np.uint8)
@@ -111,7 +111,7 @@ def test_an_export_reads_no_other_file_by_an_entity(tmp_path, entity):
 def test_names_are_text_on_the_page():
     pytest.importorskip('gradio')
     markdown_it = pytest.importorskip('markdown_it')
-    from octfluid.page.app import _plain, _status
+    from octfluid.webapp.app import _plain, _status
 
     evil = '![x](http://evil/x.png) <img src=x onerror=alert(1)> [y](javascript:alert(1)) **z** http://evil\n# big'
     prediction = SimpleNamespace(warnings=(evil,), scans=(), is_volume=False)

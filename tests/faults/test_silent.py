@@ -11,7 +11,7 @@ from faults.training_runs import CONFIG, TOOL, arguments
 from PIL import Image
 
 from octfluid.engine.interrupted import find_marks
-from octfluid.engine.record import read_records
+from octfluid.records.record import read_records
 
 COMMAND = 'python -m pytest tests -m faults -k test_silent'
 

@@ -6,7 +6,7 @@ import torch
 from faults.crash import broken, hidden
 
 from octfluid.engine.checkpoint import find_own_checkpoints, read_checkpoint
-from octfluid.engine.record import read_records
+from octfluid.records.record import read_records
 
 TOOL, CONFIG = 'tools/train.py', 'configs/smoke/phantom.py'
 ITERATIONS = 24

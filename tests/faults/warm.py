@@ -37,12 +37,6 @@ def import_all():
     """Import what tools take seconds to import; not ONNX Runtime, which cannot end in a forked process."""
     from yapf.yapflib import yapf_api
 
-    import octfluid.datasets.duke_prepare
-    import octfluid.engine.training
-    import octfluid.evaluation.report
-    import octfluid.io.readers
-    import octfluid.register  # noqa: F401
-
     yapf_api.FormatCode = lambda text, **_: (text, True)  # lays out the config in the log, and takes long to
 
 

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from octfluid.inference.domain import FEATURES, Look, features, fit, judge
 from octfluid.inference.model import ScanModel
+from octfluid.inference.ood import FEATURES, Look, features, fit, judge
 from octfluid.io.duke_mat import read_images
 
 RANDOM = np.random.default_rng(0)

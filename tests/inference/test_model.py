@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octfluid.errors import InputError, WorkError
 from octfluid.inference.model import KEYS, PREFIX, ModelInfo, ScanModel
 from octfluid.inference.predictor import Predictor
 from octfluid.io.scan import Scan
+from octfluid.utils.errors import InputError, WorkError
 
 INFO = ModelInfo(
     version='1.2', classes=('background', 'fluid'), threshold=0.5, domain=dict(device='A scanner', scale='1 mm'),

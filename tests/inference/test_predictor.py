@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 import octfluid
-from octfluid.errors import InputError
 from octfluid.inference.predictor import Predictor, Settings
 from octfluid.io.readers import read_scans
 from octfluid.io.scan import Frames, Raster, Scan, Spacing
 from octfluid.io.scan import Spacing as _Spacing
+from octfluid.utils.errors import InputError
 
 SCALE = Spacing(0.004, 0.01, 0.25)
 

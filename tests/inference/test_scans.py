@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from octfluid.errors import InputError
 from octfluid.inference import model as models
 from octfluid.inference.model import ScanModel
+from octfluid.utils.errors import InputError
 
 
 @pytest.fixture(scope='module')

@@ -9,13 +9,13 @@ import torch
 
 from octfluid.engine.config import load_config
 from octfluid.engine.export import MOST_DIFFERENT_PIXELS, _network, compare
-from octfluid.engine.origin import origin_of
-from octfluid.engine.record import file_sha256, read_records, to_run
 from octfluid.engine.twins import require_twins
-from octfluid.evaluation.model_scores import scores_of
 from octfluid.inference.card import describe_training, render_card
 from octfluid.inference.model import ScanModel, shipped_model
 from octfluid.io.duke_mat import read_subject
+from octfluid.records.origin import origin_of
+from octfluid.records.record import file_sha256, read_records, to_run
+from octfluid.reporting.model_scores import scores_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/duke_dme/compact.py'

@@ -4,9 +4,9 @@ import sys
 import numpy as np
 import pytest
 
-from octfluid.errors import InputError
 from octfluid.inference.growth import measure_growth, volume
 from octfluid.inference.model import ScanModel
+from octfluid.utils.errors import InputError
 
 
 @pytest.fixture(scope='module')

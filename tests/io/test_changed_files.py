@@ -13,7 +13,7 @@ pytest.importorskip('onnx')
 from faults.mutations import change
 from fuzz_targets import TARGETS
 
-from octfluid.errors import OctfluidError
+from octfluid.utils.errors import OctfluidError
 
 FINDINGS = sorted(path for path in (Path(__file__).parents[1] / 'findings').glob('*/*') if path.is_file())
 

@@ -6,8 +6,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from octfluid.errors import InputError
 from octfluid.io.dicom import read_dicom
+from octfluid.utils.errors import InputError
 
 
 def measures(spacing=(0.004, 0.012), between=None, positions=()):

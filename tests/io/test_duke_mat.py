@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from octfluid.errors import InputError
 from octfluid.io.duke_mat import read_subject
+from octfluid.utils.errors import InputError
 
 SHAPE = (6, 8, 3)
 

@@ -7,8 +7,8 @@ from e2e_files import IMAGE, SCAN_PATTERN, e2e_bytes, image, parts_of
 from heyex_files import FRAMES
 from vol_files import HEADER, vol_bytes
 
-from octfluid.errors import InputError
 from octfluid.io.heidelberg import read_e2e, read_series, read_vol
+from octfluid.utils.errors import InputError
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import pytest
 from heyex_files import FRAMES, image, write_export
 from PIL import Image
 
-from octfluid.errors import InputError
 from octfluid.io.heyex import pictures_of, read_xml
 from octfluid.io.readers import find_inputs
+from octfluid.utils.errors import InputError
 
 
 def test_an_xml_export(tmp_path):

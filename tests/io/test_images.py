@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octfluid.errors import InputError
 from octfluid.io.images import read_image
+from octfluid.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 GRAY = RANDOM.integers(0, 256, (40, 50), dtype=np.uint8)

@@ -4,10 +4,10 @@ import nibabel
 import numpy as np
 import pytest
 
-from octfluid.errors import InputError
 from octfluid.io.nifti import read_nifti
 from octfluid.io.results import NiftiWriter
 from octfluid.io.scan import Spacing
+from octfluid.utils.errors import InputError
 
 VOLUME = np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8)
 

@@ -10,9 +10,9 @@ from PIL import Image
 from scipy.io import savemat
 from vol_files import vol_bytes
 
-from octfluid.errors import InputError
 from octfluid.io.readers import find_inputs, left_out, read_folder, read_scans
 from octfluid.io.scan import Raster, Spacing, raster_of, spacing_from
+from octfluid.utils.errors import InputError
 
 VOLUME = np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fda_files import chunk, contour, fda_bytes, jpeg_slices, picture, plain_slices
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 pytest.importorskip('eyepy')
 pytest.importorskip('oct_converter')

@@ -9,8 +9,8 @@ from mmseg.registry import MODELS
 from scipy import stats
 from torch import nn
 
-from octfluid.errors import InputError
 from octfluid.models.slide import slide_inference, use_window_batches, window_profile, window_starts
+from octfluid.utils.errors import InputError
 
 WINDOW, STRIDE = (24, 32), (16, 18)
 # Smaller than a window, exactly one, whole strides, odd, and high and narrow: (height, width).

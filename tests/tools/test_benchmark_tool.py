@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from octfluid.datasets.hrf_prepare import prepare
-from octfluid.evaluation.speed import build, read_benchmarks, render
+from octfluid.reporting.speed import build, read_benchmarks, render
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/benchmark.py'

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octfluid.tooling import exit_status_of
+from octfluid.utils.cli import exit_status_of
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/check_dataset.py'

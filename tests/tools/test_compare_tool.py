@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/analysis_tools/compare_predictions.py'
@@ -35,9 +35,9 @@ def test_predictions_are_those_that_test_scores(tiny_network, masks, tmp_path):
     """Counted here from the masks, they agree with the record that testing the same weights writes."""
     from octfluid.engine.compare import Network, compare
     from octfluid.engine.config import load_config
-    from octfluid.engine.record import read_record
     from octfluid.engine.training import Request, test
-    from octfluid.evaluation.counts import image_row
+    from octfluid.metrics.confusion import image_row
+    from octfluid.records.record import read_record
 
     config, weights = map(str, tiny_network)
     rows = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from octfluid.datasets.phantom_prepare import write_phantom_dataset
-from octfluid.engine.record import read_records
-from octfluid.evaluation.gallery import choose, picture_name
+from octfluid.records.record import read_records
+from octfluid.visualization.gallery import choose, picture_name
 
 ROOT = Path(__file__).parents[2]
 

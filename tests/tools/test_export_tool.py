@@ -6,10 +6,10 @@ import pytest
 from checkpoint_changes import of_split
 
 from octfluid.datasets.splits import paper_rows
-from octfluid.engine.record import write_record
-from octfluid.evaluation.counts import pooled_metrics
 from octfluid.inference.model import ScanModel
-from octfluid.tooling import exit_status_of
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.records.record import write_record
+from octfluid.utils.cli import exit_status_of
 
 torch = pytest.importorskip('torch')
 onnx = pytest.importorskip('onnx')

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from octfluid.datasets.integrity import check_dataset
-from octfluid.tooling import exit_status_of
+from octfluid.utils.cli import exit_status_of
 
 TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/folder.py'
 

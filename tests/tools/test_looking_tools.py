@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from octfluid.errors import InputError
+from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools/analysis_tools'
@@ -64,7 +64,7 @@ def test_refused_input_leaves_no_sheet(tiny_network, call, tmp_path):
 def test_config_is_printed_as_a_config(call, tmp_path):
     from octfluid.engine.config import load_config
     from octfluid.engine.config_difference import difference
-    from octfluid.engine.identity import config_sha256
+    from octfluid.records.fingerprint import config_sha256
 
     lines = call('print_config', ROW10, '--cfg-options', 'train_cfg.max_iters=7')
     (tmp_path / 'printed.py').write_text('\n'.join(lines))
@@ -75,7 +75,7 @@ def test_config_is_printed_as_a_config(call, tmp_path):
 
 def test_difference_is_one_line_a_key(call):
     from octfluid.engine.config import load_config
-    from octfluid.engine.identity import config_sha256
+    from octfluid.records.fingerprint import config_sha256
 
     digests = [f'# {path}: config_sha256 {config_sha256(load_config(path))}' for path in (ROW6, ROW10)]
     assert call('print_config', ROW6, ROW10) == [*digests, 'optim_wrapper.optimizer.weight_decay: 0.0005 -> 0.0001']

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from octfluid.engine.record import read_record
+from octfluid.records.record import read_record
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from octfluid.engine.record import published_path, write_record
+from octfluid.records.record import published_path, write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.engine.record import write_record
-from octfluid.errors import InputError
+from octfluid.records.record import write_record
+from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'sweep.py'
@@ -60,7 +60,7 @@ def write_data(root):
 def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path, capsys):
     pytest.importorskip('mmengine')
     from octfluid.engine.config import load_config
-    from octfluid.engine.identity import config_sha256
+    from octfluid.records.fingerprint import config_sha256
 
     write_data(tmp_path / 'data')
     arguments = [CONFIG, '--init', 'none', '--seeds', 0, '--cfg-options', f'data_root={tmp_path / "data"}', '--splits']
@@ -120,7 +120,7 @@ def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypa
 def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tmp_path, capsys):
     pytest.importorskip('mmengine')
     from octfluid.engine.config import load_config
-    from octfluid.engine.identity import config_sha256
+    from octfluid.records.fingerprint import config_sha256
 
     write_data(tmp_path / 'data')
     digest = config_sha256(load_config(CONFIG))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.engine.record import file_sha256, write_record
+from octfluid.records.record import file_sha256, write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADS = ('pspnet', 'fcn', 'deeplabv3')

@@ -11,9 +11,9 @@ import cv2
 import pytest
 from yapf.yapflib import yapf_api
 
-from octfluid.engine import record as records
-from octfluid.engine.record import read_record
-from octfluid.tooling import exit_status_of
+from octfluid.records import record as records
+from octfluid.records.record import read_record
+from octfluid.utils.cli import exit_status_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/smoke/phantom.py'

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, exit_status_of, seed_number
+from octfluid.utils.cli import ToolParser, exit_status_of, seed_number
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,12 +45,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw, and say what was written."""
     args = parse_args()
-    from octfluid.io.atomic import require_folder
+    from octfluid.utils.atomic import require_folder
 
     require_folder(args.out.parent, '--out')
     from octfluid.engine.browse_sheet import contact_sheet
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.evaluation.overlay import save_png
+    from octfluid.visualization.overlay import save_png
 
     cfg = load_config(args.config, parse_options(args.cfg_options), split=args.split, seed=args.seed)
     sheet = contact_sheet(cfg, args.subset, args.number, args.repeats)

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 
 def parse_args() -> Namespace:
@@ -31,13 +31,13 @@ def main() -> None:
     """Run the tool."""
     args = parse_args()
     from octfluid.engine.plan import device_name
-    from octfluid.engine.record import git_state
-    from octfluid.errors import InputError
-    from octfluid.evaluation.prediction_page import SCHEMA
     from octfluid.inference.checks import check_areas, check_guard, check_int8
     from octfluid.inference.predictor import Predictor
-    from octfluid.io.atomic import require_file_names, require_folder, write_json
     from octfluid.io.scan import Spacing
+    from octfluid.records.record import git_state
+    from octfluid.reporting.prediction_page import SCHEMA
+    from octfluid.utils.atomic import require_file_names, require_folder, write_json
+    from octfluid.utils.errors import InputError
 
     require_folder(args.out, '--out')
     require_file_names(args.out / f'{kind}.json' for kind in ('guard', 'areas', 'int8'))

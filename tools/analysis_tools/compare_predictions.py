@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 MOST_SCALE = 16  # at which a native scan is 8 by 12 thousand pixels
 
@@ -43,9 +43,9 @@ def main() -> None:
     """Predict, draw, and say what was written."""
     args = parse_args()
     from octfluid.engine.compare import Network, compare
-    from octfluid.evaluation.overlay import save_png
-    from octfluid.evaluation.panels import draw_panels
-    from octfluid.io.atomic import require_folder
+    from octfluid.utils.atomic import require_folder
+    from octfluid.visualization.overlay import save_png
+    from octfluid.visualization.panels import draw_panels
 
     require_folder(args.out, '--out')
     networks = [Network(*values) for values in args.model]

@@ -4,7 +4,7 @@
 import argparse
 import sys
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 
 def parse_args() -> argparse.Namespace:

@@ -4,7 +4,7 @@
 import argparse
 import sys
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def main() -> None:
     args = parse_args()
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.config_difference import config_text, difference
-    from octfluid.engine.identity import config_sha256
+    from octfluid.records.fingerprint import config_sha256
 
     options = parse_options(args.cfg_options)
     paths = [path for path in (args.config, args.other) if path is not None]

@@ -5,7 +5,7 @@ import argparse
 import re
 import sys
 
-from octfluid.tooling import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of
 
 
 def size(text: str) -> tuple[int, int]:

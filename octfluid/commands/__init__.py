@@ -1,1 +1,0 @@
-"""Command lines that come with the package: what ``tools/predict.py`` and ``octfluid-predict`` share."""

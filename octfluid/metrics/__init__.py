@@ -1,0 +1,1 @@
+"""Confusion counts, surface distances, lesions, agreement and intervals."""

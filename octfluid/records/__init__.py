@@ -1,0 +1,1 @@
+"""Run records: schema, fingerprints, reading, writing, provenance of weights."""

@@ -1,0 +1,271 @@
+"""Run records: one JSON file for each training or test, enough to recompute any table and curve without the model.
+
+The fields are those of `octfluid.records.schema`, which checks them. This module reads, writes and names records and
+computes the fingerprints stored in them. It imports neither torch nor mmengine, so that reports can be made anywhere.
+"""
+
+import fnmatch
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from octfluid.records.runs import Run
+from octfluid.records.schema import SCHEMA, SCHEMA_FAMILY, check_record, metric_classes
+from octfluid.records.starts import file_label, source_iterations
+from octfluid.utils.atomic import write_text
+from octfluid.utils.errors import InputError
+from octfluid.utils.text import json_files, read_json
+
+SPEED_SWITCHES = (
+    '*.num_workers', '*.persistent_workers', '*.window_first', '*.cache_bytes', 'window_batch', 'reuse_memory',
+    'prepare_weights', 'optim_wrapper.optimizer.fused', 'train_cfg.val_interval',
+)  # fmt: skip
+"""Config keys (shell patterns over dotted names) that may change how long a run takes, and nothing else."""
+
+RESULT_NEUTRAL = (
+    'work_dir',
+    'log_level',
+    'data_root',
+    'default_hooks.checkpoint.*',
+    'default_hooks.logger.*',
+    'default_hooks.timer.*',
+    'visualizer',
+    'visualizer.*',
+    *SPEED_SWITCHES,
+)
+"""Config keys (shell patterns over dotted names) that may be overridden without changing a run's result."""
+
+TABLES = ('table1', 'table2', 'ablations', 'hrf', 'external')
+"""Folders of ``configs/`` that have a table of their own; records of all other configs belong to ``recipes``."""
+
+_ONE_ITEM_A_LINE = ('history', 'images')
+
+
+def validate_record(record: dict, where: str) -> None:
+    """Check that a run record is complete, well typed, finite and consistent.
+
+    Args:
+        record: The parsed record.
+        where: The file that messages name.
+
+    Raises:
+        InputError: Naming the file, the field, what was found and what was expected; also when the pooled metrics do not
+            follow from the images' counts (tolerance 1e-6).
+    """
+    check_record(record, where)
+
+
+def _is_record(path: Path, content: Any) -> bool:
+    """Tell records from other JSON; one of another version of the schema would silently be missing from every table."""
+    schema = content.get('schema') if isinstance(content, dict) else None
+    if schema != SCHEMA and isinstance(schema, str) and schema.startswith(SCHEMA_FAMILY):
+        raise InputError(
+            f'{path}: a run record of schema "{schema}"; expected "{SCHEMA}", '
+            'use the version of octfluid that wrote it, or move it out of the way'
+        )
+    return schema == SCHEMA
+
+
+def read_record(path: str | os.PathLike) -> dict[str, Any]:
+    """Read and check one run record.
+
+    Raises:
+        InputError: The file is missing, is not JSON, is not a run record or one of another schema, or breaks a rule of
+            `validate_record`.
+    """
+    record = read_json(path)
+    if not _is_record(Path(path), record):
+        raise InputError(f'{path}: not a run record; expected JSON with "schema": "{SCHEMA}"')
+    validate_record(record, str(path))
+    return record
+
+
+def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path, dict[str, Any]]]:
+    """Read every run record among files and folders.
+
+    Args:
+        paths_or_dirs: Record files, and folders searched recursively for ``*.json``. JSON files that are no run records are
+            skipped in folders, and so are hidden files and folders, and mmengine's ``vis_data`` folders, whose ``.json`` are
+            line logs.
+
+    Returns:
+        (path, record) in the order of the paths' names; a file reached twice appears once.
+
+    Raises:
+        InputError: A path does not exist, a file is broken JSON, or a record is invalid or of another schema than
+            `octfluid.records.schema.SCHEMA`.
+    """
+    found: dict[Path, dict[str, Any]] = {}
+    for given in map(Path, paths_or_dirs):
+        if not given.exists():
+            raise InputError(f'{given}: no such file or folder; expected a run record or a folder of run records')
+        if given.is_file():
+            found[given.resolve()] = (given, read_record(given))
+            continue
+        for path in json_files(given):
+            if 'vis_data' in path.relative_to(given).parts or not path.is_file():
+                continue
+            content = read_json(path)
+            if _is_record(path, content):
+                validate_record(content, str(path))
+                found.setdefault(path.resolve(), (path, content))
+    return [found[key] for key in sorted(found, key=lambda path: path.as_posix())]
+
+
+def init_source(record: Mapping[str, Any]) -> str:
+    """Return where a run's initial weights came from: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``."""
+    return record['init']['source'] if record['init'] else 'scratch'
+
+
+def record_filename(record: Mapping[str, Any]) -> str:
+    """Return the file name of a record: ``<kind>_<split>_<init>_<iterations>i_seed<k>[_<variant>].json``.
+
+    ``<init>`` is the source of the initial weights; for weights of our own that had another training than the full one of
+    40 000 iterations, with its length: ``hrf-own-1000i``.
+    """
+    init = file_label(init_source(record), source_iterations(record['init']))
+    parts = [record['kind'], record['split'], init, f'{record["iterations"]}i', f'seed{record["seed"]}']
+    return '_'.join(parts + ([record['variant']] if record['variant'] else [])) + '.json'
+
+
+def config_table(record: Mapping[str, Any]) -> str:
+    """Return the table a record belongs to by its config's folder: one of `TABLES`, or ``recipes``."""
+    folder = PurePosixPath(record['config']).parent.name
+    return folder if folder in TABLES else 'recipes'
+
+
+def published_path(record: Mapping[str, Any]) -> str:
+    """Return where a record is kept below ``docs/results/records``: ``<table>/<config stem>/<file name>``."""
+    return f'{config_table(record)}/{PurePosixPath(record["config"]).stem}/{record_filename(record)}'
+
+
+def _flat(overrides: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and values, stopping at the first name that `RESULT_NEUTRAL` lists: all below it is neutral too."""
+    for key, value in overrides.items():
+        name = f'{prefix}.{key}' if prefix else key
+        if isinstance(value, Mapping) and value and not _matches(name, RESULT_NEUTRAL):
+            yield from _flat(value, name)
+        else:
+            yield name, value
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def result_changing_overrides(overrides: Mapping[str, Any]) -> list[str]:
+    """Return the overridden keys, dotted and sorted, that `RESULT_NEUTRAL` does not list.
+
+    Args:
+        overrides: A record's ``overrides``: dotted keys, values of any type; nested objects count as dotted keys.
+    """
+    return sorted(name for name, _ in _flat(overrides) if not _matches(name, RESULT_NEUTRAL))
+
+
+def speed_overrides(overrides: Mapping[str, Any]) -> list[str]:
+    """Return the overridden `SPEED_SWITCHES` as ``key=value``, sorted; ``overrides`` as in `result_changing_overrides`."""
+    return sorted(f'{name}={json.dumps(value)}' for name, value in _flat(overrides) if _matches(name, SPEED_SWITCHES))
+
+
+def to_run(path: Path, record: Mapping[str, Any]) -> Run:
+    """Return a validated record as the tables see it."""
+    return Run(
+        path=path,
+        label=published_path(record),
+        table=config_table(record),
+        source=init_source(record),
+        source_iterations=source_iterations(record['init']),
+        foreground=metric_classes(record)[1],
+        changed=tuple(result_changing_overrides(record['overrides'])),
+        speed=tuple(speed_overrides(record['overrides'])),
+        record=record,
+    )
+
+
+def format_record(record: Mapping[str, Any]) -> str:
+    """Return a record as JSON text: one line a field, and one line an element of ``history`` and ``images``."""
+    fields = []
+    for key, value in record.items():
+        if key in _ONE_ITEM_A_LINE and value:
+            items = ',\n'.join('  ' + json.dumps(item, allow_nan=False) for item in value)
+            text = f'[\n{items}\n ]'
+        else:
+            text = json.dumps(value, allow_nan=False)
+        fields.append(f' {json.dumps(key)}: {text}')
+    return '{\n' + ',\n'.join(fields) + '\n}\n'
+
+
+def write_record(record: dict[str, Any], path: str | os.PathLike) -> None:
+    """Check a record and write it whole or not at all, with full float precision.
+
+    Raises:
+        InputError: The record breaks a rule of `validate_record`; nothing is written.
+    """
+    validate_record(record, str(path))
+    write_text(path, format_record(record))
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        # Without locks: a process that is killed here would leave one in the user's repository, which git then refuses to use.
+        done = subprocess.run(
+            ['git', '--no-optional-locks', '-C', str(root), *arguments], capture_output=True, text=True, check=False
+        )
+    except OSError:  # git is not installed
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def git_state(root: str | os.PathLike) -> dict[str, Any] | None:
+    """Return ``{"commit": ..., "dirty": ...}`` of the repository at ``root``.
+
+    ``dirty`` is true when any file that git does not ignore differs from the commit, untracked ones included.
+
+    Returns:
+        None when ``root`` is not the top of a git repository with a commit, or git is not installed.
+    """
+    root = Path(root)
+    top = _git(root, 'rev-parse', '--show-toplevel')
+    if top is None or Path(top).resolve() != root.resolve():
+        return None
+    commit, changes = _git(root, 'rev-parse', '--verify', 'HEAD'), _git(root, 'status', '--porcelain')
+    return None if commit is None or changes is None else {'commit': commit, 'dirty': bool(changes)}
+
+
+def _update(digest: Any, name: str, content: bytes) -> None:
+    """Feed a name and a content, each with its length, so that no two different lists of files give one digest."""
+    for part in (name.encode('utf-8'), content):
+        digest.update(len(part).to_bytes(8, 'big'))
+        digest.update(part)
+
+
+def source_sha256(root: str | os.PathLike) -> str:
+    """Return the SHA-256 over names and bytes of every ``*.py`` below ``octfluid/`` and ``tools/`` of ``root``, sorted."""
+    root, digest = Path(root), hashlib.sha256()
+    files = [path for folder in ('octfluid', 'tools') for path in (root / folder).rglob('*.py')]
+    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in files if '__pycache__' not in path.parts):
+        _update(digest, name, path.read_bytes())
+    return digest.hexdigest()
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file's bytes, as ``sha256sum`` prints it."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def split_sha256(pairs: list[tuple[str, Path, Path]]) -> str:
+    """Return the SHA-256 over names and bytes of the scored images and masks.
+
+    Args:
+        pairs: (name, image file, mask file) in any order; the digest depends on names and contents, not on paths.
+    """
+    digest = hashlib.sha256()
+    for name, image, mask in sorted(pairs, key=lambda pair: pair[0]):
+        _update(digest, name, Path(image).read_bytes())
+        _update(digest, name, Path(mask).read_bytes())
+    return digest.hexdigest()

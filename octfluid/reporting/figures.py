@@ -1,0 +1,213 @@
+"""Pictures of the results pages: loss curves, row 10 by the length of its source training, growth with a volume's length.
+
+Drawn with matplotlib's defaults and its own font, whatever the user's settings, without dates or versions in the files. Their
+size in pixels is fixed; other versions of matplotlib or FreeType may shade edges of letters differently.
+"""
+
+import io
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from octfluid.records.runs import Run
+from octfluid.records.starts import SCRATCH, Start, in_order, thousands
+from octfluid.reporting import ablations, hrf, speed_growth, table2
+from octfluid.utils.errors import WorkError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMES = (table2.FIGURE, hrf.FIGURE, ablations.FIGURE, speed_growth.FIGURE)
+OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')
+"""Colours that colour-blind readers can tell apart (Okabe and Ito, 2008); the palest is left out."""
+
+_WIDTH, _DPI = 8.3, 100
+_COLUMNS = 4
+_MEDIAN_OVER = 25
+
+
+def draw(
+    table2_runs: Sequence[Run],
+    hrf_runs: Sequence[Run],
+    by_length: Sequence[Mapping[str, Any]],
+    paper_dice: float,
+    growth: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, bytes]:
+    """Draw the figures that there are runs for.
+
+    Args:
+        table2_runs: Unique runs of configs in ``configs/table2``.
+        hrf_runs: Unique runs of configs in ``configs/hrf``.
+        by_length: ``by_length`` of `octfluid.reporting.ablations.build`.
+        paper_dice: The paper's fluid Dice of row 10, a fraction.
+        growth: Output of `octfluid.reporting.speed_growth.build`.
+
+    Returns:
+        File name (of `NAMES`) -> PNG; nothing that depends on time or place.
+
+    Raises:
+        WorkError: matplotlib is not installed.
+    """
+    rows = [(row, run) for row, run in table2.select(table2_runs)[0] if run.record['history']]
+    trainings = [run for run in hrf.select(hrf_runs)[0] if run.record['history']]
+    lengths = [line for line in by_length if line['short'] or line['long']]
+    drawings = {}
+    if rows:
+        drawings[table2.FIGURE] = lambda: _loss_of_rows(rows)
+    if trainings:
+        drawings[hrf.FIGURE] = lambda: _loss_on_vessels(trainings)
+    if len({line['iterations'] for line in lengths}) > 1:
+        drawings[ablations.FIGURE] = lambda: _by_length(lengths, paper_dice)
+    if any(len(found['volumes']) > 1 for found in growth):
+        drawings[speed_growth.FIGURE] = lambda: _growth(growth)
+    return {name: _png(drawing) for name, drawing in drawings.items()}
+
+
+def _png(drawing: Any) -> bytes:
+    try:
+        import matplotlib.style
+    except ModuleNotFoundError as error:
+        raise WorkError(
+            "figures need matplotlib, which is not installed; install it with `pip install 'octfluid[train]'`"
+        ) from error
+
+    buffer = io.BytesIO()
+    style = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.alpha': 0.3}
+    with matplotlib.style.context(['default', style], after_reset=True):
+        drawing().savefig(buffer, format='png', dpi=_DPI, metadata={'Software': None})
+    return buffer.getvalue()
+
+
+def _figure(height: float) -> 'Figure':
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, height), layout='constrained')
+    FigureCanvasAgg(figure)  # the canvas that needs no screen
+    return figure
+
+
+def curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return iterations (n,) and losses (n,) of a run's history as float64; a loss that was not finite is NaN, a gap."""
+    points = run.record['history']
+    losses = [np.nan if point['loss'] is None else point['loss'] for point in points]
+    return np.array([point['iteration'] for point in points], float), np.array(losses, float)
+
+
+def running_median(values: np.ndarray, over: int = _MEDIAN_OVER) -> np.ndarray:
+    """Return the median of each value and its neighbours, fewer at the ends.
+
+    Args:
+        values: (n,) floats; NaN are left out.
+        over: Odd number of values to take.
+
+    Returns:
+        (n,) floats, NaN where every value of the neighbourhood is.
+    """
+    half = over // 2
+    parts = (values[max(0, index - half) : index + half + 1] for index in range(len(values)))
+    return np.array([np.nan if np.isnan(part).all() else np.nanmedian(part) for part in parts])
+
+
+def _colours(starts: Iterable[Start]) -> dict[Start, str]:
+    """Give each kind of initial weights its colour; training from scratch is always the last, black."""
+    vessels = [start for start in in_order(starts) if start != SCRATCH]
+    return {**{start: OKABE_ITO[index % (len(OKABE_ITO) - 1)] for index, start in enumerate(vessels)}, SCRATCH: OKABE_ITO[-1]}
+
+
+def _finish(axes: 'Axes', title: str) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel('iteration')
+    axes.set_ylabel('training loss')
+    axes.set_yscale('log')
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f'{value:g}' if f'{value:e}'[0] in '25' else ''))
+    axes.set_xlim(left=0)
+
+
+def _loss_of_rows(rows: Sequence[tuple[int, Run]]) -> 'Figure':
+    numbers, colours = sorted({row for row, _ in rows}), _colours(run.start for _, run in rows)
+    settings = {row['row']: row['setting'] for row in table2.paper_rows()}
+    columns = min(_COLUMNS, len(numbers))
+    lines = -(-len(numbers) // columns)
+    figure = _figure(0.6 + 2.2 * lines if lines > 1 else 3.2)
+    shown = {}
+    for index, number in enumerate(numbers):
+        axes = figure.add_subplot(lines, columns, index + 1)
+        for run in (run for row, run in rows if row == number):
+            (shown[run.start],) = axes.plot(*curve(run), color=colours[run.start], linewidth=0.9, alpha=0.8)
+        # The iterations stand on the axis, and the rest of a setting is long: two lines.
+        words = settings[number].split(', ')[1:]
+        _finish(axes, f'row {number}: ' + ', '.join(words[:-2]) + ',\n' + ', '.join(words[-2:]))
+    ordered = [start for start in in_order(shown) if start in shown]
+    figure.legend([shown[start] for start in ordered], [start.short for start in ordered], loc='outside lower center', ncols=3)
+    return figure
+
+
+def _loss_on_vessels(runs: Sequence[Run]) -> 'Figure':
+    figure = _figure(3.6)
+    axes = figure.add_subplot()
+    heads = hrf.zoo_heads()
+    for index, (head, zoo) in enumerate(heads.items()):
+        for number, run in enumerate(run for run in runs if run.config_stem == head):
+            iterations, losses = curve(run)
+            axes.plot(iterations, losses, color=OKABE_ITO[index], linewidth=0.5, alpha=0.25)
+            label = zoo['title'] if number == 0 else None
+            axes.plot(iterations, running_median(losses), color=OKABE_ITO[index], linewidth=1.5, label=label)
+    _finish(axes, 'HRF vessels')
+    axes.legend()
+    return figure
+
+
+def _by_length(lines: Sequence[Mapping[str, Any]], paper_dice: float) -> 'Figure':
+    lengths = sorted({line['iterations'] for line in lines})
+    figure = _figure(3.6)
+    axes = figure.add_subplot()
+    for name, title, colour, marker in (
+        ('short', '400 iterations of fine-tuning', OKABE_ITO[0], 'o'),
+        ('long', '4 000 iterations of fine-tuning', OKABE_ITO[3], 's'),
+    ):
+        means = {}
+        for line in lines:
+            values = [100 * value for value in (line[name] or {'Dice': {'values': []}})['Dice']['values'] if value is not None]
+            place, zoo = lengths.index(line['iterations']), Start.of(line['start']).source == 'hrf-zoo'
+            face, beside = ('none', 0.05) if zoo else (colour, 0.0)
+            axes.scatter(
+                [place + beside] * len(values), values, s=26, marker=marker, facecolors=face, edgecolors=colour, zorder=3
+            )
+            if values and not zoo:
+                means[place] = statistics.fmean(values)
+        if means:
+            axes.plot(list(means), list(means.values()), color=colour, linewidth=1.2, label=title)
+    axes.axhline(100 * paper_dice, color='black', linewidth=1, linestyle='--', label="the paper's row 10")
+    axes.set_xticks(range(len(lengths)), ['0 (scratch)' if not length else thousands(length) for length in lengths])
+    axes.set_xlim(-0.4, len(lengths) - 0.6)
+    axes.set_xlabel('iterations of source training on HRF vessels (steps not to scale)')
+    axes.set_ylabel('fluid Dice, %')
+    axes.set_ylim(-3, 100)
+    axes.legend(loc='best')
+    return figure
+
+
+def _growth(benchmarks: Sequence[Mapping[str, Any]]) -> 'Figure':
+    figure = _figure(2.8)
+    panels = {'seconds': ('seconds', 1.0), 'peak_bytes': ('peak memory of the process, MB', 1e-6)}
+    for place, (key, (title, unit)) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        for index, found in enumerate(benchmarks):
+            volumes = sorted(found['volumes'], key=lambda volume: volume['scans'])
+            label = f'{found["settings"]["model"]}, {found["device"]}'
+            colour = OKABE_ITO[index % len(OKABE_ITO)]
+            scans, values = zip(*((volume['scans'], unit * volume[key]) for volume in volumes), strict=True)
+            axes.plot(scans, values, color=colour, marker='o', markersize=4, linewidth=1.2, label=label)
+        axes.set_xlabel('B-scans of a volume')
+        axes.set_ylabel(title)
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+    axes.legend(loc='lower right')
+    return figure

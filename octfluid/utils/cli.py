@@ -1,0 +1,222 @@
+"""What every command line tool shares: one-line argument errors and exit statuses.
+
+The tools parse arguments with `ToolParser` and hand their ``main`` to `exit_status_of`; nothing else in the package deals
+with command lines.
+"""
+
+import argparse
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from octfluid.utils.errors import InputError, Interrupted, OctfluidError
+
+INTERRUPTED = 130
+_ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+
+EXTRAS = {
+    'train': ('torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'rich', 'safetensors', 'tensorboard'),
+    'io': ('eyepy', 'oct_converter', 'pydicom'),
+    'deploy': ('onnx', 'onnxscript'),
+    'app': ('gradio',),
+    'cluster': ('submitit',),
+    'bench': ('monai',),
+}
+"""Which extra of this package brings which packages; the base install brings the others."""
+
+
+class ToolParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line on stderr and exit status 2.
+
+    Args:
+        description: What the tool does.
+        example: A command that can be pasted, shown at the end of ``--help``.
+        prog: Name of the program; for a subcommand, argparse's own choice of it.
+    """
+
+    def __init__(self, description: str, example: str, prog: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=f'example:\n  {example}',
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> None:
+        """Print one line and leave with status 2."""
+        self.exit(2, f'error: {message} (see {self.prog} --help)\n')
+
+
+def seed_number(text: str) -> int:
+    """Parse a random seed, as argparse's ``type``: a whole number that NumPy and torch both take."""
+    if not text.isdecimal() or int(text) >= 1 << 32:
+        raise argparse.ArgumentTypeError(f'{text}: expected a whole number from 0 to 4294967295')
+    return int(text)
+
+
+_LAUNCHED_BY = {
+    'none': ((), ''),
+    'pytorch': (('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'bash tools/dist_train.sh or dist_test.sh'),
+    'slurm': (('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID', 'SLURM_NODELIST'), 'srun'),
+    'mpi': (('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'), 'mpirun'),
+}
+_NO_NUMBERS = ('MASTER_ADDR', 'SLURM_NODELIST')
+
+
+def _is_set(name: str) -> bool:
+    value = os.environ.get(name, '')
+    return value.isdecimal() or (name in _NO_NUMBERS and value != '')
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Give a tool the options of a job launcher: ``--launcher``, and ``--local_rank``, which some launchers add."""
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+
+
+def begin_launched(args: argparse.Namespace) -> bool:
+    """Tell mmengine which of a machine's processes this is.
+
+    Args:
+        args: Of a tool with the options of `add_launcher`.
+
+    Returns:
+        Whether this is the first of all processes: the one that speaks of the result.
+
+    Raises:
+        InputError: The launcher has not set what it tells its processes by.
+    """
+    wanted, command = _LAUNCHED_BY[args.launcher]
+    wrong = next((name for name in wanted if not _is_set(name)), None)
+    if wrong:
+        value = os.environ.get(wrong)
+        raise InputError(
+            f'--launcher {args.launcher}: the environment variable {wrong} is {"not set" if value is None else repr(value)}; '
+            f'start this with {command}, or leave out --launcher'
+        )
+    if not os.environ.setdefault('LOCAL_RANK', str(args.local_rank)).isdecimal():
+        raise InputError(f'the environment variable LOCAL_RANK is {os.environ["LOCAL_RANK"]!r}; expected a number, or unset it')
+    # Without a launcher, what a cluster or an earlier command has left in the environment says nothing.
+    return args.launcher == 'none' or os.environ.get('RANK', '0') == '0'
+
+
+def _report_thread_error(failure: threading.ExceptHookArgs) -> None:
+    """Leave it to the main thread to report what the system refuses, such as a full disk; show anything else."""
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let `kill`, an ended session and a cluster's time limit end a tool as Ctrl-C does: with everything put away."""
+
+    def end(number: int, _: Any) -> None:
+        raise Interrupted(number)
+
+    earlier = {}
+    if threading.current_thread() is threading.main_thread():
+        # What is ignored stays so: nohup ignores SIGHUP on purpose.
+        earlier = {number: signal.signal(number, end) for number in _ENDING if signal.getsignal(number) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """Return what to say of a package that an extra brings; None if none does."""
+    package = (error.name or '').partition('.')[0]
+    extra = next((name for name, packages in EXTRAS.items() if package in packages), None)
+    return extra and f"this needs the package '{package}'; install it with pip install 'octfluid[{extra}]'"
+
+
+def reason_of(path: Path, error: Exception) -> str:
+    """Say in one line why an input could not be done, of what a reader or the model raises."""
+    if isinstance(error, OctfluidError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f'{path}: {missing_package(error) or error}'
+    if isinstance(error, MemoryError):
+        return f'{path}: takes more memory than there is; cut it into smaller volumes'
+    if not isinstance(error, OSError):
+        return f'{path}: {error}'
+    within = isinstance(error.filename, str) and path in Path(error.filename).parents  # of a folder, which file it is
+    return f'{error.filename if within else path}: {error.strerror or error}'
+
+
+def _require_current_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise InputError('the current folder has been removed; change to one that exists (cd)') from error
+
+
+def _flushed(main: Callable[[], int | None]) -> int:
+    """Run a tool's ``main``, and write all that it printed while a failure to do so can still be reported."""
+    try:
+        return main() or 0
+    finally:
+        try:
+            if sys.stdout is not None:  # nobody reads it: >&-
+                sys.stdout.flush()
+        except OSError:
+            # Its reader (such as `head`) has gone, or the disk is full; keep the interpreter from trying again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
+
+
+def _open_closed_streams() -> None:
+    """Give what is said somewhere to go if streams were closed before the start: Python has None for them.
+
+    A file that is written would take the number of a closed one, too, and get what libraries print among its own content.
+    """
+    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):  # in this order they get their own numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (as long as the process)
+
+
+def exit_status_of(main: Callable[[], int | None]) -> int:
+    """Run a tool's ``main`` and return its exit status.
+
+    Args:
+        main: Called without arguments; returns an exit status, or None for 0.
+
+    Returns:
+        0 for success, 2 for bad arguments or input, 1 when work failed, 130 after Ctrl-C, 143 after SIGTERM and 129 after
+        SIGHUP. A failure that the user can act on (`OctfluidError`, a missing extra, or an operating system error such as a
+        full disk) becomes one line on stderr; any other exception is a bug and keeps its traceback.
+    """
+    threading.excepthook = _report_thread_error
+    _open_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')  # as stderr: a name need not fit the terminal's character set
+    try:
+        with _ended_by_signals():
+            _require_current_folder()
+            return _flushed(main)
+    except OctfluidError as error:
+        status, message = error.exit_status, str(error)
+    except ModuleNotFoundError as error:
+        status, message = 2, missing_package(error)
+        if message is None:
+            raise
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        # Of a renaming, the second name is the one that the user knows.
+        name = error.filename2 or error.filename
+        where = f' ({name})' if name else ''
+        status, message = 1, f'{error.strerror or error}{where}; files written before this are intact'
+    except Interrupted as error:
+        status, message = error.exit_status, str(error)
+    except KeyboardInterrupt:
+        status, message = INTERRUPTED, 'interrupted'
+    print('error: ' + ' '.join(message.split()), file=sys.stderr)
+    return status

@@ -1,0 +1,102 @@
+"""One process at a time in a folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from octfluid.utils.atomic import remove_left_over
+from octfluid.utils.errors import InputError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows, where a folder is not locked
+    fcntl = None
+
+LOCK = '.lock'
+
+
+@contextmanager
+def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike | None = None) -> Iterator[None]:
+    """Keep other processes out of a folder while the block runs.
+
+    The lock is the system's: it ends with the process, however that ends, and what is left of it in the folder keeps nobody
+    out. A process that this one forks does not hold it.
+
+    Args:
+        folder: Created when missing, and then removed if nothing has been put in it.
+        name: Of the file in it that is locked; removed at the end.
+        shown: What another process would disturb, for the message; None: the folder.
+
+    Raises:
+        InputError: Another process is at work in the folder.
+    """
+    path = Path(folder) / name
+    made_here = not path.parent.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = _take(path, shown or folder)
+    try:
+        yield
+    finally:
+        if fcntl is not None:
+            with suppress(OSError):  # the file system may be full or gone: the lock ends all the same
+                path.unlink()
+        os.close(handle)
+        if made_here:
+            with suppress(OSError):  # it holds something by now
+                path.parent.rmdir()
+
+
+@contextmanager
+def occupied(folder: str | os.PathLike, *below: str) -> Iterator[None]:
+    """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it.
+
+    Args:
+        folder: Created when missing.
+        below: Names of folders in it that are cleared, too.
+
+    Raises:
+        InputError: Another process is at work in the folder.
+    """
+    folders = [Path(folder), *(Path(folder) / name for name in below)]
+    with locked(folder):
+        try:
+            for one in folders:
+                remove_left_over(one)
+            yield
+        finally:  # a signal may come between the making of a file and the block that removes it
+            for one in folders:
+                remove_left_over(one)
+
+
+def is_locked(folder: str | os.PathLike) -> bool:
+    """Tell whether another process is at work in a folder."""
+    if not (Path(folder) / LOCK).exists():
+        return False
+    try:
+        with locked(folder):
+            return False
+    except InputError:
+        return True
+
+
+def _take(path: Path, shown: str | os.PathLike) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if fcntl is None:
+                return handle
+            # Not flock: that would be held by workers, too, which outlive a killed process by some seconds.
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(handle)):
+                    return handle
+        except (BlockingIOError, PermissionError) as error:
+            os.close(handle)
+            raise InputError(
+                f'{shown}: another process is at work here; wait until it ends, or choose another folder'
+            ) from error
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # whoever held it has removed the file since: take the next one

@@ -1,0 +1,102 @@
+"""Reader of text and JSON files: regular files of a sensible size, in UTF-8."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from octfluid.utils.errors import InputError
+
+MOST_BYTES = 1 << 26
+"""That a text file may have: the largest of ours, of a run on a hundred thousand scans, has a third of it."""
+
+
+def require_file(path: str | os.PathLike) -> None:
+    """Refuse what is no regular file, such as a pipe or a device, reading of which may never end.
+
+    Raises:
+        InputError: It is missing, a folder, or something else.
+    """
+    if os.path.isfile(path):
+        return
+    found = 'a folder' if os.path.isdir(path) else 'a pipe, socket or device' if os.path.exists(path) else 'no such file'
+    raise InputError(f'{path}: {found}; expected a file')
+
+
+def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:
+    """Read a text file, its line ends as Unix has them.
+
+    Args:
+        path: The file.
+        encoding: ``'utf-8'``, or ``'utf-8-sig'`` where a spreadsheet program may have put a byte order mark first.
+
+    Raises:
+        InputError: It is missing or no regular file, cannot be read, is too large, or is not UTF-8.
+    """
+    require_file(path)
+    try:
+        size = os.path.getsize(path)
+        if size > MOST_BYTES:
+            raise InputError(f'{path}: has {size >> 20} MB; expected a text file, of at most {MOST_BYTES >> 20} MB')
+        return Path(path).read_text(encoding=encoding)
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror}); expected a text file') from error
+    except UnicodeDecodeError as error:
+        raise InputError(f'{path}: not UTF-8 at byte {error.start}; expected a UTF-8 text file') from error
+
+
+def json_files(folder: str | os.PathLike) -> Iterator[Path]:
+    """Yield the ``*.json`` files below a folder, not hidden ones nor those below hidden folders.
+
+    Symbolic links to folders are followed (work folders often lie on another disk), each folder once.
+
+    Raises:
+        InputError: A folder cannot be read: what is in it would silently be missing.
+    """
+    seen = set()
+    for here, folders, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith('.')]
+        if real not in seen:
+            yield from (Path(here) / name for name in names if name.endswith('.json') and not name.startswith('.'))
+        seen.add(real)
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    raise InputError(f'{error.filename}: cannot be read ({error.strerror}); expected a folder to search for records') from error
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: As `read_text` and `parse_json`.
+    """
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Parse JSON from elsewhere than this process.
+
+    Args:
+        text: All of it.
+        where: What messages name.
+
+    Raises:
+        InputError: It is no JSON, holds NaN or infinity, or is such that Python gives up: brackets within brackets, a number
+            of thousands of digits.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f'{where}: broken JSON at line {error.lineno}, column {error.colno} ({error.msg}); delete the file or restore it'
+        ) from error
+    except (RecursionError, ValueError) as error:
+        reason = 'brackets within brackets' if isinstance(error, RecursionError) else error
+        raise InputError(f'{where}: JSON that octfluid does not write ({reason}); delete the file or restore it') from error
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f'{name} is no number')

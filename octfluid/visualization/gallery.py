@@ -1,0 +1,115 @@
+"""The few pictures that show a run: its best, its median and its worst image, and the one with most false fluid."""
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from octfluid.io.images import FORMATS
+from octfluid.utils.atomic import write_bytes
+from octfluid.visualization.overlay import caption_for, draw_overlay
+
+COLOURS = 128  # a palette: pictures are committed by the dozen, and 24 bits a pixel make files four times as large
+ROLES = ('best', 'median', 'worst', 'false')
+
+
+def choose(images: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Choose the images to show by their counts alone, so that nobody's eye for a nice picture is in it.
+
+    Args:
+        images: A run record's ``images``: mappings with ``name`` and the pixel counts ``tp``, ``fp``, ``fn``.
+
+    Returns:
+        Role -> name, in the order of `ROLES`. Among images with fluid by Dice, and by name where Dice is equal: ``best`` is the
+        last, ``worst`` the first, ``median`` the middle one, of two the lower. No image has two of these roles: with two images
+        there is no ``median``, with one no ``worst`` either. ``false`` is the image with most false positive pixels among those
+        without fluid, the first by name where equal; absent when each image has fluid.
+    """
+    with_fluid = sorted((row for row in images if row['tp'] + row['fn']), key=lambda row: (_dice(row), row['name']))
+    without = [row for row in images if not row['tp'] + row['fn']]
+    places = {'best': -1} if with_fluid else {}
+    if len(with_fluid) > 2:
+        places['median'] = (len(with_fluid) - 1) // 2
+    if len(with_fluid) > 1:
+        places['worst'] = 0
+    chosen = {role: with_fluid[place]['name'] for role, place in places.items()}
+    if without:
+        chosen['false'] = min(without, key=lambda row: (-row['fp'], row['name']))['name']
+    return chosen
+
+
+def _dice(row: Mapping[str, Any]) -> float:
+    return 2 * row['tp'] / (2 * row['tp'] + row['fp'] + row['fn'])
+
+
+def picture_name(record_stem: str, image_name: str) -> str:
+    """Return the file name of an image's picture, which lies beside the record ``<record_stem>.json``, in no other folder."""
+    return f'{record_stem}.{image_name.replace("/", "_")}.png'
+
+
+def scan_overlay(
+    name: str, image_path: str | os.PathLike, prediction: np.ndarray, truth: np.ndarray, ignore_index: int = 255
+) -> np.ndarray:
+    """Draw the overlay of a scored scan, with its score below it (see `octfluid.visualization.overlay.draw_overlay`).
+
+    Args:
+        name: Of the scan, for the caption.
+        image_path: The scan; it is brought to the size of the ground truth if it has another.
+        prediction: (H, W) array of 0 and 1.
+        truth: (H, W) array of 0, 1 and ``ignore_index``.
+        ignore_index: Pixels with this truth are neither scored nor coloured.
+
+    Returns:
+        RGB, uint8.
+
+    Raises:
+        OSError: The scan cannot be read.
+    """
+    scan = cv2.imread(os.fspath(image_path), cv2.IMREAD_GRAYSCALE)
+    if scan is None:
+        raise OSError(f'{image_path}: cannot be read as an image')
+    height, width = truth.shape
+    if scan.shape != truth.shape:
+        scan = cv2.resize(scan, (width, height), interpolation=cv2.INTER_AREA)
+    counted = truth != ignore_index
+    predicted, actual = (prediction == 1) & counted, (truth == 1) & counted
+    tp, fp, fn = (int(np.count_nonzero(part)) for part in (predicted & actual, predicted & ~actual, ~predicted & actual))
+    return draw_overlay(scan, predicted, actual, caption_for(name, tp, fp, fn))
+
+
+def write_pictures(
+    record_path: Path, predictions: Mapping[str, np.ndarray], files: Mapping[str, tuple[Path, Path]], ignore_index: int = 255
+) -> None:
+    """Write the pictures beside a record, after deleting those that an earlier run of the same name left.
+
+    Args:
+        record_path: ``<folder>/<stem>.json``.
+        predictions: Image name -> (H, W) array of 0 and 1, of those to show.
+        files: Image name -> (scan, ground truth), at least of those to show.
+        ignore_index: As in `scan_overlay`.
+
+    Raises:
+        OSError: A file cannot be read, written or deleted. Each picture is whole or absent, and none shows another run.
+    """
+    earlier = f'{record_path.stem}.'
+    for path in [path for path in record_path.parent.iterdir() if path.name.startswith(earlier) and path.suffix == '.png']:
+        path.unlink()
+    for name, prediction in predictions.items():
+        scan, mask = files[name]
+        with Image.open(mask, formats=FORMATS) as opened:
+            truth = np.asarray(opened)
+        picture = scan_overlay(name, scan, prediction, truth, ignore_index)
+        write_bytes(record_path.parent / picture_name(record_path.stem, name), _small_png(picture))
+
+
+def _small_png(rgb: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    # Without dithering, whose noise neither helps the eye nor compresses.
+    palette = Image.fromarray(rgb).quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette.save(content, 'PNG', optimize=True)
+    return content.getvalue()

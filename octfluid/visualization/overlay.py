@@ -1,0 +1,249 @@
+"""Pictures that show at a glance where a prediction is right and where it is wrong."""
+
+import math
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from octfluid.utils.atomic import write_bytes
+
+# RGB. Right and wrong differ in lightness too (L* is 87 for green, 47 for red, 53 for blue), since many readers cannot tell
+# green from red by hue; red and blue are told apart by hue with every kind of colour blindness. Without ground truth there
+# is no right and wrong, hence a colour of its own.
+TRUE_POSITIVE = (90, 245, 140)
+FALSE_POSITIVE = (220, 30, 30)
+FALSE_NEGATIVE = (65, 115, 255)
+PREDICTED = (255, 176, 0)
+CONTOUR = (255, 255, 235)
+FILL_OPACITY = 0.6
+CONTOUR_OPACITY = 0.8
+
+CAPTION_WIDTH = 512  # smaller scans are enlarged until they are as wide as this, so that captions are legible
+_MOST_ENLARGED = 1 << 23  # pixels; what has more already stays as it is
+LARGEST_FONT, SMALLEST_FONT, LEGEND_FONT = 18, 12, 13
+MARGIN = 8
+STRIP, TEXT, FAINT_TEXT = (22, 22, 24), (240, 240, 240), (190, 190, 195)
+SHEET, SHEET_GAP = (0, 0, 0), 6
+
+COMPARED = ((TRUE_POSITIVE, 'true positive', 'TP'), (FALSE_POSITIVE, 'false positive', 'FP'),
+            (FALSE_NEGATIVE, 'false negative', 'FN'), (None, 'ground truth', 'truth'))  # fmt: skip
+ALONE = ((PREDICTED, 'predicted fluid', 'fluid'),)
+
+
+def caption_for(name: str, tp: int, fp: int, fn: int) -> str:
+    """Say how good a prediction is: with Dice = 2 TP / (2 TP + FP + FN), or in pixels where there is no fluid to find.
+
+    Without fluid, Dice is 0 for a single false pixel and undefined (or a flattering 1) for none, so it is not shown.
+
+    Args:
+        name: Of the scan.
+        tp: True positive pixels.
+        fp: False positive pixels.
+        fn: False negative pixels.
+    """
+    if tp + fn == 0:
+        return f'{name} · no fluid; {fp} px false positive'
+    return f'{name} · Dice {2 * tp / (2 * tp + fp + fn):.3f}'
+
+
+def enlargement(shape: tuple[int, int]) -> int:
+    """Return the least factor that makes a B-scan (H, W) 512 pixels wide; less where it is so tall that memory would not do."""
+    wanted = -(-CAPTION_WIDTH // shape[1])
+    return max(1, min(wanted, math.isqrt(_MOST_ENLARGED // (shape[0] * shape[1]))))
+
+
+def draw_overlay(
+    image: np.ndarray, prediction: np.ndarray, truth: np.ndarray | None, caption: str, scale: int | None = None
+) -> np.ndarray:
+    """Colour a prediction over its scan, with a caption and a legend in a strip below.
+
+    With ground truth: true positives green, false positives red, false negatives blue, and the outline of the ground truth
+    as a light line just outside of it. Without: the prediction amber, with its own outline.
+
+    Args:
+        image: B-scan, uint8 (H, W).
+        prediction: Mask of 0 and 1 (or bool), (H, W).
+        truth: Mask of 0 and 1 (or bool), (H, W), or None.
+        caption: One line; if too long for the picture it is set smaller, then shortened in its middle.
+        scale: Integer factor of enlargement (nearest neighbour for masks); by default that of `enlargement`.
+
+    Returns:
+        RGB, uint8 (H * scale + strip, W * scale, 3).
+
+    Raises:
+        ValueError: A shape, a type or a mask value is not as above.
+    """
+    scale = enlargement(image.shape) if scale is None else scale
+    picture = colour_fluid(image, prediction, truth, scale)
+    return np.vstack([picture, _strip(picture.shape[1], caption, ALONE if truth is None else COMPARED)])
+
+
+def colour_fluid(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray | None, scale: int) -> np.ndarray:
+    """Colour a prediction over its scan as `draw_overlay` does, without the strip below.
+
+    Args:
+        image: B-scan, uint8 (H, W).
+        prediction: Mask of 0 and 1 (or bool), (H, W).
+        truth: Mask of 0 and 1 (or bool), (H, W), or None.
+        scale: Integer factor of enlargement, at least 1.
+
+    Returns:
+        RGB, uint8 (H * scale, W * scale, 3).
+
+    Raises:
+        ValueError: A shape, a type or a mask value is not as above.
+    """
+    predicted = _checked_mask('prediction', prediction, image)
+    true = None if truth is None else _checked_mask('truth', truth, image)
+    size = (image.shape[1] * scale, image.shape[0] * scale)
+    rgb = enlarged_scan(image, scale).astype(np.float32)
+    predicted = _enlarged(predicted, size)
+    if true is None:
+        _blend(rgb, predicted, PREDICTED, FILL_OPACITY)
+        outlined = predicted
+    else:
+        true = _enlarged(true, size)
+        _blend(rgb, predicted & true, TRUE_POSITIVE, FILL_OPACITY)
+        _blend(rgb, predicted & ~true, FALSE_POSITIVE, FILL_OPACITY)
+        _blend(rgb, ~predicted & true, FALSE_NEGATIVE, FILL_OPACITY)
+        outlined = true
+    _blend(rgb, _outer_edge(outlined), CONTOUR, CONTOUR_OPACITY)
+    return np.rint(rgb).astype(np.uint8)
+
+
+def enlarged_scan(image: np.ndarray, scale: int) -> np.ndarray:
+    """Enlarge a B-scan, uint8 (H, W), by an integer factor: RGB, uint8 (H * scale, W * scale, 3)."""
+    size = (image.shape[1] * scale, image.shape[0] * scale)
+    gray = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) if scale > 1 else image
+    return np.repeat(gray[:, :, None], 3, axis=2)
+
+
+def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Arrange pictures in rows, each centred in a cell as large as the largest picture.
+
+    Args:
+        images: At least one, RGB uint8 (H, W, 3) of any sizes.
+        columns: Pictures in a row, at least 1.
+
+    Returns:
+        RGB, uint8, black between the pictures.
+
+    Raises:
+        ValueError: There is no picture or no column.
+    """
+    if not images or columns < 1:
+        raise ValueError(f'{len(images)} pictures in {columns} columns; expected at least one of each')
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    height, width = max(image.shape[0] for image in images), max(image.shape[1] for image in images)
+    sheet = np.empty((rows * (height + SHEET_GAP) - SHEET_GAP, columns * (width + SHEET_GAP) - SHEET_GAP, 3), np.uint8)
+    sheet[:] = SHEET
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        top = row * (height + SHEET_GAP) + (height - image.shape[0]) // 2
+        left = column * (width + SHEET_GAP) + (width - image.shape[1]) // 2
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return sheet
+
+
+def save_png(path: str | os.PathLike, rgb: np.ndarray) -> None:
+    """Write an RGB picture, uint8 (H, W, 3), as PNG, whole or not at all.
+
+    Raises:
+        OSError: Writing failed, such as a full disk.
+    """
+    # OpenCV's own choice is fast and makes files several times as large; some of these are committed.
+    smallest = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    write_bytes(path, cv2.imencode('.png', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), smallest)[1].tobytes())
+
+
+def _checked_mask(name: str, mask: np.ndarray, image: np.ndarray) -> np.ndarray:
+    if image.ndim != 2 or image.dtype != np.uint8:
+        raise ValueError(f'image is {image.dtype} {image.shape}; expected uint8 (H, W)')
+    if mask.shape != image.shape:
+        raise ValueError(f'{name} has shape {mask.shape}; expected that of the image, {image.shape}')
+    if not np.isin(mask, (0, 1)).all():
+        raise ValueError(f'{name} has values other than 0 and 1, up to {mask.max()}')
+    return mask.astype(bool)
+
+
+def _enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 1
+
+
+def _outer_edge(mask: np.ndarray) -> np.ndarray:
+    # Outside rather than inside, so that pockets of a few pixels keep their colour.
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    return (cv2.dilate(mask.astype(np.uint8), cross) == 1) & ~mask
+
+
+def _blend(rgb: np.ndarray, where: np.ndarray, colour: tuple[int, int, int], opacity: float) -> None:
+    rgb[where] = (1 - opacity) * rgb[where] + opacity * np.float32(colour)
+
+
+def _strip(width: int, caption: str, legend: Sequence[tuple]) -> np.ndarray:
+    """Draw the caption above the legend: RGB uint8 (strip height, width, 3)."""
+    height = LARGEST_FONT + LEGEND_FONT + 3 * MARGIN
+    strip = Image.new('RGB', (width, height), STRIP)
+    draw = ImageDraw.Draw(strip)
+    text, font = fitted_text(' '.join(caption.split()), width - 2 * MARGIN)
+    draw.text((MARGIN, MARGIN + LARGEST_FONT // 2), text, TEXT, font, anchor='lm')
+    draw_legend(draw, legend, width, height - MARGIN - LEGEND_FONT // 2)
+    return np.asarray(strip)
+
+
+def fitted_text(text: str, width: int, largest: int = LARGEST_FONT) -> tuple[str, ImageFont.FreeTypeFont]:
+    """Choose the largest font in which a text fits; shorten it in its middle if even the smallest is too large.
+
+    Args:
+        text: One line.
+        width: Room for it in pixels.
+        largest: Largest font size to try, at least `SMALLEST_FONT`.
+
+    Returns:
+        (the text, perhaps shortened; its font).
+    """
+    for size in range(largest, SMALLEST_FONT - 1, -1):
+        font = ImageFont.load_default(size)
+        if font.getlength(text) <= width:
+            return text, font
+    # Both ends matter: the name begins the caption and the score ends it.
+    for kept in range(len(text) - 1, 0, -1):
+        tail = kept // 2
+        shortened = f'{text[: kept - tail]}…{text[len(text) - tail :]}'
+        if font.getlength(shortened) <= width:
+            return shortened, font
+    return '', font
+
+
+def draw_legend(
+    draw: ImageDraw.ImageDraw, legend: Sequence[tuple], width: int, middle: int, font_size: int = LEGEND_FONT
+) -> None:
+    """Draw a coloured square (or, for the outline, a line) and a label for each entry, with long labels if they fit.
+
+    Args:
+        draw: The strip to draw on.
+        legend: `COMPARED` or `ALONE`.
+        width: Of the strip in pixels; a legend that does not fit with short labels either is left out.
+        middle: Height of the legend's middle line in the strip, in pixels.
+        font_size: Of the labels.
+    """
+    font = ImageFont.load_default(font_size)
+    square, gap = font_size - 2, 2 * MARGIN
+    for labels in ([entry[1] for entry in legend], [entry[2] for entry in legend]):
+        lengths = [square + MARGIN // 2 + font.getlength(label) for label in labels]
+        if 2 * MARGIN + sum(lengths) + gap * (len(legend) - 1) <= width:
+            break
+    else:
+        return
+    left = MARGIN
+    for (colour, *_), label, length in zip(legend, labels, lengths, strict=True):
+        if colour is None:
+            draw.line((left, middle, left + square, middle), CONTOUR)
+        else:
+            draw.rectangle((left, middle - square // 2, left + square - 1, middle + square // 2), colour)
+        draw.text((left + square + MARGIN // 2, middle), label, FAINT_TEXT, font, anchor='lm')
+        left += int(length) + gap

@@ -1,0 +1,205 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from dicom_files import write
+from PIL import Image
+from predicted import FRAMES, listing, table
+from scipy.io import savemat
+from vol_files import vol_bytes
+
+from octfluid.inference.manifest import sha256_of
+from octfluid.inference.model import ScanModel
+from octfluid.io.duke_mat import read_subject
+
+ROOT = Path(__file__).resolve().parents[2]
+SCALE = ['--spacing', '0.004,0.012,0.25']
+
+
+def test_a_single_scan(run, scans, tmp_path):
+    status, said, errors = run(scans / 'b8.png', '--out', tmp_path / 'out', '--spacing', '0.004,0.012')
+    assert status == 0 and all(line.startswith('warning: b8: looks unlike') for line in errors.splitlines())
+    assert listing(tmp_path / 'out') == [
+        'b8_mask.png',
+        'b8_overlay.png',
+        'manifest.json',
+        'measurements.csv',
+        'measurements.json',
+    ]
+    mask = np.asarray(Image.open(tmp_path / 'out/b8_mask.png'))
+    expected = ScanModel(threads=1).mask(FRAMES[:1])[0]
+    assert mask.dtype == np.uint8 and set(np.unique(mask)) == {0, 255}
+    np.testing.assert_array_equal(mask == 255, expected)
+    (row,) = table(tmp_path / 'out')
+    assert (row['input'], row['file'], row['kind'], row['fluid_px']) == ('b8', 'b8.png', 'B-scan', str(expected.sum()))
+    assert float(row['fluid_mm2']) == pytest.approx(expected.sum() * 0.004 * 0.012, rel=1e-5)
+    assert row['fluid_mm3'] == row['laterality'] == ''
+    assert said.splitlines()[0].startswith(f'b8: fluid {expected.sum()} px, ')
+    overlay = np.asarray(Image.open(tmp_path / 'out/b8_overlay.png'))
+    assert overlay.shape[1] == 512 and overlay.shape[2] == 3  # 128 pixels are enlarged, so that captions can be read
+
+
+def test_a_volume(run, mat, tmp_path):
+    status, said, _ = run(mat, '--out', tmp_path / 'out', *SCALE, '--save-prob')
+    assert status == 0
+    per_scan = [f'v/v_z{z:03d}_{what}.png' for z in range(4) for what in ('mask', 'overlay', 'probability')]
+    whole = ['v/v_enface.png', 'v/v_mask.nii.gz', 'v/v_probability.nii.gz']
+    assert listing(tmp_path / 'out') == sorted([*per_scan, *whole, 'manifest.json', 'measurements.csv', 'measurements.json'])
+    image = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
+    assert image.header.get_zooms() == pytest.approx((0.012, 0.004, 0.25)) and image.header.get_xyzt_units()[0] == 'mm'
+    masks = np.asarray(image.dataobj).transpose(2, 1, 0)
+    np.testing.assert_array_equal(masks, ScanModel(threads=1).mask(FRAMES))
+    for z in range(4):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f'out/v/v_z{z:03d}_mask.png')) == 255, masks[z] == 1)
+    probability = np.asarray(Image.open(tmp_path / 'out/v/v_z001_probability.png'))
+    np.testing.assert_allclose(probability / 65535, ScanModel(threads=1).probability(FRAMES[1:2])[0], atol=1e-4)
+    *single, volume = table(tmp_path / 'out')
+    assert [row['bscan'] for row in single] == ['0', '1', '2', '3'] and volume['kind'] == 'volume'
+    assert {row['file'] for row in single} == {'v.mat'}
+    assert float(volume['fluid_mm3']) == pytest.approx(masks.sum() * 0.004 * 0.012 * 0.25, rel=1e-5)
+    assert 'in 4 of 4 B-scans' in said
+
+
+def test_a_folder_is_a_batch_in_natural_order_or_one_volume(run, scans, tmp_path):
+    assert run(scans, '--out', tmp_path / 'batch', *SCALE)[0] == 0
+    assert [row['input'] for row in table(tmp_path / 'batch')] == ['b8', 'b9', 'b10', 'b11']
+    assert run(scans, '--out', tmp_path / 'volume', '--volume', *SCALE)[0] == 0
+    rows = table(tmp_path / 'volume')
+    assert [row['file'] for row in rows] == ['b8.png', 'b9.png', 'b10.png', 'b11.png', '']
+    assert [row['fluid_px'] for row in rows[:4]] == [row['fluid_px'] for row in table(tmp_path / 'batch')]
+    assert rows[4]['kind'] == 'volume' and (tmp_path / 'volume/in/in_z003_mask.png').is_file()
+
+
+def test_without_a_scale_nothing_is_in_mm_and_it_is_said_once(run, mat, tmp_path):
+    status, _, errors = run(mat, '--out', tmp_path / 'out')
+    assert status == 0 and errors.count('no scale: the file does not say') == 1
+    for row in table(tmp_path / 'out'):
+        assert row['fluid_px'] and not any(row[name] for name in row if name.endswith(('mm', 'mm2', 'mm3')))
+    assert nibabel.load(tmp_path / 'out/v/v_mask.nii.gz').header.get_xyzt_units()[0] == 'unknown'
+
+
+def test_the_manifest_says_what_was_done_with_what(run, mat, tmp_path):
+    run(mat, '--out', tmp_path / 'out', '--threshold', '0.4')
+    manifest = json.loads((tmp_path / 'out/manifest.json').read_text())
+    assert manifest['schema'] == 'octfluid.prediction/1' and manifest['settings']['threshold'] == 0.4
+    (one,) = manifest['inputs']
+    assert one['status'] == 'done' and one['sha256'] == sha256_of(mat) and one['file'] == 'v.mat'
+    assert one['warnings'] and sorted(one['outputs']) == [name for name in listing(tmp_path / 'out') if name.startswith('v/')]
+    assert manifest['model']['sha256'] == sha256_of(ScanModel().path)
+    assert str(tmp_path) not in (tmp_path / 'out/manifest.json').read_text()
+
+
+def test_sectors(run, mat, tmp_path):
+    run(mat, '--out', tmp_path / 'out', *SCALE, '--macula-centred', '--laterality', 'OD', '--first-bscan', 'bottom')
+    rows = [row for row in table(tmp_path / 'out') if row['kind'] == 'sector']
+    assert [row['sector'] for row in rows] == ['C', 'S1', 'N1', 'I1', 'T1', 'S2', 'N2', 'I2', 'T2']
+    content = json.loads((tmp_path / 'out/measurements.json').read_text())
+    assert len(content[0]['sectors']) == 9
+
+
+def test_persons_are_named_only_on_demand(run, tmp_path):
+    write(tmp_path / 'v.dcm', FRAMES, PatientBirthDate='19610203')
+    for arguments, there in (([], False), (['--keep-identifiers'], True)):
+        out = tmp_path / f'out{there}'
+        status, said, errors = run(tmp_path / 'v.dcm', '--out', out, *SCALE, *arguments)
+        assert status == 0
+        texts = said + errors + ''.join(path.read_text() for path in out.iterdir() if path.is_file())
+        assert any(word in texts for word in ('Doe', '4711', '19610203', '20260102')) is there
+
+
+def test_a_nifti_mask_lies_where_its_scan_lies(run, tmp_path):
+    affine = np.array([[-0.012, 0, 0, 5], [0, -0.004, 0, 7], [0, 0, 0.25, 9], [0, 0, 0, 1]])
+    image = nibabel.Nifti1Image(FRAMES.transpose(2, 1, 0), affine)
+    image.header.set_xyzt_units('mm')
+    image.to_filename(tmp_path / 'v.nii.gz')
+    assert run(tmp_path / 'v.nii.gz', '--out', tmp_path / 'out')[0] == 0
+    mask = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
+    np.testing.assert_allclose(mask.affine, affine, atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(mask.dataobj).transpose(2, 1, 0), ScanModel(threads=1).mask(FRAMES))
+
+
+def test_one_line_says_what_is_true_of_many_scans(run, scans, tmp_path):
+    errors = run(scans, '--out', tmp_path / 'out')[2]
+    assert sum('no scale' in line for line in errors.splitlines()) == 1
+    assert 'warning: 4 scans (first: b8): no scale' in errors
+
+
+def test_names_are_no_formulas(run, tmp_path):
+    Image.fromarray(FRAMES[0]).save(tmp_path / '=1+1.png')
+    assert run(tmp_path / '=1+1.png', '--out', tmp_path / 'out')[0] == 0
+    assert (tmp_path / 'out/measurements.csv').read_text().splitlines()[1].startswith("'=1+1,")
+
+
+def test_the_command_needs_no_torch(scans, tmp_path):
+    code = (
+        'import sys; sys.argv = ["predict.py", *sys.argv[1:]]\n'
+        'for name in ("torch", "mmseg", "mmengine", "matplotlib", "rich"): sys.modules[name] = None\n'
+        'from octfluid.inference.cli import console; console()'
+    )
+    command = [sys.executable, '-c', code, scans, '--out', tmp_path / 'out']
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert len(table(tmp_path / 'out')) == 4
+
+
+def test_the_volume_of_a_duke_subject(run, tmp_path):
+    folder = Path(os.environ.get('OCTFLUID_SHARED_DATA', 'nowhere')) / 'duke_dme/mat'
+    if not folder.is_dir():
+        pytest.skip('OCTFLUID_SHARED_DATA names no folder with duke_dme/mat')
+    status, _, errors = run(folder / 'Subject_01.mat', '--out', tmp_path / 'out', '--spacing', '0.00387,0.01133,0.123')
+    assert (status, errors) == (0, '')
+    *single, volume = table(tmp_path / 'out')
+    assert len(single) == 61
+    subject = read_subject(folder / 'Subject_01.mat')
+    graded = subject.graded_slices
+    truth = sum(int((subject.fluid[:, :, z] > 0).sum()) for z in graded)
+    found = sum(int(single[z]['fluid_px']) for z in graded)
+    # It has been trained on these very slices.
+    assert 0.7 < found / truth < 1.5
+    assert float(volume['fluid_mm3']) == pytest.approx(sum(float(row['fluid_mm2']) for row in single) * 0.123, rel=1e-3)
+
+
+@pytest.mark.parametrize(('arguments', 'said'), [
+    (['none.png', '--out', 'o'], 'none.png: no such file or folder'),
+    (['b8.png', '--out', 'o', '--spacing', '1'], '--spacing: 1: expected AXIAL,LATERAL'),
+    (['b8.png', '--out', 'o', '--spacing', '0,1'], '--spacing: expected lengths above 0'),
+    (['b8.png', '--out', 'o', '--spacing', '1,2,3,4'], 'expected AXIAL,LATERAL'),
+    (['b8.png', '--out', 'o', '--spacing', '-1,2'], 'expected'),
+    (['b8.png', '--out', 'o', '--fovea', '3'], '--fovea: 3: expected BSCAN,COLUMN'),
+    (['b8.png', '--out', 'o', '--fovea', '3,4', '--macula-centred'], '--fovea, --macula-centred: expected one of the two'),
+    (['b8.png', '--out', 'o', '--threshold', '2'], '--threshold 2: expected a number between 0 and 1'),
+    (['b8.png', '--out', 'o', '--model', 'none.onnx'], 'none.onnx: no such model file'),
+    (['b8.png', '--out', 'b9.png'], 'is a file; expected a folder'),
+    (['b8.png'], 'the following arguments are required: --out'),
+])  # fmt: skip
+def test_bad_arguments_are_one_line_and_leave_nothing(run, scans, monkeypatch, arguments, said):
+    monkeypatch.chdir(scans)
+    before = listing(scans)
+    status, out, errors = run(*arguments)
+    assert (status, out) == (2, '') and errors.count('\n') == 1 and said in errors
+    assert listing(scans) == before
+
+
+def test_two_given_lengths_keep_the_distance_that_the_file_has(run, tmp_path):
+    (tmp_path / 'v.vol').write_bytes(vol_bytes(FRAMES))
+    assert run(tmp_path / 'v.vol', '--out', tmp_path / 'out', '--spacing', '0.004,0.012', '--laterality', 'OS')[0] == 0
+    *_, volume = table(tmp_path / 'out')
+    image = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
+    assert image.header.get_zooms() == pytest.approx((0.012, 0.004, float(volume['slice_mm'])))
+    assert image.header.get_xyzt_units()[0] == 'mm' and bytes(image.header['descrip']).rstrip(b'\0').endswith(b', OS')
+    assert float(volume['fluid_mm3']) > 0
+
+
+def test_what_is_left_out_of_a_folder_is_said(run, scans, tmp_path):
+    for name in ('b12.webp', 'notes.txt', '.hidden'):
+        (scans / name).write_text('x')
+    _, _, errors = run(scans, '--out', tmp_path / 'out', *SCALE)
+    assert f'warning: {scans}/b12.webp and 1 more: left out, of a kind that is not read' in errors
+    savemat(scans / 'v.mat', {'images': FRAMES.transpose(1, 2, 0)})
+    _, _, errors = run(scans, '--out', tmp_path / 'volume', '--volume', *SCALE)
+    assert 'b12.webp and 2 more: left out' in errors

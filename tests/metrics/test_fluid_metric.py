@@ -1,0 +1,179 @@
+import csv
+import json
+import math
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmseg.evaluation import IoUMetric
+from sklearn.metrics import f1_score, jaccard_score
+
+from octfluid.metrics.fluid_metric import FluidMetric
+from octfluid.utils.errors import InputError
+from octfluid.visualization.gallery import choose
+
+CLASSES = ('background', 'fluid')
+
+
+def data_samples(pairs):
+    """What a segmentor hands to a metric, for (prediction, truth) masks."""
+    return [
+        dict(
+            name=f's01_z{index:02d}', subject=1,
+            pred_sem_seg=dict(data=torch.tensor(prediction, dtype=torch.int64)[None]),
+            gt_sem_seg=dict(data=torch.tensor(truth, dtype=torch.uint8)[None]),
+        )
+        for index, (prediction, truth) in enumerate(pairs)
+    ]  # fmt: skip
+
+
+def evaluate(samples, metric=None, batch=2):
+    metric = metric or FluidMetric()
+    metric.dataset_meta = dict(classes=CLASSES)
+    for start in range(0, len(samples), batch):
+        metric.process({}, samples[start : start + batch])
+    return metric.evaluate(len(samples)), metric
+
+
+def random_pairs(seed, ignored=False):
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for shape in ((5, 7), (16, 16), (3, 40), (16, 16)):
+        truth = (rng.random(shape) < 0.2).astype(np.uint8)
+        prediction = np.where(rng.random(shape) < 0.8, truth, 1 - truth)
+        if ignored:
+            truth[rng.random(shape) < 0.1] = 255
+        pairs.append((prediction, truth))
+    return pairs
+
+
+def test_two_masks_by_hand():
+    # tp, fp, fn, tn: 1, 1, 0, 2 and 0, 0, 1, 3; pooled 1, 1, 1, 5.
+    metrics, metric = evaluate(data_samples([([[1, 1], [0, 0]], [[1, 0], [0, 0]]), ([[0, 0], [0, 0]], [[0, 0], [0, 1]])]))
+    assert metrics == pytest.approx({
+        'mIoU': (5 / 7 + 1 / 3) / 2, 'mDice': (10 / 12 + 2 / 4) / 2, 'aAcc': 6 / 8,
+        'IoU.background': 5 / 7, 'IoU.fluid': 1 / 3, 'Dice.background': 10 / 12, 'Dice.fluid': 2 / 4,
+    }, abs=1e-15)  # fmt: skip
+    rows = [{key: value for key, value in row.items() if key != 'extra'} for row in metric.images]
+    assert rows == [
+        dict(name='s01_z00', subject=1, height=2, width=2, tp=1, fp=1, fn=0, tn=2),
+        dict(name='s01_z01', subject=1, height=2, width=2, tp=0, fp=0, fn=1, tn=3),
+    ]
+    assert [row['extra']['surface_dice_1px'] for row in metric.images] == [1.0, 0.0]
+
+
+def test_predictions_to_show_are_kept_bit_by_bit_and_never_in_the_rows():
+    # Of widths that are no multiples of 8, so that the bits of a row do not end where a byte does.
+    pairs = random_pairs(3) + [(prediction, np.zeros_like(truth)) for prediction, truth in random_pairs(4)]
+    _, metric = evaluate(data_samples(pairs))
+    masks = {sample['name']: sample['pred_sem_seg']['data'][0].numpy() for sample in data_samples(pairs)}
+    assert metric.shown.keys() == set(choose(metric.images).values())
+    assert len(metric.shown) == 4
+    for name, shown in metric.shown.items():
+        assert shown.dtype == np.uint8
+        np.testing.assert_array_equal(shown, masks[name])
+    json.dumps(metric.images)  # a record's rows: plain numbers, no arrays
+
+
+def test_no_photograph_of_vessels_is_kept():
+    metric = FluidMetric()
+    evaluate(data_samples(random_pairs(0)), metric)
+    assert metric.shown
+    metric.dataset_meta = dict(classes=('background', 'vessel'))
+    metric.process({}, data_samples(random_pairs(0)))
+    metric.evaluate(4)
+    assert metric.shown == {}
+    assert len(metric.images) == 4
+
+
+@pytest.mark.parametrize('ignored', [False, True])
+@pytest.mark.parametrize('seed', range(5))
+def test_figures_are_those_of_mmseg(seed, ignored):
+    samples = data_samples(random_pairs(seed, ignored))
+    ours, metric = evaluate(samples)
+    theirs, reference = evaluate(samples, IoUMetric(iou_metrics=['mIoU', 'mDice']))
+    for key in ('mIoU', 'mDice', 'aAcc'):
+        assert round(100 * ours[key], 2) == pytest.approx(theirs[key], abs=0.0051), 'mmseg gives percent with two digits'
+    areas = [sum(parts) for parts in zip(*(reference.intersect_and_union(
+        sample['pred_sem_seg']['data'][0], sample['gt_sem_seg']['data'][0].long(), 2, 255) for sample in samples), strict=True)
+    ]  # fmt: skip
+    per_class = reference.total_area_to_metrics(*areas, metrics=['mIoU', 'mDice'])
+    for index, name in enumerate(CLASSES):
+        assert ours[f'IoU.{name}'] == pytest.approx(per_class['IoU'][index], abs=1e-6)
+        assert ours[f'Dice.{name}'] == pytest.approx(per_class['Dice'][index], abs=1e-6)
+    assert sum(row['tp'] + row['fp'] + row['fn'] + row['tn'] for row in metric.images) == sum(
+        int((sample['gt_sem_seg']['data'] != 255).sum()) for sample in samples
+    )
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_figures_are_those_of_scikit_learn(seed):
+    pairs = random_pairs(seed, ignored=True)
+    prediction, truth = (np.concatenate([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1))
+    prediction, truth = prediction[truth != 255], truth[truth != 255]
+    metrics, _ = evaluate(data_samples(pairs))
+    for label, name in enumerate(CLASSES):
+        assert metrics[f'IoU.{name}'] == pytest.approx(jaccard_score(truth, prediction, pos_label=label), abs=1e-12)
+        assert metrics[f'Dice.{name}'] == pytest.approx(f1_score(truth, prediction, pos_label=label), abs=1e-12)
+    assert metrics['mIoU'] == pytest.approx(jaccard_score(truth, prediction, average='macro'), abs=1e-12)
+    assert metrics['mDice'] == pytest.approx(f1_score(truth, prediction, average='macro'), abs=1e-12)
+    assert metrics['aAcc'] == pytest.approx(np.mean(truth == prediction), abs=1e-12)
+
+
+def test_rows_are_sorted_by_name_and_do_not_depend_on_the_batches():
+    samples = data_samples(random_pairs(0))
+    _, forward = evaluate(samples)
+    metrics, backward = evaluate(samples[::-1], batch=3)
+    assert [row['name'] for row in backward.images] == sorted(sample['name'] for sample in samples)
+    assert backward.images == forward.images
+    assert metrics == evaluate(samples)[0]
+
+
+def test_second_evaluation_starts_afresh():
+    metric = FluidMetric()
+    evaluate(data_samples(random_pairs(0)), metric)
+    again, _ = evaluate(data_samples(random_pairs(1)), metric)
+    assert again == evaluate(data_samples(random_pairs(1)))[0]
+    assert len(metric.images) == 4
+
+
+def test_ignored_pixels_do_not_count():
+    metrics, metric = evaluate(data_samples([([[1, 0, 1]], [[1, 255, 255]])]))
+    assert {key: metric.images[0][key] for key in ('tp', 'fp', 'fn', 'tn')} == dict(tp=1, fp=0, fn=0, tn=0)
+    assert (metrics['IoU.fluid'], metrics['aAcc']) == (1, 1)
+
+
+def test_undefined_score_is_nan_and_takes_no_part_in_the_mean():
+    metrics, _ = evaluate(data_samples([([[0, 0]], [[0, 0]])]))
+    assert math.isnan(metrics['IoU.fluid'])
+    assert math.isnan(metrics['Dice.fluid'])
+    assert (metrics['mIoU'], metrics['IoU.background']) == (1, 1)
+
+
+def test_prediction_of_another_size_is_refused():
+    with pytest.raises(InputError, match=r's01_z00: the prediction has shape \(1, 3\) and the ground truth \(1, 2\)'):
+        evaluate(data_samples([([[0, 0, 0]], [[0, 0]])]))
+
+
+def test_table_names_the_classes():
+    _, metric = evaluate(data_samples([([[1, 0]], [[0, 0]])]))
+    table = metric._table(CLASSES, evaluate(data_samples([([[1, 0]], [[0, 0]])]))[0])
+    background, fluid = (line.replace(' ', '') for line in table.splitlines() if 'ground' in line or 'fluid' in line)
+    assert background == '|background|50.00|66.67|1of1|2|1|'
+    assert fluid == '|fluid|0.00|0.00|0of1|0|1|'
+
+
+@pytest.mark.skipif('OCTFLUID_SHARED_DATA' not in os.environ, reason='OCTFLUID_SHARED_DATA names no folder with real data')
+def test_background_everywhere_on_the_papers_22_scans():
+    folder = Path(os.environ['OCTFLUID_SHARED_DATA']) / 'duke_dme'
+    with open(folder / 'index.csv', newline='') as file:
+        names = [line['paper_name'] for line in csv.DictReader(file) if line['paper_split'] == 'val']
+    masks = [cv2.imread(str(folder / 'paper_256' / 'annotations' / f'{name}.png'), cv2.IMREAD_UNCHANGED) for name in names]
+    metrics, metric = evaluate(data_samples([(np.zeros_like(mask), mask) for mask in masks]))
+    assert len(metric.images) == 22
+    assert round(metrics['mIoU'], 4) == 0.4963
+    assert round(metrics['mDice'], 4) == 0.4981
+    assert metrics['Dice.fluid'] == 0

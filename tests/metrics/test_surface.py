@@ -1,0 +1,195 @@
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+
+from octfluid.metrics.surface import boundary, boundary_distances, hd95, surface_dice, surface_scores
+
+TOLERANCES = (0, 1, 1.5, 2)
+
+
+def square(top, left, side, size=16):
+    mask = np.zeros((size, size), np.uint8)
+    mask[top : top + side, left : left + side] = 1
+    return mask
+
+
+def random_mask(rng, shape):
+    """One of: single pixels of any density; smooth blobs, as pockets are; a few rectangles, some cut by the border."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return rng.random(shape) < rng.choice([0.01, 0.1, 0.5, 0.9, 0.99])
+    if kind == 1:
+        field = ndimage.gaussian_filter(rng.standard_normal(shape), rng.uniform(1, 4))
+        return field > np.quantile(field, rng.uniform(0.3, 0.98))
+    mask = np.zeros(shape, bool)
+    for _ in range(rng.integers(1, 4)):
+        top, left = rng.integers(-4, shape[0]), rng.integers(-4, shape[1])
+        mask[max(top, 0) : top + rng.integers(1, 12), max(left, 0) : left + rng.integers(1, 12)] = True
+    return mask
+
+
+def random_pair(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(3, 40, 2))
+    truth = random_mask(rng, shape)
+    # Half of the predictions are the ground truth with its boundary a little off, as a fair network's are.
+    near = np.roll(truth, tuple(rng.integers(-2, 3, 2)), (0, 1)) & (rng.random(shape) < 0.98)
+    return near if seed % 2 else random_mask(rng, shape), truth
+
+
+def in_monai(prediction, truth):
+    """Surface Dice at each of `TOLERANCES`, and HD95."""
+    masks = [torch.from_numpy(np.asarray(mask, bool))[None, None] for mask in (prediction, truth)]
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # about empty masks
+        shares = [compute_surface_dice(*masks, [tolerance], include_background=True).item() for tolerance in TOLERANCES]
+        return shares, compute_hausdorff_distance(*masks, include_background=True, percentile=95).item()
+
+
+def assert_as_in_monai(prediction, truth):
+    shares, distance = in_monai(prediction, truth)
+    assert [surface_dice(prediction, truth, tolerance) for tolerance in TOLERANCES] == pytest.approx(shares, abs=1e-6)
+    assert hd95(prediction, truth) == pytest.approx(distance, abs=1e-4)  # single precision there
+
+
+@pytest.mark.parametrize('first', range(0, 200, 50))
+def test_200_random_pairs_as_in_monai(first):
+    compared = 0
+    for seed in range(first, first + 50):
+        prediction, truth = random_pair(seed)
+        if prediction.any() and truth.any():
+            assert_as_in_monai(prediction, truth)
+            compared += 1
+    assert compared >= 45
+
+
+@pytest.mark.parametrize('seed', range(0, 200, 10))
+def test_distances_are_those_of_all_pairs_of_pixels(seed):
+    prediction, truth = random_pair(seed)
+
+    def on_boundary(mask):
+        inside = [(r, c) for r, c in np.argwhere(mask)]
+        members = set(inside)
+        return [(r, c) for r, c in inside if not {(r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)} <= members]
+
+    between = cdist(on_boundary(prediction), on_boundary(truth))
+    for ours, expected in zip(boundary_distances(prediction, truth), (between.min(1), between.min(0)), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+
+
+CORNERS = [np.s_[0, 0], np.s_[0, -1], np.s_[-1, 0], np.s_[-1, -1]]
+
+
+def marked(*places, shape=(9, 13)):
+    mask = np.zeros(shape, bool)
+    for place in places:
+        mask[place] = True
+    return mask
+
+
+DEGENERATE = {
+    'full and full': (marked(np.s_[:]), marked(np.s_[:])),
+    'full and one pixel': (marked(np.s_[:]), marked(np.s_[4, 6])),
+    'one pixel and full': (marked(np.s_[4, 6]), marked(np.s_[:])),
+    'the same pixel': (marked(np.s_[4, 6]), marked(np.s_[4, 6])),
+    'neighbours': (marked(np.s_[4, 6]), marked(np.s_[4, 7])),
+    'opposite corners': (marked(CORNERS[0]), marked(CORNERS[3])),
+    'all corners and one of them': (marked(*CORNERS), marked(CORNERS[1])),
+    'one border and the opposite one': (marked(np.s_[0]), marked(np.s_[-1])),
+    'the frame and what it frames': (marked(np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]), marked(np.s_[1:-1, 1:-1])),
+    'full and the frame': (marked(np.s_[:]), marked(np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1])),
+    'half cut by the border': (marked(np.s_[:5, :4]), marked(np.s_[2:7, :4])),
+    'one row': (marked(np.s_[0, 2:5], shape=(1, 9)), marked(np.s_[0, 3:8], shape=(1, 9))),
+    'one column': (marked(np.s_[2:5], shape=(9, 1)), marked(np.s_[3:8], shape=(9, 1))),
+    'a single pixel of an image': (marked(np.s_[:], shape=(1, 1)), marked(np.s_[:], shape=(1, 1))),
+}
+
+
+@pytest.mark.parametrize('case', DEGENERATE)
+def test_degenerate_pairs_as_in_monai(case):
+    assert_as_in_monai(*DEGENERATE[case])
+
+
+EMPTY, POCKET, FULL = np.zeros((6, 7), bool), marked(np.s_[2:4, 2:4], shape=(6, 7)), np.ones((6, 7), bool)
+
+
+@pytest.mark.parametrize('fluid', [POCKET, FULL, marked(np.s_[0, 0], shape=(6, 7))])
+def test_one_empty_mask_has_no_surface_right_and_no_distance(fluid):
+    for prediction, truth in ((EMPTY, fluid), (fluid, EMPTY)):
+        assert [surface_dice(prediction, truth, tolerance) for tolerance in (0, 2, 1e9)] == [0.0] * 3
+        assert hd95(prediction, truth) is None
+        # MONAI too has 0; its Hausdorff distance, infinity or not a number, is no number to average either.
+        shares, distance = in_monai(prediction, truth)
+        assert shares == [0.0] * len(TOLERANCES)
+        assert not math.isfinite(distance)
+
+
+def test_two_empty_masks_have_no_score():
+    assert surface_dice(EMPTY, EMPTY, 1) is None
+    assert hd95(EMPTY, EMPTY) is None
+    assert surface_scores(EMPTY, EMPTY) == {'surface_dice_1px': None, 'surface_dice_2px': None, 'hd95_px': None}
+    shares, distance = in_monai(EMPTY, EMPTY)
+    assert np.isnan(shares).all() and math.isnan(distance)
+
+
+def test_boundary_by_hand():
+    mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 0], [0, 1, 0, 0]])
+    # All four neighbours: the two pixels in the middle of the second row, and the one below the left of them.
+    expected = np.array([[1, 1, 1, 0], [1, 0, 0, 1], [1, 0, 1, 0], [0, 1, 0, 0]], bool)
+    np.testing.assert_array_equal(boundary(mask), expected)
+    assert boundary(np.ones((2, 9))).all()  # beyond the border is outside
+
+
+def test_surface_dice_by_hand():
+    # A square of 4x4 pixels has 12 on its boundary. Moved by 2 to the right, the columns 4..7 and 6..9: the prediction's
+    # distances are 2, 2, 2, 2 (left side), 1, 1 (next column), 0, 0 (top and bottom of the third), 0, 1, 1, 0 (right side).
+    truth, prediction = square(4, 6, 4), square(4, 4, 4)
+    assert sorted(boundary_distances(prediction, truth)[0]) == [0] * 4 + [1] * 4 + [2] * 4
+    assert surface_dice(prediction, truth, 0) == 8 / 24
+    assert surface_dice(prediction, truth, 1) == 16 / 24
+    assert surface_dice(prediction, truth, 2) == 1
+
+
+def test_hd95_by_hand():
+    # Distances of 0, 1, ..., 20 from a row of 21 pixels to one pixel: rank 0.95 * 20 = 19. The other way there is only a 0.
+    row, pixel = marked(np.s_[0, :21], shape=(1, 30)), marked(np.s_[0, 0], shape=(1, 30))
+    assert hd95(row, pixel) == hd95(pixel, row) == pytest.approx(19)
+    # 22 pixels: rank 0.95 * 21 = 19.95, between 19 and 20. The distances of both directions in one heap would give 19.9.
+    assert hd95(marked(np.s_[0, :22], shape=(1, 30)), pixel) == pytest.approx(19.95)
+
+
+def test_a_small_false_pocket_far_away_is_not_drowned_by_a_large_mask():
+    truth = square(10, 10, 60, size=200)
+    prediction = truth | square(190, 190, 3, size=200)
+    assert hd95(prediction, truth) == 0, '8 of 244 pixels are below the 95th percentile'
+    assert hd95(prediction, square(190, 190, 3, size=200)) > 150
+
+
+MASKS = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_properties(data):
+    prediction = data.draw(MASKS)
+    truth = data.draw(arrays(bool, prediction.shape))
+    scores = surface_scores(prediction, truth)
+    expected = {f'surface_dice_{tolerance}px': surface_dice(prediction, truth, tolerance) for tolerance in (1, 2)}
+    assert scores == {**expected, 'hd95_px': hd95(prediction, truth)}
+    for one, other in ((truth, prediction), (prediction[::-1], truth[::-1]), (prediction.T, truth.T)):
+        assert surface_scores(one, other) == pytest.approx(scores)
+    padded = [np.pad(mask, 3) for mask in (prediction, truth)]
+    assert surface_scores(*padded) == scores, 'beyond the border everything is outside anyway'
+    if truth.any():
+        assert surface_scores(truth, truth) == {'surface_dice_1px': 1.0, 'surface_dice_2px': 1.0, 'hd95_px': 0.0}
+    if scores['surface_dice_1px'] is not None:
+        assert 0 <= scores['surface_dice_1px'] <= scores['surface_dice_2px'] <= 1

@@ -1,0 +1,205 @@
+import itertools
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+from scored_rows import of_dice, random_images, row
+
+from octfluid.metrics import bootstrap as uncertainty
+from octfluid.metrics.bootstrap import estimates
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.metrics.measures import MEASURES, bland_altman, scored
+
+FROM_MASKS = ('surface_dice_1px', 'surface_dice_2px', 'hd95_px', 'pocket_sensitivity', 'pocket_precision')
+
+
+def scores(images):
+    """Score some images once more, without the code under test."""
+    truth = np.array([image['tp'] + image['fn'] for image in images])
+    area = np.array([image['tp'] + image['fp'] for image in images])
+    pooled = pooled_metrics(images)
+    own = [pooled_metrics([image])['Dice.fluid'] for image in images if image['tp'] + image['fn']]
+    return {
+        'dice': pooled['Dice.fluid'],
+        'miou': pooled['mIoU'],
+        'image_dice': np.mean(own) if own else None,
+        'area_bias_px': np.mean(area - truth),
+        'area_limit_high_px': np.mean(area - truth) + 1.96 * np.std(area - truth, ddof=1),
+    }
+
+
+def test_a_value_is_the_mean_over_seeds_of_each_seed():
+    found = estimates(scored({0: of_dice([50, 70]), 1: of_dice([80, 100])}), replicates=10)
+    assert list(found) == list(MEASURES)
+    assert found['dice'] == {'value': 0.75, 'interval': None, 'images': 2}
+    # Dice 0.6 and, with nothing falsely predicted, 240 / 320; of the counts of both seeds it would be 480 / 720.
+    better = [{**image, 'fp': 0, 'tn': 5000} for image in of_dice([50, 70])]
+    assert estimates(scored({0: of_dice([50, 70]), 1: better}), replicates=10)['dice']['value'] == 0.675
+
+
+def test_a_measure_undefined_for_any_seed_is_none():
+    nothing = [row(k, k, 0, 0, 100) for k in range(6)]
+    found = estimates(scored({0: of_dice([50] * 6), 1: nothing}), replicates=50)
+    assert found['precision'] == {'value': None, 'interval': None, 'images': 0}
+    assert found['recall']['value'] == 0.25
+    assert all(found[name] == {'value': None, 'interval': None, 'images': 0} for name in FROM_MASKS)
+    assert found['false_positive_rate'] == {'value': None, 'interval': None, 'images': 0}
+
+
+def test_the_images_that_a_measure_rests_on():
+    def extra(distance):
+        pockets = dict(true=1, found=1, predicted=1, right=1)
+        return dict(surface_dice_1px=1.0, surface_dice_2px=1.0, hd95_px=distance, pockets=pockets)
+
+    first = [row(0, 0, 9, 0, 1, extra=extra(1.0)), row(1, 1, 9, 0, 1, extra=extra(3.0)), row(2, 2, 0, 5, 0, extra=extra(None))]
+    second = [first[0], {**first[1], 'extra': extra(None)}, first[2]]
+    found = estimates(scored({0: first, 1: second}), replicates=5)
+    images = {name: entry['images'] for name, entry in found.items() if entry['images'] != 3}
+    assert images == {
+        'image_dice': 2, 'surface_dice_1px': 2, 'surface_dice_2px': 2, 'hd95_px': 1, 'false_positive_rate': 1,
+        'false_positive_px': 1,
+    }  # fmt: skip
+    assert found['hd95_px']['value'] == 1.5
+
+
+def test_an_interval_needs_five_subjects_that_have_what_is_measured():
+    assert estimates(scored({0: of_dice([10, 30, 50, 70])}), replicates=50)['dice']['interval'] is None
+    images = [*of_dice([10, 30, 50, 70]), row(9, 9, 0, 20, 0)]
+    found = estimates(scored({0: images}), replicates=50)
+    assert len(found['dice']['interval']) == 2
+    assert found['image_dice']['interval'] is None
+    images.append(row(10, 10, 5, 0, 5))
+    assert len(estimates(scored({0: images}), replicates=50)['image_dice']['interval']) == 2
+
+
+def test_an_interval_needs_these_five_subjects_in_every_seed():
+    def found_on(k):
+        return [row(i, i, 50, 50, 50, extra={'hd95_px': 2.0 if i < k else None}) for i in range(9)]
+
+    assert estimates(scored({0: found_on(6), 1: found_on(5)}), replicates=50)['hd95_px']['interval'] == [2, 2]
+    assert estimates(scored({0: found_on(6), 1: found_on(4)}), replicates=50)['hd95_px']['interval'] is None
+
+
+def test_unknown_patients_leave_no_interval():
+    group = scored({0: of_dice([10, 30, 50, 70, 80, 90], [1, 2, 3, 4, 5, None])})
+    assert estimates(group, replicates=50)['dice'] == {'value': 0.55, 'interval': None, 'images': 6}
+
+
+def test_the_same_call_gives_the_same_numbers_and_another_seed_others():
+    group = scored({0: random_images(np.random.default_rng(0), 9, 2)})
+    assert estimates(group, replicates=300) == estimates(group, replicates=300)
+    assert estimates(group, replicates=300) != estimates(group, replicates=300, seed=1)
+
+
+def test_numbers_do_not_depend_on_how_many_replicates_are_computed_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    group = scored({0: random_images(rng, 9, 2)})
+    expected = estimates(group, replicates=105)
+    monkeypatch.setattr(uncertainty, '_CHUNK', 10)
+    assert estimates(group, replicates=105) == expected
+
+
+def test_the_interval_is_that_of_all_possible_draws_of_subjects_and_seeds():
+    rng = np.random.default_rng(4)
+    seeds = [random_images(rng, 5, 2)]
+    truth = [image['tp'] + image['fn'] for image in seeds[0]]
+    seeds.append(random_images(rng, 5, 2, truth))
+    draws = list(itertools.product(range(5), repeat=5))
+    by_seed = [
+        [scores([image for subject in draw for image in images[2 * subject : 2 * subject + 2]]) for draw in draws]
+        for images in seeds
+    ]
+    found = estimates(scored(dict(enumerate(seeds))), replicates=20_000)
+    for name in by_seed[0][0]:
+        first, second = (np.array([score[name] for score in one]) for one in by_seed)
+        both = (first + second) / 2
+        exact = np.percentile(np.concatenate([first, second, both, both]), [2.5, 97.5])
+        assert found[name]['interval'] == pytest.approx(exact, abs=0.03 * (exact[1] - exact[0])), name
+
+
+def test_the_interval_equals_that_of_scipy_for_one_image_a_subject():
+    images = random_images(np.random.default_rng(5), 12)
+    tp, wrong = (np.array(values, float) for values in zip(*((i['tp'], i['fp'] + i['fn']) for i in images), strict=True))
+
+    def pooled_dice(tp, wrong, axis):
+        return 2 * tp.sum(axis) / (2 * tp.sum(axis) + wrong.sum(axis))
+
+    oracle = stats.bootstrap(
+        (tp, wrong), pooled_dice, paired=True, vectorized=True, method='percentile', n_resamples=20_000,
+        rng=np.random.default_rng(6),
+    ).confidence_interval  # fmt: skip
+    ours = estimates(scored({0: images}), replicates=20_000)['dice']['interval']
+    assert ours == pytest.approx(oracle, abs=0.03 * (oracle.high - oracle.low))
+
+
+def test_more_images_that_say_the_same_of_the_same_patients_make_no_interval_narrower():
+    images = random_images(np.random.default_rng(7), 8)
+    again = [{**image, 'name': f'{image["name"]}_{k}'} for image in images for k in range(5)]
+    once, often = (estimates(scored({0: group}), replicates=500) for group in (images, again))
+    for name in ('dice', 'iou', 'miou', 'precision', 'image_dice', 'subject_dice', 'area_bias_px'):
+        assert once[name]['interval'] == pytest.approx(often[name]['interval'], abs=1e-7), name
+
+
+def test_seeds_are_drawn_too():
+    # All patients alike, two seeds of Dice 0.4 and 0.8: one quarter of the draws holds the first seed alone, one the second.
+    both = {0: of_dice([40] * 6), 1: of_dice([80] * 6)}
+    assert estimates(scored(both), replicates=500)['dice'] == {'value': 0.6, 'interval': [0.4, 0.8], 'images': 6}
+    assert estimates(scored({0: both[0]}), replicates=500)['dice']['interval'] == [0.4, 0.4]
+
+
+def test_replicates_without_a_value_are_left_out_up_to_one_in_twenty():
+    # Predicted fluid on k of 9 patients: a draw without any of them, so without a precision, has probability (1 - k / 9)**9.
+    def precision_interval(k):
+        return estimates(scored({0: [row(i, i, 50 * (i < k), 0, 50 + 50 * (i >= k)) for i in range(9)]}))['precision'][
+            'interval'
+        ]
+
+    assert precision_interval(2) is None  # 0.104
+    assert precision_interval(3) == [1, 1]  # 0.026
+
+
+def test_the_agreement_of_areas_is_that_of_the_plot():
+    rng = np.random.default_rng(8)
+    seeds = [random_images(rng, 6)]
+    truth = [image['tp'] + image['fn'] for image in seeds[0]]
+    group = scored(dict(enumerate([*seeds, random_images(rng, 6, 1, truth)])))
+    plot, found = bland_altman(group), estimates(group, replicates=10)
+    for key, name in (('bias', 'area_bias_px'), ('low', 'area_limit_low_px'), ('high', 'area_limit_high_px')):
+        assert plot[key] == pytest.approx(found[name]['value'], abs=1e-7)
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    rng = np.random.default_rng(9)
+    owners = np.repeat(np.arange(15), 3)
+    patients_hold = images_hold = 0
+    for _ in range(120):
+        percents = np.clip(np.round(50 + rng.uniform(-30, 30, 15)[owners] + rng.uniform(-10, 10, 45)), 0, 100)
+        for subjects, step in ((owners, 'patients'), (range(45), 'images')):
+            low, high = estimates(scored({0: of_dice(percents, subjects)}), replicates=250)['image_dice']['interval']
+            if step == 'patients':
+                patients_hold += low <= 0.5 <= high
+            else:
+                images_hold += low <= 0.5 <= high
+    # About 0.92 is expected of 15 clusters; drawing images as if they were patients holds far less than it says.
+    assert 0.85 <= patients_hold / 120 <= 0.99
+    assert images_hold / 120 < 0.8
+
+
+def test_ten_thousand_replicates_over_33_records_take_seconds():
+    rng = np.random.default_rng(10)
+    owners = [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6, 7, 7, 8, 8, 8, 8]
+    truth = [int(pixels) for pixels in rng.integers(0, 3000, 22) * (rng.random(22) < 0.7)]
+    groups = []
+    for _ in range(11):
+        seeds = [random_images(rng, 22, 1, truth) for _ in range(3)]
+        for images in seeds:
+            for image, owner in zip(images, owners, strict=True):
+                pockets = dict(true=3, found=2, predicted=3, right=2)
+                extra = dict(surface_dice_1px=0.5, surface_dice_2px=0.6, hd95_px=4.0, pockets=pockets)
+                image |= {'subject': owner, 'extra': extra}
+        groups.append(scored(dict(enumerate(seeds))))
+    start = time.process_time()
+    found = [estimates(group) for group in groups]
+    assert time.process_time() - start < 10
+    assert all(entry['interval'] for group in found for entry in group.values())

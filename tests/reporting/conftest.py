@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from octfluid.records.record import to_run
+
+ROWS = {
+    1: '01_iters200',
+    2: '02_iters400',
+    6: '06_crop320',
+    7: '07_crop320_dice',
+    9: '09_crop320_adam',
+    10: '10_crop320_wd1e-4',
+}
+
+
+@pytest.fixture
+def hrf_weights():
+    """The `init` of a record that started from HRF weights of the full length, trained here."""
+    return own_weights('pspnet', 40000)
+
+
+def own_weights(head='pspnet', iterations=40000, digit='e'):
+    name = f'{head}_unet_s5-d16_hrf_{iterations}i_{8 * digit}.safetensors'
+    return dict(source='hrf-own', name=name, sha256=64 * digit, loaded=172, total=172)
+
+
+@pytest.fixture
+def own():
+    """Make the `init` of a record: head and length of weights trained here, and the digit that fills their digest."""
+    return own_weights
+
+
+@pytest.fixture
+def zoo_weights():
+    """The `init` of a record that started from the zoo's PSPNet file."""
+    name = 'pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-fdb7e29b.pth'
+    return dict(source='hrf-zoo', name=name, sha256='f' * 64, loaded=172, total=172)
+
+
+@pytest.fixture
+def of_dice():
+    """Counts of two images, the second without fluid, whose pooled fluid Dice is a given percentage."""
+    # 2 tp / (2 tp + fp + fn) with tp = k and fp + fn = 2 (100 - k).
+    return lambda k: [(k, 100 - k, 100 - k, 65536 - 200 + k), (0, 0, 0, 65536)]
+
+
+@pytest.fixture
+def make_run(make_record):
+    """Make a run of a config below `configs/`, such as `table2/10_crop320_wd1e-4`; the rest as `make_record`."""
+
+    def make(config, counts=((30, 10, 20, 65476), (0, 5, 0, 65531)), **changes):
+        record = make_record(counts, **{'config': f'configs/{config}.py', **changes})
+        return to_run(Path(f'{config.split("/")[-1]}_{record["seed"]}.json'), record)
+
+    return make
+
+
+@pytest.fixture
+def row_runs(make_run, of_dice):
+    """Make runs of a row of table 2 or of a config of `configs/ablations`, one a seed, by their fluid Dice in percent."""
+
+    def make(which, dice, init=None, seeds=None, **changes):
+        config = f'table2/{ROWS[which]}' if isinstance(which, int) else f'ablations/{which}'
+        iterations = {1: 200, 'row10_4000': 4000}.get(which, 400)
+        common = {'init': init, 'iterations': iterations, **changes}
+        seeds = range(len(dice)) if seeds is None else seeds
+        return [make_run(config, of_dice(k), seed=seed, **common) for seed, k in zip(seeds, dice, strict=True)]
+
+    return make
+
+
+def table_rows(text, heading):
+    """Return the cells of each line of the first table below a heading (the begin of it)."""
+    section = next(part for part in text.split('\n## ') if part.startswith(heading))
+    lines = [line for line in section.splitlines() if line.startswith('|')]
+    return [line.strip('| ').split(' | ') for line in lines[2:]]
+
+
+@pytest.fixture
+def rows_below():
+    """Take the cells of the first table below a heading of a page."""
+    return table_rows

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+
+from octfluid.reporting.ablations import build, expected, render
+from octfluid.utils.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_expected_ones_are_the_configs_there_are():
+    assert sorted(expected()) == sorted(path.stem for path in (ROOT / 'configs/ablations').glob('*.py'))
+    assert expected()['row10_4000'] == {'title': '4 000 iterations', 'head': 'pspnet', 'iterations': 4000}
+
+
+def test_an_ablation_stands_beside_row_10_from_the_same_weights(row_runs, own, rows_below):
+    table = build(row_runs('rotate15', [70, 72, 74], own()),
+                  row_runs(10, [60, 61, 62], own()) + row_runs(10, [10], own(iterations=1000, digit='a')))  # fmt: skip
+    assert list(table['sections']) == ['hrf-own-40000i']
+    gap = table['sections']['hrf-own-40000i']['runs']['rotate15']['difference']['Dice']
+    # Differences 10, 11, 12: mean 11, SD 1.
+    half = 4.302653 / 3**0.5 / 100
+    assert gap['interval'] == pytest.approx([0.11 - half, 0.11 + half], abs=1e-6)
+    reference, rotated, *others = rows_below(render(table), 'From HRF vessel weights trained here, 40 000')
+    assert reference[:2] == ['row 10', 'reference'] and reference[4] == '61.00 ± 1.00'
+    assert (rotated[0], rotated[4], rotated[6], rotated[7]) == ('`rotate15`', '72.00 ± 2.00', 'n = 3', '+11.00 [+8.52, +13.48]')
+    assert len(others) == len(expected()) - 1 and all('pending' in line for line in others)
+
+
+def test_without_the_reference_there_is_no_difference(row_runs, own, rows_below):
+    table = build(row_runs('rotate15', [70], own()), [])
+    assert table['sections']['hrf-own-40000i']['runs']['rotate15']['difference'] == {'Dice': None, 'mIoU': None}
+    reference, rotated, *_ = rows_below(render(table), 'From HRF')
+    assert reference[2] == 'pending' and rotated[-2:] == ['-', '-']
+
+
+def test_a_difference_between_precisions_is_marked(row_runs, own, rows_below):
+    table = build(row_runs('rotate15', [70], own(), precision='fp32'), row_runs(10, [60], own()))
+    text = render(table)
+    reference, rotated, *_ = rows_below(text, 'From HRF')
+    assert (reference[6], rotated[6], rotated[7]) == ('n = 1', 'n = 1', '+10.00 †') and '- †: from runs' in text
+
+
+def test_without_runs_everything_is_pending(rows_below):
+    text = render(build([], []))
+    assert [line[2] for line in rows_below(text, 'From HRF vessel weights, 40 000')] == ['pending'] * (len(expected()) + 1)
+    assert rows_below(text, 'Row 10 by length') == [['0', 'none'] + ['pending'] * 4, ['40 000', '-'] + ['pending'] * 4]
+
+
+def test_the_reference_of_the_full_length_shows_before_any_ablation_ran(row_runs, own):
+    table = build([], row_runs(10, [60], own()))
+    assert list(table['sections']) == ['hrf-own-40000i'] and table['sections']['hrf-own-40000i']['reference']['n'] == 1
+
+
+def test_from_scratch_only_the_longer_training_is_asked_for(row_runs, rows_below):
+    text = render(build(row_runs('row10_4000', [50]), row_runs(10, [0])))
+    assert [line[0] for line in rows_below(text, 'From scratch')] == ['row 10', '`row10_4000`']
+    assert rows_below(text, 'From scratch')[1][-2] == '+50.00'
+
+
+def test_row_10_by_length_takes_every_length_and_mixes_none(row_runs, own, zoo_weights, rows_below):
+    row10 = row_runs(10, [0]) + row_runs(10, [10, 20], own(iterations=1000, digit='a')) + row_runs(10, [60], own())
+    row10 += row_runs(10, [70], zoo_weights)
+    table = build(row_runs('row10_4000', [80], own()), row10)
+    assert [(line['start'], line['short'] and line['short']['n']) for line in table['by_length']] == [
+        ('scratch', 1), ('hrf-own-1000i', 2), ('hrf-own-40000i', 1), ('hrf-zoo-40000i', 1)]  # fmt: skip
+    lines = rows_below(render(table), 'Row 10 by length')
+    assert [line[2] for line in lines] == ['0.00 (n = 1)', '15.00 ± 7.07 (n = 2)', '60.00 (n = 1)', '70.00 (n = 1)']
+    assert [line[4] for line in lines] == ['pending', 'pending', '80.00 (n = 1)', 'pending']
+
+
+def test_heads_have_weights_of_their_own_and_the_rest_share_row_10s(row_runs, own):
+    row10 = row_runs(10, [60], own())
+    assert build(row_runs('fcn_head', [50], own('fcn', digit='a')), row10)['sections']['hrf-own-40000i']['runs']
+    with pytest.raises(InputError, match='different initial weights'):
+        build(row_runs('rotate15', [50], own(digit='a')), row10)
+
+
+def test_runs_that_do_not_count_are_listed(make_run, row_runs):
+    stopped = row_runs('row10_4000', [50], iterations=400)
+    unknown = make_run('ablations/mine')
+    assert [reason for _, reason in build([*stopped, unknown], [])['not_used']] == [
+        'its config is not among the expected ones (ablations.csv)', '400 of 4000 iterations']  # fmt: skip
+
+
+def test_runs_scored_on_other_files_are_not_compared(row_runs, own):
+    with pytest.raises(InputError, match='different images or masks'):
+        build(row_runs('rotate15', [50], own(), split_sha256='9' * 64), row_runs(10, [60], own()))

@@ -1,0 +1,99 @@
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from octfluid.reporting import ablations, figures
+from octfluid.utils.errors import WorkError
+
+
+def drawn(table2_runs=(), hrf_runs=(), ablation_runs=(), growth=()):
+    by_length = ablations.build(list(ablation_runs), list(table2_runs))['by_length']
+    return figures.draw(list(table2_runs), list(hrf_runs), by_length, 0.6883, growth)
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert('RGB')).astype(int)
+
+
+def shades_in(png):
+    """How many saturated colours a picture has: those of lines, not of letters and axes."""
+    found = np.unique(pixels(png).reshape(-1, 3), axis=0)
+    return int((found.max(1) - found.min(1) > 100).sum())
+
+
+def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
+    assert drawn() == {}
+    row10 = row_runs(10, [60, 61], own())
+    assert list(drawn(row10)) == ['loss_table2.png']
+    vessels = make_run('hrf/pspnet', split='usual', iterations=40000)
+    scratch = row_runs(10, [0])
+    volumes = [dict(scans=number, seconds=number, peak_bytes=9) for number in (5, 9)]
+    growth = [dict(settings=dict(model='m.onnx'), device='a CPU', volumes=volumes)]
+    assert list(drawn(row10 + scratch, [vessels], growth=growth)) == list(figures.NAMES)
+
+
+def test_a_run_without_history_has_no_curve(row_runs, own):
+    assert drawn(row_runs(10, [60], own(), history=[])) == {}
+
+
+def test_the_same_runs_give_the_same_bytes_without_version_or_date(row_runs, own):
+    runs = row_runs(10, [60, 61], own()) + row_runs(10, [0])
+    first, second = drawn(runs), drawn(runs)
+    assert first == second
+    for png in first.values():
+        assert Image.open(io.BytesIO(png)).info.keys() <= {'dpi'}
+
+
+def test_a_users_settings_change_nothing(row_runs, own):
+    import matplotlib
+
+    runs = row_runs(10, [60, 61], own())
+    plain = drawn(runs)
+    with matplotlib.rc_context({'lines.linewidth': 9, 'figure.facecolor': 'red', 'font.size': 20}):
+        assert drawn(runs) == plain
+
+
+def test_each_kind_of_initial_weights_has_its_colour(row_runs, own):
+    history = [dict(iteration=10, loss=0.5, lr=0.01), dict(iteration=400, loss=0.5, lr=0.01)]
+    runs = row_runs(10, [60], own(), history=history) + row_runs(6, [60], own(iterations=1000, digit='a'), history=history)
+    one, both = (shades_in(drawn(some)['loss_table2.png']) for some in (runs[:1], runs))
+    assert both > one > 0
+    assert shades_in(drawn(row_runs(10, [0], history=history))['loss_table2.png']) == 0  # scratch is black
+
+
+def test_a_loss_that_was_not_finite_is_a_gap(make_run):
+    run = make_run('table2/10_crop320_wd1e-4')
+    iterations, losses = figures.curve(run)
+    assert iterations.tolist() == [10, 20]
+    assert losses[0] == 0.5 and np.isnan(losses[1])
+
+
+def test_the_running_median_by_hand():
+    values = np.array([5.0, 1.0, np.nan, 2.0, 9.0])
+    # Neighbourhoods of three: {5, 1}, {5, 1}, {1, 2}, {2, 9}, {2, 9}.
+    assert figures.running_median(values, over=3).tolist() == [3.0, 3.0, 1.5, 5.5, 5.5]
+    assert np.isnan(figures.running_median(np.array([np.nan]))).all()
+
+
+def test_zoo_weights_do_not_move_the_mean_of_our_own(row_runs, own, zoo_weights):
+    ours = row_runs(10, [0]) + row_runs(10, [60], own())
+    name = 'row10_by_source_length.png'
+    alone, beside = (pixels(drawn(runs)[name]) for runs in (ours, ours + row_runs(10, [20], zoo_weights)))
+    # Only the open mark, and what moves out of its way, may differ: a line to another mean would sweep through the middle.
+    middle = slice(alone.shape[1] * 3 // 8, alone.shape[1] * 5 // 8)
+    assert (alone[:, middle] == beside[:, middle]).all() and (alone != beside).any()
+
+
+def test_without_matplotlib_one_line_says_what_to_install(row_runs, own, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'matplotlib.style', None)
+    with pytest.raises(WorkError, match=r'figures need matplotlib.*octfluid\[train\]'):
+        drawn(row_runs(10, [60], own()))
+
+
+def test_importing_the_module_does_not_load_matplotlib():
+    code = 'import sys, octfluid.reporting.report; print("matplotlib" in sys.modules)'
+    assert subprocess.check_output([sys.executable, '-c', code], text=True).strip() == 'False'

@@ -1,0 +1,188 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from octfluid.datasets.splits import HALVES, build_splits, paper_rows
+from octfluid.records.record import to_run
+from octfluid.reporting.folds import LEAVE_ONE_OUT, UNKNOWN_FOLDS, fold_names, is_by_subject, pool, protocol_of
+from octfluid.utils.errors import InputError
+
+SCANS = [row.scan for row in paper_rows()]
+SUBJECTS = [f'subject{number:02d}' for number in range(1, 11)]
+
+
+def scored(name, subject, tp=1, fp=2, fn=3):
+    return dict(name=name, subject=subject, height=4, width=4, tp=tp, fp=fp, fn=fn, tn=16 - tp - fp - fn, extra={})
+
+
+@pytest.fixture
+def fold(make_record):
+    """Make the run of a split; images are those of the Duke list that validate in it, or those given."""
+
+    def make(split, images=None, path=None, **changes):
+        if images is None:
+            names = set(build_splits(SCANS)[split].val)
+            images = [scored(scan.name, scan.subject) for scan in SCANS if scan.name in names]
+        record = make_record(split=split, images=images, **changes)
+        return to_run(Path(path or f'{split}.json'), record)
+
+    return make
+
+
+@pytest.fixture
+def three(fold):
+    """Three folds of a data set with two images of each of three subjects, and what is expected of it."""
+    expected = {f'p{subject}_{k}': subject for subject in (1, 2, 3) for k in 'ba'}
+    runs = [fold(f'subject{s:02d}', [scored(name, s, tp=s) for name in expected if expected[name] == s]) for s in (3, 1, 2)]
+    return runs, expected
+
+
+def test_protocols():
+    assert protocol_of('subject03') == LEAVE_ONE_OUT
+    for split in ('paper', *HALVES, 'subject03-inner1', 'all', 'mysubject03', 'subject3'):
+        assert protocol_of(split) == split
+    assert all(is_by_subject(split) for split in (*SUBJECTS, *HALVES, LEAVE_ONE_OUT, 'paper-inner2', 'all-inner1'))
+    assert not any(is_by_subject(split) for split in ('paper', 'all', 'mine'))
+
+
+def test_each_image_is_scored_once_and_the_scores_are_those_of_all_pixels(three):
+    runs, expected = three
+    pooled = pool(runs, expected)
+    assert (pooled.protocol, pooled.seed, pooled.missing) == (LEAVE_ONE_OUT, 0, ())
+    assert [image['name'] for image in pooled.images] == ['p1_a', 'p1_b', 'p2_a', 'p2_b', 'p3_a', 'p3_b']
+    assert [run.record['split'] for run in pooled.runs] == ['subject01', 'subject02', 'subject03']
+    # tp = 2 (1 + 2 + 3) = 12, fp = 6 * 2, fn = 6 * 3: Dice = 24 / (24 + 12 + 18); tn = 96 - 42.
+    assert pooled.scores['Dice'] == pytest.approx(24 / 54)
+    assert pooled.scores['mDice'] == pytest.approx((24 / 54 + 108 / 138) / 2)
+    assert pooled.scores['mIoU'] == pytest.approx((12 / 42 + 54 / 84) / 2)
+
+
+def test_a_missing_fold_is_named_and_the_scores_are_withheld(three):
+    runs, expected = three
+    pooled = pool([runs[0], runs[1]], expected)
+    assert pooled.missing == ('subject02',)
+    assert pooled.scores is None
+    assert len(pooled.images) == 4
+
+
+def test_a_fold_that_lacks_an_image_is_missing_too(three, fold):
+    runs, expected = three
+    half = fold('subject02', [scored('p2_a', 2)])
+    assert pool([runs[0], runs[1], half], expected).missing == ('subject02',)
+
+
+def test_the_duke_list_is_expected_of_its_images(fold):
+    runs = [fold(split) for split in SUBJECTS]
+    pooled = pool(runs)
+    assert len(pooled.images) == 110 and pooled.missing == ()
+    assert pool(runs[:3] + runs[5:]).missing == ('subject04', 'subject05')
+    short = fold('subject10', runs[9].record['images'][1:])
+    assert pool([*runs[:9], short]).missing == ('subject10',)
+
+
+def test_folds_of_an_unknown_data_set_are_withheld(three):
+    pooled = pool(three[0])
+    assert pooled.missing == (UNKNOWN_FOLDS,)
+    assert pooled.scores is None and len(pooled.images) == 6
+
+
+@pytest.mark.parametrize('split', ['paper', *HALVES, 'subject03-inner1'])
+def test_other_protocols_are_one_run(fold, split):
+    pooled = pool([fold(split)])
+    assert (pooled.protocol, pooled.missing, len(pooled.runs)) == (split, (), 1)
+    assert [image['name'] for image in pooled.images] == list(build_splits(SCANS)[split].val)
+    with pytest.raises(InputError, match=f'^a.json and b.json are both of split {split}'):
+        pool([fold(split, path='a.json'), fold(split, path='b.json')])
+
+
+def refusal(*arguments):
+    with pytest.raises(InputError) as caught:
+        pool(*arguments)
+    assert '\n' not in str(caught.value)
+    return str(caught.value)
+
+
+def test_two_runs_of_one_fold(fold):
+    message = refusal([fold('subject02', path='a.json'), fold('subject02', path='b.json'), fold('subject01')])
+    assert message.startswith('a.json and b.json are both of split subject02 and seed 0 and would count twice')
+
+
+def test_an_image_of_two_folds(fold):
+    runs = [fold('subject01', [scored('x', 1)], 'a.json'), fold('subject02', [scored('x', 2)], 'b.json')]
+    assert refusal(runs).startswith("a.json and b.json both score 'x'")
+
+
+@pytest.mark.parametrize(('split', 'subject', 'held_out'), [
+    ('subject02', 3, '2'), ('subject02', None, '2'), ('train6-10_test1-5', 6, '1, 2, 3, 4, 5'),
+    ('train1-5_test6-10', 5, '6, 7'),
+])  # fmt: skip
+def test_an_image_whose_patient_the_model_had_seen(fold, split, subject, held_out):
+    message = refusal([fold(split, [scored('y', int(held_out[0])), scored('x', subject)], 'a.json')])
+    assert message.startswith(f"a.json: split {split} scores 'x' of subject {subject}, which its model was trained on")
+    assert f'holds out ({held_out}' in message
+
+
+def test_an_image_that_nobody_expects(three, fold):
+    runs, expected = three
+    stranger = fold('subject02', [scored('p2_a', 2), scored('p2_c', 2)], 'b.json')
+    assert refusal([runs[0], stranger], expected).startswith("b.json: scores 'p2_c', which is none of the 6 images")
+
+
+def test_an_image_under_another_subject_than_in_the_list(fold):
+    message = refusal([fold('subject02', [scored('s01_z10', 2)], 'a.json')])
+    assert message.startswith("a.json: 's01_z10' is of subject 2; expected subject 1")
+
+
+@pytest.mark.parametrize(('changes', 'what'), [
+    ({'split': 'paper'}, 'protocols'), ({'seed': 1}, 'seeds'), ({'config': 'configs/table2/06_crop320.py'}, 'configs'),
+    ({'overrides': {'optim_wrapper.optimizer.lr': 0.1}}, 'overrides'), ({'overrides': {'model': {'x': 1}}}, 'overrides'),
+    ({'init': 'other'}, 'initial weights'), ({'iterations': 5}, 'iterations'), ({'variant': 'tta'}, 'variants'),
+    ({'kind': 'test'}, 'kinds'),
+])  # fmt: skip
+def test_mixed_runs(fold, own, changes, what):
+    changes = {key: own() if value == 'other' else value for key, value in changes.items()}
+    other = fold(**{'split': 'subject02', 'path': 'b.json', **changes})
+    message = refusal([fold('subject01', path='a.json'), other])
+    assert message.endswith(f'.json have different {what} and cannot be pooled; remove one of them')
+    assert 'a.json' in message and 'b.json' in message
+
+
+def test_folds_may_differ_in_what_changes_no_result(fold):
+    """The digest of the config covers the split, so it differs between folds; workers and precision are no matter."""
+    runs = [
+        fold('subject01', config_sha256='1' * 64, overrides={'data_root': 'x', 'train_dataloader.num_workers': 2}),
+        fold('subject02', config_sha256='2' * 64, precision='fp32', device='another'),
+    ]
+    assert len(pool(runs).runs) == 2
+
+
+def test_a_test_of_weights_that_saw_the_patient_stands_for_no_fold(fold):
+    test = {'kind': 'test', 'variant': 'trained-on-paper'}
+    pooled = pool([fold('subject01', **test), fold('subject02', **test)])
+    assert pooled.images == () and pooled.missing == tuple(SUBJECTS)
+    # Weights of the half that holds subject 1 out did not see it; those of subject01-inner1 neither.
+    for variant in ('trained-on-train6-10_test1-5+bf16', 'trained-on-subject01-inner1'):
+        assert 'subject01' not in pool([fold('subject01', kind='test', variant=variant)]).missing
+    assert 'subject06' in pool([fold('subject06', kind='test', variant='trained-on-train6-10_test1-5')]).missing
+
+
+def test_no_runs():
+    assert refusal([]) == 'no runs to pool; expected at least one'
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(expected=st.dictionaries(st.text(min_size=1, max_size=4), st.integers(1, 12), min_size=1, max_size=20), data=st.data())
+def test_missing_are_exactly_the_subjects_that_are_not_wholly_scored(fold, expected, data):
+    left_out = data.draw(st.sets(st.sampled_from(sorted(expected))))
+    runs = []
+    for subject in sorted(set(expected.values())):
+        images = [scored(name, s) for name, s in expected.items() if s == subject and name not in left_out]
+        if images:
+            runs.append(fold(f'subject{subject:02d}', images))
+    if runs:
+        pooled = pool(runs, expected)
+        assert set(pooled.missing) == {f'subject{expected[name]:02d}' for name in left_out}
+        assert {image['name'] for image in pooled.images} == set(expected) - left_out
+    assert fold_names(expected) == tuple(sorted({f'subject{subject:02d}' for subject in expected.values()}))

@@ -1,0 +1,300 @@
+import json
+import random
+import statistics
+from pathlib import Path
+
+import pytest
+
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.records.record import to_run
+from octfluid.records.runs import mixed
+from octfluid.reporting.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
+from octfluid.reporting.table2 import paper_rows, render, render_short, row_number
+from octfluid.utils.errors import InputError
+
+# Two images; fluid in the first only.
+EMPTY = (0, 0, 0, 65536)
+COUNTS = [[(30, 10, 20, 65476), (0, 5, 0, 65531)], [(35, 10, 15, 65476), EMPTY], [(20, 0, 30, 65486), EMPTY]]
+
+
+@pytest.fixture
+def runs(make_record, hrf_weights):
+    """Row 10 from HRF with three seeds, row 6 from HRF with one, row 10 from scratch with two."""
+    other = {'config': 'configs/table2/06_crop320.py', 'config_sha256': '6' * 64}
+    records = [make_record(counts, seed=seed, init=hrf_weights) for seed, counts in enumerate(COUNTS)]
+    records += [make_record(COUNTS[0], init=hrf_weights, **other)]
+    records += [make_record(counts, seed=seed) for seed, counts in enumerate(COUNTS[:2])]
+    return [to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)]
+
+
+def row_of(text, heading, row):
+    section = next(part for part in text.split('\n## ') if part.startswith(heading))
+    return next(line for line in section.splitlines() if line.startswith(f'| {row} |')).strip('| ').split(' | ')
+
+
+def test_paper_rows_agree_with_themselves():
+    rows = paper_rows()
+    assert [row['row'] for row in rows] == list(range(1, 12))
+    assert [row['iterations'] for row in rows] == [200] + [400] * 10
+    assert rows[9]['setting'] == '400 iterations, crop 320, CE, SGD, weight decay 1e-4'
+    assert rows[9]['paper'] == {'mIoU': 0.76, 'mDice': 0.843, 'Dice': 0.6883, 'IoU': 0.5247}
+    assert rows[10]['paper']['Dice'] is None
+    for row in rows[:10]:
+        iou = row['paper']['IoU']
+        assert row['paper']['Dice'] == pytest.approx(2 * iou / (1 + iou), abs=2e-4), row['row']
+
+
+def test_mean_and_sd_are_those_of_the_recomputed_scores(runs):
+    summary = build_results(runs)['table2']['sections']['hrf-own-40000i']['10']
+    images = [[dict(zip(('tp', 'fp', 'fn', 'tn'), image, strict=True)) for image in counts] for counts in COUNTS]
+    scores = list(map(pooled_metrics, images))
+    assert (summary['n'], summary['seeds']) == (3, [0, 1, 2])
+    for name, key in (('mIoU', 'mIoU'), ('mDice', 'mDice'), ('Dice', 'Dice.fluid'), ('IoU', 'IoU.fluid')):
+        values = [score[key] for score in scores]
+        assert summary[name]['values'] == pytest.approx(values, abs=1e-8)
+        assert summary[name]['mean'] == pytest.approx(statistics.mean(values), abs=1e-8)
+        assert summary[name]['sd'] == pytest.approx(statistics.stdev(values), abs=1e-8)
+
+
+def test_table_shows_spread_single_runs_and_pending_rows(runs):
+    text = render(build_results(runs)['table2'])
+    row = row_of(text, 'From HRF vessel weights trained here', 10)
+    # Pooled fluid Dice of the three seeds: 60/95, 70/95, 40/70.
+    values = [60 / 95, 70 / 95, 40 / 70]
+    assert row[6:8] == ['68.83', f'{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}']
+    assert row[-1] == 'n = 3'
+    single = row_of(text, 'From HRF vessel weights trained here', 6)
+    assert (single[2], single[7], single[-1]) == ('75.67', '63.16', 'n = 1')
+    assert row_of(text, 'From HRF vessel weights trained here', 1)[3:10:2] == ['pending'] * 4
+    assert row_of(text, 'From scratch', 10)[-1] == 'n = 2'
+    assert row_of(text, 'From HRF vessel weights trained here', 11)[6] == '-'
+
+
+def test_starts_with_few_runs_show_those_and_count_the_rest(make_record, own):
+    records = [make_record(init=own(iterations=1000)), make_record(init=None)]
+    table = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])['table2']
+    whole, short, scratch = render(table).split('\n## ')[1:4]
+    assert whole.count('\n| ') == 2 + 11 + 1 and short.count('\n| ') == scratch.count('\n| ') == 2 + 1 + 1
+    assert 'Pending: 10 further rows.' in short and 'Pending:' not in whole + scratch
+    assert row_of('\n## x\n' + render_short(table), 'x', 6)[2:] == ['75.67 / 84.01', 'pending', 'pending', '-']
+    assert row_of('\n## x\n' + render_short(table), 'x', 10)[2:4] == ['76.00 / 84.30', 'pending']
+    assert render_short(build_results([])['table2']).count('pending') == 11
+
+
+def test_without_runs_the_default_section_stands_and_is_pending():
+    table = build_results([])['table2']
+    assert list(table['sections']) == ['hrf-40000i']
+    text = render(table)
+    assert row_of(text, 'From HRF vessel weights', 10)[3] == 'pending'
+    assert 'background everywhere' not in text
+
+
+def test_the_reference_row_is_computed_from_the_counts(runs):
+    table = build_results(runs)['table2']
+    # 50 fluid pixels in two images of 65536: background IoU is (131072 - 50) / 131072.
+    assert table['reference']['mIoU'] == pytest.approx((131022 / 131072) / 2, abs=1e-8)
+    assert table['reference']['Dice'] == 0
+    assert row_of(render(table), 'From scratch', '-')[1] == 'background everywhere'
+
+
+@pytest.mark.parametrize(('changes', 'reason'), [
+    ({'kind': 'test'}, 'a test; the table takes training runs'),
+    ({'split': 'mine'}, 'split mine; the table takes the split paper'),
+    ({'variant': 'stock'}, 'variant stock'),
+    ({'iterations': 5, 'overrides': {'train_cfg.max_iters': 5}}, '5 of 400 iterations'),
+    ({'overrides': {'optim_wrapper.optimizer.lr': 0.1, 'work_dir': 'x'}}, 'overrides optim_wrapper.optimizer.lr'),
+    ({'config': 'configs/table2/12_more.py'}, 'its config is none of the eleven rows'),
+    ({'config': 'configs/table2/common.py'}, 'its config is none of the eleven rows'),
+])  # fmt: skip
+def test_a_run_that_does_not_count_is_listed_with_the_reason(make_record, changes, reason):
+    run = to_run(Path('x.json'), make_record(**changes))
+    table = build_results([run])['table2']
+    assert table['not_used'] == [[run.label, reason]]
+    assert not any(table['sections'].values())
+    assert f'- `{run.label}`: {reason}\n' in render(table)
+
+
+def test_other_weights_do_not_count_and_neutral_overrides_do(make_record, hrf_weights):
+    other = to_run(Path('x.json'), make_record(init=hrf_weights | {'source': 'other', 'name': 'mine.pth'}))
+    assert build_results([other])['table2']['not_used'][0][1] == 'initial weights of another origin (mine.pth)'
+    neutral = to_run(Path('x.json'), make_record(overrides={'train_dataloader.num_workers': 0, 'data_root': 'd'}))
+    assert build_results([neutral])['table2']['sections']['scratch']['10']['n'] == 1
+
+
+def test_the_same_run_twice_counts_once_and_contradictions_are_refused(make_record):
+    first, same = (to_run(Path(name), make_record()) for name in ('a.json', 'b.json'))
+    results = build_results([first, same])
+    assert results['table2']['sections']['scratch']['10']['n'] == 1
+    assert results['repeated'] == [first.label]
+    different = to_run(Path('c.json'), make_record(COUNTS[1]))
+    with pytest.raises(InputError, match=r'a\.json and c\.json record the same run .* with different scores'):
+        build_results([first, different])
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'config_sha256': '9' * 64}, 'different versions of the config'),
+    ({'split_sha256': '9' * 64}, 'different images or masks'),
+])  # fmt: skip
+@pytest.mark.parametrize('config', ['configs/table2/10_crop320_wd1e-4.py', 'configs/smoke/tiny.py'])
+def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(make_record, config, changes, message):
+    first, second = make_record(config=config), make_record(config=config, seed=1, **changes)
+    runs = [to_run(Path('a.json'), first), to_run(Path('b.json'), second)]
+    with pytest.raises(InputError, match=rf'a\.json and b\.json .*{message}'):
+        build_results(runs)
+
+
+def test_different_initial_weights_of_one_source_are_not_averaged(make_record, hrf_weights):
+    runs = [to_run(Path('a.json'), make_record(init=hrf_weights)),
+            to_run(Path('b.json'), make_record(seed=1, init=hrf_weights | {'sha256': '9' * 64}))]  # fmt: skip
+    with pytest.raises(InputError, match='different initial weights'):
+        build_results(runs)
+
+
+def test_two_runs_of_a_row_with_one_seed_are_refused(make_record):
+    renamed = make_record(config='configs/table2/10_an_older_name.py')
+    with pytest.raises(InputError, match=r'b\.json and a\.json are of one seed and would count twice'):
+        build_results([to_run(Path('a.json'), make_record()), to_run(Path('b.json'), renamed)])
+
+
+def test_recipes_are_grouped_by_all_that_matters(make_record):
+    smoke = {'config': 'configs/smoke/tiny.py', 'split': 'phantom', 'iterations': 60}
+    records = [make_record(counts, seed=seed, **smoke) for seed, counts in enumerate(COUNTS[:2])]
+    records += [make_record(kind='test', **smoke), make_record(config='configs/duke_dme/a.py', variant='tta'),
+                make_record(config='configs/smoke/tiny.py', overrides={'train_cfg.max_iters': 5}),
+                make_record(config='configs/hrf/psp.py'), make_record()]  # fmt: skip
+    recipes = build_results([to_run(Path(f'{i}.json'), record) for i, record in enumerate(records)])['recipes']
+    assert [(group['config'], group['kind'], group['variant'], group['n']) for group in recipes['groups']] == [
+        ('configs/duke_dme/a.py', 'train', 'tta', 1),
+        ('configs/smoke/tiny.py', 'test', '', 1),
+        ('configs/smoke/tiny.py', 'train', '', 2),
+    ]
+    assert recipes['not_used'] == [['recipes/tiny/train_paper_scratch_400i_seed0.json', 'overrides train_cfg.max_iters']]
+
+
+def test_an_undefined_score_is_a_dash_and_null(make_record, tmp_path):
+    write_report([to_run(Path('a.json'), make_record([(0, 0, 0, 65536)], config='configs/smoke/a.py'))], tmp_path)
+    line = next(line for line in (tmp_path / 'recipes.md').read_text().splitlines() if 'configs/smoke/a.py' in line)
+    assert line.endswith('| 100.00 | 100.00 | - | - | n = 1 |')
+    assert json.loads((tmp_path / 'results.json').read_text())['recipes']['groups'][0]['Dice']['mean'] is None
+
+
+def test_values_come_in_the_order_of_the_seeds(make_record):
+    # By file name, seed 10 comes before seed 2.
+    runs = [to_run(Path(f'{seed}.json'), make_record(counts, seed=seed)) for seed, counts in ((10, COUNTS[0]), (2, COUNTS[1]))]
+    summary = build_results(runs)['table2']['sections']['scratch']['10']
+    assert summary['seeds'] == [2, 10]
+    assert summary['Dice']['values'] == pytest.approx([70 / 95, 60 / 95], abs=1e-8)
+
+
+def test_row_number_is_the_two_digit_prefix():
+    assert [row_number(stem) for stem in ('01_a', '10_crop320', '1_a', 'ten', '100_a')] == [1, 10, None, None, None]
+
+
+def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_record, tmp_path):
+    readme = tmp_path / 'README.md'
+    readme.write_text(f'{README_BEGIN}\n{README_END}\n')
+    changes = [{'precision': 'bf16'}, {'precision': 'fp32'}]
+    configs = ('configs/table2/10_crop320_wd1e-4.py', 'configs/table2/06_crop320.py', 'configs/smoke/tiny.py')
+    records = [make_record(config=config, seed=seed, **changes[seed % len(changes)]) for config in configs for seed in range(2)]
+    records[3]['precision'] = 'bf16'  # row 6: one precision only
+    runs = [to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)]
+    results, _ = write_report(runs, tmp_path / 'out', readme)
+    summary = results['table2']['sections']['scratch']['10']
+    assert (summary['precisions'], summary['devices']) == ({'bf16': 1, 'fp32': 1}, {'a CPU': 2})
+    text = (tmp_path / 'out/table2.md').read_text()
+    assert row_of(text, 'From scratch', 10)[-1] == 'n = 2 †' and row_of(text, 'From scratch', 6)[-1] == 'n = 2'
+    assert text.count('†: from runs on different devices or in different precision') == 1
+    assert readme.read_text().count('†: from runs') == 1 and '(n = 2 †) |' in readme.read_text()
+    assert '| n = 2 † |' in (tmp_path / 'out/recipes.md').read_text()
+    assert '(n = 2 †)' in (tmp_path / 'out/ablations.md').read_text()
+
+
+def test_runs_that_differ_in_seeds_only_are_not_marked(runs, tmp_path):
+    write_report(runs, tmp_path)
+    assert not any('†' in path.read_text() for path in tmp_path.glob('*.md'))
+
+
+def test_seeds_on_different_devices_are_marked(make_record):
+    runs = [to_run(Path('a.json'), make_record()), to_run(Path('b.json'), make_record(seed=1, device='a GPU'))]
+    assert mixed(build_results(runs)['table2']['sections']['scratch']['10']) == ['device']
+
+
+def test_the_order_of_reading_changes_nothing(runs, tmp_path):
+    _, first = write_report(runs, tmp_path / 'a')
+    _, second = write_report(random.Random(0).sample(runs, len(runs)), tmp_path / 'b')
+    assert [path.name for path in first] == [
+        *PAGES,
+        'report.html',
+        'results.json',
+        'loss_table2.png',
+        'row10_by_source_length.png',
+    ]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_the_readme_block_is_replaced_and_nothing_else(runs, tmp_path):
+    out, readme = tmp_path / 'docs' / 'results', tmp_path / 'README.md'
+    assert default_readme(out) is None
+    readme.write_text(f'before\n\n{README_BEGIN}\nearlier\n{README_END}\n\nafter\n')
+    assert default_readme(out) == readme
+    assert default_readme(tmp_path / 'elsewhere') is None
+    write_report(runs, out, readme)
+    text = readme.read_text()
+    assert text.startswith(f'before\n\n{README_BEGIN}\n') and text.endswith(f'{README_END}\n\nafter\n')
+    assert 'earlier' not in text
+    assert all(f'(docs/results/{name})' in text for name in (*PAGES, 'results.json'))
+    assert 'what_holds_up.md) (from HRF (own), 40 000 iterations: 14 pending, 1 no verdict' in text
+    row = next(line for line in text.splitlines() if line.startswith('| 10 |'))
+    assert '| 76.00 / 84.30 |' in row and row.endswith('(n = 2) |')
+    write_report(runs, out, readme)
+    assert readme.read_text() == text
+
+
+def test_a_figure_without_runs_is_removed_and_other_files_are_left(runs, tmp_path):
+    write_report(runs, tmp_path)
+    (tmp_path / 'figures/mine.png').write_bytes(b'')
+    assert '](figures/loss_table2.png)' in (tmp_path / 'table2.md').read_text()
+    write_report([], tmp_path)
+    assert [path.name for path in (tmp_path / 'figures').iterdir()] == ['mine.png']
+    assert 'figures/' not in (tmp_path / 'table2.md').read_text() + (tmp_path / 'ablations.md').read_text()
+
+
+def test_other_lengths_of_source_training_have_sections_and_columns_of_their_own(make_record, hrf_weights, own, zoo_weights):
+    weights = [hrf_weights, own(iterations=1000, digit='a'), zoo_weights, None]
+    records = [make_record(init=init, seed=seed) for seed, init in enumerate(weights)]
+    table = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])['table2']
+    assert [(key, rows['10']['seeds']) for key, rows in table['sections'].items()] == [
+        ('hrf-own-40000i', [0]), ('hrf-zoo-40000i', [2]), ('hrf-own-1000i', [1]), ('scratch', [3])]  # fmt: skip
+    text = render(table)
+    short = text.split('## From HRF vessel weights trained here, 1 000 iterations')[1]
+    assert '`pspnet_unet_s5-d16_hrf_1000i_aaaaaaaa.safetensors` (SHA-256 `aaaaaaaa...`)' in short
+    header = render_short(table).splitlines()[0].strip('| ').split(' | ')
+    assert header[3:] == ['ours, from HRF (own), 40 000 iterations', 'ours, from HRF (zoo), 40 000 iterations',
+                          'ours, from HRF (own), 1 000 iterations', 'ours, from scratch']  # fmt: skip
+
+
+def test_the_full_length_stays_pending_before_shorter_ones(make_record, own):
+    table = build_results([to_run(Path('a.json'), make_record(init=own(iterations=1000)))])['table2']
+    assert list(table['sections']) == ['hrf-40000i', 'hrf-own-1000i'] and not table['sections']['hrf-40000i']
+
+
+def test_rows_of_a_section_share_their_weights(make_record, own):
+    runs = [to_run(Path('a.json'), make_record(init=own())),
+            to_run(Path('b.json'), make_record(config='configs/table2/06_crop320.py', init=own(digit='a')))]  # fmt: skip
+    with pytest.raises(InputError, match=r'b\.json and a\.json started from different initial weights'):
+        build_results(runs)
+
+
+def test_recipes_from_other_lengths_are_not_averaged(make_record, own):
+    records = [make_record(config='configs/duke_dme/a.py', init=own(iterations=length), seed=seed)
+               for seed, length in enumerate((1000, 40000))]  # fmt: skip
+    groups = build_results([to_run(Path(f'{i}.json'), record) for i, record in enumerate(records)])['recipes']['groups']
+    assert [(group['init'], group['n']) for group in groups] == [('hrf-own', 1), ('hrf-own-1000i', 1)]
+
+
+@pytest.mark.parametrize('text', ['', README_BEGIN, f'{README_END}{README_BEGIN}', f'{README_BEGIN}{README_END}{README_BEGIN}'])
+def test_a_readme_without_the_block_is_refused_before_anything_is_written(runs, tmp_path, text):
+    (tmp_path / 'README.md').write_text(text)
+    with pytest.raises(InputError, match=f'README.md: expected one {README_BEGIN}'):
+        write_report(runs, tmp_path / 'out', tmp_path / 'README.md')
+    assert not (tmp_path / 'out').exists()

@@ -1,0 +1,282 @@
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from octfluid.utils.atomic import TEMPORARY, atomic_path, remove_left_over, require_folder, write_bytes, write_json, write_text
+from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.errors import InputError
+
+
+def always(_: Path) -> bool:
+    return True
+
+
+def never(_: Path) -> bool:
+    return False
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_file_is_whole_or_absent(tmp_path):
+    target = tmp_path / 'new' / 'a.png'
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        assert temporary.suffix == '.png'
+        temporary.write_bytes(b'half')
+        raise RuntimeError
+    assert names(tmp_path / 'new') == []
+
+
+def test_failed_file_leaves_the_old_one(tmp_path):
+    target = tmp_path / 'a.txt'
+    write_text(target, 'old')
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text('half')
+        raise RuntimeError
+    assert target.read_text() == 'old'
+    assert names(tmp_path) == ['a.txt']
+
+
+def test_what_is_replaced_leaves_its_permissions(tmp_path):
+    target = tmp_path / 'a.txt'
+    target.write_text('old')
+    for mode in (0o600, 0o755):
+        target.chmod(mode)
+        write_text(target, 'new')
+        assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """What is flushed to the disk and what gets its name, by inode, in the order in which it happens."""
+    seen = []
+    monkeypatch.setattr(os, 'fsync', lambda handle: seen.append(('flushed', os.fstat(handle).st_ino)))
+    for name in ('replace', 'rename'):
+        method = getattr(Path, name)
+        monkeypatch.setattr(
+            Path, name, lambda path, to, method=method: seen.append(('named', path.stat().st_ino)) or method(path, to)
+        )
+    return seen
+
+
+def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(events, tmp_path):
+    write_text(tmp_path / 'a.txt', 'whole')
+    file, folder = (tmp_path / 'a.txt').stat().st_ino, tmp_path.stat().st_ino
+    assert events == [('flushed', file), ('named', file), ('flushed', folder)]
+
+
+def test_all_of_a_folder_is_on_the_disk_before_its_name(events, tmp_path):
+    with atomic_folder(tmp_path / 'data', always) as temporary:
+        (temporary / 'below').mkdir()
+        (temporary / 'below/a.txt').write_text('a')
+    data = tmp_path / 'data'
+    content = [(data / name).stat().st_ino for name in ('below', 'below/a.txt', '.')]
+    assert sorted(events[:3]) == sorted(('flushed', one) for one in content)
+    assert events[3:] == [('named', data.stat().st_ino), ('flushed', tmp_path.stat().st_ino)]
+
+
+def test_file_is_invisible_until_the_block_ends(tmp_path):
+    with atomic_path(tmp_path / 'a.txt') as temporary:
+        temporary.write_text('whole')
+        assert not (tmp_path / 'a.txt').exists()
+    assert (tmp_path / 'a.txt').read_text() == 'whole'
+
+
+def test_file_has_the_permissions_of_a_plain_file(tmp_path):
+    (tmp_path / 'plain').write_text('')
+    write_text(tmp_path / 'ours', '')
+    assert stat.S_IMODE((tmp_path / 'ours').stat().st_mode) == stat.S_IMODE((tmp_path / 'plain').stat().st_mode)
+
+
+def test_text_is_utf8_with_unix_line_ends(tmp_path):
+    write_text(tmp_path / 'a', 'µ\n')
+    write_bytes(tmp_path / 'b', b'\x00\r\n')
+    assert (tmp_path / 'a').read_bytes() == b'\xc2\xb5\n'
+    assert (tmp_path / 'b').read_bytes() == b'\x00\r\n'
+
+
+def test_json_round_trip_and_no_nan(tmp_path):
+    write_json(tmp_path / 'a.json', {'x': [1, None, 0.5]})
+    assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
+    with pytest.raises(ValueError):
+        write_json(tmp_path / 'a.json', {'x': float('nan')})
+    assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
+
+
+def test_a_folder_is_not_written_over(tmp_path):
+    (tmp_path / 'a.json').mkdir()
+    with pytest.raises(InputError, match=r'a\.json: is a folder where a file is to be written'):
+        write_json(tmp_path / 'a.json', {})
+    assert names(tmp_path) == ['a.json']
+
+
+def test_what_killed_processes_left_goes_and_nothing_else(tmp_path):
+    for name in (f'{TEMPORARY}1.pth', f'{TEMPORARY}2.json', '.tmp-mine.pth', 'a.pth'):
+        (tmp_path / name).write_text('half')
+    (tmp_path / f'{TEMPORARY}3').mkdir()
+    (tmp_path / f'{TEMPORARY}3' / 'x').write_text('half')
+    remove_left_over(tmp_path)
+    assert names(tmp_path) == ['.tmp-mine.pth', 'a.pth']
+    with atomic_path(tmp_path / 'b') as temporary:
+        assert temporary.name.startswith(TEMPORARY)
+
+
+def test_folder_appears_with_its_files_and_missing_parents(tmp_path):
+    target = tmp_path / 'p' / 'q' / 'data'
+    with atomic_folder(target, never) as temporary:
+        assert temporary.parent == target.parent
+        (temporary / 'a').write_text('1')
+        assert not target.exists()
+    assert names(target) == ['a']
+    assert names(target.parent) == ['data']
+
+
+@pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt])
+def test_failed_folder_changes_nothing(tmp_path, error):
+    with pytest.raises(error), atomic_folder(tmp_path / 'p' / 'q' / 'data', never) as temporary:
+        (temporary / 'a').write_text('half')
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_failed_folder_leaves_the_old_one(tmp_path):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'old').write_text('1')
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / 'data', always) as temporary:
+        (temporary / 'new').write_text('half')
+        raise RuntimeError
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['old']
+
+
+def test_our_folder_is_replaced_not_merged(tmp_path):
+    (tmp_path / 'data' / 'sub').mkdir(parents=True)
+    (tmp_path / 'data' / 'sub' / 'old').write_text('1')
+    seen = []
+    with atomic_folder(tmp_path / 'data', lambda folder: not seen.append(folder)) as temporary:
+        (temporary / 'new').write_text('2')
+        assert (tmp_path / 'data' / 'sub' / 'old').exists()
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['new']
+    assert set(seen) == {tmp_path / 'data'}
+
+
+def test_empty_folder_is_replaced_without_asking(tmp_path):
+    (tmp_path / 'data').mkdir()
+    with atomic_folder(tmp_path / 'data', never) as temporary:
+        (temporary / 'new').write_text('2')
+    assert names(tmp_path / 'data') == ['new']
+
+
+def test_foreign_folder_and_file_are_refused_before_any_work(tmp_path):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'thesis.tex').write_text('years')
+    (tmp_path / 'file').write_text('x')
+    for name, message in [('data', 'did not make'), ('file', 'is a file')]:
+        with pytest.raises(InputError, match=message), atomic_folder(tmp_path / name, never):
+            pytest.fail('the block must not run')
+    assert names(tmp_path) == ['data', 'file']
+    assert names(tmp_path / 'data') == ['thesis.tex']
+
+
+def test_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / 'file').write_text('x')
+    refused = pytest.raises(InputError, match=r'new: its folder .*file is a file; expected a folder')
+    with refused, atomic_folder(tmp_path / 'file/sub/new', never):
+        pytest.fail('the block must not run')
+
+
+def test_folder_that_appears_meanwhile_is_refused(tmp_path):
+    with pytest.raises(InputError), atomic_folder(tmp_path / 'data', never) as temporary:
+        (temporary / 'new').write_text('2')
+        (tmp_path / 'data').mkdir()
+        (tmp_path / 'data' / 'thesis.tex').write_text('years')
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['thesis.tex']
+
+
+def test_old_folder_comes_back_when_the_new_one_cannot_move_in(tmp_path, monkeypatch):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'old').write_text('1')
+    rename = Path.rename
+
+    def fail_for_the_new_one(self, target):
+        if self.name.startswith('.tmp-'):
+            raise OSError('no')
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, 'rename', fail_for_the_new_one)
+    with pytest.raises(OSError, match='no'), atomic_folder(tmp_path / 'data', always):
+        pass
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['old']
+
+
+def test_symbolic_link_stays_a_link(tmp_path):
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'data').symlink_to(tmp_path / 'disk')
+    with atomic_folder(tmp_path / 'data', never) as temporary:
+        (temporary / 'new').write_text('2')
+    assert (tmp_path / 'data').is_symlink()
+    assert names(tmp_path / 'disk') == ['new']
+
+
+def test_folder_has_the_permissions_of_a_plain_folder(tmp_path):
+    os.mkdir(tmp_path / 'plain')
+    with atomic_folder(tmp_path / 'ours', never):
+        pass
+    assert stat.S_IMODE((tmp_path / 'ours').stat().st_mode) == stat.S_IMODE((tmp_path / 'plain').stat().st_mode)
+
+
+def test_leftovers_of_killed_processes_go_and_those_of_other_folders_stay(tmp_path):
+    for name in ('.tmp-data-0123abcd', '.old-data-0123abcd', '.tmp-data-2-0123abcd', 'data'):
+        (tmp_path / name).mkdir()
+    with atomic_folder(tmp_path / 'data', always):
+        pass
+    assert names(tmp_path) == ['.tmp-data-2-0123abcd', 'data']
+
+
+def test_folder_that_was_moved_aside_by_a_killed_process_comes_back(tmp_path):
+    (tmp_path / '.old-data-0123abcd').mkdir()
+    (tmp_path / '.old-data-0123abcd' / 'old').write_text('1')
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / 'data', always):
+        raise RuntimeError
+    assert names(tmp_path) == ['data']
+    assert names(tmp_path / 'data') == ['old']
+
+
+def test_only_one_process_makes_a_folder(tmp_path):
+    code = (
+        'import sys; from octfluid.utils.atomic_folder import atomic_folder; from octfluid.utils.errors import InputError\n'
+        'try:\n    with atomic_folder(sys.argv[1], lambda folder: True): pass\n'
+        'except InputError as error:\n    sys.exit(str(error))'
+    )
+    with atomic_folder(tmp_path / 'data', never):
+        done = subprocess.run([sys.executable, '-c', code, tmp_path / 'data'], capture_output=True, text=True)
+    assert done.stderr.startswith(f'{tmp_path / "data"}: another process is at work here')
+    assert names(tmp_path) == ['data']
+
+
+def test_a_link_in_a_circle_is_no_folder(tmp_path):
+    (tmp_path / 'loop').symlink_to('loop')
+    for name, said in (('loop', 'a file, or a link in a circle'), ('loop/data', 'a link that leads nowhere')):
+        with pytest.raises(InputError, match=f'loop is {said}'), atomic_folder(tmp_path / name, always):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ['loop']
+
+
+@pytest.mark.parametrize(('name', 'said'), [
+    ('dangling', 'is a link that leads nowhere'), ('loop', 'is a link that leads nowhere'),
+    ('loop/below', 'is a link that leads nowhere'), ('x' * 300, 'file name too long; choose a shorter one'),
+])  # fmt: skip
+def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path, name, said):
+    (tmp_path / 'dangling').symlink_to('nowhere/x')
+    (tmp_path / 'loop').symlink_to('loop')
+    with pytest.raises(InputError, match=said):
+        require_folder(tmp_path / name, '--out')

@@ -1,0 +1,225 @@
+import argparse
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from octfluid.utils.cli import EXTRAS, ToolParser, begin_launched, exit_status_of, reason_of
+from octfluid.utils.errors import InputError, OctfluidError, WorkError
+
+
+@pytest.fixture(autouse=True)
+def own_excepthook(monkeypatch):
+    monkeypatch.setattr(threading, 'excepthook', threading.excepthook)
+
+
+def failing(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize('result', [None, 0, 1])
+def test_status_is_what_main_returns(result, capsys):
+    assert exit_status_of(lambda: result) == (result or 0)
+    assert capsys.readouterr() == ('', '')
+
+
+@pytest.mark.parametrize(('error', 'status', 'line'), [
+    (InputError('bad input'), 2, 'error: bad input\n'),
+    (WorkError('failed'), 1, 'error: failed\n'),
+    (OctfluidError('failed'), 1, 'error: failed\n'),
+    (InputError('two\n  lines'), 2, 'error: two lines\n'),
+    (OSError(errno.ENOSPC, 'No space left on device', 'out.pth'), 1,
+     'error: No space left on device (out.pth); files written before this are intact\n'),
+    (OSError(errno.EISDIR, 'Is a directory', '.tmp-octfluid-x.pth', None, 'out.pth'), 1,
+     'error: Is a directory (out.pth); files written before this are intact\n'),
+    (OSError('odd'), 1, 'error: odd; files written before this are intact\n'),
+    (KeyboardInterrupt(), 130, 'error: interrupted\n'),
+    (ModuleNotFoundError("No module named 'mmseg.datasets'", name='mmseg.datasets'), 2,
+     "error: this needs the package 'mmseg'; install it with pip install 'octfluid[train]'\n"),
+])  # fmt: skip
+def test_failure_is_one_line(error, status, line, capsys):
+    assert exit_status_of(failing(error)) == status
+    assert capsys.readouterr() == ('', line)
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        exit_status_of(failing(ZeroDivisionError()))
+    with pytest.raises(ModuleNotFoundError):
+        exit_status_of(failing(ModuleNotFoundError(name='octfluid.typo')))
+
+
+def test_every_extra_that_tools_name_exists():
+    project = tomllib.loads((Path(__file__).resolve().parents[1] / 'pyproject.toml').read_text())['project']
+    extras = project['optional-dependencies']
+    assert EXTRAS.keys() == extras.keys() - {'dev'}
+    for extra, packages in EXTRAS.items():
+        listed = (
+            ' '.join(extras[extra])
+            .replace('onedl-mmsegmentation', 'mmseg')
+            .replace('onedl-', '')
+            .replace('eyepy[fda]', 'eyepy oct_converter')
+        )
+        assert all(package in listed for package in packages), extra
+
+
+def test_a_reader_that_leaves_is_no_error():
+    with subprocess.Popen(
+        [sys.executable, '-c', PRINTS % r'"x\n" * 10**6'], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '>&- 2>&-', '<&- >&- 2>&-'])
+def test_what_is_closed_is_spoken_to_in_vain(closed, tmp_path):
+    code = (
+        'import sys; from octfluid.utils.cli import *\n'
+        'def main():\n'
+        '    with open("file", "wb") as file:\n'
+        '        print(1); print(sys.stderr.isatty(), file=sys.stderr); os.write(1, b"x"); os.write(2, b"x")\n'
+        'sys.exit(exit_status_of(main))'
+    )
+    command = f"exec '{sys.executable}' -c '{code}' {closed}"
+    assert subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True).returncode == 0
+    assert (tmp_path / 'file').read_bytes() == b''
+
+
+PRINTS = 'import sys; from octfluid.utils.cli import *; sys.exit(exit_status_of(lambda: print(%s)))'
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_error():
+    environment = {**os.environ, 'PYTHONIOENCODING': 'ascii:strict'}
+    done = subprocess.run([sys.executable, '-c', PRINTS % r'"\u00b1 \ud800"'], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '\\xb1 \\ud800\n', '')
+
+
+@pytest.mark.parametrize('main', ['lambda: print(1)', "ToolParser('Does it.', 'do x').parse_args"])
+def test_a_reader_that_has_gone_before_the_first_line_is_no_error(main):
+    code = f'import sys; from octfluid.utils.cli import *; sys.stdin.read(); sys.exit(exit_status_of({main}))'
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    environment = {**os.environ, 'PYTHONUNBUFFERED': ''}
+    with subprocess.Popen([sys.executable, '-c', code, '--help'], env=environment, **pipes) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 1
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='no /dev/full')
+def test_output_on_a_full_disk_is_one_line():
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run([sys.executable, '-c', PRINTS % 1], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, 'error: No space left on device; files written before this are intact\n')
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path):
+    code = f'import os; os.mkdir("{tmp_path}/gone"); os.chdir("{tmp_path}/gone"); os.rmdir("{tmp_path}/gone"); {PRINTS % 1}'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == 'error: the current folder has been removed; change to one that exists (cd)\n'
+
+
+LAUNCHED = {
+    'pytorch': dict(RANK='1', WORLD_SIZE='2', MASTER_ADDR='localhost', MASTER_PORT='29500'),
+    'slurm': dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='1', SLURM_NODELIST='node[1-2]'),
+    'mpi': dict(OMPI_COMM_WORLD_RANK='1', OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_LOCAL_RANK='1', MASTER_ADDR='localhost'),
+}
+
+
+@pytest.mark.parametrize(('launcher', 'variable'), [(name, key) for name, keys in LAUNCHED.items() for key in keys])
+def test_a_launcher_that_has_not_started_this_is_one_line(launcher, variable, monkeypatch):
+    for name in {name for names in LAUNCHED.values() for name in names}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    for name, value in LAUNCHED[launcher].items():
+        monkeypatch.setenv(name, value)
+    args = argparse.Namespace(launcher=launcher, local_rank=0)
+    assert begin_launched(args) == (launcher != 'pytorch')
+    monkeypatch.setenv(variable, '')
+    with pytest.raises(InputError, match=f"--launcher {launcher}: the environment variable {variable} is ''; start this with"):
+        begin_launched(args)
+    monkeypatch.delenv(variable)
+    with pytest.raises(InputError, match=f'variable {variable} is not set; start this with'):
+        begin_launched(args)
+
+
+@pytest.mark.parametrize(('error', 'shown'), [(OSError(errno.ENOSPC, 'full'), False), (ValueError('a bug'), True)])
+def test_helper_threads_are_quiet_about_the_system_only(error, shown, capsys):
+    def main():
+        thread = threading.Thread(target=failing(error))
+        thread.start()
+        thread.join()
+
+    assert exit_status_of(main) == 0
+    assert ('Traceback' in capsys.readouterr().err) == shown
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_tool_with_everything_put_away(number, status, listening):
+    code = (
+        'import sys, time; from octfluid.utils.cli import exit_status_of\n'
+        'def main():\n'
+        '    try:\n        print("ready", flush=True); time.sleep(30)\n'
+        '    finally:\n        print("put away", flush=True)\n'
+        'sys.exit(exit_status_of(main))'
+    )
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, '-c', code], preexec_fn=listening, **pipes)
+    assert process.stdout.readline() == 'ready\n'
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (status, 'put away\n')
+    assert err.startswith('error: interrupted') and err.count('\n') == 1
+
+
+def test_an_ignored_signal_stays_ignored_and_handlers_come_back():
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        inside = []
+        exit_status_of(lambda: inside.extend(map(signal.getsignal, (signal.SIGHUP, signal.SIGTERM))))
+        assert inside[0] == signal.SIG_IGN and callable(inside[1])
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
+
+
+def test_bad_argument_is_one_line_with_status_2(capsys):
+    parser = ToolParser('Does it.', 'python tools/do.py x')
+    parser.prog = 'do.py'
+    parser.add_argument('--number', type=int)
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(['--number', 'x'])
+    assert caught.value.code == 2
+    assert capsys.readouterr() == ('', "error: argument --number: invalid int value: 'x' (see do.py --help)\n")
+
+
+def test_help_ends_with_an_example():
+    assert ToolParser('Does it.', 'python tools/do.py x').format_help().endswith('example:\n  python tools/do.py x\n')
+
+
+def test_of_a_folder_the_file_is_named_that_could_not_be_read():
+    folder = Path('scans')
+    assert reason_of(folder, PermissionError(13, 'no permission', 'scans/b1.png')) == 'scans/b1.png: no permission'
+    assert reason_of(folder, PermissionError(13, 'no permission', 'elsewhere/x')) == 'scans: no permission'
+
+
+def test_what_a_launcher_has_left_in_the_environment(monkeypatch):
+    alone = argparse.Namespace(launcher='none', local_rank=0)
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    assert begin_launched(alone), 'nobody else would tell the result'
+    monkeypatch.setenv('LOCAL_RANK', 'x')
+    with pytest.raises(InputError, match=r"LOCAL_RANK is 'x'; expected a number"):
+        begin_launched(alone)

@@ -1,0 +1,164 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from octfluid.visualization import overlay
+from octfluid.visualization.overlay import caption_for, contact_sheet, draw_overlay, save_png
+
+GRAY = np.full((4, 4), 100, np.uint8)
+PREDICTION = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], np.uint8)
+TRUTH = np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]], np.uint8)
+
+
+def over_gray(colour, opacity=overlay.FILL_OPACITY, under=(100, 100, 100)):
+    return [round((1 - opacity) * below + opacity * above) for above, below in zip(colour, under, strict=True)]
+
+
+@pytest.mark.parametrize('kind', [np.uint8, bool, np.int64])
+def test_each_pixel_has_the_colour_of_its_class(kind):
+    scale = 8
+    rgb = draw_overlay(GRAY, PREDICTION.astype(kind), TRUTH.astype(kind), 'x', scale=scale)
+    assert rgb.dtype == np.uint8
+    classes = [['FP', 'TP', 'FN', 'TN'], ['FP', 'TP', 'FN', 'TN'], ['TN'] * 4, ['TN'] * 4]
+    colours = {'TP': over_gray(overlay.TRUE_POSITIVE), 'FP': over_gray(overlay.FALSE_POSITIVE),
+               'FN': over_gray(overlay.FALSE_NEGATIVE), 'TN': [100, 100, 100]}  # fmt: skip
+    for row in range(4):
+        for column in range(4):
+            block = rgb[row * scale : (row + 1) * scale, column * scale : (column + 1) * scale]
+            # The outline runs through the outermost pixels of blocks beside the ground truth, never through the inner ones.
+            assert (block[1:-1, 1:-1] == colours[classes[row][column]]).all()
+
+
+def test_colours_have_the_promised_hues_and_lightness():
+    assert np.argmax(overlay.TRUE_POSITIVE) == 1
+    assert np.argmax(overlay.FALSE_POSITIVE) == 0
+    assert np.argmax(overlay.FALSE_NEGATIVE) == 2
+    colours = np.uint8([[overlay.TRUE_POSITIVE, overlay.FALSE_POSITIVE, overlay.FALSE_NEGATIVE]])
+    lightness = cv2.cvtColor(np.float32(colours) / 255, cv2.COLOR_RGB2LAB)[0, :, 0]
+    assert lightness == pytest.approx([87, 47, 53], abs=1)
+
+
+def test_outline_lies_just_outside_the_ground_truth():
+    truth = np.zeros((5, 5), np.uint8)
+    truth[2, 2] = 1
+    rgb = draw_overlay(np.full((5, 5), 100, np.uint8), np.zeros_like(truth), truth, '', scale=1)[:5]
+    changed = (rgb != 100).any(axis=2)
+    cross = np.zeros((5, 5), bool)
+    cross[1:4, 2] = cross[2, 1:4] = True
+    assert np.array_equal(changed, cross)
+    assert list(rgb[2, 2]) == over_gray(overlay.FALSE_NEGATIVE)
+    assert list(rgb[1, 2]) == over_gray(overlay.CONTOUR, overlay.CONTOUR_OPACITY)
+
+
+def test_without_truth_there_is_one_colour_and_an_outline():
+    rgb = draw_overlay(GRAY, PREDICTION, None, '', scale=1)[:4]
+    assert (rgb[:2, :2] == over_gray(overlay.PREDICTED)).all()
+    assert (rgb[:2, 2] == over_gray(overlay.CONTOUR, overlay.CONTOUR_OPACITY)).all()
+    assert (rgb[3] == 100).all()
+
+
+@pytest.mark.parametrize(('width', 'scale'), [(64, 8), (256, 2), (300, 2), (512, 1), (768, 1)])
+def test_small_scans_are_enlarged(width, scale):
+    image = np.zeros((96, width), np.uint8)
+    rgb = draw_overlay(image, image, image, 's01_z10 · Dice 0.500')
+    strip = rgb.shape[0] - 96 * scale
+    assert rgb.shape[1] == width * scale
+    assert 30 < strip < 80
+    assert (rgb[: 96 * scale] == 0).all()
+    assert rgb[96 * scale :].max() > 200
+
+
+def test_caption_and_legend_are_drawn_and_end_inside_the_picture():
+    image = np.zeros((64, 512), np.uint8)
+
+    def strip(caption, truth):
+        return draw_overlay(image, image, truth, caption)[64:]
+
+    long = 'a very long name ' * 20 + '· Dice 0.812'
+    for caption in ('s01_z10 · Dice 0.500', long):
+        drawn = strip(caption, image)
+        assert drawn.shape == strip('', image).shape
+        assert not np.array_equal(drawn, strip('', image))
+        assert (drawn[:, -overlay.MARGIN :] == overlay.STRIP).all()
+    assert np.array_equal(strip('two\nlines', image), strip('two lines', image))
+    compared = strip('x', image).reshape(-1, 3).tolist()
+    for colour in (overlay.TRUE_POSITIVE, overlay.FALSE_POSITIVE, overlay.FALSE_NEGATIVE, overlay.CONTOUR):
+        assert list(colour) in compared
+    alone = strip('x', None).reshape(-1, 3).tolist()
+    assert list(overlay.PREDICTED) in alone
+    assert list(overlay.TRUE_POSITIVE) not in alone
+
+
+def test_long_captions_shrink_and_then_lose_their_middle():
+    caption = 'folder/' * 8 + 's01_z10 · Dice 0.812'
+    largest, smallest = (ImageFont.load_default(size) for size in (overlay.LARGEST_FONT, overlay.SMALLEST_FONT))
+    text, font = overlay.fitted_text(caption, int(largest.getlength(caption)) + 1)
+    assert (text, font.size) == (caption, overlay.LARGEST_FONT)
+    text, font = overlay.fitted_text(caption, int(smallest.getlength(caption)) + 1)
+    assert (text, font.size) == (caption, overlay.SMALLEST_FONT)
+    text, font = overlay.fitted_text(caption, 200)
+    assert text.startswith('folder/')
+    assert text.endswith('Dice 0.812')
+    assert '…' in text
+    assert 180 < font.getlength(text) <= 200
+    assert overlay.fitted_text(caption, 1)[0] == ''
+
+
+def test_captions():
+    assert caption_for('s01_z10', tp=30, fp=10, fn=10) == 's01_z10 · Dice 0.750'
+    assert caption_for('s01_z10', tp=0, fp=0, fn=5) == 's01_z10 · Dice 0.000'
+    assert caption_for('s01_z10', tp=0, fp=12, fn=0) == 's01_z10 · no fluid; 12 px false positive'
+    assert caption_for('s01_z10', tp=0, fp=0, fn=0) == 's01_z10 · no fluid; 0 px false positive'
+
+
+def test_inputs_are_not_changed():
+    image, prediction, truth = GRAY.copy(), PREDICTION.copy(), TRUTH.copy()
+    draw_overlay(image, prediction, truth, 'x', scale=1)
+    assert np.array_equal(image, GRAY)
+    assert np.array_equal(prediction, PREDICTION)
+    assert np.array_equal(truth, TRUTH)
+
+
+@pytest.mark.parametrize(
+    ('image', 'prediction', 'truth', 'message'),
+    [
+        (GRAY.astype(float), PREDICTION, TRUTH, 'image is float64'),
+        (np.zeros((4, 4, 3), np.uint8), PREDICTION, TRUTH, 'expected uint8'),
+        (GRAY, PREDICTION[:3], TRUTH, r'prediction has shape \(3, 4\); expected that of the image, \(4, 4\)'),
+        (GRAY, PREDICTION, 255 * TRUTH, 'truth has values other than 0 and 1, up to 255'),
+    ],
+)
+def test_bad_input_is_refused(image, prediction, truth, message):
+    with pytest.raises(ValueError, match=message):
+        draw_overlay(image, prediction, truth, 'x')
+
+
+def test_contact_sheet_centres_pictures_in_a_grid():
+    pictures = [np.full((10, 20, 3), 50, np.uint8), np.full((6, 20, 3), 100, np.uint8), np.full((10, 10, 3), 150, np.uint8)]
+    gap = overlay.SHEET_GAP
+    sheet = contact_sheet(pictures, 2)
+    expected = np.zeros((20 + gap, 40 + gap, 3), np.uint8)
+    expected[:10, :20] = 50
+    expected[2:8, 20 + gap :] = 100
+    expected[10 + gap :, 5:15] = 150
+    assert np.array_equal(sheet, expected)
+    assert contact_sheet(pictures[:1], 4).shape == (10, 20, 3)
+    for bad in ([], 2), (pictures, 0):
+        with pytest.raises(ValueError, match='at least one'):
+            contact_sheet(*bad)
+
+
+def test_save_png_keeps_red_red(tmp_path):
+    rgb = np.zeros((3, 5, 3), np.uint8)
+    rgb[:, 0] = overlay.FALSE_POSITIVE
+    save_png(tmp_path / 'new' / 'x.png', rgb)
+    read = cv2.cvtColor(cv2.imread(str(tmp_path / 'new' / 'x.png')), cv2.COLOR_BGR2RGB)
+    assert np.array_equal(read, rgb)
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['x.png']
+
+
+@pytest.mark.parametrize('shape', [(5000, 32), (1 << 19, 32), (32, 5000), (4096, 4096)])
+def test_tall_scans_are_not_enlarged_beyond_memory(shape):
+    scale = overlay.enlargement(shape)
+    assert 1 <= scale <= 16 and shape[0] * shape[1] * scale**2 <= max(1 << 23, shape[0] * shape[1])
