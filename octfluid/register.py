@@ -1,4 +1,7 @@
-"""Importing this module registers every class of the package that configs name. It is the configs' `custom_imports`."""
+"""Importing this module registers every class of the package that configs name. It is the configs' `custom_imports`.
+
+It also has mmengine read checkpoints without running code (`octfluid.engine.checkpoint.use_safe_loading`).
+"""
 
 import contextlib
 import io
@@ -13,11 +16,13 @@ with contextlib.redirect_stdout(io.StringIO()):  # mmseg prints that an optional
     import mmseg.datasets  # noqa: F401
 
 from octfluid.datasets import augment, fluid_dataset, hrf_dataset, sampler, standardize, transforms  # noqa: E402
-from octfluid.engine import hooks, optim  # noqa: E402
+from octfluid.engine import checkpoint, ensemble, hooks, performance, record_hook, stopping  # noqa: E402
 from octfluid.metrics import fluid_metric  # noqa: E402
 from octfluid.models import dice, losses, plain_unet, segmentor  # noqa: E402
 
+checkpoint.use_safe_loading()
+
 __all__ = [
-    'augment', 'dice', 'fluid_dataset', 'fluid_metric', 'hooks', 'hrf_dataset', 'losses', 'optim', 'plain_unet', 'sampler',
-    'segmentor', 'standardize', 'transforms',
+    'augment', 'checkpoint', 'dice', 'ensemble', 'fluid_dataset', 'fluid_metric', 'hooks', 'hrf_dataset', 'losses',
+    'performance', 'plain_unet', 'record_hook', 'sampler', 'segmentor', 'standardize', 'stopping', 'transforms',
 ]  # fmt: skip

@@ -19,12 +19,12 @@ def parse_args() -> Namespace:
         'checkpoints',
         nargs='+',
         metavar='checkpoint',
-        help='a .pth or .safetensors file of tensors; of several, the mean of their probabilities is scored',
+        help='a .pth file of MMSegmentation or of train.py; of several, the mean of their probabilities is scored',
     )
     parser.add_argument('--out', help='folder for the log and the record (default: work_dirs/<config name>/test)')
     parser.add_argument('--show-dir', help='also write one overlay picture per scan to this folder')
     parser.add_argument('--split', help="split whose validation scans are scored, or all (default: the config's)")
-    parser.add_argument('--tta', action='store_true', help='average over each scan and its mirror image')
+    parser.add_argument('--tta', action='store_true', help='average over each scan and its mirror image, or as tta_model and tta_pipeline of the config say')
     parser.add_argument(
         '--amp', action='store_true', help='score in mixed precision: bfloat16 on CPUs and recent GPUs, else float16'
     )
@@ -38,15 +38,15 @@ def main() -> None:
     args = parse_args()
     first = begin_launched(args)
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.training import Request, test
+    from octfluid.engine.run import test
     from octfluid.records.record import read_record
 
-    options = parse_options(args.cfg_options)
-    cfg = load_config(args.config, options, split=args.split)
+    cfg = load_config(args.config, parse_options(args.cfg_options), split=args.split)
     out = args.out or str(Path('work_dirs') / Path(args.config).stem / 'test')
-    request = Request(config=args.config, work_dir=out, overrides=options, launcher=args.launcher, amp=args.amp)
-    path = test(cfg, request, args.checkpoints, args.show_dir, args.tta)
-    if not first:
+    path = test(
+        cfg, args.checkpoints, out, show_dir=args.show_dir, tta=args.tta, amp=args.amp, launcher=args.launcher
+    )  # fmt: skip
+    if not first or not path:
         return
     metrics = read_record(path)['metrics']
     print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items() if value is not None))

@@ -12,15 +12,17 @@ def parse_args() -> Namespace:
     """Parse the command line."""
     parser = ToolParser(
         'Train a config, score the last weights on the validation scans, and write a run record.',
-        'python tools/train.py configs/table2/10_crop320_wd1e-4.py --amp --seed 0',
+        'python tools/train.py configs/table2/10_crop320_wd1e-4.py --amp auto --seed 0',
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and the record (default: work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint in the work folder')
     parser.add_argument(
         '--amp',
-        action='store_true',
-        help='mixed precision: bfloat16 on CPUs and recent GPUs, else float16; also in scoring if the config sets amp_scoring',
+        nargs='?',
+        const='on',
+        choices=['on', 'auto'],
+        help='mixed precision (bfloat16 on CPUs and recent GPUs, else float16); auto: only where it is faster on this machine',
     )
     parser.add_argument('--seed', type=seed_number, help='random seed (default: the configs say 0)')
     parser.add_argument('--deterministic', action='store_true', help='use deterministic kernels only')
@@ -36,25 +38,15 @@ def main() -> None:
     args = parse_args()
     first = begin_launched(args)
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.stopping import Stop
-    from octfluid.engine.training import Request, train
+    from octfluid.engine.run import train
     from octfluid.records.record import read_record
 
-    options = parse_options(args.cfg_options)
-    cfg = load_config(args.config, options, split=args.split, init=args.init, seed=args.seed)
-    request = Request(
-        config=args.config,
-        work_dir=args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem),
-        overrides=options,
-        launcher=args.launcher,
-        amp=args.amp,
-        deterministic=args.deterministic,
-        resume=args.resume,
-        stop=Stop(),
-    )
-    with request.stop.on_signals():
-        path = train(cfg, request)
-    if first:
+    cfg = load_config(args.config, parse_options(args.cfg_options), split=args.split, init=args.init, seed=args.seed)
+    work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    path = train(
+        cfg, work_dir, amp=args.amp, resume=args.resume, deterministic=args.deterministic, launcher=args.launcher
+    )  # fmt: skip
+    if first and path:
         metrics = {key: value for key, value in read_record(path)['metrics'].items() if value is not None}
         print(' '.join(f'{key} {value:.4f}' for key, value in metrics.items()) or 'not scored: all scans were trained on')
         print(f'record: {path}')

@@ -1,6 +1,7 @@
 """What every experiment shares: registration, loops, hooks, logging, seed.
 
-Validation happens at `train_cfg.val_interval` and always after the last iteration, whose score is the one reported.
+Validation happens at `train_cfg.val_interval` and after the last iteration, whose score is the one reported. The hooks after
+`sampler_seed` are ours; they work with any mmengine Runner.
 """
 
 default_scope = 'mmseg'
@@ -14,25 +15,26 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100, max_keep_ckpts=2, save_last=True),
+    checkpoint=dict(
+        type='CheckpointHook',
+        by_epoch=False,
+        interval=100,
+        max_keep_ckpts=2,
+        save_last=True,
+        backend_args=dict(backend='AtomicBackend'),
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+    # Refuse initial weights that fit only in part; `reinit` names the heads that start anew.
+    initial_weights=dict(type='InitialWeightsHook', reinit=[]),
+    step_seed=dict(type='StepSeedHook'),
+    performance=dict(type='PerformanceHook'),
+    record=dict(type='RunRecordHook'),
+    finite=dict(type='FiniteHook'),
+    stop=dict(type='StopHook'),
+    progress=dict(type='ProgressHook'),
 )
-custom_hooks = [
-    dict(type='StepSeedHook'),
-    dict(type='PlainCheckpointHook'),
-    dict(type='ProgressHook'),
-    dict(type='RunStateHook'),
-]
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
-visualizer = dict(type='Visualizer', vis_backends=vis_backends)
+visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')
 log_processor = dict(by_epoch=False, window_size=10)
 log_level = 'INFO'
-channels_last = True
-# On a CPU with glibc, keep freed memory for the next step rather than have the system map and clear it anew.
-reuse_memory = True
-# In tests, make batch normalisation part of the convolutions, enlarge features after their 1x1 convolutions, and round weights
-# for mixed precision once.
-prepare_weights = True
-# Windows that slide inference takes at once. 'auto': 8 on a GPU, 3 on a CPU (1 with reuse_memory = False, where more take
-# longer). None: mmseg's own slide inference.
-window_batch = 'auto'

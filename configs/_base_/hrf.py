@@ -16,6 +16,7 @@ default_hooks = dict(
         save_optimizer=False,
         save_param_scheduler=False,
         save_last=False,
+        backend_args=dict(backend='AtomicBackend'),
     ),
+    performance=dict(mixed_scoring=True),
 )
-amp_scoring = True

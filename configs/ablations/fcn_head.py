@@ -9,8 +9,5 @@ Ours: docs/results/ablations.md. Run time and device: README.md, below the resul
     python tools/train.py configs/ablations/fcn_head.py
 """
 
-_base_ = [
-    '../_base_/models/fcn_unet_s5-d16.py',
-    '../_base_/table2_row10.py',
-    '../_base_/init_hrf_fcn.py',
-]
+_base_ = ['../_base_/models/fcn_unet_s5-d16.py', '../_base_/table2_row10.py']
+load_from = 'checkpoints/fcn_unet_s5-d16_256x256_40k_hrf_20201223_173724-d89cf1ed.pth'

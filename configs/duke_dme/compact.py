@@ -16,4 +16,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(data_preprocessor=dict(size=_base_.window))
-custom_hooks = [*_base_.custom_hooks, _base_.average]
+custom_hooks = [_base_.average]

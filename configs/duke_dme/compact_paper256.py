@@ -8,4 +8,5 @@ Ours: docs/results/recipes.md. Run time and device: README.md, below the results
 """
 
 _base_ = './compact.py'
-val_dataloader = dict(dataset=dict(truth_dir='paper_256'))
+val_dataloader = dict(dataset=dict(data_prefix=dict(seg_map_path='paper_256/annotations')))
+test_dataloader = val_dataloader

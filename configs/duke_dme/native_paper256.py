@@ -6,4 +6,5 @@ Paper: mIoU 0.7600, mDice 0.8430 (row 10 of table 2, one run).
 """
 
 _base_ = './native.py'
-val_dataloader = dict(dataset=dict(truth_dir='paper_256'))
+val_dataloader = dict(dataset=dict(data_prefix=dict(seg_map_path='paper_256/annotations')))
+test_dataloader = val_dataloader

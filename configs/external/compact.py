@@ -5,13 +5,13 @@ Data: any folder of scans and masks, through `tools/dataset_converters/folder.py
 
 Ours: docs/results/external.md, by device.
 
-    python tools/test.py configs/external/compact.py CHECKPOINT --split all
+    python tools/test.py configs/external/compact.py CHECKPOINT
 """
 
 _base_ = '../duke_dme/compact.py'
-data_root = 'data/external'
-split = 'all'
-test_only = True
-dataset = dict(type='FluidDataset', scan_size=None)
-train_dataloader = dict(dataset=dataset)
-val_dataloader = dict(dataset=dataset)
+test_dataloader = dict(
+    dataset=dict(type='FluidDataset', data_root='data/external', ann_file='splits/all_train.txt', scan_size=None)
+)
+train_dataloader = train_cfg = optim_wrapper = param_scheduler = None
+val_dataloader = val_evaluator = val_cfg = None
+custom_hooks = []

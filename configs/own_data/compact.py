@@ -14,7 +14,7 @@ _base_ = [
     '../_base_/schedules/adamw_900.py',
     '../_base_/default_runtime.py',
 ]
-init = dict(files=['checkpoints/duke_dme/octfluid-compact_*.safetensors'], reinit=[])
+load_from = 'checkpoints/duke_dme/octfluid-compact_900i.pth'
 model = dict(data_preprocessor=dict(size=_base_.window))
 optim_wrapper = dict(optimizer=dict(lr=2e-4))
 param_scheduler = [
@@ -22,4 +22,4 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=450, by_epoch=False),
 ]
 train_cfg = dict(max_iters=450, val_interval=450)
-custom_hooks = [*_base_.custom_hooks, _base_.average]
+custom_hooks = [_base_.average]

@@ -18,8 +18,12 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackFluidInputs'),
 ]
-dataset = dict(size_dir='paper_256', scan_size=(256, 256))
+dataset = dict(
+    data_prefix=dict(img_path='paper_256/images', seg_map_path='paper_256/annotations'),
+    scan_size=(256, 256),
+)
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline, **dataset))
 val_dataloader = dict(dataset=dataset)
+test_dataloader = val_dataloader
 param_scheduler = [dict(type='PolyLR', eta_min=1e-5, power=0.9, begin=0, end=400, by_epoch=False)]
 train_cfg = dict(max_iters=400, val_interval=400)

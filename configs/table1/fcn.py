@@ -3,12 +3,12 @@
 Paper: 0.0008, its "mIoU" there: the mean over the scans of the foreground IoU, with 0 for a scan where neither the grader nor
 the network has any. It is not the mean over two classes that table 2 calls mIoU.
 
-CHECKPOINT is what fine-tuning starts from, the first of `init.files` that exists.
+CHECKPOINT is the vessel network that fine-tuning starts from.
 
 Ours: docs/results/table1.md. Run time and device: README.md, below the results, from the runs recorded.
 
     bash scripts/reproduce_table1.sh fcn
-    python tools/test.py configs/table1/fcn.py CHECKPOINT --split all
+    python tools/test.py configs/table1/fcn.py CHECKPOINT
 """
 
-_base_ = ['../_base_/models/fcn_unet_s5-d16.py', '../_base_/table1.py', '../_base_/init_hrf_fcn.py']
+_base_ = ['../_base_/models/fcn_unet_s5-d16.py', '../_base_/table1.py']

@@ -1,20 +1,24 @@
 """Data sets of B-scans with fluid masks, as MMSegmentation dataset classes."""
 
+import csv
 import logging
+import os
 import random
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+from torch.utils.data import get_worker_info
 
-from octfluid.datasets.integrity import SUFFIX, load_index, read_split
+from octfluid.datasets.integrity import SUFFIX
 from octfluid.datasets.mask_checks import IMAGE_MODES
 from octfluid.datasets.memory import available_bytes
 from octfluid.datasets.sampler import SampleDraw
@@ -22,14 +26,8 @@ from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.windows import HEAD, WindowFirst
 from octfluid.utils.errors import InputError
 
-UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, cv2.error)
-"""What a setting of a wrong kind or size comes to, in libraries that take what they are given."""
 FLUID_CLASSES = ('background', 'fluid')
 FLUID_PALETTE = [[0, 0, 0], [230, 159, 0]]
-
-
-class PipelineError(InputError):
-    """A step of a pipeline fails on a scan: a setting of it is wrong, rather than the scan, which has been checked."""
 
 
 @contextmanager
@@ -57,32 +55,29 @@ def seeded_draws(seed: int) -> Iterator[None]:
 class FluidDataset(BaseSegDataset):
     """B-scans and their masks (0 background, 1 fluid) in the layout that the dataset converters write.
 
-    ``<data_root>/<size_dir>/{images,annotations}/<name>.png``, ``<data_root>/splits/<split>_{train,val}.txt`` and
-    ``<data_root>/index.csv``. A sample's metainfo carries its ``name``, ``subject`` (int) and ``slice`` (0-based int).
-    A subclass may have images of another suffix (``IMAGE_SUFFIX``) and only some of Pillow's modes (``IMAGE_MODES``).
+    ``<data_root>/<size>/{images,annotations}/<name>.png``, ``<data_root>/splits/<split>_{train,val}.txt`` (``ann_file``) and
+    ``<data_root>/index.csv``. A sample's metainfo carries its ``name``, ``subject`` (int) and ``slice`` (0-based int); the last
+    two are None for a name that ``index.csv`` lacks. A subclass may have images of another suffix (``IMAGE_SUFFIX``) and only
+    some of Pillow's modes (``IMAGE_MODES``). For other classes give ``metainfo=dict(classes=(...))``.
 
     Args:
         data_root: Folder of the prepared data set.
-        size_dir: Which of its sizes, such as ``'paper_256'`` or ``'native'``.
-        split: Name of the split.
-        subset: ``'train'`` or ``'val'``.
+        ann_file: List of names, one a line, relative to ``data_root``.
+        data_prefix: ``img_path`` and ``seg_map_path``, relative to ``data_root``. They may be of two sizes: predictions on
+            native scans are then scored against masks of another size.
         scan_size: (height, width) in pixels that every scan has, checked before training; None when they differ.
-        pipeline: Transforms.
-        test_mode: True for validation and testing.
         window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` would keep, from scans that
             are decoded once, when the dataset is built, and stay in memory (see `octfluid.datasets.windows.WindowFirst`). The
             samples are the same.
         cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `octfluid.datasets.scan_cache.FIXED`)
             in at most so much memory, half of what the machine has left if that is less; 0 keeps nothing. The samples are the
             same. Does nothing beside ``window_first``.
-        truth_dir: Which of the data set's sizes the masks are of, where it is another than the images': ``'paper_256'`` scores
-            predictions on native scans against the paper's ground truth. None: ``size_dir``.
         reduce_zero_label: Must stay False: label 0 is the background and takes part in everything.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        InputError: Unknown split, missing data, ``reduce_zero_label=True``, ``cache_bytes`` below 0, or ``window_first=True``
-            with a pipeline whose beginning `WindowFirst` cannot reproduce.
+        InputError: Missing list, ``reduce_zero_label=True``, or ``window_first=True`` with a pipeline whose beginning
+            `WindowFirst` cannot reproduce.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
@@ -94,16 +89,9 @@ class FluidDataset(BaseSegDataset):
 
     def __init__(
         self,
-        data_root: str,
-        size_dir: str,
-        split: str,
-        subset: str,
         scan_size: tuple[int, int] | None = None,
-        pipeline: Sequence[dict] = (),
-        test_mode: bool = False,
         window_first: bool = False,
         cache_bytes: int = 0,
-        truth_dir: str | None = None,
         reduce_zero_label: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -111,25 +99,10 @@ class FluidDataset(BaseSegDataset):
             raise InputError(
                 'reduce_zero_label=True: it would drop the background and make fluid class 0; expected False, remove it'
             )
-        if not isinstance(cache_bytes, int) or cache_bytes < 0:
-            raise InputError(f'cache_bytes={cache_bytes!r}: expected a whole number of bytes, 0 to keep nothing')
-        self.split = split
-        self.subset = subset
-        self.size_dir = size_dir
         self.scan_size = scan_size
         self.window_first = window_first
         self.cache_bytes = cache_bytes
-        self.truth_dir = truth_dir or size_dir
-        super().__init__(
-            data_root=data_root,
-            data_prefix=dict(img_path=str(Path(size_dir) / 'images'), seg_map_path=str(Path(self.truth_dir) / 'annotations')),
-            img_suffix=self.IMAGE_SUFFIX,
-            seg_map_suffix=SUFFIX,
-            pipeline=list(pipeline),
-            test_mode=test_mode,
-            reduce_zero_label=False,
-            **kwargs,
-        )
+        super().__init__(img_suffix=self.IMAGE_SUFFIX, seg_map_suffix=SUFFIX, reduce_zero_label=False, **kwargs)
 
     def full_init(self) -> None:
         """Read the lists, and decode the scans if windows are to be cut from them, or they are to be kept."""
@@ -160,46 +133,63 @@ class FluidDataset(BaseSegDataset):
         return cache
 
     def load_data_list(self) -> list[dict]:
-        """Return one dict per B-scan of the split, in the order of the split file."""
-        index = load_index(self.data_root)
+        """Return one dict per B-scan of the list, in its order."""
+        lines = _read_lines(Path(self.ann_file))
+        index = read_index(Path(self.data_root, 'index.csv'))
         images, masks = Path(self.data_prefix['img_path']), Path(self.data_prefix['seg_map_path'])
-        names = read_split(self.data_root, self.split, self.subset)
-        if unknown := [name for name in names if name not in index]:
-            raise InputError(
-                f"{self.data_root}/splits/{self.split}_{self.subset}.txt: '{unknown[0]}' is not in {self.data_root}/index.csv; "
-                'see tools/check_dataset.py'
-            )
         return [
             dict(
                 img_path=str(images / f'{name}{self.img_suffix}'),
                 seg_map_path=str(masks / f'{name}{self.seg_map_suffix}'),
                 name=name,
-                subject=index[name].subject,
-                slice=index[name].slice,
+                **dict(zip(('subject', 'slice'), index.get(name, (None, None)), strict=True)),
                 label_map=self.label_map,
                 reduce_zero_label=False,
                 seg_fields=[],
             )
-            for name in names
+            for name in lines
         ]
 
     def __getitem__(self, item: int | SampleDraw) -> Any:
-        """Return one sample; a `SampleDraw` fixes the randomness of its augmentation.
+        """Return one sample; a `SampleDraw` fixes the randomness of its augmentation."""
+        _leave_signals_to_main_process()
+        if not isinstance(item, SampleDraw):
+            return super().__getitem__(item)
+        with seeded_draws(item.seed):
+            return super().__getitem__(int(item))
 
-        Raises:
-            PipelineError: A step of the pipeline fails.
-        """
-        index, seeded = item, nullcontext()
-        if isinstance(item, SampleDraw):
-            index, seeded = item.index, seeded_draws(item.seed)
-        try:
-            with seeded:
-                return super().__getitem__(index)
-        except UNFIT as error:  # a step that acts on some of the samples only may fail late, and its message tells neither
-            name, reason = self.get_data_info(index)['name'], ' '.join(str(error).split())
-            raise PipelineError(
-                f'{name}: the {self.subset} pipeline makes no sample of it ({type(error).__name__}: {reason}); check its steps'
-            ) from error
+
+def _leave_signals_to_main_process() -> None:
+    """In a loader's worker, ignore what a terminal or a cluster sends to all processes: the last step needs its batch."""
+    if get_worker_info() is None or signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, 'sigwaitinfo'):  # on Linux, which says who sent a signal
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: no list of scans; expected one name a line ({error})') from error
+    return [line for line in lines if line]
+
+
+def read_index(path: Path) -> dict[str, tuple[int, int]]:
+    """Return (subject, slice) by name from a data set's ``index.csv``; empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding='utf-8', newline='') as file:
+        return {row['name']: (int(row['subject']), int(row['slice'])) for row in csv.DictReader(file)}
 
 
 @DATASETS.register_module()

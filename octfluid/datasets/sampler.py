@@ -1,23 +1,38 @@
 """Which sample comes when, and with which randomness."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from mmengine.dataset import InfiniteSampler
 from mmseg.registry import DATA_SAMPLERS
 
 
-class SampleDraw(NamedTuple):
-    """One draw of a training sample.
+class SampleDraw(int):
+    """One draw of a training sample: its position in the data set, with the seed of everything random that happens to it.
 
-    Attributes:
-        index: Position in the dataset.
-        seed: Seed of everything random that happens to this draw, 0 <= seed < 2**32.
+    Wrappers such as `RepeatDataset` and `ConcatDataset` compute positions of their parts by ``%`` and ``-``; those keep the
+    seed.
+
+    Args:
+        index: Position in the data set.
+        seed: 0 <= seed < 2**32.
     """
 
-    index: int
     seed: int
+
+    def __new__(cls, index: int, seed: int) -> 'SampleDraw':
+        draw = super().__new__(cls, index)
+        draw.seed = seed
+        return draw
+
+    def __getnewargs__(self) -> tuple[int, int]:
+        return int(self), self.seed
+
+    def __mod__(self, other: int) -> 'SampleDraw':
+        return SampleDraw(int(self) % int(other), self.seed)
+
+    def __sub__(self, other: int) -> 'SampleDraw':
+        return SampleDraw(int(self) - int(other), self.seed)
 
 
 def draw_seed(seed: int, counter: int) -> int:
@@ -29,8 +44,8 @@ def draw_seed(seed: int, counter: int) -> int:
 class CountedSampler(InfiniteSampler):
     """mmengine's endless shuffled sampler, which also hands each draw a seed made from (run seed, sample counter).
 
-    So neither the number of workers or ranks nor an interruption changes what the network sees. It is the dataset that
-    applies the seed (`octfluid.datasets.FluidDataset`).
+    So neither the number of workers or ranks nor an interruption changes what the network sees. It is the data set that
+    applies the seed (`octfluid.datasets.fluid_dataset.FluidDataset`).
     """
 
     def _infinite_indices(self) -> Iterator[SampleDraw]:

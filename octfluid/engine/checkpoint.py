@@ -1,31 +1,32 @@
-"""Weights from files: tensors only, loaded strictly, and counted."""
+"""Checkpoints of MMSegmentation, read without running code, loaded whole, and described for the record."""
 
-import fnmatch
-import glob
 import hashlib
 import re
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from octfluid.engine.checkpoint_schema import check_tensors, checked_content
 from octfluid.records.record import file_sha256
+from octfluid.utils.atomic import atomic_path
 from octfluid.utils.errors import InputError
 
-OWN_CHECKPOINT = re.compile(r'iter_\d+\.pth')
-THREE_WAYS = (
-    'get it with `bash scripts/download_checkpoints.sh` (OpenMMLab zoo) or `bash scripts/pretrain_hrf.sh` (train it yourself), '
-    'or start from random weights with `--init none`'
+WAYS_ON = (
+    'get it with `bash scripts/download_checkpoints.sh` (OpenMMLab zoo), train it with `bash scripts/pretrain_hrf.sh`, name '
+    'another with `--init PATH`, or start from random weights with `--init none`'
 )
+_HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.pth$')
+_ZOO = re.compile(r'_40k_hrf_2020\d{4}_\d{6}-([0-9a-f]{8})\.pth$')
+_OWN = re.compile(r'_(\d+k?)(?:i)?_hrf-([0-9a-f]{8})\.pth$')
 
 
 @dataclass(frozen=True)
@@ -47,177 +48,167 @@ class InitialWeights:
     total: int
 
 
-def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
-    """Read a checkpoint without ever unpickling code.
+def _history_attribute(owner: Any, name: str) -> Any:
+    """Stand in for `getattr`, by which pickles of MMSegmentation name the statistics of a `HistoryBuffer`."""
+    return getattr(owner, name) if owner is HistoryBuffer and not name.startswith('_') else None
+
+
+def _harmless_types() -> list:
+    """List what checkpoints of MMSegmentation 0.x and 1.x hold other than tensors and plain values."""
+    dtypes = {type(np.dtype(kind)) for kind in ('b1', 'u1', 'i2', 'i4', 'i8', 'u4', 'u8', 'f2', 'f4', 'f8', 'U1', 'O')}
+    reconstruct, scalar = np._core.multiarray._reconstruct, np._core.multiarray.scalar
+    return [
+        HistoryBuffer, np.ndarray, np.dtype, *dtypes, slice,
+        *((function, f'numpy.{core}.multiarray.{function.__name__}')
+          for function in (reconstruct, scalar) for core in ('core', '_core')),
+        (_history_attribute, 'builtins.getattr'), (_history_attribute, '__builtin__.getattr'),
+    ]  # fmt: skip
+
+
+def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
+    """Read a checkpoint of MMSegmentation 0.x or 1.x, or of octfluid, without running code of it.
 
     Args:
-        path: A ``.safetensors`` file, or a torch file that holds tensors and plain values only.
+        path: A local ``.pth`` file or a URL, which is kept in torch's hub cache.
         map_location: As in `torch.load`.
 
     Returns:
-        A dict with at least ``state_dict`` (name to tensor), checked as `octfluid.engine.checkpoint_schema` says.
+        A dict with at least ``state_dict`` (name to tensor).
 
     Raises:
-        InputError: No such file, a broken file, one that holds more than tensors and plain values, or a checkpoint of our own
-            whose content is not what was written.
+        InputError: No such file, a broken file, or one that holds more than tensors, plain values and the types of
+            `_harmless_types`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'no checkpoint at {path}; expected a .pth or .safetensors file')
-    _refuse_web_page(path)
+    local = fetch(str(path))
+    if not local.is_file():
+        raise InputError(f'no checkpoint at {local}; expected a .pth file')
     try:
-        if path.suffix == '.safetensors':
-            tensors = load_file(path, device=str(map_location))
-            check_tensors(tensors, str(path))
-            return {'state_dict': tensors}
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # advice about foreign pickles, which are refused with one line below
-            _check_archive(path)
-            content = torch.load(path, map_location=map_location, weights_only=True)
-    except InputError:
-        raise
-    except SafetensorError as error:
-        raise InputError(f'{path}: not a whole safetensors file ({error}); fetch or write it again') from error
-    except Exception as error:
-        # A damaged file can make the reader fail in any way; which one says little to the user.
-        unsafe = 'weights_only' in str(error)
-        reason = (
-            'is no checkpoint, or holds more than tensors and plain values, which could run code'
-            if unsafe
-            else 'is damaged or no checkpoint'
-        )
-        raise InputError(
-            f'{path}: refused, it {reason}; expected tensors and plain values as train.py writes them: fetch or write it again'
-        ) from error
-    return checked_content(content, str(path))
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless_types()):
+            warnings.simplefilter('ignore')
+            content = torch.load(local, map_location=map_location, weights_only=True)
+    except Exception as error:  # a damaged file can make the reader fail in any way
+        unsafe = 'weights_only' in str(error).lower() or 'Unsupported' in str(error)
+        reason = 'holds more than tensors and plain values, which could run code, or' if unsafe else 'is damaged or'
+        raise InputError(f'{path}: refused, it {reason} is no checkpoint; fetch or write it again') from error
+    if isinstance(content, dict) and 'state_dict' not in content and _is_state_dict(content):
+        content = {'state_dict': content}
+    if not isinstance(content, dict) or not _is_state_dict(content.get('state_dict')):
+        raise InputError(f'{path}: holds no state_dict of named tensors; expected a checkpoint of MMSegmentation')
+    return content
 
 
-def _refuse_web_page(path: Path) -> None:
-    """Tell the error page of a server, saved under a checkpoint's name, from a damaged checkpoint."""
-    with path.open('rb') as file:
-        start = file.read(256).lstrip().lower()
-    if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
-        raise InputError(f'{path}: is a web page, not a checkpoint; delete it and download the file again')
+def _is_state_dict(content: Any) -> bool:
+    return isinstance(content, Mapping) and bool(content) and all(isinstance(value, torch.Tensor) for value in content.values())
 
 
-def _check_archive(path: Path) -> None:
-    """Look at the ZIP around a checkpoint, which torch does not.
+def fetch(name: str) -> Path:
+    """Return the local path of a file or URL; a digest in a URL's file name is checked, as `torch.hub` does."""
+    if not name.startswith(('http://', 'https://')):
+        return Path(name).expanduser()
+    # Files of one name from two places must not stand for each other, so each address has a folder of its own.
+    folder = Path(torch.hub.get_dir()) / 'checkpoints' / hashlib.sha256(name.encode()).hexdigest()[:16]
+    target = folder / Path(urlsplit(name).path).name
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = torch.hub.HASH_REGEX.search(target.name)
+        try:
+            torch.hub.download_url_to_file(name, str(target), digest.group(1) if digest else None, progress=False)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(f'{name}: could not be fetched ({error}); download it by hand and pass --init PATH') from error
+    return target
 
-    A bit that has changed in the weights would go unnoticed; and torch never packs, but unpacks a few bytes to more than memory
-    holds.
-    """
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
-            raise InputError(f'{path}: refused, it is compressed; expected a checkpoint as torch writes it')
-        if (part := archive.testzip()) is not None:
-            raise InputError(f'{path}: is damaged, the sum of its part {part!r} is wrong; fetch or write it again')
 
-
-def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, reinit: Sequence[str] = ()) -> tuple[int, int]:
-    """Load a state dict strictly.
+def fit(state_dict: Mapping[str, Any], model: nn.Module, name: str, reinit: Sequence[str] = ()) -> dict[str, torch.Tensor]:
+    """Return the tensors that a model takes from a state dict: all of its own, but for those of ``reinit``.
 
     Args:
-        model: Receives the tensors.
         state_dict: Name to tensor; a leading ``module.`` (from a distributed run) is dropped.
+        model: Without a distributed wrapper.
         name: What to call the source in an error.
         reinit: Prefixes of parameters that keep their random initialisation, such as ``'decode_head.conv_seg'``.
 
-    Returns:
-        (number of tensors loaded, number of tensors in the model).
-
     Raises:
-        InputError: Any tensor outside ``reinit`` is missing, unexpected, of another shape or not finite; nothing has
-            been loaded then.
+        InputError: A tensor outside ``reinit`` is missing, unexpected, of another shape, or not finite.
     """
-    given = {key.removeprefix('module.'): value for key, value in state_dict.items() if isinstance(value, torch.Tensor)}
     expected = model.state_dict()
-    declared = tuple(prefix.rstrip('.') + '.' for prefix in reinit)
-    given = {key: value for key, value in given.items() if not f'{key}.'.startswith(declared)} if declared else given
-    wanted = {key for key in expected if not (declared and f'{key}.'.startswith(declared))}
-    missing = sorted(wanted - given.keys())
-    extra = sorted(given.keys() - wanted)
-    misfits = sorted(key for key in wanted & given.keys() if given[key].shape != expected[key].shape)
-    if missing or extra or misfits:
-        details = [f'{len(keys)} {what} (first: {keys[0]})' for what, keys in
-                   (('missing', missing), ('unexpected', extra), ('of another shape', misfits)) if keys]  # fmt: skip
+    anew = tuple(prefix.rstrip('.') + '.' for prefix in reinit)
+    given = {key.removeprefix('module.'): value for key, value in state_dict.items()}
+    given = {key: value for key, value in given.items() if not (anew and f'{key}.'.startswith(anew))}
+    wanted = {key for key in expected if not (anew and f'{key}.'.startswith(anew))}
+    differing = {
+        'missing': sorted(wanted - given.keys()),
+        'unexpected': sorted(given.keys() - wanted),
+        'of another shape': sorted(key for key in wanted & given.keys() if given[key].shape != expected[key].shape),
+    }
+    if any(differing.values()):
+        details = ', '.join(f'{len(keys)} {what} (first: {keys[0]})' for what, keys in differing.items() if keys)
         raise InputError(
-            f'{name}: made for another architecture, of {len(expected)} tensors {", ".join(details)}; '
-            'use the config it was trained with (when fine-tuning, heads to train anew can be named in `init.reinit`)'
+            f'{name}: made for another architecture, of {len(expected)} tensors {details}; use the config it was trained with '
+            '(when fine-tuning, name heads to train anew in default_hooks.initial_weights.reinit)'
         )
     if wrong := sorted(key for key in wanted if not _is_finite(given[key], expected[key].dtype)):
         raise InputError(f'{name}: {wrong[0]} holds NaN or infinite values; expected weights of a training that went well')
+    return given
+
+
+def _is_finite(tensor: torch.Tensor, dtype: torch.dtype) -> bool:
+    return bool(torch.isfinite(tensor).all()) and bool(torch.isfinite(tensor.to(dtype)).all())
+
+
+def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, reinit: Sequence[str] = ()) -> tuple[int, int]:
+    """Load a state dict strictly; arguments and errors as in `fit`.
+
+    Returns:
+        (number of tensors loaded, number of tensors in the model).
+    """
+    given, expected = fit(state_dict, model, name, reinit), model.state_dict()
     model.load_state_dict({**expected, **given})
     return len(given), len(expected)
 
 
-def _is_finite(tensor: torch.Tensor, dtype: torch.dtype) -> bool:
-    """Tell whether a tensor's values are numbers, and remain so in the type that they will be in."""
-    return bool(torch.isfinite(tensor).all()) and bool(torch.isfinite(tensor.to(dtype)).all())
+def describe_weights(name: str, loaded: int, total: int) -> InitialWeights:
+    """Describe a weights file or URL for the record.
 
-
-def find_initial_weights(patterns: Sequence[str]) -> str:
-    """Return the first file that matches one of ``patterns``, or the first URL among them.
-
-    Raises:
-        InputError: None exists; the message names the three ways on.
+    The source is 'hrf-zoo' or 'hrf-own' only if the file's SHA-256 begins with the digits in its name.
     """
-    for pattern in patterns:
-        if pattern.startswith(('http://', 'https://')):
-            return pattern
-        matches = sorted(glob.glob(pattern)) or ([pattern] if Path(pattern).is_file() else [])
-        if len(matches) > 1:
-            raise InputError(f'{len(matches)} files match {pattern} ({", ".join(matches)}); name one with --init')
-        if matches:
-            return matches[0]
-    raise InputError(f'initial weights not found: {" or ".join(patterns)}; {THREE_WAYS}')
+    local = fetch(name)
+    digest = file_sha256(local)
+    named = _HASH_IN_NAME.search(local.name)
+    source = 'other'
+    if named and digest.startswith(named.group(1)):
+        source = 'hrf-zoo' if _ZOO.search(local.name) else 'hrf-own' if '_hrf-' in local.name else 'other'
+    return InitialWeights(source, name if '://' in name else local.name, digest, loaded, total)
 
 
-def load_initial_weights(model: nn.Module, files: Sequence[str], reinit: Sequence[str] = ()) -> InitialWeights:
-    """Load what a config's ``init`` names into a model.
-
-    Args:
-        model: Receives the weights.
-        files: Paths, patterns or URLs; the first that exists is taken. URLs are kept in torch's hub cache.
-        reinit: Prefixes of parameters to train anew.
-
-    Raises:
-        InputError: Nothing found, not a safe checkpoint, or one that does not fit.
-    """
-    found = find_initial_weights(files)
-    path = _fetch(found) if found.startswith(('http://', 'https://')) else Path(found)
-    loaded, total = load_weights(model, read_checkpoint(path)['state_dict'], path.name, reinit)
-    return describe_weights(path, loaded, total, name=found if '://' in found else path.name)
+def last_checkpoint(work_dir: str | Path) -> Path | None:
+    """Return the checkpoint that a resume in ``work_dir`` takes (mmengine's ``last_checkpoint``), None without one."""
+    mark = Path(work_dir) / 'last_checkpoint'
+    if not mark.is_file():
+        return None
+    path = Path(mark.read_text(encoding='utf-8', errors='replace').strip())
+    here = Path(work_dir) / path.name  # the folder may have been moved
+    return here if here.is_file() else path
 
 
-def describe_weights(path: Path, loaded: int, total: int, name: str | None = None) -> InitialWeights:
-    """Describe loaded weights for the record; ``name`` defaults to the file's."""
-    return InitialWeights(_source(path.name), name or path.name, file_sha256(path), loaded, total)
+class AtomicBackend(LocalBackend):
+    """mmengine's local files, written whole or not at all: under a temporary name first."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes."""
+        with atomic_path(Path(filepath)) as temporary:
+            super().put(obj, temporary)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write text."""
+        self.put(obj.encode(encoding), filepath)
 
 
-def _fetch(url: str) -> Path:
-    """Download ``url`` once into torch's hub cache; a digest in the file name is checked, as torch.hub does."""
-    # Files of one name from two places must not stand for each other, so each address has a folder of its own.
-    folder = Path(torch.hub.get_dir()) / 'checkpoints' / hashlib.sha256(url.encode()).hexdigest()[:16]
-    target = folder / Path(urlsplit(url).path).name
-    if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digest = torch.hub.HASH_REGEX.search(target.name)
-        try:
-            torch.hub.download_url_to_file(url, str(target), digest.group(1) if digest else None, progress=False)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise InputError(f'{url}: could not be fetched ({error}); download it by hand and pass --init PATH') from error
-    return target
+def _load(filename: str, map_location: Any = None, **_: Any) -> dict[str, Any]:
+    return read_checkpoint(filename, map_location)
 
 
-def _source(name: str) -> str:
-    if fnmatch.fnmatch(name, '*_40k_hrf_2020*.pth') or fnmatch.fnmatch(name, '*unet_s5-d16_zoo_*.safetensors'):
-        return 'hrf-zoo'
-    return 'hrf-own' if fnmatch.fnmatch(name, '*unet_s5-d16_hrf_*.safetensors') else 'other'
-
-
-def find_own_checkpoints(work_dir: str | Path) -> list[Path]:
-    """Return the ``iter_<n>.pth`` files of a work folder, the latest iteration first."""
-    found = [path for path in Path(work_dir).glob('iter_*.pth') if OWN_CHECKPOINT.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.stem.removeprefix('iter_')), reverse=True)
+def use_safe_loading() -> None:
+    """Have mmengine read local files and URLs by `read_checkpoint`; its own loader falls back to running pickled code."""
+    CheckpointLoader.register_scheme(prefixes='', loader=_load, force=True)
+    CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), loader=_load, force=True)
+    register_backend('AtomicBackend', AtomicBackend, force=True)

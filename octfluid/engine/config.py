@@ -1,6 +1,5 @@
-"""From a config file and command line overrides to one resolved config, with everything questionable refused."""
+"""From a config file and command line options to the config that runs: options only set ordinary keys of it."""
 
-import copy
 import difflib
 import inspect
 from collections.abc import Sequence
@@ -8,31 +7,200 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from octfluid.engine.config_checks import check_datasets, check_losses, check_monitors, check_scan_segmentor, check_scoring
-from octfluid.engine.config_schema import check_kinds, refuse_nan
+import octfluid.register  # noqa: F401  registers what configs name
+from octfluid.datasets.fluid_dataset import FluidDataset
+from octfluid.datasets.integrity import DatasetReport, check_dataset
+from octfluid.datasets.splits import ALL
+from octfluid.engine.performance import mixed_precision, precision_of, speed_of_mixed, use_precision
+from octfluid.records.fingerprint import inner_datasets, split_of
 from octfluid.utils.errors import InputError
 
-# Top-level keys with a meaning: those of mmengine's Runner and our own. Other names may hold what a config likes, unless
-# they are so close to one of these that a typo is more likely.
-KNOWN_KEYS = sorted(
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+RUNNER_KEYS = sorted(
     set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
     | {
-        'custom_imports',
-        'data_root',
-        'init',
-        'split',
-        'channels_last',
-        'window_batch',
-        'reuse_memory',
-        'prepare_weights',
-        'amp_scoring',
-        'runner_type',
-        'test_only',
+        'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'find_unused_parameters',
+        'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline',
     }
-)
+)  # fmt: skip
+"""Top-level keys that mmengine or MMSegmentation reads. A config may have helpers of any other name, unless they are so close
+to one of these that a typo is more likely."""
+
+_USUAL_HELPERS = ('optimizer', 'train_pipeline', 'test_pipeline', 'model_cfg', 'tta_cfg')
+
+
+def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
+    """Parse ``KEY=VALUE`` command line overrides, as MMSegmentation's ``--cfg-options``; text keeps its spaces.
+
+    Raises:
+        InputError: An item without ``=``, or with a bracket that is not closed.
+    """
+    options = {}
+    for item in items or ():
+        key, equals, value = item.partition('=')
+        if not equals or not key:
+            raise InputError(f'--cfg-options {item!r}: expected KEY=VALUE, such as train_cfg.max_iters=5')
+        try:
+            parsed = DictAction._parse_iterable(value)
+        except (AssertionError, RecursionError) as error:
+            raise InputError(f'--cfg-options {item!r}: {error}; expected as many brackets closed as opened') from error
+        # mmengine removes spaces, which names of folders have.
+        options[key] = value if isinstance(parsed, str) and not value.startswith(('"', "'")) else parsed
+    return options
+
+
+def load_config(
+    path: str | Path,
+    options: dict[str, Any] | None = None,
+    *,
+    split: str | None = None,
+    init: str | None = None,
+    seed: int | None = None,
+) -> Config:
+    """Read a config and set what command line options name.
+
+    Args:
+        path: The config file.
+        options: Settings by dotted key (see `parse_options`). ``data_root`` sets that of every data set.
+        split: Name of a split: sets the lists (``ann_file``) of all data sets. ``all`` trains on every scan and leaves none to
+            score; a test then scores all of them.
+        init: Path or URL of initial weights, or ``'none'`` for random ones: sets ``load_from``.
+        seed: Sets ``randomness.seed``.
+
+    Raises:
+        InputError: The file cannot be read as a config, a key is a near miss, or a setting would make a result wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f'no config file at {path}; expected a Python config such as configs/table2/10_crop320_wd1e-4.py')
+    try:
+        cfg = Config.fromfile(path)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a config is code, which can fail in any way, and even end Python
+        raise InputError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
+    _refuse_near_misses(cfg, path)
+    for key, value in (options or {}).items():
+        _set_option(cfg, key, value, path)
+    if seed is not None:
+        cfg.merge_from_dict({'randomness.seed': seed})
+    if init is not None:
+        cfg.load_from = None if init == 'none' else init
+    if split is not None:
+        set_split(cfg, split)
+    _refuse_wrong_results(cfg, path)
+    return cfg
+
+
+def _refuse_near_misses(cfg: Config, path: Path) -> None:
+    for key in cfg:
+        near = difflib.get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.8)
+        if key not in RUNNER_KEYS and near and key not in _USUAL_HELPERS:
+            raise InputError(f"{path}: unknown top-level key '{key}'; did you mean '{near[0]}'?")
+
+
+def _set_option(cfg: Config, key: str, value: Any, path: Path) -> None:
+    if key == 'data_root':
+        for loader in LOADERS:
+            for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
+                dataset['data_root'] = str(value)
+        return
+    top, *rest = key.split('.')
+    if top not in RUNNER_KEYS:
+        near = difflib.get_close_matches(top, RUNNER_KEYS, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ''
+        what = 'is only a helper of the config file, and what was made of it would stay' if top in cfg else 'is read by nothing'
+        raise InputError(f"--cfg-options {key}: '{top}' {what}{hint}")
+    parent = cfg
+    for part in (top, *rest[:-1]):
+        parent = parent.get(part) if isinstance(parent, dict | Config) else None
+    if rest and isinstance(parent, dict) and rest[-1] not in parent:
+        near = difflib.get_close_matches(rest[-1], list(parent), n=1, cutoff=0.9)
+        if near:
+            raise InputError(f"--cfg-options {key}: unknown key '{rest[-1]}'; did you mean '{near[0]}'?")
+    try:
+        cfg.merge_from_dict({key: value})
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(f'--cfg-options {key}={value}: does not fit {path} ({error})') from error
+    if top in ('train_dataloader', 'val_dataloader', 'test_dataloader') and key.endswith('.num_workers') and not value:
+        cfg[top].persistent_workers = False
+    if top in ('val_dataloader', 'val_evaluator'):  # testing is validation, unless it is set by itself
+        test = key.replace('val_', 'test_', 1)
+        if cfg.get(test.split('.')[0]) is not None:
+            cfg.merge_from_dict({test: value})
+
+
+def set_split(cfg: Config, split: str) -> None:
+    """Set the lists of a config's data sets to those of a split, ``splits/<split>_{train,val}.txt``."""
+    for loader in LOADERS:
+        for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
+            subset = 'train' if loader == 'train_dataloader' or split == ALL else 'val'
+            dataset['ann_file'] = f'splits/{split}_{subset}.txt'
+    if split == ALL and cfg.get('train_dataloader'):
+        cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+
+
+def set_precision(cfg: Config, amp: str | None, resumed: str | None = None) -> str | None:
+    """Set the precision of training.
+
+    Args:
+        cfg: The config.
+        amp: ``'on'`` for mixed precision, ``'auto'`` for what is faster on this machine, None for the config's own.
+        resumed: Precision of the run that is resumed, which stays.
+
+    Returns:
+        What was measured, in one line; None where nothing was.
+
+    Raises:
+        InputError: The config already sets mixed precision.
+    """
+    if amp is None:
+        return None
+    if precision_of(cfg) != 'fp32':
+        raise InputError(f'--amp: the config already sets optim_wrapper.type={cfg.optim_wrapper.type}; drop one of the two')
+    ratio, mixed = speed_of_mixed(), mixed_precision()
+    chosen = resumed or (mixed if amp == 'on' or ratio > 1 else 'fp32')
+    use_precision(cfg, chosen)
+    return f'--amp: a convolution runs {ratio:.2g} times as fast in {mixed} as in float32 on this machine; using {chosen}'
+
+
+def _refuse_wrong_results(cfg: Config, path: Path) -> None:
+    """Refuse settings that would make a result wrong without a word.
+
+    Raises:
+        InputError: Naming the setting.
+    """
+    for loader in LOADERS:
+        for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
+            if dataset.get('reduce_zero_label'):
+                raise InputError(f'{path}: {loader}: reduce_zero_label=True would drop the background; remove the setting')
+    classes = len(classes_of(cfg))
+    for name in ('decode_head', 'auxiliary_head'):
+        heads = cfg.model.get(name) or []
+        for head in heads if isinstance(heads, list | tuple) else [heads]:
+            if classes and head.get('num_classes', classes) != classes:
+                raise InputError(f'{path}: model.{name}.num_classes={head.num_classes}, but the data set has {classes} classes')
+    saving = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if saving.get('save_best') and '-inner' not in split_of(cfg):
+        raise InputError(
+            f"{path}: save_best on split '{split_of(cfg)}' would pick weights on the images that are reported; "
+            "choose on an inner split such as 'paper-inner1', or remove save_best"
+        )
+    if saving.get('save_best'):
+        saving.setdefault('rule', 'greater')  # mmengine knows the direction of its own scores only
+    model, train = cfg.model, cfg.get('train_dataloader')
+    if model.get('type') == 'ScanSegmentor' and train:
+        steps = [step for dataset in inner_datasets(train.dataset) for step in dataset.get('pipeline') or ()]
+        sizes = [tuple(step['scale'])[::-1] for step in steps if step['type'] == 'Resize']
+        expected = [tuple(model['working_size'])] if model.get('working_size') else []
+        if sorted(set(sizes)) != expected or 'StandardizeScan' not in [step['type'] for step in steps]:
+            raise InputError(
+                f'{path}: the training pipeline resizes to {sizes or "no size"} and model.working_size is {expected or None}; '
+                'expected the same (height, width) in both, and StandardizeScan, as the network sees scans in prediction'
+            )
 
 
 @dataclass(frozen=True)
@@ -42,7 +210,7 @@ class DatasetSpec:
     Attributes:
         root: Folder of the prepared data set.
         size_dir: Folder of the size used, such as ``'paper_256'``.
-        truth_dir: Folder of the size whose masks are scored against; ``size_dir`` but where a config says otherwise.
+        truth_dir: Folder of the size whose masks are scored against.
         split: Name of the split.
         size: (height, width) in pixels of every scan, or None when not fixed.
         classes: Names by label, from 0.
@@ -62,231 +230,72 @@ class DatasetSpec:
     image_modes: tuple[str, ...]
 
 
-def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
-    """Parse ``KEY=VALUE`` command line overrides, as MMSegmentation's ``--cfg-options``.
-
-    Raises:
-        InputError: An item without ``=``, or with a bracket that is not closed.
-    """
-    options = {}
-    for item in items or ():
-        key, equals, value = item.partition('=')
-        if not equals or not key:
-            raise InputError(f'--cfg-options {item!r}: expected KEY=VALUE, such as train_cfg.max_iters=5')
-        try:
-            options[key] = DictAction._parse_iterable(value)
-        except AssertionError as error:
-            raise InputError(f'--cfg-options {item!r}: {error}; expected as many brackets closed as opened') from error
-        except RecursionError as error:
-            raise InputError(f'--cfg-options {key}: too many brackets within each other; expected a few') from error
-    return options
-
-
-def load_config(
-    path: str | Path,
-    options: dict[str, Any] | None = None,
-    *,
-    split: str | None = None,
-    init: str | None = None,
-    seed: int | None = None,
-) -> Config:
-    """Read and resolve a config.
-
-    Args:
-        path: The config file.
-        options: Overrides by dotted key (see `parse_options`).
-        split: Name of the split, in place of the config's.
-        init: Path or URL of initial weights, or ``'none'`` for random ones, in place of the config's.
-        seed: In place of the config's.
-
-    Returns:
-        A config with the split and data root written into every dataset, the number of classes into every head, and the
-        test dataloader and evaluator equal to validation's.
-
-    Raises:
-        InputError: The file cannot be read as a config, has a misspelt key, or asks for something that is refused.
-    """
-    cfg = _read(Path(path))
-    _refuse_typos(cfg, path)
-    for key, value in (options or {}).items():
-        _refuse_bad_option(cfg, key, value)
-        try:
-            cfg.merge_from_dict({key: value})
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise InputError(f'--cfg-options {key}={value}: does not fit {path} ({error})') from error
-    if seed is not None and isinstance(cfg.get('randomness'), dict):
-        cfg.randomness.seed = seed
-    _refuse_malformed(cfg, path)
-    if split is not None:
-        cfg.split = split
-    if init is not None:
-        cfg.init = None if init == 'none' else dict(files=[init], reinit=(cfg.get('init') or {}).get('reinit', []))
-    _resolve(cfg, path)
-    return cfg
-
-
-def _read(path: Path) -> Config:
-    if not path.is_file():
-        raise InputError(f'no config file at {path}; expected a Python config such as configs/table2/10_crop320_wd1e-4.py')
-    try:
-        return Config.fromfile(path)
-    except SyntaxError as error:
-        file = error.filename if error.filename and Path(error.filename).is_file() else path
-        line = f', line {error.lineno}' if error.lineno else ''
-        raise InputError(f'{file}{line}: not valid Python ({error.msg})') from error
-    except KeyboardInterrupt:  # of the user, or of a signal
-        raise
-    except BaseException as error:
-        # A config is code, so reading it can fail in any way, and even end Python as if all were done; the user needs the file
-        # and the reason, not our stack.
-        raise InputError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
-
-
-def _refuse_typos(cfg: Config, path: str | Path) -> None:
-    for key in cfg:
-        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.8)
-        if key not in KNOWN_KEYS and near:
-            raise InputError(f"{path}: unknown top-level key '{key}'; did you mean '{near[0]}'?")
-
-
-def _refuse_bad_option(cfg: Config, dotted: str, value: Any) -> None:
-    """Refuse an override without a parent, one that is a near miss of a sibling, and one value for a group of settings."""
-    *parents, last = dotted.split('.')
-    top = dotted.split('.')[0]
-    if top in cfg and top not in KNOWN_KEYS:
-        raise InputError(
-            f"--cfg-options {dotted}: '{top}' is only a variable of the config file and changing it now would change nothing; "
-            'set what is made of it, such as train_dataloader... or model...'
-        )
-    node: Any = cfg
-    for depth, part in enumerate(parents):
-        if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
-            node = node[int(part)]
-        elif isinstance(node, (Config, ConfigDict, dict)) and part in node:
-            node = node[part]
-        else:
-            near = difflib.get_close_matches(part, list(node), n=1) if isinstance(node, (Config, dict)) else []
-            hint = f"; did you mean '{near[0]}'?" if near else ''
-            raise InputError(f"--cfg-options {dotted}: the config has no '{'.'.join(parents[: depth + 1])}'{hint}")
-    if isinstance(node, (Config, dict)) and last not in node:
-        # Deep in a config 'dtype' beside 'type' is no typo, so the likeness must be greater there.
-        siblings = list(node) if parents else [*node, *KNOWN_KEYS]
-        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.9 if parents else 0.8)
-        if near and last not in KNOWN_KEYS:
-            raise InputError(f"--cfg-options {dotted}: unknown key '{last}'; did you mean '{near[0]}'?")
-        if not parents and last not in KNOWN_KEYS:
-            raise InputError(f"--cfg-options {dotted}: nothing reads '{last}'; expected one of {', '.join(KNOWN_KEYS)}")
-    if isinstance(node, (Config, dict)) and isinstance(node.get(last), dict) and not isinstance(value, (dict, type(None))):
-        raise InputError(
-            f'--cfg-options {dotted}={value}: is a group of settings; expected one of them, as {dotted}.NAME=VALUE'
-        )
-
-
-def _refuse_malformed(cfg: Config, path: str | Path) -> None:
-    for key in KNOWN_KEYS:
-        refuse_nan(cfg.get(key), key, path)
-    check_kinds(cfg, path)
-
-
-def _resolve(cfg: Config, path: str | Path) -> None:
-    if cfg.get('test_dataloader') or cfg.get('test_evaluator'):
-        raise InputError(f'{path}: sets test_dataloader or test_evaluator; testing is validation, change val_* instead')
-    if cfg.get('load_from') or cfg.get('resume'):
-        raise InputError(f'{path}: sets load_from or resume; name initial weights with --init, go on with a run by --resume')
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        for key in ('data_root', 'split'):
-            if loader.dataset.setdefault(key, cfg[key]) != cfg[key]:
-                raise InputError(f"{path}: a dataset sets {key}='{loader.dataset[key]}'; set the top-level {key} instead")
-        if not loader.setdefault('num_workers', 0):
-            loader.persistent_workers = False
-        if loader.dataset.get('reduce_zero_label'):
-            raise InputError(f'{path}: reduce_zero_label=True would drop the background; expected False, remove the setting')
-    _fill_num_classes(cfg.model, len(dataset_spec(cfg).classes), path)
-    _check_init(cfg, path)
-    check_datasets(cfg, path)
-    check_losses(cfg, path)
-    check_scoring(cfg, path)
-    check_scan_segmentor(cfg, path)
-    if cfg.val_evaluator.get('type') != 'FluidMetric':
-        raise InputError(
-            f"{path}: val_evaluator is '{cfg.val_evaluator.get('type')}'; expected FluidMetric, which counts by scan"
-        )
-    saving = cfg.default_hooks.get('checkpoint')
-    if not saving or not saving.get('save_last', True):
-        raise InputError(f'{path}: default_hooks.checkpoint must save the last weights, which are those that are scored')
-    check_monitors(cfg, dataset_spec(cfg).classes, path)
-    if saving.get('max_keep_ckpts') == 1:
-        raise InputError(
-            f'{path}: default_hooks.checkpoint.max_keep_ckpts=1 would delete the only checkpoint before the next is written; '
-            'expected 2 or more, or -1 for all'
-        )
-    if saving.get('save_best') and '-inner' not in cfg.split:
-        raise InputError(
-            f"{path}: save_best on split '{cfg.split}' would pick weights on the images that are reported; "
-            "choose on an inner split such as 'paper-inner1', or remove save_best"
-        )
-    if saving.get('save_best'):
-        saving.setdefault('rule', 'greater')  # mmengine knows the direction of its own scores only
-    cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
-    cfg.test_evaluator = copy.deepcopy(cfg.val_evaluator)
-
-
-def _check_init(cfg: Config, path: str | Path) -> None:
-    if not cfg.get('init'):
-        return
-    unknown = sorted(set(cfg.init) - {'files', 'reinit'})
-    if unknown or not cfg.init.get('files'):
-        found = f"has '{unknown[0]}'" if unknown else 'names no files'
-        raise InputError(f'{path}: init {found}; expected init=dict(files=[...], reinit=[...]), or None for random weights')
-    for key in ('files', 'reinit'):
-        names = cfg.init.get(key, [])
-        if isinstance(names, str):
-            cfg.init[key] = names = [names]
-        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-            raise InputError(f'{path}: init.{key} is {names!r}; expected names, as in init=dict(files=[...], reinit=[...])')
-
-
-def _fill_num_classes(model: ConfigDict, classes: int, path: str | Path) -> None:
-    for key in ('decode_head', 'auxiliary_head'):
-        heads = model.get(key) or []
-        for head in heads if isinstance(heads, (list, tuple)) else [heads]:
-            if head.get('num_classes', classes) != classes:
-                raise InputError(
-                    f'{path}: {key}.num_classes={head.num_classes}, but the dataset has {classes} classes; remove the setting'
-                )
-            if head.get('out_channels', classes) != classes or head.get('threshold') is not None:
-                raise InputError(
-                    f'{path}: {key} sets out_channels or threshold; every class has its own output here, remove the setting'
-                )
-            head.num_classes = classes
-
-
-def dataset_spec(cfg: Config) -> DatasetSpec:
-    """Say where the data of a resolved config lie and what they must look like.
-
-    Raises:
-        InputError: The dataset class is not one of ours.
-    """
+def _class_of(dataset: Any) -> type | None:
     from mmseg.registry import DATASETS
 
-    import octfluid.register  # noqa: F401  registers the dataset classes
-    from octfluid.datasets.fluid_dataset import FluidDataset
+    return DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
 
-    dataset = cfg.train_dataloader.dataset
-    cls = DATASETS.get(dataset.type)
+
+def _first_datasets(cfg: Config) -> list[Any]:
+    """Return the first data set of each loader there is."""
+    found = (inner_datasets((cfg.get(loader) or {}).get('dataset')) for loader in LOADERS)
+    return [datasets[0] for datasets in found if datasets]
+
+
+def classes_of(cfg: Config) -> tuple[str, ...]:
+    """Return the class names of a config's data set, from 0."""
+    first = _first_datasets(cfg)[0]
+    return tuple((first.get('metainfo') or getattr(_class_of(first), 'METAINFO', {})).get('classes', ()))
+
+
+def data_root_of(cfg: Config) -> str:
+    """Return the folder of a config's data set."""
+    return _first_datasets(cfg)[0].get('data_root', '')
+
+
+def dataset_spec(cfg: Config) -> DatasetSpec | None:
+    """Say where the data of a config lie and what they must look like; None where the data set is not one of ours."""
+    datasets = _first_datasets(cfg)
+    first, last = datasets[0], datasets[-1]
+    cls = _class_of(first)
     if cls is None or not issubclass(cls, FluidDataset):
-        raise InputError(
-            f"dataset type '{dataset.type}' is not one of octfluid's; expected DukeDMEDataset, PhantomDataset or HRFDataset"
-        )
-    size = dataset.get('scan_size')
+        return None
+    evaluators = cfg.get('val_evaluator') or cfg.get('test_evaluator') or {}
+    evaluator = evaluators[0] if isinstance(evaluators, list | tuple) else evaluators
+    size = first.get('scan_size')
     return DatasetSpec(
-        root=cfg.data_root,
-        size_dir=dataset.size_dir,
-        truth_dir=cfg.val_dataloader.dataset.get('truth_dir') or dataset.size_dir,
-        split=cfg.split,
+        root=first['data_root'],
+        size_dir=Path(first['data_prefix']['img_path']).parent.as_posix(),
+        truth_dir=Path(last['data_prefix']['seg_map_path']).parent.as_posix(),
+        split=split_of(cfg),
         size=None if size is None else tuple(size),
-        classes=tuple(cls.METAINFO['classes']),
-        ignore_index=cfg.val_evaluator.get('ignore_index'),
+        classes=classes_of(cfg),
+        ignore_index=evaluator.get('ignore_index'),
         image_suffix=cls.IMAGE_SUFFIX,
         image_modes=cls.IMAGE_MODES,
     )
+
+
+def check_data(cfg: Config) -> DatasetReport:
+    """Check the files and lists of a config's split, and the masks it is scored against where they are of another size.
+
+    Returns:
+        As `octfluid.datasets.integrity.check_dataset`; empty for a data set that is not one of ours.
+
+    Raises:
+        InputError: No such data set, sub-folder or split.
+    """
+    spec = dataset_spec(cfg)
+    if spec is None:
+        return DatasetReport()
+
+    def check(size_dir: str, size: tuple[int, int] | None) -> DatasetReport:
+        return check_dataset(
+            spec.root, size_dir, spec.split, size, len(spec.classes), spec.ignore_index,
+            foreground=' or '.join(spec.classes[1:]), image_suffix=spec.image_suffix, image_modes=spec.image_modes,
+        )  # fmt: skip
+
+    report = check(spec.size_dir, spec.size)
+    if spec.truth_dir != spec.size_dir:
+        report.problems += check(spec.truth_dir, None).problems
+    return report

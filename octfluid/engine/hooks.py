@@ -1,10 +1,10 @@
-"""Hooks of every training run: reproducible steps, plain checkpoints, a progress bar, test overlays."""
+"""Hooks of every run: reproducible steps, plain checkpoints, initial weights that fit, a progress bar, test overlays."""
 
 import logging
 import random
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,33 @@ import torch
 from mmengine.dist import get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop
 from mmseg.registry import HOOKS
+from torch import nn
 
-from octfluid.engine.data_state import digest, write_state
-from octfluid.engine.plan import plan_lines
-from octfluid.records.fingerprint import resume_settings
+from octfluid.engine.checkpoint import fit
 
 DATA_BATCH = dict | tuple | list | None
 SECONDS_BETWEEN_LINES = 60
+
+
+def bare_model(runner: Any) -> nn.Module:
+    """Return a runner's model without its distributed wrapper."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def is_training(runner: Any) -> bool:
+    """Return whether a Runner trains, rather than only validates or tests."""
+    return isinstance(runner._train_loop, BaseLoop)
 
 
 @HOOKS.register_module()
 class StepSeedHook(Hook):
     """Seed every generator with (run seed, iteration, rank) before each training step.
 
-    Dropout and whatever else a step draws is then the same whether or not the run was interrupted, without storing the
-    states of the generators.
+    Dropout and what else a step draws is then the same whether or not the run was interrupted, without storing the states of
+    the generators.
     """
 
     priority = 'VERY_HIGH'
@@ -43,87 +54,49 @@ class StepSeedHook(Hook):
 
 
 @HOOKS.register_module()
-class PlainCheckpointHook(Hook):
-    """Keep checkpoints free of pickled classes, so that they load with ``weights_only=True``.
+class InitialWeightsHook(Hook):
+    """Refuse weights that fit only in part; mmengine itself only warns.
 
-    mmengine stores its scalar history as `HistoryBuffer` objects; here each becomes two tensors and back again.
+    It also keeps checkpoints free of pickled classes, so that they load with ``weights_only=True`` and without mmengine:
+    the scalar history, which mmengine stores as `HistoryBuffer` objects, is kept as tensors under ``history``.
+
+    Args:
+        reinit: Prefixes of parameters that start from random values when fine-tuning, such as ``'decode_head.conv_seg'``.
     """
 
     priority = 'VERY_LOW'
 
+    def __init__(self, reinit: Sequence[str] = ()) -> None:
+        self.reinit = tuple(reinit)
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Check the weights, and turn the history back into what mmengine's resume expects.
+
+        Raises:
+            InputError: A tensor is missing, unexpected, of another shape or not finite.
+        """
+        name = Path(str(runner._load_from or runner.work_dir)).name
+        reinit = () if runner._resume else self.reinit
+        checkpoint['state_dict'] = fit(checkpoint['state_dict'], bare_model(runner), name, reinit)
+        checkpoint.get('meta', {}).pop('config', None)  # mmengine's resume would run it as Python
+        if 'history' in checkpoint:
+            scalars = checkpoint['history']
+            checkpoint['message_hub'].update(
+                log_scalars={
+                    key: HistoryBuffer(entry['values'].tolist(), entry['counts'].tolist()) for key, entry in scalars.items()
+                },
+                resumed_keys=dict.fromkeys(scalars, True),
+            )
+
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Reduce the message hub's state to the scalars, as two tensors each, and to what `CheckpointHook` must remember."""
+        """Keep the scalars as two tensors each, and of the rest what `CheckpointHook` must remember."""
         hub = runner.message_hub
-        scalars = {
+        checkpoint['history'] = {
             name: dict(zip(('values', 'counts'), map(torch.from_numpy, buffer.data), strict=True))
             for name, buffer in hub.log_scalars.items()
         }
-        kept = {name: value for name, value in hub.runtime_info.items() if self._kept(name)}
-        checkpoint['message_hub'] = dict(scalars=scalars, info=kept)
-
-    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Turn the plain form back into what mmengine's resume expects."""
-        plain = checkpoint.get('message_hub', dict(scalars={}, info={}))
-        scalars = plain['scalars']
-        checkpoint['message_hub'] = dict(
-            log_scalars={
-                name: HistoryBuffer(entry['values'].tolist(), entry['counts'].tolist()) for name, entry in scalars.items()
-            },
-            runtime_info={name: self._here(runner, name, value) for name, value in plain['info'].items() if self._kept(name)},
-            resumed_keys=dict.fromkeys(scalars, True),
-        )
-
-    @staticmethod
-    def _kept(name: str) -> bool:
-        return name.startswith(('best_', 'keep_ckpt_ids'))
-
-    @staticmethod
-    def _here(runner: Any, name: str, value: Any) -> Any:
-        """Look for the best checkpoint in this work folder: a better one will replace it, and the folder may be a copy."""
-        return str(Path(runner.work_dir, Path(value).name)) if name.startswith('best_ckpt') else value
-
-
-@HOOKS.register_module()
-class RunStateHook(Hook):
-    """Keep `octfluid.engine.runner.RunState` up to date, and what a resume must know of it in every checkpoint."""
-
-    def before_train(self, runner: Any) -> None:
-        """Start the clock, say what is about to happen, and note what data it happens to."""
-        self.earlier = runner.state.wall_seconds
-        self.start = time.perf_counter()
-        for line in plan_lines(runner):
-            runner.logger.info(line)
-        if runner.state.data is not None and is_main_process():
-            write_state(runner.work_dir, runner.state.data)
-
-    def _update_clock(self, runner: Any) -> None:
-        runner.state.wall_seconds = self.earlier + time.perf_counter() - self.start
-
-    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Store initial weights, time spent and what a resume must not change, as plain values."""
-        self._update_clock(runner)
-        init = runner.state.init
-        checkpoint['run'] = dict(
-            init=init and asdict(init),
-            wall_seconds=runner.state.wall_seconds,
-            settings=resume_settings(runner.cfg),
-            data_sha256=runner.state.data and digest(runner.state.data),
-            dataset=runner.cfg.train_dataloader.dataset.type,
-            overrides=runner.cfg.get('given_overrides', '{}'),
-        )
-
-    def after_train(self, runner: Any) -> None:
-        """Stop the clock."""
-        self._update_clock(runner)
-
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keep the latest scores, and count the time they took also where scoring is all that a resumed run had left."""
-        self._update_clock(runner)
-        runner.state.metrics = metrics
-
-    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keep the latest scores."""
-        runner.state.metrics = metrics
+        kept = {name: value for name, value in hub.runtime_info.items() if name.startswith(('best_', 'keep_ckpt_ids'))}
+        checkpoint['message_hub'] = dict(log_scalars={}, runtime_info=kept, resumed_keys={})
 
 
 @HOOKS.register_module()

@@ -4,129 +4,95 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size, is_main_process
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
+from mmseg.registry import HOOKS
 
-from octfluid.engine.checkpoint import find_own_checkpoints
-from octfluid.engine.earlier import set_aside
-from octfluid.engine.interrupted import remove_mark
+from octfluid.engine.checkpoint import last_checkpoint
 from octfluid.utils.errors import Interrupted, WorkError
 
 DATA_BATCH = dict | tuple | list | None
 SECONDS_TO_INSIST = 1.0
-"""A second signal ends the training at once, but not so soon after the first: launchers pass on what a terminal sends, too."""
+"""A second signal ends the training at once, but not so soon after the first: launchers repeat what a terminal sends."""
 _NAMES_SHOWN = 8
 
 
-@dataclass
-class Stop:
-    """The wish that a training ends after its step.
+@HOOKS.register_module()
+class StopHook(Hook):
+    """On SIGINT, SIGTERM or SIGHUP finish the step, write a checkpoint and end; `--resume` goes on from there.
 
-    Attributes:
-        number: Of the signal that asked for it; 0 if none did.
-        heeded: A training looks at ``number`` after every step; else a signal ends the work at once.
-        asked: When, by `time.monotonic`.
+    Before a validation it writes a checkpoint, too, so that a scoring that is cut short costs no training.
     """
 
-    number: int = 0
-    heeded: bool = False
-    asked: float = 0.0
+    priority = 'LOWEST'  # the schedule, the average of the weights and `CheckpointHook` come first
 
-    def ask(self, number: int, _: Any = None) -> None:
-        """Handle a signal.
+    def __init__(self) -> None:
+        self.number = 0
+        self.asked = 0.0
+        self.steps = False
+        self.earlier: dict[int, Any] = {}
 
-        Raises:
-            Interrupted: Nobody heeds the wish, or it is repeated.
-        """
-        insists = self.number and time.monotonic() - self.asked > SECONDS_TO_INSIST
-        if not self.heeded or insists:
+    def before_train(self, runner: Any) -> None:
+        """Listen for signals; a signal that is ignored (nohup) stays so."""
+        if threading.current_thread() is threading.main_thread():
+            numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            self.earlier = {
+                number: signal.signal(number, self._ask) for number in numbers if signal.getsignal(number) != signal.SIG_IGN
+            }
+
+    def _ask(self, number: int, _: Any) -> None:
+        if self.number and time.monotonic() - self.asked > SECONDS_TO_INSIST:
             raise Interrupted(number)
         if not self.number:
             self.number, self.asked = number, time.monotonic()
 
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Let Ctrl-C, `kill` and an ended session ask while the block runs, where they would end it otherwise."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
-        earlier = {number: signal.signal(number, self.ask) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
-        try:
-            yield
-        finally:
-            for number, handler in earlier.items():
-                signal.signal(number, handler)
-
-
-class StopHook(Hook):
-    """Heed `Stop`: after a step, write a checkpoint and end; within scoring, end, since the checkpoint is written before it."""
-
-    priority = 'LOWEST'  # the schedule, the average of the weights and `CheckpointHook` come first
-
-    def before_train(self, runner: Any) -> None:
-        """Heed from now on, in a folder without another run's checkpoints; and score what an interruption left unscored.
-
-        That is, if the best weights are kept.
-        """
-        if is_main_process():
-            if not runner.iter and (folder := set_aside(runner.work_dir)):
-                runner.logger.warning(f'begins anew where a run has left checkpoints: moved to {folder}')
-            remove_mark(runner.work_dir)
-        runner.state.stop.heeded = True
-        choosing = any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks)
-        if choosing and runner.iter and runner.val_loop is not None and runner.iter % runner.train_loop.val_interval == 0:
-            runner.val_loop.run()
-
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: dict | None = None) -> None:
         """Write what a resume needs, if the training ends here or scoring follows, and end if asked to."""
-        runner.state.proven = True
-        done, number = runner.iter + 1, self._asked(runner)
-        scored = runner.val_loop is not None and done % runner.train_loop.val_interval == 0
+        number = self._agreed()
+        interval = getattr(runner.train_loop, 'val_interval', None)
+        scored = runner._val_loop is not None and interval and (runner.iter + 1) % interval == 0
         if number or scored:
             self._save(runner)
         if number:
-            raise Interrupted(number)
+            raise self._end(runner, number)
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
-        """End if asked to."""
-        runner.state.proven = True
-        if number := self._asked(runner):
-            raise Interrupted(number)
-
-    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
-        """Note that a step has worked."""
-        runner.state.proven = True
+        """End if asked to; the checkpoint was written before."""
+        if number := self._agreed():
+            raise self._end(runner, number)
 
     def after_train(self, runner: Any) -> None:
-        """Nothing is lost from here on."""
-        runner.state.stop.heeded = False
-        if runner.state.stop.number:
-            raise Interrupted(runner.state.stop.number)
+        """Leave signals to what was there before."""
+        for number, handler in self.earlier.items():
+            signal.signal(number, handler)
+        if self.number:
+            raise self._end(runner, self.number)
 
-    def _asked(self, runner: Any) -> int:
-        """Return the signal that any of the processes got: all must end after the same step, or some would wait forever."""
-        number = runner.state.stop.number
+    def _end(self, runner: Any, number: int) -> Interrupted:
+        found = last_checkpoint(runner.work_dir)
+        way_on = f'--resume goes on from {found}' if found else 'no checkpoint had been written'
+        return Interrupted(number, f'{Interrupted(number)} after {runner.iter} iterations; {way_on}')
+
+    def _agreed(self) -> int:
+        """Return the signal that any of the processes got: all must end after the same step, or some would wait for ever."""
         if get_world_size() == 1:
-            return number
-        most = torch.tensor(number)
+            return self.number
+        most = torch.tensor(self.number)
         all_reduce(most, 'max')
         return int(most)
 
     def _save(self, runner: Any) -> None:
         for hook in runner.hooks:
-            if isinstance(hook, CheckpointHook) and hook.save_optimizer:
+            if isinstance(hook, CheckpointHook) and hook.save_optimizer and not hook.by_epoch:
                 due = hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
                 if not (due or self.is_last_train_iter(runner)):
                     hook._save_checkpoint(runner)
 
 
+@HOOKS.register_module()
 class FiniteHook(Hook):
     """Stop a training whose loss or weights are no numbers any more, before a checkpoint of it replaces a good one."""
 
@@ -155,12 +121,12 @@ class FiniteHook(Hook):
 
 
 def _last_good(runner: Any) -> str:
-    found = find_own_checkpoints(runner.work_dir)
-    last = f'the last good checkpoint is {found[0]}' if found else 'no checkpoint had been written'
-    return f'{last}; look at the scans with tools/analysis_tools/browse_dataset.py, or lower the learning rate'
+    found = last_checkpoint(runner.work_dir)
+    last = f'the last good checkpoint is {found}' if found else 'no checkpoint had been written'
+    return f'{last}; look at the scans, or lower the learning rate'
 
 
 def _names(data_batch: Any) -> str:
-    samples: Sequence[Any] = data_batch.get('data_samples', ()) if isinstance(data_batch, dict) else ()
+    samples = data_batch.get('data_samples', ()) if isinstance(data_batch, dict) else ()
     paths = [str(getattr(sample, 'img_path', '?')) for sample in samples]
     return ', '.join(paths[:_NAMES_SHOWN]) + (', ...' if len(paths) > _NAMES_SHOWN else '') or 'unknown scans'

@@ -69,7 +69,7 @@ def predict_nothing(images: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]
 
 
 def image_row(
-    name: str, subject: int | str | None, prediction: np.ndarray, truth: np.ndarray, ignore_index: int = 255
+    name: str, subject: int | str | None, prediction: np.ndarray, truth: np.ndarray, ignore_index: int = 255, classes=('background', 'fluid')
 ) -> dict[str, Any]:
     """Compare one predicted mask with its ground truth.
 

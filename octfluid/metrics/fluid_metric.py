@@ -1,8 +1,10 @@
 """The metric of every training and test: pooled counts, the counts of every single image, and a few predictions to show."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
@@ -10,16 +12,17 @@ from prettytable import PrettyTable
 
 from octfluid.datasets.fluid_dataset import FLUID_CLASSES
 from octfluid.metrics.confusion import image_row, pooled_metrics
-from octfluid.visualization.gallery import choose
+
+LOGIT_BINS, LOGIT_LIMIT = 32, 8.0
 
 
 @METRICS.register_module()
 class FluidMetric(BaseMetric):
     """IoU and Dice pooled over all pixels of all images, as mmseg's `IoUMetric`, and the counts behind them.
 
-    The figures are fractions, unrounded: ``mIoU``, ``mDice``, ``aAcc``, and ``IoU.<class>`` and ``Dice.<class>`` for both
-    classes. One that is undefined (0/0) is NaN here and null in the run record. The prediction is compared with the ground
-    truth at the ground truth's own size.
+    The figures are fractions, unrounded: ``mIoU``, ``mDice``, ``aAcc``, and ``IoU.<class>`` and ``Dice.<class>`` for every
+    class. One that is undefined (0/0) is NaN here and null in the run record. The prediction is compared with the ground truth
+    at the ground truth's own size. In a list with mmseg's `IoUMetric`, give that one a ``prefix``: both have a ``mIoU``.
 
     Args:
         ignore_index: Label of pixels that do not count.
@@ -27,9 +30,11 @@ class FluidMetric(BaseMetric):
 
     Attributes:
         images: After an evaluation, one row of the run record per image (see `octfluid.metrics.confusion.image_row`), by name.
-        shown: After an evaluation, name -> predicted mask, (H, W) uint8 of 0 and 1, of the images that
-            `octfluid.visualization.gallery.choose` names. Empty where the foreground is not
-            fluid: photographs of vessels make no gallery. In a run of several processes both are filled in the main one only.
+            Its ``extra`` holds ``logit_histogram``: 32 counts over [-8, 8) of the logit of any class but background minus that
+            of background, outer bins open, of pixels graded ``fluid`` (any class but background) and ``background``.
+        scores: After an evaluation, the figures; None for one that is undefined.
+        masks: After an evaluation, name -> pixels predicted as class 1, a bit a pixel (`numpy.packbits`); see `mask`. Empty
+            where the foreground is not fluid. In a run of several processes all three are filled in the main one only.
     """
 
     default_prefix = ''
@@ -38,48 +43,83 @@ class FluidMetric(BaseMetric):
         super().__init__(**kwargs)
         self.ignore_index = ignore_index
         self.images: list[dict] = []
-        self.shown: dict[str, np.ndarray] = {}
+        self.scores: dict[str, float | None] = {}
+        self.masks: dict[str, np.ndarray] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count one batch of predictions; each data sample holds (1, H, W) integer maps of prediction and ground truth."""
         for sample in data_samples:
-            prediction = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy()
-            truth = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
-            row = image_row(sample['name'], sample['subject'], prediction, truth, self.ignore_index)
+            prediction = sample['pred_sem_seg']['data'].squeeze(0)
+            truth = sample['gt_sem_seg']['data'].squeeze(0)
+            name = sample.get('name') or Path(sample['img_path']).stem
+            masks = prediction.cpu().numpy(), truth.cpu().numpy()
+            classes = tuple(self.dataset_meta['classes'])
+            row = image_row(name, sample.get('subject'), *masks, self.ignore_index, classes)
+            if (logits := _logit_difference(sample)) is not None and logits.shape == truth.shape:
+                row['extra']['logit_histogram'] = {
+                    side: _histogram(logits[mask])
+                    for side, mask in (('fluid', (truth > 0) & (truth != self.ignore_index)), ('background', truth == 0))
+                }
             # A bit a pixel: the masks of all images stay in memory, and travel between processes, until the best are known.
-            packed = np.packbits(prediction == 1) if self._makes_gallery() else None
+            packed = np.packbits(masks[0] == 1) if self._makes_gallery() else None
             self.results.append((row, packed))
 
     def _makes_gallery(self) -> bool:
-        return self.dataset_meta['classes'][1] == FLUID_CLASSES[1]
+        return tuple(self.dataset_meta['classes']) == FLUID_CLASSES
 
     def compute_metrics(self, results: list[tuple[dict, np.ndarray | None]]) -> dict[str, float]:
         """Pool the rows of all images, log a table per class, and return the figures."""
         self.images = sorted((row for row, _ in results), key=lambda row: row['name'])
-        chosen = set(choose(self.images).values())
-        self.shown = {
-            row['name']: np.unpackbits(packed, count=row['height'] * row['width']).reshape(row['height'], row['width'])
-            for row, packed in results
-            if packed is not None and row['name'] in chosen
-        }
+        self.masks = {row['name']: packed for row, packed in results if packed is not None}
         classes = tuple(self.dataset_meta['classes'])
-        metrics = {key: float('nan') if value is None else value for key, value in pooled_metrics(self.images, classes).items()}
+        self.scores = pooled_metrics(self.images, classes)
+        metrics = {key: float('nan') if value is None else value for key, value in self.scores.items()}
         MMLogger.get_current_instance().info('\n' + self._table(classes, metrics))
         return metrics
+
+    def mask(self, row: dict) -> np.ndarray:
+        """Return the predicted mask of an image of `images`: (H, W), uint8, 0 and 1."""
+        shape = row['height'], row['width']
+        return np.unpackbits(self.masks[row['name']], count=shape[0] * shape[1]).reshape(shape)
 
     def _table(self, classes: tuple[str, ...], metrics: dict[str, float]) -> str:
         """Return the per-class table: scores in percent, and how many images and pixels hold the class."""
         table = PrettyTable(['class', 'IoU %', 'Dice %', 'images with it', 'true pixels', 'predicted pixels'])
         table.align = 'r'
         table.align['class'] = 'l'
-        for name, true, predicted in zip(classes, (('tn', 'fp'), ('tp', 'fn')), (('tn', 'fn'), ('tp', 'fp')), strict=True):
-            per_image = np.array([sum(row[key] for key in true) for row in self.images])
+        for label, name in enumerate(classes):
+            counts = [_counts_of(row, label, name) for row in self.images]
+            true = np.array([tp + fn for tp, _, fn in counts])
             table.add_row([
                 name,
                 f'{100 * metrics[f"IoU.{name}"]:.2f}',
                 f'{100 * metrics[f"Dice.{name}"]:.2f}',
-                f'{np.count_nonzero(per_image)} of {len(per_image)}',
-                per_image.sum(),
-                sum(row[key] for row in self.images for key in predicted),
+                f'{np.count_nonzero(true)} of {len(true)}',
+                true.sum(),
+                sum(tp + fp for tp, fp, _ in counts),
             ])  # fmt: skip
         return table.get_string()
+
+
+def _counts_of(row: dict, label: int, name: str) -> tuple[int, int, int]:
+    """Return true positive, false positive and false negative pixels of a class in an image."""
+    if 'classes' in row:
+        return tuple(row['classes'][name][key] for key in ('tp', 'fp', 'fn'))
+    return (row['tp'], row['fp'], row['fn']) if label else (row['tn'], row['fn'], row['fp'])
+
+
+def _logit_difference(sample: dict) -> torch.Tensor | None:
+    """Return the logit of any class but background minus that of background, (H, W); None where the model gives neither."""
+    if 'fluid_probability' in sample:
+        return torch.logit(sample['fluid_probability']['data'].squeeze(0).double(), eps=1e-6)
+    if 'seg_logits' not in sample or sample['seg_logits']['data'].shape[0] < 2:
+        return None
+    logits = sample['seg_logits']['data']
+    return logits[1:].logsumexp(0) - logits[0]
+
+
+def _histogram(values: torch.Tensor) -> list[int]:
+    """Return `LOGIT_BINS` counts over [-LOGIT_LIMIT, LOGIT_LIMIT), the outer bins open."""
+    bins = ((values.double() + LOGIT_LIMIT) * (LOGIT_BINS / (2 * LOGIT_LIMIT))).floor().clamp(0, LOGIT_BINS - 1)
+    return torch.bincount(bins.long(), minlength=LOGIT_BINS).tolist()
+

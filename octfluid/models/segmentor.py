@@ -52,8 +52,8 @@ class ScanSegmentor(EncoderDecoder):
             use_mirror(self)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Compute the features of standardised scans, (N, 1, h, w)."""
-        return super().extract_feat(inputs.expand(-1, self.repeat, -1, -1))
+        """Compute the features of standardised scans, (N, 1 or 3, h, w), of equal planes."""
+        return super().extract_feat(inputs[:, :1].expand(-1, self.repeat, -1, -1))
 
     def join(self, others: Sequence['ScanSegmentor']) -> None:
         """Make this the first of an ensemble, whose probability is the mean of all its members'.
@@ -91,7 +91,7 @@ class ScanSegmentor(EncoderDecoder):
         """Segment raw scans.
 
         Args:
-            inputs: Gray values 0..255, (N, 1, H, W), float32.
+            inputs: Gray values 0..255, (N, 1 or 3, H, W), of equal planes, float32.
             data_samples: One a scan; where it has a ground truth, its size is that of the result.
 
         Returns:
@@ -99,7 +99,7 @@ class ScanSegmentor(EncoderDecoder):
             probability is above the threshold; (h, w) is the ground truth's size, else the scan's own.
         """
         samples = data_samples or [SegDataSample() for _ in inputs]
-        probability = self.foreground(inputs)
+        probability = self.foreground(inputs[:, :1])
         for sample, one in zip(samples, probability.split(1), strict=True):
             size = sample.gt_sem_seg.shape if 'gt_sem_seg' in sample else inputs.shape[2:]
             scaled = one if tuple(one.shape[2:]) == tuple(size) else resize(one, *size)

@@ -1,95 +1,133 @@
-"""What makes two runs the same run: a digest of the config, and what a resume must not change."""
+"""What makes two runs the same run: which config settings decide a result, and digests of configs and data."""
 
-import copy
+import fnmatch
 import hashlib
 import json
 import os
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-from mmengine.config import Config, ConfigDict
-from mmengine.dist import get_world_size
 
 import octfluid
 
-_ROOT = Path(octfluid.__file__).resolve().parents[1]
+ROOT = Path(octfluid.__file__).resolve().parents[1]
+"""The repository, or the folder that holds the installed package."""
 
-# Hooks that watch a run and do not change it.
-PASSIVE_HOOKS = {
-    'CheckpointHook', 'DistSamplerSeedHook', 'IterTimerHook', 'LoggerHook',
-    'OverlayHook', 'PlainCheckpointHook', 'ProgressHook', 'RunStateHook',
-}  # fmt: skip
-SPEED_SWITCHES = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
-DATASET_NEUTRAL = ('data_root', 'window_first', 'cache_bytes')
+DECIDING = (
+    'model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator', 'optim_wrapper',
+    'param_scheduler', 'train_cfg', 'val_cfg', 'test_cfg', 'default_hooks', 'custom_hooks', 'auto_scale_lr', 'sync_bn',
+)  # fmt: skip
+"""Top-level config keys that can decide a result; all others cannot."""
+
+RESULT_NEUTRAL = (
+    # Where files lie, and what is logged, drawn and kept.
+    '*.data_root', '*.backend_args', '*.backend_args.*',
+    *(f'default_hooks.{name}{rest}' for name in (
+        'checkpoint', 'finite', 'logger', 'performance', 'progress', 'record', 'runtime_info', 'sampler_seed', 'stop', 'timer',
+        'visualization', 'milestones') for rest in ('', '.*')),
+    # Speed.
+    '*.num_workers', '*.persistent_workers', '*.pin_memory', '*.prefetch_factor', '*.timeout', '*.worker_init_fn',
+    '*.window_first', '*.cache_bytes', 'optim_wrapper.optimizer.fused', 'optim_wrapper.optimizer.foreach',
+    # Validation before the end.
+    'train_cfg.val_interval', 'train_cfg.val_begin', 'train_cfg.dynamic_intervals',
+    # Precision, which a record has as a field of its own.
+    'optim_wrapper.type', 'optim_wrapper.dtype', 'optim_wrapper.loss_scale',
+)  # fmt: skip
+"""Config settings (shell patterns over dotted names) that do not change a result. The only such list: digests of configs, the
+check of a resume and the tables' choice of runs use it. Seed, initial weights and determinism are fields of the record."""
+
+LEGACY_NEUTRAL = (
+    'work_dir', 'log_level', 'data_root', 'visualizer', 'visualizer.*', 'log_processor.*', 'window_batch', 'reuse_memory',
+    'prepare_weights', 'channels_last', 'amp_scoring', 'pin_memory',
+)  # fmt: skip
+"""Names of such settings in records that were made before configs were complete MMSegmentation configs."""
 
 
-def config_name(config: str | os.PathLike) -> str:
-    """Return a config's path from the repository's root, or its bare name when it lies elsewhere."""
-    path = Path(config).resolve()
-    return path.relative_to(_ROOT).as_posix() if path.is_relative_to(_ROOT) else path.name
+def is_result_neutral(name: str) -> bool:
+    """Say whether a dotted config setting cannot change a result; see `RESULT_NEUTRAL`."""
+    if name.split('.')[0] not in DECIDING:
+        return True
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in RESULT_NEUTRAL)
 
 
-def config_sha256(cfg: Config) -> str:
-    """Digest of what decides the result of a run with a resolved config.
+def flatten(settings: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and plain values of nested dicts and lists; empty ones count as values."""
+    items = settings.items() if isinstance(settings, Mapping) else enumerate(settings)
+    for key, value in items:
+        name = f'{prefix}.{key}' if prefix else str(key)
+        if isinstance(value, Mapping | list | tuple) and value:
+            yield from flatten(value, name)
+        else:
+            yield name, list(value) if isinstance(value, tuple) else value
 
-    Covers model, losses, pipelines, split, sampling, optimizer, schedule, evaluator, hooks that act, and the heads that start
-    anew. Leaves out the seed and the initial weights (a run record has them beside it), paths, workers, logging, validation
-    interval, precision (`amp_scoring` too), and what only saves time: `window_first`, `cache_bytes`, `window_batch`,
-    `reuse_memory`, `prepare_weights`, fused kernels of the optimizer.
-    """
-    optim = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'loss_scale', 'dtype')}
-    optim['optimizer'] = {key: value for key, value in cfg.optim_wrapper.optimizer.items() if key != 'fused'}
-    train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith('val_')}
-    content = dict(
-        model=cfg.model,
-        train=_without_place(cfg.train_dataloader),
-        val=_without_place(cfg.val_dataloader),
-        optim=optim,
-        schedule=cfg.get('param_scheduler'),
-        train_cfg=train_cfg,
-        evaluator=cfg.val_evaluator,
-        hooks=[hook for hook in cfg.get('custom_hooks', []) if hook['type'] not in PASSIVE_HOOKS] + _unusual_defaults(cfg),
-    )
-    if (cfg.get('init') or {}).get('reinit'):
-        content['reinit'] = cfg.init.reinit
+
+def deciding_settings(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a config that decide a result, by dotted name, plain values."""
+    settings = {key: cfg[key] for key in DECIDING if cfg.get(key) is not None}
+    return {name: value for name, value in flatten(settings) if not is_result_neutral(name)}
+
+
+def config_sha256(cfg: Mapping[str, Any]) -> str:
+    """Return a digest of what decides the result of a run: `deciding_settings`, without the seed and the initial weights."""
+    return _digest(deciding_settings(cfg))
+
+
+def resume_sha256(cfg: Mapping[str, Any]) -> str:
+    """Return a digest of what a resumed run must share with its beginning: all that decides, but the number of iterations."""
+    settings = deciding_settings(cfg)
+    return _digest({name: value for name, value in settings.items() if name not in ('train_cfg.max_iters', 'train_cfg.max_epochs')})
+
+
+def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def resume_settings(cfg: Config) -> dict[str, Any]:
-    """Return what a resumed run must share with its beginning: all that decides a result, but the number of iterations."""
-    endless = copy.deepcopy(cfg)
-    endless.train_cfg.pop('max_iters', None)
-    return dict(
-        split=cfg.split,
-        seed=cfg.randomness.get('seed'),
-        precision=cfg.precision,
-        init=list(cfg.init.files) if cfg.get('init') else None,
-        processes=get_world_size(),
-        deterministic=cfg.randomness.get('deterministic', False),
-        config=config_sha256(endless),
-    )
+def overrides_of(cfg: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in which a run's config differs from its file, by dotted name; None for one that was removed.
+
+    Args:
+        cfg: Of the run.
+        original: The file as it is. Which split it names is left out: a record has that as a field of its own.
+    """
+    keys = [key for key in DECIDING if cfg.get(key) is not None and original.get(key) is not None]
+    ours, theirs = (dict(flatten({key: one[key] for key in keys})) for one in (cfg, original))
+    names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
+    elsewhere = ('*.ann_file', '*.data_root', 'optim_wrapper.type', 'optim_wrapper.dtype', 'optim_wrapper.loss_scale', 'sync_bn')
+    return {
+        name: ours.get(name)
+        for name in names
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in elsewhere)
+        and not (name.startswith('default_hooks.') and is_result_neutral(name))
+    }
 
 
-def training_digests(cfg: Config) -> set[str]:
-    """Return what `resume_settings` may say as ``config`` of a config's training: with its ``init``, or from scratch."""
-    digests = set()
-    for init in (cfg.get('init'), None):
-        endless = copy.deepcopy(cfg)
-        endless.train_cfg.pop('max_iters', None)
-        endless.init = init
-        digests.add(config_sha256(endless))
-    return digests
+def config_name(config: str | os.PathLike | None) -> str:
+    """Return a config's path from the repository's root, or its bare name when it lies elsewhere."""
+    if config is None:
+        return 'config.py'
+    path = Path(config).resolve()
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
-def _unusual_defaults(cfg: Config) -> list:
-    """Return the default hooks that act, other than the one that steps the schedule; and a mark when that one is missing."""
-    hooks = {name: hook for name, hook in cfg.default_hooks.items() if hook}
-    acting = [hook for hook in hooks.values() if hook['type'] not in PASSIVE_HOOKS | {'ParamSchedulerHook'}]
-    return acting + ([] if cfg.default_hooks.get('param_scheduler', True) else ['no ParamSchedulerHook'])
+def inner_datasets(dataset: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Return the settings of the data sets inside wrappers such as `RepeatDataset` and `ConcatDataset`."""
+    if dataset is None:
+        return []
+    parts = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
+    return [inner for part in parts for inner in inner_datasets(part)] if parts else [dataset]
 
 
-def _without_place(loader: ConfigDict) -> dict:
-    """Return a dataloader without speed switches, its own and its dataset's, and without where its data lie."""
-    kept = {key: value for key, value in loader.items() if key not in SPEED_SWITCHES}
-    kept['dataset'] = {key: value for key, value in loader.dataset.items() if key not in DATASET_NEUTRAL}
-    return kept
+def split_of(cfg: Mapping[str, Any], tested: bool = False) -> str:
+    """Return the name of a config's split: that of the lists ``splits/<split>_{train,val}.txt`` of its data sets.
+
+    Args:
+        cfg: The config.
+        tested: Of the scans that a test scores, else of those that a training sees, where there is a training.
+    """
+    order = ('test_dataloader', 'val_dataloader', 'train_dataloader')
+    for key in order if tested or not cfg.get('train_dataloader') else reversed(order):
+        for dataset in inner_datasets((cfg.get(key) or {}).get('dataset')):
+            if name := dataset.get('ann_file'):
+                stem = PurePosixPath(name).stem
+                return stem.removesuffix('_train').removesuffix('_val')
+    return 'none'

@@ -80,32 +80,38 @@ def on_cpu():
 
 
 @pytest.fixture(scope='session')
-def run(tiny_options, hurry, on_cpu):
-    """Train the tiny network; keyword arguments go to `load_config` (split, seed, init) or `Request` (resume, amp, ...)."""
+def tiny(tiny_options, hurry, on_cpu):
+    """Return the tiny network's config, with options and the arguments of `load_config`."""
     from octfluid.engine.config import load_config
-    from octfluid.engine.training import Request, train
+
+    def make(options=None, config=CONFIG, **arguments):
+        return load_config(config, {**tiny_options, **(options or {})}, **arguments)
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def run(tiny):
+    """Train the tiny network; keyword arguments go to `load_config` (split, seed, init) or `train` (resume, amp, ...)."""
+    from octfluid.engine.run import train
     from octfluid.records.record import read_record
 
     def call(work_dir, options=None, **arguments):
-        options = {**tiny_options, **(options or {})}
         chosen = {key: arguments.pop(key) for key in ('split', 'seed', 'init') if key in arguments}
-        path = train(load_config(CONFIG, options, **chosen), Request(str(CONFIG), str(work_dir), options, **arguments))
-        return read_record(path)
+        return read_record(train(tiny(options, **chosen), str(work_dir), **arguments))
 
     return call
 
 
 @pytest.fixture(scope='session')
-def score(tiny_options, hurry, on_cpu):
-    """Test a checkpoint of the tiny network."""
-    from octfluid.engine import training
-    from octfluid.engine.config import load_config
+def score(tiny):
+    """Test checkpoints of the tiny network."""
+    from octfluid.engine.run import test
     from octfluid.records.record import read_record
 
-    def call(checkpoint, out, options=None, split=None):
-        options = {**tiny_options, **(options or {})}
-        request = training.Request(str(CONFIG), str(out), options)
-        return read_record(training.test(load_config(CONFIG, options, split=split), request, str(checkpoint)))
+    def call(checkpoints, out, options=None, split=None, **arguments):
+        checkpoints = [str(checkpoints)] if isinstance(checkpoints, str | Path) else list(map(str, checkpoints))
+        return read_record(test(tiny(options, split=split), checkpoints, str(out), **arguments))
 
     return call
 
@@ -118,15 +124,9 @@ def whole(run, tmp_path_factory):
 
 
 @pytest.fixture
-def weights(whole, tmp_path):
-    """The weights of the uninterrupted run as a file for publication."""
-    import torch
-    from safetensors.torch import save_file
-
-    path = tmp_path / 'weights.safetensors'
-    state = torch.load(whole[0] / 'iter_12.pth', weights_only=True)['state_dict']
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
-    return path
+def weights(whole):
+    """The checkpoint of the uninterrupted run."""
+    return whole[0] / 'iter_12.pth'
 
 
 @pytest.fixture

@@ -7,18 +7,16 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from octfluid.engine.config import load_config
-from octfluid.engine.training import Request, test, train
+from octfluid.engine.run import test, train
 from octfluid.records.record import read_record
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'duke_dme' / 'compact.py'
-AVERAGE = 4  # place of the hook that averages weights among the config's own
 
 
 def scan_options(root):
     """Overrides that make the compact recipe a minute network on the phantoms in `root`."""
     return {
         'data_root': str(root),
-        'split': 'heldout',
         **{f'{loader}_dataloader.dataset.{key}': value for loader in ('train', 'val')
            for key, value in (('type', 'PhantomDataset'), ('scan_size', (64, 64)))},
         **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val')},
@@ -41,13 +39,12 @@ def scan_options(root):
 
 def train_scans(folder, options, **arguments):
     """Train the minute recipe; returns its record."""
-    return read_record(train(load_config(CONFIG, options), Request(str(CONFIG), str(folder), options, **arguments)))
+    return read_record(train(load_config(CONFIG, options, split='heldout'), str(folder), **arguments))
 
 
-def score_scans(checkpoints, folder, options, tta=False):
+def score_scans(checkpoints, folder, options, **arguments):
     """Score checkpoints of the minute recipe; returns their record."""
-    cfg = load_config(CONFIG, options)
-    return read_record(test(cfg, Request(str(CONFIG), str(folder), options), list(map(str, checkpoints)), tta=tta))
+    return read_record(test(load_config(CONFIG, options, split='heldout'), list(map(str, checkpoints)), str(folder), **arguments))
 
 
 def random_network(options, seed):

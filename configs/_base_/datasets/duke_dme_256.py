@@ -1,14 +1,12 @@
-"""Duke DME at 256x256, as the paper prepared and used it.
+"""Duke DME at 256x256, as the paper prepared and used it, under the paper's split.
 
 Both pipelines first *enlarge* the 256x256 scan to 512x512; a crop, where a config has one, is cut from that. In testing the
 ground truth is loaded after the resize and so keeps its own 256x256 pixels; the prediction is brought back to that size.
 `cache_bytes` keeps what reading and resizing make of each training scan in memory, one copy for all workers; with 0 every
-sample is read and resized anew, and is the same. `data_root` and `split` hold for every dataloader. Testing is validation: both
-use `val_dataloader` and `val_evaluator`.
+sample is read and resized anew, and is the same.
 """
 
 data_root = 'data/duke_dme'
-split = 'paper'
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -22,19 +20,26 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackFluidInputs'),
 ]
-dataset = dict(type='DukeDMEDataset', size_dir='paper_256', scan_size=(256, 256))
+dataset = dict(
+    type='DukeDMEDataset',
+    data_root=data_root,
+    data_prefix=dict(img_path='paper_256/images', seg_map_path='paper_256/annotations'),
+    scan_size=(256, 256),
+)
 train_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='CountedSampler'),
-    dataset=dict(subset='train', pipeline=train_pipeline, cache_bytes=1 << 30, **dataset),
+    dataset=dict(ann_file='splits/paper_train.txt', pipeline=train_pipeline, cache_bytes=1 << 30, **dataset),
 )
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(subset='val', test_mode=True, pipeline=test_pipeline, **dataset),
+    dataset=dict(ann_file='splits/paper_val.txt', test_mode=True, pipeline=test_pipeline, **dataset),
 )
+test_dataloader = val_dataloader
 val_evaluator = dict(type='FluidMetric')
+test_evaluator = val_evaluator

@@ -8,6 +8,10 @@ train_pipeline = [
     dict(type='PackFluidInputs'),
 ]
 test_pipeline = train_pipeline
-dataset = dict(size_dir='native', scan_size=(496, 768))
+dataset = dict(
+    data_prefix=dict(img_path='native/images', seg_map_path='native/annotations'),
+    scan_size=(496, 768),
+)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline, **dataset))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline, **dataset))
+test_dataloader = val_dataloader

@@ -4,11 +4,9 @@ A window of 256x256 is cut from the photograph enlarged or reduced by a random f
 (2336, 3504) leaves the photographs as they are; it matters for zero-shot tests, where it enlarges whatever comes.
 `window_first=True` makes the same training samples many times faster, by computing the windows alone from photographs decoded
 once (491 MB, shared by all workers); False runs MMSegmentation's transforms as they are.
-`data_root` and `split` hold for every dataloader. Testing is validation: both use `val_dataloader` and `val_evaluator`.
 """
 
 data_root = 'data/hrf'
-split = 'usual'
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -25,19 +23,26 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackFluidInputs'),
 ]
-dataset = dict(type='HRFDataset', size_dir='native', scan_size=(2336, 3504))
+dataset = dict(
+    type='HRFDataset',
+    data_root=data_root,
+    data_prefix=dict(img_path='native/images', seg_map_path='native/annotations'),
+    scan_size=(2336, 3504),
+)
 train_dataloader = dict(
     batch_size=4,
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='CountedSampler'),
-    dataset=dict(subset='train', pipeline=train_pipeline, window_first=True, **dataset),
+    dataset=dict(ann_file='splits/usual_train.txt', pipeline=train_pipeline, window_first=True, **dataset),
 )
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(subset='val', test_mode=True, pipeline=test_pipeline, **dataset),
+    dataset=dict(ann_file='splits/usual_val.txt', test_mode=True, pipeline=test_pipeline, **dataset),
 )
+test_dataloader = val_dataloader
 val_evaluator = dict(type='FluidMetric')
+test_evaluator = val_evaluator

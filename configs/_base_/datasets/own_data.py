@@ -1,13 +1,12 @@
 """Your own scans, of any size, as `tools/dataset_converters/folder.py --folds` prepares them.
 
 Training sees them at 256x384 pixels with the changes of position and gray value of the recipe; scores are at each scan's own
-size. `split` is one of `fold1`, `fold2`, `fold3`, which divide the patients, or `all`.
+size. The folds `fold1`, `fold2`, `fold3` divide the patients (`--split`); `all` trains on every scan.
 """
 
 _base_ = './duke_dme_scans.py'
 
-data_root = 'data/own'
-split = 'fold1'
-dataset = dict(type='FluidDataset', scan_size=None)
-train_dataloader = dict(dataset=dataset)
-val_dataloader = dict(dataset=dataset)
+dataset = dict(type='FluidDataset', data_root='data/own', scan_size=None)
+train_dataloader = dict(dataset=dict(ann_file='splits/fold1_train.txt', **dataset))
+val_dataloader = dict(dataset=dict(ann_file='splits/fold1_val.txt', **dataset))
+test_dataloader = val_dataloader

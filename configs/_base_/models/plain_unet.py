@@ -16,6 +16,7 @@ act_cfg = dict(type='ReLU')
 cross_entropy = dict(type='CrossEntropyLoss', avg_non_ignore=True)
 head = dict(
     type='FCNHead',
+    num_classes=2,
     num_convs=0,
     concat_input=False,
     dropout_ratio=0,

@@ -1,12 +1,13 @@
 """U-Net s5-d16 (five stages, 64 base channels, down to 1/16) with an auxiliary FCN head, as in the OpenMMLab HRF zoo.
 
-What the heads have in common; `{fcn,pspnet,deeplabv3}_unet_s5-d16.py` add the decode head. The number of classes of every
-head is filled in from the dataset. Normalisation is plain BN; a distributed launch on GPUs turns it into SyncBN.
+What the heads have in common; `{fcn,pspnet,deeplabv3}_unet_s5-d16.py` add the decode head. Two classes. Normalisation is plain
+BN; `tools/train.py` with a launcher on GPUs turns it into SyncBN.
 Slide inference: windows of 256x256 with stride 170.
 """
 
 norm_cfg = dict(type='BN', requires_grad=True)
 head = dict(
+    num_classes=2,
     dropout_ratio=0.1,
     norm_cfg=norm_cfg,
     align_corners=False,

@@ -7,8 +7,9 @@ What it changes: docs/recipe.md, from the inner splits of the paper's training s
     python tools/train.py configs/duke_dme/beside/pspnet_hrf.py --split paper-inner1 --amp
 """
 
-_base_ = ['../steps/8_mirror.py', '../../_base_/init_hrf_pspnet.py']
-network = dict(norm_cfg=_base_.norm_cfg, dropout_ratio=0.1, align_corners=False, init_cfg=_base_.head.init_cfg)
+_base_ = '../steps/8_mirror.py'
+load_from = 'checkpoints/pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-fdb7e29b.pth'
+network = dict(num_classes=2, norm_cfg=_base_.norm_cfg, dropout_ratio=0.1, align_corners=False, init_cfg=_base_.head.init_cfg)
 model = dict(
     repeat=3,
     backbone=dict(

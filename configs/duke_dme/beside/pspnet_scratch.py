@@ -6,4 +6,4 @@ What it changes: docs/recipe.md, from the inner splits of the paper's training s
 """
 
 _base_ = './pspnet_hrf.py'
-init = None
+load_from = None

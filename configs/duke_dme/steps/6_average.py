@@ -6,4 +6,4 @@ What it adds: docs/recipe.md, from the inner splits of the paper's training set.
 """
 
 _base_ = './5_gray.py'
-custom_hooks = [*_base_.custom_hooks, _base_.average]
+custom_hooks = [_base_.average]

@@ -1,0 +1,214 @@
+"""Precision, memory format and what else makes a run faster without changing what it computes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from mmcv.cnn import ConvModule, fuse_conv_bn
+from mmengine.config import Config
+from mmengine.hooks import EMAHook, Hook
+from mmengine.optim import OptimWrapper
+from mmseg.models.backbones.unet import InterpConv
+from mmseg.registry import HOOKS, OPTIM_WRAPPERS
+from torch import Tensor, nn
+
+from octfluid.engine.allocator import reuse_freed_memory
+from octfluid.engine.hooks import bare_model, is_training
+from octfluid.models.deterministic import use_deterministic_operators
+from octfluid.models.slide import use_window_batches
+
+DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+"""Of the mixed precisions, by their names in a run record."""
+WINDOWS_AT_ONCE = 8
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """An optimizer wrapper whose forward passes run under bfloat16 autocast, on CPU or CUDA.
+
+    bfloat16 has the exponent range of float32, so no gradient scaler is needed. mmengine's `AmpOptimWrapper` refuses CPUs.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Run the block under bfloat16 autocast on the device of ``model``."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
+            yield
+
+
+def mixed_precision() -> str:
+    """Return what mixed precision means on this machine: 'bf16' on CPUs and on GPUs that have it, else 'fp16'."""
+    without = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return 'fp16' if without else 'bf16'
+
+
+def use_precision(cfg: Config, precision: str) -> None:
+    """Set the optimizer wrapper of a config to 'fp32', 'bf16' or 'fp16' (mmengine's wrapper with a gradient scaler)."""
+    wrappers = dict(fp32=dict(type='OptimWrapper'), bf16=dict(type='BFloat16OptimWrapper'))
+    wrappers['fp16'] = dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
+    cfg.optim_wrapper.update(wrappers[precision])
+
+
+def precision_of(cfg: Config) -> str:
+    """Return 'fp32', 'bf16' or 'fp16': the precision in which a config's optimizer wrapper trains; 'fp32' without one."""
+    wrapper = cfg.get('optim_wrapper') or dict(type='OptimWrapper')
+    if wrapper['type'] == 'BFloat16OptimWrapper' or (
+        wrapper['type'] == 'AmpOptimWrapper' and wrapper.get('dtype') == 'bfloat16'
+    ):
+        return 'bf16'
+    return 'fp16' if wrapper['type'] == 'AmpOptimWrapper' else 'fp32'
+
+
+def speed_of_mixed() -> float:
+    """Measure how many times as fast a convolution runs, forward and backward, in mixed precision as in float32.
+
+    Takes well under a second; 64 to 64 channels, 3x3, channels last, on the device that a run would use.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    size, repeats = (256, 20) if device == 'cuda' else (48, 3)
+    layer = nn.Conv2d(64, 64, 3, padding=1).to(device, memory_format=torch.channels_last)
+    features = torch.randn(2, 64, size, size, device=device).to(memory_format=torch.channels_last).requires_grad_()
+    seconds = {}
+    for mixed in (False, True):
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            with torch.autocast(device, dtype=DTYPES[mixed_precision()], enabled=mixed):
+                layer(features).sum().backward()
+            if device == 'cuda':
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+        seconds[mixed] = min(times[1:] or times)
+    return seconds[False] / seconds[True]
+
+
+@HOOKS.register_module()
+class PerformanceHook(Hook):
+    """Make a run faster; what it computes stays the same up to rounding.
+
+    Args:
+        channels_last: Keep features with the channels innermost, which convolutions on CPUs and tensor cores prefer.
+        reuse_memory: On a CPU with glibc, keep freed memory for the next step instead of returning it to the system.
+        prepare_weights: In tests, make batch normalisation part of the convolutions, enlarge features after their 1x1
+            convolutions, and round weights for mixed precision once.
+        window_batch: Windows that slide inference takes at once. 'auto': 8 on a GPU, 3 on a CPU (1 without ``reuse_memory``).
+            None: mmseg's own slide inference.
+        mixed_scoring: Score in mixed precision where training is in mixed precision.
+        scoring: Precision of scoring: 'fp32', 'bf16' or 'fp16'; None: 'fp32', or as ``mixed_scoring`` says.
+    """
+
+    priority = 'VERY_HIGH'  # an average of the weights is copied from the prepared model
+
+    def __init__(
+        self,
+        channels_last: bool = True,
+        reuse_memory: bool = True,
+        prepare_weights: bool = True,
+        window_batch: int | str | None = 'auto',
+        mixed_scoring: bool = False,
+        scoring: str | None = None,
+    ) -> None:
+        self.channels_last = channels_last
+        self.reuse_memory = reuse_memory
+        self.prepare_weights = prepare_weights
+        self.window_batch = window_batch
+        self.mixed_scoring = mixed_scoring
+        self.scoring = scoring
+
+    def before_run(self, runner: Any) -> None:
+        """Prepare memory, its layout, slide inference and the precision of scoring."""
+        model, on_cpu = bare_model(runner), next(runner.model.parameters()).device.type == 'cpu'
+        if self.reuse_memory and on_cpu:
+            reuse_freed_memory()
+        if self.channels_last:
+            model.to(memory_format=torch.channels_last)
+        if precision_of(runner.cfg) != 'fp32':
+            keep_logits_float32(model)
+        windows = self.window_batch
+        if windows == 'auto':
+            # A CPU gains nothing from more, and is slower where memory for their features comes from the system anew.
+            windows = (3 if self.reuse_memory else 1) if on_cpu else WINDOWS_AT_ONCE
+        if windows is not None:
+            use_window_batches(model, windows)
+        if self.scoring is None:
+            self.scoring = precision_of(runner.cfg) if self.mixed_scoring and is_training(runner) else 'fp32'
+        score_in(model, self.scoring)
+        if runner.deterministic and not on_cpu:
+            use_deterministic_operators(model)
+
+    def before_test(self, runner: Any) -> None:
+        """Prepare the weights, which nothing trains any more; not where an average of them is exchanged during the test."""
+        if self.prepare_weights and not any(isinstance(hook, EMAHook) for hook in runner.hooks):
+            prepare_weights(bare_model(runner), self.scoring)
+
+
+def keep_logits_float32(model: nn.Module) -> None:
+    """Hand the losses float32 logits under autocast: sums over a whole image lose too much in 16 bits.
+
+    Args:
+        model: An mmseg segmentor; the classifier of each of its heads is hooked.
+    """
+    for module in model.modules():
+        if isinstance(getattr(module, 'conv_seg', None), nn.Module):
+            module.conv_seg.register_forward_hook(lambda _module, _inputs, logits: logits.float())
+
+
+def _encode_decode_in(model: nn.Module, dtype: torch.dtype, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+    with torch.autocast(inputs.device.type, dtype=dtype):
+        return type(model).encode_decode(model, inputs, batch_img_metas).float()
+
+
+def score_in(model: nn.Module, precision: str) -> None:
+    """Have a built segmentor predict in a precision; its training is not concerned.
+
+    Only the network itself runs in 16 bits: windows are summed, resized and turned into labels in float32. mmengine's
+    ``fp16=True`` of validation and test loops covers all that too, and is float16 on every GPU.
+
+    Args:
+        model: An mmseg segmentor, changed in place.
+        precision: 'fp32', 'bf16' or 'fp16'.
+    """
+    if precision in DTYPES:
+        model.encode_decode = partial(_encode_decode_in, model, DTYPES[precision])
+
+
+def prepare_weights(model: nn.Module, precision: str) -> None:
+    """Prepare the weights of a segmentor, and of the others of its ensemble, for prediction alone.
+
+    Batch normalisation becomes part of the convolution before it, 1x1 convolutions of enlarged features are done before these
+    are enlarged, and in 16 bits the convolutions' weights are rounded once rather than in every forward pass.
+
+    Args:
+        model: An mmseg segmentor with its weights in place, changed in place; it cannot be trained or saved any more.
+        precision: As in `score_in`.
+    """
+    for member in (model, *getattr(model, 'others', ())):
+        fuse_conv_bn(member)
+        _enlarge_last(member)
+        for module in member.modules():
+            if precision in DTYPES and isinstance(module, nn.Conv2d):
+                module.to(DTYPES[precision])
+
+
+def _enlarge_last(model: nn.Module) -> None:
+    """Have a U-Net of mmseg enlarge its features after the 1x1 convolution for them, not before: a quarter of the work.
+
+    Weights of an interpolation sum to 1, so that it may change places with what is linear in the channels and adds a constant:
+    exactly, but for rounding. A normalisation that was not folded stays where it is.
+    """
+    for module in model.modules():
+        if not isinstance(module, InterpConv) or isinstance(module.interp_upsample[0], ConvModule):
+            continue
+        enlarge, convolution = module.interp_upsample
+        plain = convolution.order == ('conv', 'norm', 'act') and convolution.conv.kernel_size == (1, 1)
+        if plain and convolution.conv.stride == (1, 1) and not any(convolution.conv.padding) and _without_norm(convolution):
+            after = [convolution.activate] if convolution.with_activation else []
+            module.interp_upsample = nn.Sequential(convolution.conv, enlarge, *after)
+
+
+def _without_norm(module: ConvModule) -> bool:
+    return not module.with_norm or isinstance(module.norm, nn.Identity)

@@ -1,0 +1,342 @@
+"""The hook that writes a run record from what any mmengine Runner has after validation or test."""
+
+import hashlib
+import json
+import math
+import platform
+import sys
+import time
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+from octfluid.engine.checkpoint import InitialWeights, describe_weights, fetch, last_checkpoint
+from octfluid.engine.ensemble import EnsembleHook
+from octfluid.engine.hooks import bare_model, is_training
+from octfluid.engine.performance import PerformanceHook, precision_of
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.metrics.fluid_metric import FluidMetric
+from octfluid.records import fingerprint, record as records
+from octfluid.utils.errors import InputError, WorkError
+from octfluid.visualization.gallery import choose, write_pictures
+
+HISTORY_INTERVAL = 10
+PACKAGES = dict(
+    torch='torch', mmseg='onedl-mmsegmentation', mmcv='onedl-mmcv', mmengine='onedl-mmengine', numpy='numpy',
+    opencv='opencv-python', octfluid='octfluid',
+)  # fmt: skip
+
+
+def device_name() -> str:
+    """Name the device that a run uses: the GPU, or the CPU with its number of threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cpuinfo = Path('/proc/cpuinfo')
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return f'CPU, {names[0] if names else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads'
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    return {'python': platform.python_version(), **{name: metadata.version(dist) for name, dist in PACKAGES.items()}}
+
+
+def peak_memory() -> int:
+    """Peak memory in bytes: what this process has allocated on a GPU, if it has used one, else the most it has held itself."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    status = Path('/proc/self/status')
+    if status.is_file():  # what `getrusage` says includes, on Linux, the process that started this one
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith('VmHWM:'))
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+
+
+def scored_files(dataset: Any) -> dict[str, tuple[Path, Path]]:
+    """Return image and mask file by name of every scan of a built data set."""
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    return {info.get('name', Path(info['img_path']).stem): (Path(info['img_path']), Path(info['seg_map_path'])) for info in infos}
+
+
+@HOOKS.register_module()
+class RunRecordHook(Hook):
+    """Write one JSON record for each training and each test into the work folder, and a few overlays next to it.
+
+    A training's record is written after every validation, in place of the one before, and says how many iterations had run: a
+    training that ends early keeps it. The scores are those of `FluidMetric`, alone or in a list of metrics; without it there is
+    no record, and the log says so.
+
+    Args:
+        variant: What is special about a test, such as ``'tta'``; becomes part of the record's name.
+        config: The config file; None: the one that the Runner's config was read from.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, variant: str = '', config: str | None = None) -> None:
+        self.variant = variant
+        self.config = config
+        self.init: InitialWeights | None = None
+        self.run: dict[str, Any] = {}  # what the loaded checkpoint says of its own training
+        self.earlier = 0.0  # seconds spent by processes that this one resumes
+        self.start = time.perf_counter()
+        self.loaded_iterations = 0
+        self.scored_at = -1
+        self.path: Path | None = None
+
+    # Initial weights
+
+    def before_run(self, runner: Any) -> None:
+        """Name weights that the config loads into the backbone or the whole model when it is built."""
+        model = runner.cfg.model
+        for source in (model.get('pretrained'), (model.get('init_cfg') or {}), (model.get('backbone') or {}).get('init_cfg') or {}):
+            name = source if isinstance(source, str) else source.get('checkpoint') if isinstance(source, dict) else None
+            if name and is_training(runner):
+                tensors = bare_model(runner).state_dict()
+                loaded = len(tensors) if source == model.get('init_cfg') else len(bare_model(runner).backbone.state_dict())
+                self.init = self._describe(name, loaded, len(tensors))
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Describe the weights; after a resume or before a test, those that the checkpoint's own training started from.
+
+        Raises:
+            InputError: A resume of a run with other settings or data.
+        """
+        self.run = checkpoint.get('run') or {}
+        self.loaded_iterations = int((checkpoint.get('meta') or {}).get('iter') or 0)
+        total = len(bare_model(runner).state_dict())
+        if runner._resume:
+            self._require_same_run(runner)
+        if self.run and (runner._resume or not is_training(runner)):
+            self.init = InitialWeights(**self.run['init']) if self.run['init'] else None
+            self.earlier = self.run['wall_seconds'] if runner._resume else 0.0
+        else:
+            self.init = self._describe(str(runner._load_from), len(checkpoint['state_dict']), total)
+
+    @staticmethod
+    def _describe(name: str, loaded: int, total: int) -> InitialWeights:
+        try:
+            return describe_weights(name, loaded, total)
+        except OSError:  # a scheme such as torchvision://, which has no file
+            return InitialWeights('other', name, hashlib.sha256(name.encode()).hexdigest(), loaded, total)
+
+    def _require_same_run(self, runner: Any) -> None:
+        for key, value in self._identity(runner).items():
+            if self.run.get('settings', {}).get(key, value) != value:
+                found = 'other config settings' if key == 'config' else 'other data' if key == 'data' else f'another {key}'
+                raise InputError(
+                    f'{runner.work_dir}: its checkpoint was trained with {found}; resume a run as it was begun, or choose '
+                    'another --work-dir'
+                )
+
+    def _identity(self, runner: Any) -> dict[str, Any]:
+        return dict(
+            config=fingerprint.resume_sha256(runner.cfg),
+            split=fingerprint.split_of(runner.cfg),
+            seed=runner.seed,
+            precision=precision_of(runner.cfg),
+            deterministic=runner.deterministic,
+            processes=runner.world_size,
+            data=records.split_sha256([(name, *pair) for name, pair in scored_files(runner.train_dataloader.dataset).items()]),
+        )
+
+    # Training
+
+    def before_train(self, runner: Any) -> None:
+        """Start the clock and say what the training starts from."""
+        self.start = time.perf_counter()
+        self.identity = self._identity(runner)
+        parameters = sum(parameter.numel() for parameter in bare_model(runner).parameters())
+        init = self.init
+        weights = 'random' if init is None else f'{init.loaded} of {init.total} tensors from {init.name} ({init.source})'
+        at = f'iteration {runner.iter} of a run begun from ' if runner.iter else ''
+        runner.logger.info(
+            f'{runner.cfg.model.type}, {parameters / 1e6:.2f} M parameters; weights: {at}{weights}; split '
+            f'{self.identity["split"]}, seed {runner.seed}, {self.identity["precision"]}, {device_name()}'
+        )
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Store initial weights, time spent and what a resume must not change, as plain values."""
+        checkpoint['run'] = dict(
+            init=self.init and asdict(self.init),
+            wall_seconds=self._seconds(),
+            settings=self.identity,
+            dataset=runner.cfg.train_dataloader.dataset.type,
+            overrides=json.dumps(self._overrides(runner), default=str),
+        )
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Write the record of the training so far."""
+        if is_training(runner):
+            self.scored_at = runner.iter
+            self._write(runner, runner.val_loop, metrics, self._training(runner))
+
+    def after_train(self, runner: Any) -> None:
+        """Score weights that no validation has scored; without scans to score, write a record without images."""
+        if runner._val_loop is None:
+            self._write(runner, None, None, self._training(runner))
+        elif self.scored_at != runner.iter:
+            runner.val_loop.run()
+
+    def _training(self, runner: Any) -> dict[str, Any]:
+        seconds, _ = runner.message_hub.get_scalar('train/time').data
+        batch = runner.train_dataloader.batch_size * runner.world_size
+        processes = f'{runner.world_size}processes' if runner.world_size > 1 else ''
+        return dict(
+            kind='train',
+            iterations=runner.iter,
+            seed=runner.seed,
+            checkpoint_sha256=self._checkpoint_sha256(runner),
+            wall_seconds=round(self._seconds(), 3),
+            images_per_second=round(len(seconds) * batch / seconds.sum(), 3),
+            history=_history(runner),
+            precision=precision_of(runner.cfg),
+            variant='+'.join(filter(None, (processes, self.variant))),
+            split=self.identity['split'],
+            overrides=self._overrides(runner),
+        )
+
+    def _checkpoint_sha256(self, runner: Any) -> str:
+        last = last_checkpoint(runner.work_dir)
+        if last is not None and last.is_file() and last.stem.endswith(f'_{runner.iter}'):
+            return records.file_sha256(last)
+        digest = hashlib.sha256()  # no checkpoint of these weights is kept
+        for name, tensor in sorted(bare_model(runner).state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _seconds(self) -> float:
+        return self.earlier + time.perf_counter() - self.start
+
+    def _overrides(self, runner: Any) -> dict[str, Any]:
+        path = self.config or runner.cfg.filename
+        if not path or not Path(path).is_file():
+            return {}
+        return fingerprint.overrides_of(runner.cfg, Config.fromfile(path, import_custom_modules=False))
+
+    # Test
+
+    def before_test(self, runner: Any) -> None:
+        """Start the clock."""
+        self.start = time.perf_counter()
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Write the record of the test."""
+        trained = self.run.get('settings', {}).get('split')
+        split = fingerprint.split_of(runner.cfg, tested=True)
+        same_data = self.run.get('dataset') == runner.cfg.test_dataloader.dataset.type
+        seen = f'trained-on-{trained}' if same_data and trained and (trained != split or trained == 'all') else ''
+        if seen:
+            runner.logger.warning(f"trained on split '{trained}': scans of split '{split}' may have been in its training")
+        scoring = next((hook.scoring for hook in runner.hooks if isinstance(hook, PerformanceHook)), None) or 'fp32'
+        seconds = time.perf_counter() - self.start
+        number = len(runner.test_dataloader.dataset)
+        measured = dict(
+            kind='test',
+            iterations=self.loaded_iterations,
+            seed=self.run.get('settings', {}).get('seed') or 0,
+            checkpoint_sha256=self._tested_sha256(runner),
+            wall_seconds=round(seconds, 3),
+            images_per_second=round(number / seconds, 3),
+            history=[],
+            precision=scoring,
+            variant='+'.join(filter(None, (seen, self.variant, '' if scoring == 'fp32' else scoring))),
+            split=split,
+            overrides={**json.loads(self.run.get('overrides', '{}')), **self._overrides(runner)},
+        )
+        self._write(runner, runner.test_loop, metrics, measured)
+
+    def _tested_sha256(self, runner: Any) -> str:
+        """Return the digest of the tested checkpoint; of an ensemble, that of its members' digests, one a line, sorted."""
+        members = [one for hook in runner.hooks if isinstance(hook, EnsembleHook) for one in hook.checkpoints]
+        digests = sorted(records.file_sha256(fetch(str(path))) for path in (runner._load_from, *members))
+        return digests[0] if len(digests) == 1 else hashlib.sha256('\n'.join(digests).encode()).hexdigest()
+
+    # Writing
+
+    def _write(self, runner: Any, loop: Any, metrics: dict | None, measured: dict[str, Any]) -> None:
+        metric = next((one for one in loop.evaluator.metrics if isinstance(one, FluidMetric)), None) if loop else None
+        if loop is not None and metric is None:
+            runner.logger.warning('no FluidMetric among the evaluators: this run leaves no record')
+            return
+        if not is_main_process():
+            return
+        files = scored_files(loop.dataloader.dataset) if loop else {}
+        if metric is None:
+            metrics = pooled_metrics([], tuple(runner.train_dataloader.dataset.metainfo['classes']))
+        images = metric.images if metric else []
+        record = _record(runner, self, measured, files, metric.scores if metric else metrics)
+        record['images'] = images
+        path = Path(runner.work_dir) / records.record_filename(record)
+        if self.path is not None and self.path != path:
+            self.path.unlink(missing_ok=True)  # of an earlier validation of this training
+        try:
+            records.write_record(record, path)
+        except InputError as error:
+            raise WorkError(f'the run record does not hold together, nothing was written: {error}') from error
+        self.path = path
+        if metric:
+            try:
+                chosen = set(choose(images).values()) if metric.masks else ()
+                shown = {row['name']: metric.mask(row) for row in images if row['name'] in chosen}
+                write_pictures(path, shown, files, metric.ignore_index)
+            except OSError as error:
+                runner.logger.warning(f'{path.name} is written, but not all of the pictures for it: {error}')
+        runner.logger.info(f'record: {path}')
+
+
+def _record(runner: Any, hook: RunRecordHook, measured: dict[str, Any], files: dict, metrics: dict) -> dict[str, Any]:
+    """Return the record's fields in their order; ``images`` is still to be filled."""
+    numbers = {key: None if value is None or math.isnan(value) else value for key, value in metrics.items()}
+    return dict(
+        schema=records.SCHEMA,
+        kind=measured['kind'],
+        config=fingerprint.config_name(hook.config or runner.cfg.filename),
+        config_sha256=fingerprint.config_sha256(runner.cfg),
+        overrides=measured['overrides'],
+        git=records.git_state(fingerprint.ROOT),
+        source_sha256=records.source_sha256(fingerprint.ROOT),
+        seed=measured['seed'],
+        deterministic=runner.deterministic,
+        variant=measured['variant'],
+        split=measured['split'],
+        split_sha256=records.split_sha256([(name, *pair) for name, pair in files.items()]),
+        init=hook.init and asdict(hook.init),
+        checkpoint_sha256=measured['checkpoint_sha256'],
+        iterations=measured['iterations'],
+        device=device_name(),
+        precision=measured['precision'],
+        versions=versions(),
+        wall_seconds=measured['wall_seconds'],
+        images_per_second=measured['images_per_second'],
+        peak_memory_bytes=peak_memory(),
+        metrics=numbers,
+        history=measured['history'],
+        images=[],
+    )
+
+
+def _history(runner: Any) -> list[dict]:
+    """Loss and learning rate every `HISTORY_INTERVAL` iterations and at the end.
+
+    The loss is the mean over the last iterations and, since the last resume, over all processes: a checkpoint holds those of
+    the first.
+    """
+    own_losses, _ = runner.message_hub.get_scalar('train/loss').data
+    losses = torch.as_tensor(own_losses, dtype=torch.float64)
+    all_reduce(losses, 'mean')
+    rates, _ = runner.message_hub.get_scalar('train/lr').data
+    points = []
+    for end in sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), len(losses)}):
+        window = losses[max(0, end - HISTORY_INTERVAL) : end]
+        points.append(dict(iteration=end, loss=float(window.mean()), lr=float(rates[end - 1])))
+    return points

@@ -1,0 +1,250 @@
+"""Train or test one config with mmengine's Runner: check the data, build, run, and return the record."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from octfluid.datasets.integrity import subject_overlap
+from octfluid.engine.checkpoint import WAYS_ON, last_checkpoint, read_checkpoint
+from octfluid.engine.config import LOADERS, check_data, dataset_spec, set_precision
+from octfluid.engine.ensemble import check_members
+from octfluid.engine.performance import mixed_precision
+from octfluid.engine.record_hook import RunRecordHook
+from octfluid.records.fingerprint import inner_datasets
+from octfluid.utils.atomic import require_folder
+from octfluid.utils.errors import InputError, WorkError
+from octfluid.utils.lock import occupied
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|valid cuDNN algorithm", re.I)
+_LOST_PEER = re.compile(r'closed by peer|connection (was )?(reset|refused|closed)|NCCL.*abort', re.I)
+
+
+def train(
+    cfg: Config,
+    work_dir: str,
+    *,
+    amp: str | None = None,
+    resume: bool = False,
+    deterministic: bool = False,
+    launcher: str = 'none',
+) -> Path | None:
+    """Train a config, and score it on its validation scans.
+
+    Args:
+        cfg: From `octfluid.engine.config.load_config`; changed in place.
+        work_dir: Folder for logs, checkpoints and the record; no other process may train in it.
+        amp: As in `octfluid.engine.config.set_precision`.
+        resume: Go on from the last checkpoint in ``work_dir``, if there is one.
+        deterministic: Use deterministic kernels only.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        The record's path; None in all processes but the first, or without `FluidMetric`.
+
+    Raises:
+        InputError: The data set is not sound, the initial weights are missing or do not fit, or the config asks for
+            something that cannot be built. No work folder is left that was not there before.
+        WorkError: Memory ran out, or another process of this run ended.
+    """
+    if not cfg.get('train_dataloader'):
+        raise InputError(f'{cfg.filename}: is for testing only; train the config that it builds on')
+    lines = _check(cfg, work_dir, '--work-dir')
+    last = last_checkpoint(work_dir) if resume else None
+    if last is not None:
+        run = read_checkpoint(last).get('run') or {}
+        resumed = run.get('settings', {}).get('precision')
+        cfg.load_from, cfg.resume = str(last), True
+        measured = set_precision(cfg, amp, resumed)
+    else:
+        measured = set_precision(cfg, amp)
+        _require_weights(cfg)
+    _prepare(cfg, work_dir, deterministic, launcher)
+    with _running(cfg, work_dir, owned=True) as runner:
+        for line in lines + ([measured] if measured else []):
+            runner.logger.info(line)
+        if resume and last is None:
+            runner.logger.info(f'nothing to resume in {work_dir}: starting at iteration 0')
+        runner.train()
+    return _record_of(runner)
+
+
+def test(
+    cfg: Config,
+    checkpoints: Sequence[str],
+    out_dir: str,
+    *,
+    show_dir: str | None = None,
+    tta: bool = False,
+    amp: bool = False,
+    launcher: str = 'none',
+) -> Path | None:
+    """Score a checkpoint, or the mean probability of several, on a config's test scans.
+
+    Args:
+        cfg: From `octfluid.engine.config.load_config`; changed in place.
+        checkpoints: Files as `octfluid.engine.checkpoint.read_checkpoint` takes them, at least one.
+        out_dir: Folder for the log and the record.
+        show_dir: Folder for one overlay picture per scan, or None.
+        tta: Average over mirror images, or as the config's ``tta_model`` and ``tta_pipeline`` say.
+        amp: Score in mixed precision.
+        launcher: As in `train`.
+
+    Returns:
+        As `train`.
+
+    Raises:
+        InputError: The data set is not sound; a checkpoint is missing, unsafe, or of another architecture; or checkpoints of
+            an ensemble do not belong together.
+    """
+    if show_dir:
+        require_folder(show_dir, '--show-dir')
+        _refuse_data_folder(cfg, show_dir, '--show-dir')
+    _check(cfg, out_dir, '--out')
+    for path in checkpoints:
+        if '://' not in path and not Path(path).is_file():
+            raise InputError(f'no checkpoint at {path}; expected a .pth file')
+    if len(checkpoints) > 1:
+        check_members(checkpoints, cfg)
+    # A checkpoint's weights are their average already.
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'EMAHook']
+    mirror = tta and not cfg.get('tta_model')
+    if mirror and cfg.model.get('mirror'):
+        raise InputError(f'--tta: {cfg.filename} averages over mirror images already (model.mirror); drop the option')
+    if len(checkpoints) > 1 or mirror:
+        hooks.append(dict(type='EnsembleHook', checkpoints=list(checkpoints[1:]), mirror=mirror))
+    if show_dir:
+        hooks.append(dict(type='OverlayHook', out_dir=show_dir))
+    if tta and not mirror:
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.tta_model.module = cfg.model
+        cfg.model = cfg.tta_model
+    cfg.custom_hooks = hooks
+    cfg.load_from, cfg.resume = str(checkpoints[0]), False
+    if amp:
+        cfg.default_hooks.performance.scoring = mixed_precision()
+    parts = [f'ensemble{len(checkpoints)}'] if len(checkpoints) > 1 else []
+    if 'record' in cfg.default_hooks:
+        cfg.default_hooks.record.variant = '+'.join(parts + (['tta'] if tta else []))
+    _prepare(cfg, out_dir, False, launcher)
+    with _running(cfg, out_dir, owned=False) as runner:
+        runner.test()
+    return _record_of(runner)
+
+
+def _record_of(runner: Runner) -> Path | None:
+    return next((hook.path for hook in runner.hooks if isinstance(hook, RunRecordHook)), None)
+
+
+def _check(cfg: Config, folder: str, what: str) -> list[str]:
+    """Check the output folder and the data; return what the log says of them."""
+    require_folder(folder, what)
+    _refuse_data_folder(cfg, folder, what)
+    report, spec = check_data(cfg), dataset_spec(cfg)
+    if report.problems:
+        raise InputError(
+            f'{report.problems[0]}; this is the first of {len(report.problems)} problems that '
+            f'`python tools/check_dataset.py {cfg.filename}` (with the same --split and --cfg-options) lists'
+        )
+    if spec is None:
+        return []
+    lines = [
+        f"{subset} of split '{spec.split}' in {spec.root}: {counts.images} scans of {counts.subjects} subjects, "
+        f'{counts.with_fluid} with {spec.classes[1]}, {100 * counts.fluid_share:.2f} % of pixels'
+        for subset, counts in report.subsets.items()
+    ]
+    if shared := subject_overlap(spec.root, spec.split):
+        lines.append(f'{len(shared)} subjects have scans on both sides: the score says little about unseen patients')
+    return lines + [f'warning: {warning}' for warning in report.warnings]
+
+
+def _refuse_data_folder(cfg: Config, folder: str, what: str) -> None:
+    """Refuse to write where scans, masks or lists lie: overlays have the names of the scans."""
+    place = Path(os.path.realpath(folder))
+    for loader in LOADERS:
+        for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
+            root = dataset.get('data_root') or '.'
+            for part in (*(dataset.get('data_prefix') or {}).values(), 'splits'):
+                data = Path(os.path.realpath(Path(root, part)))
+                files = data.iterdir() if data.is_dir() else ()
+                linked = any(file.is_symlink() and Path(os.path.realpath(file)).parent == place for file in files)
+                if linked or place.is_relative_to(data):
+                    raise InputError(f'{what} {folder}: holds what is in {data}; expected a folder without data')
+
+
+def _require_weights(cfg: Config) -> None:
+    name = cfg.get('load_from')
+    if name and '://' not in name and not Path(name).expanduser().is_file():
+        raise InputError(f'initial weights not found: {name}; {WAYS_ON}')
+
+
+def _prepare(cfg: Config, work_dir: str, deterministic: bool, launcher: str) -> None:
+    """Set what a Runner needs on this machine."""
+    cfg.work_dir, cfg.launcher = work_dir, launcher
+    deterministic = deterministic or cfg.get('randomness', {}).get('deterministic', False)
+    cfg.merge_from_dict({'randomness.deterministic': deterministic})
+    if deterministic:
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+    # Two runs of one process must not share mmengine's global logger and message hub.
+    cfg.experiment_name = f'{Path(cfg.filename).stem}_{os.getpid()}_{time.time_ns()}'
+    if not torch.cuda.is_available():
+        cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+        if launcher == 'pytorch' and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group('gloo')  # mmengine's own start wants a GPU
+    elif launcher != 'none':
+        cfg.sync_bn = 'torch'
+
+
+class _Begun(Hook):
+    """Remember whether a step has worked: from then on a failure is not about the config."""
+
+    begun = False
+
+    def _after_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = 'train') -> None:
+        self.begun = True
+
+
+def _message(error: Exception) -> str:
+    """Return an error's message in one line; of one from a loader's worker, the worker's own without the traceback."""
+    text = str(error).strip()
+    if text.startswith('Caught ') and '\nOriginal Traceback' in text:
+        text = text.splitlines()[-1].partition(': ')[2]
+    return ' '.join(text.split()) or type(error).__name__
+
+
+@contextmanager
+def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
+    """Build the block's Runner; what fails in or before the first step is one line about the config, and leaves no trace."""
+    new, step = not Path(work_dir).exists(), _Begun()
+    try:
+        with occupied(work_dir) if owned and is_main_process() else nullcontext():
+            runner = Runner.from_cfg(cfg)
+            runner.register_hook(step)
+            yield runner
+    except Exception as error:
+        text = _message(error)
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or _OUT_OF_MEMORY.search(text):
+            raise WorkError(
+                f'{cfg.filename}: out of memory; lower train_dataloader.batch_size or the crop, or use --amp (in scoring: lower '
+                'default_hooks.performance.window_batch)'
+            ) from error
+        if isinstance(error, RuntimeError) and _LOST_PEER.search(text):
+            raise WorkError(f'another process of this run has ended; --resume goes on from the last checkpoint ({text})') from error
+        if step.begun or isinstance(error, WorkError | ModuleNotFoundError):
+            raise
+        if new and is_main_process():
+            shutil.rmtree(work_dir, ignore_errors=True)
+        if isinstance(error, InputError):
+            raise InputError(text) from error
+        raise InputError(f'{cfg.filename}: {type(error).__name__}: {text}') from error

@@ -1,0 +1,235 @@
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from octfluid.engine.run import train
+from octfluid.utils.errors import InputError, Interrupted, WorkError
+from octfluid.utils.lock import occupied
+
+
+def state_of(folder, iteration=12):
+    return torch.load(folder / f'iter_{iteration}.pth', weights_only=True)['state_dict']
+
+
+def assert_equal_weights(folder, other):
+    ours, theirs = state_of(folder), state_of(other)
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_record_of_a_training(whole):
+    folder, record = whole
+    assert (record['kind'], record['split'], record['iterations'], record['seed'], record['init']) == (
+        'train', 'heldout', 12, 0, None)  # fmt: skip
+    assert record['config'] == 'configs/smoke/phantom.py' and record['precision'] == 'fp32'
+    assert [point['iteration'] for point in record['history']] == [10, 12]
+    assert len(record['images']) == 4 and all(row['subject'] == 3 for row in record['images'])
+    assert record['overrides']['train_cfg.max_iters'] == 12 and not any('data_root' in key for key in record['overrides'])
+    assert [path.name for path in folder.glob('*.json')] == ['train_heldout_scratch_12i_seed0.json']
+
+
+def test_logit_histograms_count_each_pixel_once(whole):
+    for row in whole[1]['images']:
+        histogram = row['extra']['logit_histogram']
+        assert sum(histogram['fluid']) == row['tp'] + row['fn'] and sum(histogram['background']) == row['fp'] + row['tn']
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_resume_is_exact_and_workers_do_not_matter(run, whole, tmp_path, workers):
+    options = {'train_dataloader.num_workers': workers}
+    run(tmp_path, {**options, 'train_cfg.max_iters': 6, 'train_cfg.val_interval': 6})
+    record = run(tmp_path, options, resume=True)
+    assert_equal_weights(tmp_path, whole[0])
+    assert record['images'] == whole[1]['images'] and record['history'] == whole[1]['history']
+
+
+def test_signal_writes_a_checkpoint_to_go_on_from(run, whole, tmp_path):
+    def stop_later():
+        while not any(tmp_path.glob('*/vis_data/*.json')):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop_later, daemon=True).start()
+    with pytest.raises(Interrupted, match='--resume'):
+        run(tmp_path, {'default_hooks.logger.interval': 1, 'default_hooks.checkpoint.interval': 100})
+    assert 0 < int((tmp_path / 'last_checkpoint').read_text().split('iter_')[1].removesuffix('.pth')) <= 12
+    run(tmp_path, resume=True)
+    assert_equal_weights(tmp_path, whole[0])
+
+
+@pytest.mark.parametrize(
+    ('options', 'arguments'),
+    [({'optim_wrapper.optimizer.lr': 0.5}, {}), ({}, dict(seed=1)), ({}, dict(split='other')), ({}, dict(deterministic=True))],
+)
+def test_resume_of_another_run_is_refused(run, whole, options, arguments):
+    before = state_of(whole[0])
+    with pytest.raises(InputError, match=str(whole[0])):
+        run(whole[0], options, resume=True, **arguments)
+    after = state_of(whole[0])
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_two_processes_in_one_folder_are_refused(run, tmp_path):
+    with occupied(tmp_path), pytest.raises(InputError, match=str(tmp_path)):
+        run(tmp_path)
+
+
+def test_nan_loss_names_the_scans_and_keeps_no_broken_checkpoint(run, tmp_path):
+    with pytest.raises(WorkError, match=r's0\d_z0\d'):
+        run(tmp_path, {'optim_wrapper.optimizer.lr': 1e30, 'optim_wrapper.optimizer.type': 'SGD',
+                       'optim_wrapper.optimizer.fused': False})  # fmt: skip
+    for path in tmp_path.glob('iter_*.pth'):
+        assert all(torch.isfinite(tensor).all() for tensor in torch.load(path, weights_only=True)['state_dict'].values())
+
+
+def test_training_that_a_hook_ends_early_keeps_its_record(run, tmp_path):
+    stop = dict(type='EarlyStoppingHook', monitor='mIoU', patience=1, min_delta=1.0, rule='greater')
+    record = run(tmp_path, {'custom_hooks': [stop], 'train_cfg.max_iters': 40, 'train_cfg.val_interval': 4})
+    assert 4 < record['iterations'] < 40 and len(record['history']) >= 1
+    assert [path.stem for path in tmp_path.glob('train_*.json')] == [f'train_heldout_scratch_{record["iterations"]}i_seed0']
+
+
+def test_split_all_leaves_nothing_to_score(run, tmp_path):
+    record = run(tmp_path, {'train_cfg.max_iters': 2}, split='all')
+    assert record['split'] == 'all' and record['images'] == [] and record['metrics']['mIoU'] is None
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'custom_hooks': [dict(type='EMAHook')]},
+        {'train_dataloader.sampler': dict(type='InfiniteSampler', shuffle=True)},
+        {'train_cfg': dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=1, val_interval=1),
+         'train_dataloader.sampler': dict(type='DefaultSampler', shuffle=True), 'log_processor.by_epoch': True,
+         'default_hooks.checkpoint.by_epoch': True},
+        {'optim_wrapper.clip_grad.max_norm': 1.0},
+    ],
+    ids=['average', 'sampler', 'epochs', 'nested key'],
+)  # fmt: skip
+def test_what_mmsegmentation_allows_is_recorded(run, tmp_path, options):
+    record = run(tmp_path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, **options})
+    assert record['iterations'] >= 2 and len(record['images']) == 4
+
+
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ConcatDataset'])
+def test_wrapped_data_sets_keep_their_seeds(tiny, tmp_path, wrapper):
+    from octfluid.records.record import read_record
+
+    records = []
+    for workers in (0, 1):
+        cfg = tiny({'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'train_dataloader.num_workers': workers})
+        inner = cfg.train_dataloader.dataset
+        cfg.train_dataloader.dataset = (
+            dict(type=wrapper, dataset=inner, times=2) if wrapper == 'RepeatDataset' else dict(type=wrapper, datasets=[inner, inner])
+        )
+        records.append(read_record(train(cfg, str(tmp_path / str(workers)))))
+    assert records[0]['history'] == records[1]['history'] and records[0]['split'] == 'heldout'
+
+
+def test_metrics_of_mmseg_stand_next_to_ours(run, tmp_path):
+    metrics = [dict(type='FluidMetric'), dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='mmseg')]
+    record = run(tmp_path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'val_evaluator': metrics})
+    assert set(record['metrics']) == {'mIoU', 'mDice', 'aAcc', *(f'{kind}.{name}' for kind in ('IoU', 'Dice')
+                                                                for name in ('background', 'fluid'))}  # fmt: skip
+
+
+def test_without_fluid_metric_there_is_no_record(tiny, tmp_path):
+    cfg = tiny({'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2})
+    cfg.val_evaluator = dict(type='IoUMetric')
+    assert train(cfg, str(tmp_path)) is None and not list(tmp_path.glob('*.json'))
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        ({'model.decode_head.loss_decode': dict(type='NoSuchLoss')}, 'NoSuchLoss'),
+        ({'train_dataloader.dataset.pipeline.2.crop_size': (0, 4)}, 'phantom.py'),
+        ({'optim_wrapper.optimizer.type': 'NoSuchOptimizer'}, 'phantom.py'),
+        ({'model.decode_head.in_channels': 5}, 'phantom.py'),
+        ({'load_from': 'no.pth'}, 'no.pth'),
+        ({'val_dataloader.dataset.ann_file': 'splits/no.txt'}, 'no.txt'),
+    ],
+)
+def test_what_cannot_be_built_or_begun_is_one_line_and_leaves_no_trace(run, tmp_path, options, named):
+    with pytest.raises(InputError, match=named) as caught:
+        run(tmp_path / 'new', options)
+    assert '\n' not in str(caught.value) and not (tmp_path / 'new').exists()
+
+
+def test_unsound_data_stop_before_anything_is_written(run, phantoms, tmp_path):
+    import shutil
+
+    import cv2
+
+    root = tmp_path / 'data'
+    shutil.copytree(phantoms, root)
+    mask = root / 'native/annotations/s01_z00.png'
+    cv2.imwrite(str(mask), 255 * cv2.imread(str(mask), cv2.IMREAD_UNCHANGED))
+    with pytest.raises(InputError, match='s01_z00'):
+        run(tmp_path / 'out', {'data_root': str(root)})
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('where', ['splits', 'native/images'])
+def test_work_dir_in_the_data_is_refused(run, phantoms, where):
+    with pytest.raises(InputError, match=where):
+        run(phantoms / where)
+
+
+def test_mixed_precision_is_recorded_and_kept_by_a_resume(run, tmp_path):
+    record = run(tmp_path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}, amp='on')
+    assert record['precision'] == 'bf16'
+    assert run(tmp_path, {'train_cfg.max_iters': 4, 'train_cfg.val_interval': 4}, amp='auto', resume=True)['precision'] == 'bf16'
+    with pytest.raises(InputError, match='precision'):
+        run(tmp_path, {'train_cfg.max_iters': 6}, resume=True)
+
+
+def test_init_is_loaded_whole_named_and_counted(run, weights, tmp_path):
+    record = run(tmp_path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}, init=str(weights))
+    init = record['init']
+    assert (init['source'], init['name']) == ('other', 'iter_12.pth') and init['loaded'] == init['total'] == len(state_of(weights.parent))
+
+
+def test_init_that_fits_in_part_is_refused_unless_told(run, weights, tmp_path):
+    state = torch.load(weights, weights_only=True)
+    state['state_dict'] = {name: tensor for name, tensor in state['state_dict'].items() if 'conv_seg' not in name}
+    torch.save(state, tmp_path / 'part.pth')
+    short = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}
+    with pytest.raises(InputError, match='conv_seg'):
+        run(tmp_path / 'a', short, init=str(tmp_path / 'part.pth'))
+    reinit = {'default_hooks.initial_weights.reinit': ['decode_head.conv_seg', 'auxiliary_head.conv_seg']}
+    init = run(tmp_path / 'b', {**short, **reinit}, init=str(tmp_path / 'part.pth'))['init']
+    assert init['total'] - init['loaded'] == 4
+
+
+def test_pretrained_backbone_is_never_called_random(run, weights, tmp_path):
+    pretrained = dict(type='Pretrained', checkpoint=str(weights), prefix='backbone.')
+    options = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'model.backbone.init_cfg': pretrained}
+    init = run(tmp_path, options)['init']
+    assert init['name'] == 'iter_12.pth' and 0 < init['loaded'] < init['total']
+
+
+def test_three_fluids_have_a_row_a_class(run, phantoms, tmp_path):
+    import shutil
+
+    import cv2
+
+    root = tmp_path / 'data'
+    shutil.copytree(phantoms, root)
+    for path in (root / 'native/annotations').glob('*.png'):
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        mask[:, :20] *= 2
+        mask[:, 40:] *= 3
+        cv2.imwrite(str(path), mask)
+    meta = dict(classes=('background', 'irf', 'srf', 'ped'), palette=[[0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0]])
+    options = {f'{loader}_dataloader.dataset.metainfo': meta for loader in ('train', 'val')}
+    options |= {f'model.{head}_head.num_classes': 4 for head in ('decode', 'auxiliary')}
+    options |= {'model.decode_head.loss_decode.0.class_weight': [0.1, 1, 1, 1], 'data_root': str(root)}
+    record = run(tmp_path / 'out', {**options, 'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2})
+    assert {'IoU.irf', 'Dice.srf', 'IoU.ped'} <= record['metrics'].keys()
+    assert set(record['images'][0]['classes']) == {'background', 'irf', 'srf', 'ped'}
+    assert json.dumps(record)
