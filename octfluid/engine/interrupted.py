@@ -8,13 +8,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from octfluid.records.fields import is_count
+from octfluid.records.schema import Count, FileModel, validated
 from octfluid.utils.atomic import write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import json_files, read_json
 
 MARK = 'interrupted.json'
 SCHEMA = 'octfluid.interrupted/1'
+
+
+class _Mark(FileModel):
+    iteration: Count
+    iterations: Count
 
 
 def write_mark(work_dir: str | os.PathLike, content: Mapping[str, Any]) -> None:
@@ -40,10 +45,9 @@ def find_marks(paths: Iterable[str | os.PathLike]) -> list[tuple[Path, dict[str,
         for path in (path for path in json_files(folder) if path.name == MARK):
             try:
                 content = read_json(path)
+                validated(_Mark, content, str(path))
             except InputError:
                 continue
-            if not isinstance(content, dict) or content.get('schema') != SCHEMA:
-                continue
-            if is_count(content.get('iteration')) and is_count(content.get('iterations')):
+            if content.get('schema') == SCHEMA:
                 found.setdefault(path.resolve(), (path, content))
     return sorted(found.values(), key=lambda pair: pair[0].as_posix())

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from octfluid.metrics.agreement import AREA_SUMS, area_features, bias, bland_altman, correlation, limit, pixel_mm2, ratio
 from scipy import stats
 
-from octfluid.metrics.agreement import AREA_SUMS, area_features, bias, bland_altman, correlation, limit, pixel_mm2, ratio
 from octfluid.reporting.same_images import scored
 
 

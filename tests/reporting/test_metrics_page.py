@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from octfluid.datasets.splits import paper_rows
-from octfluid.metrics.agreement import DUKE_MM, DUKE_NATIVE, pixel_mm2
 from octfluid.metrics.bootstrap import EXACT_SUBJECTS, MAX_UNDEFINED, MIN_SUBJECTS, estimates
 from octfluid.metrics.confusion import COUNTS, image_row, pooled_metrics, predict_nothing
-from octfluid.metrics.measures import MEASURES, per_image, scored
+from octfluid.metrics.measures import DUKE_MM, DUKE_NATIVE, MEASURES, per_image, pixel_mm2, scored
 from octfluid.reporting.estimates_page import number
 from octfluid.reporting.markdown import percent
 from octfluid.reporting.published import read_published
