@@ -85,9 +85,11 @@ def validated(model: type[Model], content: Any, where: str) -> Model:
         said = str(first['ctx']['error'])
     else:
         found = ' '.join(repr(first['input']).split())[:60]
-        said = ' is missing' if first['type'] == 'missing' else f' is {found}; expected: {first["msg"]}'
+        reason = first['msg'].replace('Input should be', 'expected')
+        said = ' is missing' if first['type'] == 'missing' else f' is {found}; {reason}'
     path = ''.join(f'[{part}]' if isinstance(part, int) else f'.{part}' for part in first['loc'][:8])
-    raise InputError(f'{where}: field {path}{said}'.replace('field .', 'field ', 1))
+    said = f'{path}{said}'
+    raise InputError(f'{where}: {"" if said[0] == " " else "field "}{said.strip(" .")}')
 
 
 def _need(holds: bool, message: str) -> None:
@@ -191,9 +193,7 @@ class Image(Counts):
         if pockets := extra.pockets:
             for key in ('true', 'predicted'):
                 number, area = getattr(pockets, key), areas[key]
-                _need(
-                    bool(area) <= number <= area, f'.extra.pockets.{key} is {number}; expected what {area} pixels can make up'
-                )
+                _need(bool(area) <= number <= area, f'.extra.pockets.{key} is {number}; expected what {area} pixels can hold')
         if histogram := extra.logit_histogram:
             for key, graded in (('fluid', areas['true']), ('background', self.fp + self.tn)):
                 total = sum(getattr(histogram, key))
@@ -224,7 +224,7 @@ class Image(Counts):
         expected = (self.tn, self.fn, self.fp, self.tp)
         found = (ground.tp, ground.fp, ground.fn, ground.tn)
         _need(
-            found == expected, f'classes.background is {found}; expected {expected}, the counts of all other classes reversed'
+            found == expected, f'.classes.background is {found}; expected {expected}, the counts of all other classes reversed'
         )
 
 

@@ -81,7 +81,7 @@ def test_what_is_worked_out_gives_the_result_beside_it():
 
 def test_the_averages_and_the_conventions_for_empty_images_are_computed(images, found):
     three = ' '.join(percent(found[name]['value']) for name in ('subject_dice', 'dice', 'image_dice'))
-    assert 'worth {}, {} or {} by three fair ways'.format(*three.split()) in WORDS
+    assert 'worth {}, {} or {} by three fair averages'.format(*three.split()) in WORDS
     own = [pooled_metrics([row])['Dice.fluid'] for row in images]
     of_fluid = [row['dice'] for row in per_image(scored({0: images})) if row['dice'] is not None]
     means = [np.mean(of_fluid), *(np.mean([value if dice is None else dice for dice in own]) for value in (0, 1, 2))]
