@@ -1,16 +1,10 @@
-"""How far measures may be trusted: intervals over patients and seeds, paired comparisons, correction for many of them.
+"""How far measures can be trusted: intervals over patients and seeds, paired comparisons, correction for many of them.
 
-The unit of drawing is the patient: B-scans of one patient resemble each other, and drawing them one by one would pretend to
-more information than there is. Each bootstrap replicate draws as many subjects as there are, with replacement, each with all
-its images (cluster bootstrap: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8; Field and
-Welsh, J R Stat Soc B 69:369, 2007), and for the same replicate as many seeds as there are, with replacement, so that an
-interval speaks of new patients and of new trainings. The interval is that of percentiles (Efron 1979).
-
-What these intervals are not. Percentile intervals of some ten clusters are too narrow: with n clusters the bootstrap's variance
-of a mean is (n - 1) / n of the unbiased one, and percentiles take no account of its being estimated from few (Field and Welsh
-2007; Cameron, Gelbach and Miller, Rev Econ Stat 90:414, 2008, on tests with few clusters). The same holds more strongly of two
-or three seeds, and with one seed an interval says nothing of other seeds. They take the set of patients for a random draw of
-those one cares about, which ten patients of one clinic are not.
+The unit of drawing is the patient, because B-scans of one patient resemble each other. Each replicate draws as many subjects as
+there are, with replacement, each with all its images, and as many seeds as there are (cluster bootstrap: Davison and Hinkley,
+"Bootstrap Methods and their Application", 1997, section 3.8; Field and Welsh, J R Stat Soc B 69:369, 2007). The interval is
+that of percentiles (Efron 1979). With some ten clusters it is too narrow (Cameron, Gelbach and Miller, Rev Econ Stat 90:414,
+2008), and with one seed it says nothing about other seeds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from octfluid.metrics.confusion import rounded
 from octfluid.metrics.measures import FEATURES, MEASURES, Measure, Scored, by_feature, check_same_images, subject_features
-from octfluid.records.runs import DECIMALS
-from octfluid.reporting.difference import CONFIDENCE
 from octfluid.utils.errors import InputError
 
+CONFIDENCE = 0.95
 MIN_SUBJECTS = 5
 """Subjects that an interval or a p-value needs."""
 
@@ -46,18 +40,16 @@ def estimates(scored: Scored, *, replicates: int = 10_000, seed: int = 0) -> dic
     """Estimate every measure of a configuration, with its 95 % interval over patients and seeds.
 
     Args:
-        scored: From `octfluid.reporting.same_images.scored`.
+        scored: From `octfluid.metrics.measures.scored`.
         replicates: Bootstrap replicates, at least 1.
         seed: Of the random numbers; the same call gives the same numbers.
 
     Returns:
-        For each name of `octfluid.metrics.measures.MEASURES`, in its order:
-        ``value``: the mean over seeds of the measure of each seed, None where it is undefined for any seed.
-        ``interval``: its lower and upper end. None where the value is None, where the images it rests on are of fewer than
-        `MIN_SUBJECTS` subjects or of an unknown one, or where more than `MAX_UNDEFINED` of the replicates leave the measure
-        undefined; fewer are left out.
-        ``images``: how many images it rests on; the fewest of any seed where seeds differ (``hd95_px``), 0 where undefined.
-        Fractions or px, rounded to `octfluid.records.runs.DECIMALS`.
+        For each name of `octfluid.metrics.measures.MEASURES`, in its order: ``value``, the mean over seeds, None where it is
+        undefined for any seed; ``interval``, lower and upper end; ``images``, how many images it rests on, the fewest of any
+        seed, 0 where undefined. Fractions or px, rounded. The interval is None without a value, where the images are of fewer
+        than `MIN_SUBJECTS` subjects or of an unknown one, or where more than `MAX_UNDEFINED` of the replicates leave the
+        measure undefined; fewer are left out.
     """
     table = subject_features(scored)
     totals = by_feature(table.sum(axis=-1))
@@ -69,7 +61,7 @@ def estimates(scored: Scored, *, replicates: int = 10_000, seed: int = 0) -> dic
     enough = [measure for measure in defined if _enough(scored, table[FEATURES.index(measure.images)])]
     intervals = {name: _interval(drawn) for name, drawn in _replicates(enough, table, patients, seeds).items()}
     return {
-        name: {'value': _rounded(value), 'interval': intervals.get(name), 'images': images.get(name, 0)}
+        name: {'value': rounded(value), 'interval': intervals.get(name), 'images': images.get(name, 0)}
         for name, value in values.items()
     }
 
@@ -77,29 +69,27 @@ def estimates(scored: Scored, *, replicates: int = 10_000, seed: int = 0) -> dic
 def paired(arm: Scored, reference: Scored, *, measure: str = 'dice', replicates: int = 10_000, seed: int = 0) -> dict[str, Any]:
     """Compare two configurations on the same images.
 
-    The interval draws the same subjects for both sides and the seeds of each side on their own. The p-value is that of a paired
-    permutation test: if configurations made no difference, a subject's results might as well carry each other's name, so the
-    two are exchanged subject by subject (Fisher 1935, chapter 3), in all 2**P ways with at most `EXACT_SUBJECTS` subjects,
-    otherwise in `PERMUTATIONS` random ones, where p = (1 + b) / (1 + n) (Phipson and Smyth, Stat Appl Genet Mol Biol 9:39,
-    2010). What is exchanged are counts averaged over seeds, so p speaks of new patients for these trainings, and it is
-    exact for equal numbers of seeds on both sides. It is two-sided; an exchange that leaves the measure undefined counts as
-    extreme. With P subjects no p is below 2 / 2**P.
+    The interval draws the same subjects for both sides and the seeds of each side on their own. p is of a two-sided paired
+    permutation test: the results of a subject, counts averaged over seeds, are exchanged between the two (Fisher 1935, chapter
+    3), in all 2**P ways with at most `EXACT_SUBJECTS` subjects, otherwise in `PERMUTATIONS` random ones, where p = (1 + b) /
+    (1 + n) (Phipson and Smyth, Stat Appl Genet Mol Biol 9:39, 2010). So p is about new patients for these trainings, and exact
+    for equal numbers of seeds. An exchange that leaves the measure undefined counts as extreme, which
+    `scipy.stats.permutation_test` cannot do.
 
     Args:
-        arm: From `octfluid.reporting.same_images.scored`.
+        arm: From `octfluid.metrics.measures.scored`.
         reference: The same, of the configuration to compare with.
         measure: One of `PAIRED`.
         replicates: Bootstrap replicates, at least 1.
         seed: Of the random numbers; the same call gives the same numbers.
 
     Returns:
-        ``difference`` (arm minus reference, a fraction; None where the measure is undefined for any seed), ``interval``
-        and ``p`` (None without a difference and for too few or unknown subjects as in `estimates`; the interval also where too
-        many replicates are undefined), ``permutations`` (exchanges made, 0 without p) and ``exact`` (whether these were all),
-        ``subjects``, ``images`` and ``seeds`` (how many; the last of arm and reference).
+        ``difference`` (arm minus reference, a fraction; None where the measure is undefined for any seed), ``interval`` and
+        ``p`` (None as in `estimates`), ``permutations`` (exchanges made, 0 without p), ``exact`` (whether these were all), and
+        the numbers of ``subjects``, ``images`` and ``seeds`` (of arm and reference).
 
     Raises:
-        InputError: The images are not the same, naming the first that differs, or ``measure`` is none of `PAIRED`.
+        InputError: The images are not the same, naming the first that differs, or ``measure`` is not in `PAIRED`.
     """
     if measure not in PAIRED:
         raise InputError(f'the measure {measure} is not compared in pairs; expected one of {", ".join(PAIRED)}')
@@ -115,9 +105,9 @@ def paired(arm: Scored, reference: Scored, *, measure: str = 'dice', replicates:
         interval = _interval(sides[0] - sides[1])
         p, exchanges = _permutation_p(of, *(table.mean(axis=1) for table in tables), rng)
     return {
-        'difference': _rounded(difference),
+        'difference': rounded(difference),
         'interval': interval,
-        'p': _rounded(p),
+        'p': rounded(p),
         'permutations': exchanges,
         'exact': p is not None and len(arm.patients) <= EXACT_SUBJECTS,
         'subjects': len(arm.patients),
@@ -130,35 +120,23 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Correct the p-values of a family of comparisons, so that the chance of any false finding stays below the level.
 
     Holm, Scand J Statist 6:65, 1979: of m values in ascending order the k-th is multiplied by m - k + 1, is at least what the
-    one before became, and at most 1.
-
-    Args:
-        p_values: In any order; None (no test was made) stays None and does not count in the family.
-
-    Returns:
-        Corrected values in the same order, rounded to `octfluid.records.runs.DECIMALS`.
+    one before became, and at most 1. None (no test was made) stays None and does not count in the family.
     """
     order = sorted((index for index, p in enumerate(p_values) if p is not None), key=lambda index: p_values[index])
     corrected: list[float | None] = [None] * len(p_values)
     least = 0.0
     for rank, index in enumerate(order):
         least = max(least, min(1.0, (len(order) - rank) * p_values[index]))
-        corrected[index] = _rounded(least)
+        corrected[index] = rounded(least)
     return corrected
 
 
 def _enough(scored: Scored, images: np.ndarray) -> bool:
-    """Tell whether enough patients take part, from the (S, P) numbers of images that a measure rests on."""
+    # images: (S, P), how many images of each patient a measure rests on
     return scored.patients_known and int(np.count_nonzero(images, axis=1).min()) >= MIN_SUBJECTS
 
 
-def _rounded(value: float | None) -> float | None:
-    # + 0.0 turns -0.0, which reads like a tiny loss, into 0.0.
-    return None if value is None else round(float(value), DECIMALS) + 0.0
-
-
 def _value(measure: Measure, totals: Mapping[str, np.ndarray]) -> float | None:
-    """Return the mean over seeds of a measure; ``totals`` hold (S,) sums over all images."""
     by_seed = measure.of(totals)
     return None if np.isnan(by_seed).any() else float(by_seed.mean())
 
@@ -172,16 +150,9 @@ def _draws(rng: np.random.Generator, replicates: int, n: int) -> np.ndarray:
 def _replicates(
     measures: Iterable[Measure], table: np.ndarray, patients: np.ndarray, seeds: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Compute measures in every replicate.
+    """Return (R,) values of measures in every replicate, the mean over the seeds drawn; NaN where one of them is undefined.
 
-    Args:
-        measures: To compute.
-        table: (F, S, P) features by seed and subject.
-        patients: (P, R), how often each subject is drawn.
-        seeds: (S, R), how often each seed is drawn.
-
-    Returns:
-        (R,) float64 by name, the mean over the seeds drawn; NaN where the measure of one of them is undefined.
+    ``table`` holds (F, S, P) features by seed and subject; ``patients`` (P, R) and ``seeds`` (S, R) how often each is drawn.
     """
     replicates, kinds = patients.shape[1], list(measures)
     found = {measure.name: np.empty(replicates) for measure in kinds}
@@ -197,12 +168,11 @@ def _replicates(
 
 
 def _interval(values: np.ndarray) -> list[float] | None:
-    """Return the percentile interval of (R,) replicates, None where too many are undefined (NaN)."""
     defined = values[~np.isnan(values)]
     if len(values) - len(defined) > MAX_UNDEFINED * len(values):
         return None
     tail = 50 * (1 - CONFIDENCE)
-    return [_rounded(end) for end in np.percentile(defined, [tail, 100 - tail])]
+    return [rounded(end) for end in np.percentile(defined, [tail, 100 - tail])]
 
 
 def _permutation_p(measure: Measure, arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:

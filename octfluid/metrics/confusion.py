@@ -1,7 +1,6 @@
 """Pixel counts of one image, and the scores that follow from the counts of many.
 
-Counts are the raw material of every table: from true/false positives and negatives per image each pooled score can be
-recomputed without the model. No torch here, so that reports can be made anywhere.
+No torch here, so that reports can be made anywhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,48 @@ from octfluid.metrics.surface import surface_scores
 from octfluid.utils.errors import InputError
 
 COUNTS = ('tp', 'fp', 'fn', 'tn')
+CLASSES = ('background', 'fluid')
+DECIMALS = 8
+"""Digits kept in ``results.json``: beyond any meaning, short of the last bits in which two machines may differ."""
+
+
+def pooled_metrics(images: Sequence[Mapping[str, Any]], classes: Sequence[str] = CLASSES) -> dict[str, float | None]:
+    """Score a set of images by pooling their pixels, as mmseg's ``IoUMetric`` does.
+
+    IoU = TP / (TP + FP + FN) and Dice = 2 TP / (2 TP + FP + FN) for each class; aAcc is the share of right pixels. An image
+    without any foreground adds only its false positives and true negatives, so no convention for empty images is needed.
+
+    Args:
+        images: Rows from `image_row`: integer ``tp``, ``fp``, ``fn``, ``tn`` (pixels), and ``classes`` for more than two.
+        classes: Names, background first. With two names the top-level counts are those of the second.
+
+    Returns:
+        ``mIoU``, ``mDice``, ``aAcc``, and ``IoU.<class>``, ``Dice.<class>`` for each class: fractions in [0, 1], None where
+        undefined (0/0). The two means run over the classes where the score is defined.
+    """
+    if len(classes) == 2:
+        tp, fp, fn, tn = (sum(int(image[key]) for image in images) for key in COUNTS)
+        sums = {classes[0]: (tn, fn, fp, tp), classes[1]: (tp, fp, fn, tn)}
+    else:
+        rows = {name: [image['classes'][name] for image in images] for name in classes}
+        sums = {name: tuple(sum(int(row[key]) for row in rows[name]) for key in COUNTS) for name in classes}
+    iou = {name: _ratio(tp, tp + fp + fn) for name, (tp, fp, fn, _) in sums.items()}
+    dice = {name: _ratio(2 * tp, 2 * tp + fp + fn) for name, (tp, fp, fn, _) in sums.items()}
+    return {
+        'mIoU': _mean_of_defined(list(iou.values())),
+        'mDice': _mean_of_defined(list(dice.values())),
+        'aAcc': _ratio(sum(tp for tp, *_ in sums.values()), sum(tp + fn for tp, _, fn, _ in sums.values())),
+        **{f'IoU.{name}': value for name, value in iou.items()},
+        **{f'Dice.{name}': value for name, value in dice.items()},
+    }
+
+
+def rounded(value: float | None) -> float | None:
+    """Round to `DECIMALS`; None stays None."""
+    return None if value is None else round(float(value), DECIMALS) + 0.0  # -0.0, which reads like a tiny loss, becomes 0.0
 
 
 def _ratio(numerator: int, denominator: int) -> float | None:
-    """Return the fraction, or None where it is 0/0."""
     return numerator / denominator if denominator else None
 
 
@@ -26,68 +63,61 @@ def _mean_of_defined(values: Sequence[float | None]) -> float | None:
     return sum(defined) / len(defined) if defined else None
 
 
-def pooled_metrics(
-    images: Sequence[Mapping[str, Any]], classes: tuple[str, str] = ('background', 'fluid')
-) -> dict[str, float | None]:
-    """Score a set of images by pooling their pixels, as mmseg's ``IoUMetric`` does.
-
-    IoU = TP / (TP + FP + FN) and Dice = 2 TP / (2 TP + FP + FN) for each class, with the roles of the counts exchanged for
-    the background; aAcc is the share of right pixels. An image without any foreground adds only its false positives and true
-    negatives: it has no score of its own, so no convention for empty images is needed.
+def predict_nothing(images: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that the same images would have if every pixel had been called background.
 
     Args:
-        images: Mappings with integer ``tp``, ``fp``, ``fn``, ``tn`` (pixels), where positive means ``classes[1]``.
-        classes: Names of the negative and the positive class.
+        images: Rows from `image_row`.
 
     Returns:
-        ``mIoU``, ``mDice``, ``aAcc``, and ``IoU.<class>``, ``Dice.<class>`` for both classes: fractions in [0, 1], None where
-        undefined (0/0). The two means run over the classes where the score is defined.
+        For each image the four counts (every foreground pixel missed, every background pixel right), and ``classes`` if it has
+        them.
     """
-    tp, fp, fn, tn = (sum(int(image[key]) for image in images) for key in COUNTS)
-    negative, positive = classes
-    iou = {negative: _ratio(tn, tn + fp + fn), positive: _ratio(tp, tp + fp + fn)}
-    dice = {negative: _ratio(2 * tn, 2 * tn + fp + fn), positive: _ratio(2 * tp, 2 * tp + fp + fn)}
-    return {
-        'mIoU': _mean_of_defined(list(iou.values())),
-        'mDice': _mean_of_defined(list(dice.values())),
-        'aAcc': _ratio(tp + tn, tp + fp + fn + tn),
-        **{f'IoU.{name}': value for name, value in iou.items()},
-        **{f'Dice.{name}': value for name, value in dice.items()},
-    }
+    found = []
+    for image in images:
+        row: dict[str, Any] = _missed(image)
+        if classes := image.get('classes'):
+            background, *others = classes
+            true = {name: counts['tp'] + counts['fn'] for name, counts in classes.items()}
+            row['classes'] = {
+                background: {'tp': true[background], 'fp': sum(true.values()) - true[background], 'fn': 0, 'tn': 0},
+                **{name: _missed(classes[name]) for name in others},
+            }
+        found.append(row)
+    return found
 
 
-def predict_nothing(images: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
-    """Return the counts that the same images would have if every pixel had been called background.
-
-    Args:
-        images: Mappings with ``tp``, ``fp``, ``fn``, ``tn``.
-
-    Returns:
-        One mapping of the four counts an image: every foreground pixel missed, every background pixel right.
-    """
-    return [{'tp': 0, 'fp': 0, 'fn': image['tp'] + image['fn'], 'tn': image['tn'] + image['fp']} for image in images]
+def _missed(counts: Mapping[str, Any]) -> dict[str, int]:
+    return {'tp': 0, 'fp': 0, 'fn': counts['tp'] + counts['fn'], 'tn': counts['tn'] + counts['fp']}
 
 
 def image_row(
-    name: str, subject: int | str | None, prediction: np.ndarray, truth: np.ndarray, ignore_index: int = 255, classes=('background', 'fluid')
+    name: str,
+    subject: int | str | None,
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    ignore_index: int = 255,
+    classes: Sequence[str] = CLASSES,
 ) -> dict[str, Any]:
     """Compare one predicted mask with its ground truth.
 
     Args:
         name: The image's name in the data set, such as ``s01_z10``.
         subject: The patient the image belongs to, or None if unknown.
-        prediction: (H, W) array of 0 and 1, any integer or boolean dtype.
-        truth: (H, W) array of 0, 1 and ``ignore_index``, any integer or boolean dtype.
+        prediction: (H, W) class indices 0 to C - 1, any integer or boolean dtype.
+        truth: (H, W) class indices and ``ignore_index``, any integer or boolean dtype.
         ignore_index: Pixels with this truth are not counted.
+        classes: The C names, background first.
 
     Returns:
-        An element of a run record's ``images``: name, subject, height, width (pixels), tp, fp, fn, tn (pixels), and ``extra``:
-        what only the masks tell, of the counted pixels (all others are outside of both masks). These are the scores of
-        `octfluid.metrics.surface.surface_scores`; ``pockets``, see `octfluid.metrics.lesions.pocket_counts`; and
-        ``ignored``, the pixels that are not counted, where there are any. The four counts and ``ignored`` add up to the image.
+        An element of a run record's ``images``: name, subject, height, width (pixels), and tp, fp, fn, tn (pixels), where
+        positive is any class but background. ``extra`` holds what only the masks tell, of the counted pixels, again for any
+        class but background: `octfluid.metrics.surface.surface_scores`, ``pockets`` from
+        `octfluid.metrics.lesions.pocket_counts`, and ``ignored`` (pixels) if any pixel is not counted. With more than two
+        classes, ``classes`` maps each name, background included, to its own tp, fp, fn, tn.
 
     Raises:
-        InputError: The shapes differ or are not (H, W), or a mask holds any other value.
+        InputError: The shapes differ or are not (H, W), or a mask holds a value that is no class.
     """
     prediction, truth = np.asarray(prediction), np.asarray(truth)
     if truth.ndim != 2 or prediction.shape != truth.shape:
@@ -96,17 +126,26 @@ def image_row(
             'expected the same (height, width) for both'
         )
     counted = truth != ignore_index
-    for mask, what, allowed in ((prediction, 'prediction', '0 and 1'), (truth, 'ground truth', f'0, 1 and {ignore_index}')):
-        wrong = mask[counted & (mask != 0) & (mask != 1)]
+    for mask, what in ((prediction, 'prediction'), (truth, 'ground truth')):
+        wrong = mask[counted & ~np.isin(mask, np.arange(len(classes)))]
         if wrong.size:
-            raise InputError(f'{name}: the {what} holds the value {wrong.flat[0]}; expected only {allowed}')
-    predicted, actual = (prediction == 1) & counted, (truth == 1) & counted
-    tp = int(np.count_nonzero(predicted & actual))
-    fp = int(np.count_nonzero(predicted)) - tp
-    fn = int(np.count_nonzero(actual)) - tp
-    tn = int(np.count_nonzero(counted)) - tp - fp - fn
+            raise InputError(
+                f'{name}: the {what} holds the value {wrong.flat[0]}; expected the classes 0 to {len(classes) - 1}'
+            )
+    predicted, actual = (prediction != 0) & counted, (truth != 0) & counted
+    pixels = int(np.count_nonzero(counted))
     extra: dict[str, Any] = {**surface_scores(predicted, actual), 'pockets': pocket_counts(predicted, actual)}
-    if ignored := counted.size - int(np.count_nonzero(counted)):
+    if ignored := counted.size - pixels:
         extra['ignored'] = ignored
     size = {'height': int(truth.shape[0]), 'width': int(truth.shape[1])}
-    return {'name': name, 'subject': subject, **size, 'tp': tp, 'fp': fp, 'fn': fn, 'tn': tn, 'extra': extra}
+    row = {'name': name, 'subject': subject, **size, **_count(predicted, actual, pixels), 'extra': extra}
+    if len(classes) > 2:
+        masks = ((label, (prediction == k) & counted, (truth == k) & counted) for k, label in enumerate(classes))
+        row['classes'] = {label: _count(predicted, actual, pixels) for label, predicted, actual in masks}
+    return row
+
+
+def _count(predicted: np.ndarray, actual: np.ndarray, pixels: int) -> dict[str, int]:
+    tp = int(np.count_nonzero(predicted & actual))
+    fp, fn = int(np.count_nonzero(predicted)) - tp, int(np.count_nonzero(actual)) - tp
+    return {'tp': tp, 'fp': fp, 'fn': fn, 'tn': pixels - tp - fp - fn}

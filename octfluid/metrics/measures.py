@@ -1,63 +1,168 @@
-"""What a group of runs is measured by: every measure a function of sums over images.
+"""The measures of a configuration: its images, scored once for every seed, and functions of sums over them.
 
-Because of that, the mean over images, the pooled score and the score of any draw of patients are all one matrix product away
-from each other: see `octfluid.metrics.bootstrap`. An undefined measure is NaN in arrays and None in results, never 0.
+Because each measure is a function of sums, the score of any draw of patients is a matrix product away:
+`octfluid.metrics.bootstrap`. An undefined measure is NaN in arrays and None in results, never 0. Old run records lack surface
+Dice, Hausdorff distance and pockets; a measure made from them is undefined for a group if one image lacks it.
 
-What `extra` of a run record holds (surface Dice, Hausdorff distance, pockets) is not in old records. A measure made from it is
-undefined for a group as soon as one image lacks it: a mean over the images that have it would be of other images.
-
-Other modules take all they need of images and measures from here; `octfluid.reporting.same_images` and
-`octfluid.metrics.agreement` are its parts.
+``docs/metrics.md`` has the definitions in words, and what each measure hides.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from octfluid.metrics.agreement import (
-    AREA_SUMS,
-    area_features,
-    areas,
-    bias,
-    bland_altman,
-    correlation,
-    limit,
-    pixel_mm2,
-    ratio,
-)
-from octfluid.metrics.confusion import COUNTS, pooled_metrics
-from octfluid.reporting.same_images import Scored, check_same_images, per_image, per_subject, scored
+from octfluid.datasets.splits import paper_rows
+from octfluid.metrics.confusion import COUNTS, pooled_metrics, rounded
+from octfluid.metrics.lesions import POCKET_COUNTS
+from octfluid.utils.errors import InputError
 
-__all__ = [
-    'FEATURES',
-    'MEASURES',
-    'Measure',
-    'Scored',
-    'bland_altman',
-    'by_feature',
-    'check_same_images',
-    'per_image',
-    'per_subject',
-    'pixel_mm2',
-    'scored',
-    'subject_features',
-]
+# --- the images of a configuration ---
+
+_SAME = {
+    'subject': lambda row: row['subject'],
+    'height x width': lambda row: f'{row["height"]} x {row["width"]}',
+    'true foreground pixels': lambda row: row['tp'] + row['fn'],
+    'true background pixels': lambda row: row['fp'] + row['tn'],
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Images of one configuration, the same images for every seed; made by `scored`.
+
+    Attributes:
+        names: N image names, ascending.
+        subjects: The patient of each image, N numbers or texts; None where unknown.
+        seeds: S seeds, ascending.
+        rows: S x N elements of a run record's ``images``, in the order of ``seeds`` and ``names``.
+    """
+
+    names: tuple[str, ...]
+    subjects: tuple[int | str | None, ...]
+    seeds: tuple[int, ...]
+    rows: tuple[tuple[Mapping[str, Any], ...], ...]
+
+    @property
+    def patients(self) -> tuple[int | str | None, ...]:
+        """The P different subjects: None first where an image's subject is unknown, then numbers, then texts, ascending."""
+        return tuple(sorted(set(self.subjects), key=lambda subject: (type(subject).__name__, subject)))
+
+    @property
+    def patients_known(self) -> bool:
+        """Whether the patient of every image is known."""
+        return None not in self.subjects
+
+
+def scored(images_by_seed: Mapping[int, Sequence[Mapping[str, Any]]]) -> Scored:
+    """Bring the images of several seeds in one order.
+
+    Args:
+        images_by_seed: Seed to ``images`` of its run record, in any order.
+
+    Raises:
+        InputError: There is no seed or no image, an image occurs twice in one seed, or two seeds differ in an image's
+            presence, subject, size or number of true pixels.
+    """
+    seeds = tuple(sorted(images_by_seed))
+    if not seeds or not images_by_seed[seeds[0]]:
+        raise InputError('there are no scored images; expected at least one seed with at least one image in its run record')
+    rows = tuple(tuple(sorted(images_by_seed[seed], key=lambda row: row['name'])) for seed in seeds)
+    for seed, images in zip(seeds, rows, strict=True):
+        for first, second in pairwise(images):
+            if first['name'] == second['name']:
+                raise InputError(f'seed {seed}: image {first["name"]} is scored twice; expected each image once, remove one')
+        _check_same(rows[0], images, f'seed {seeds[0]}', f'seed {seed}')
+    names, subjects = (tuple(row[key] for row in rows[0]) for key in ('name', 'subject'))
+    return Scored(names, subjects, seeds, rows)
+
+
+def check_same_images(arm: Scored, reference: Scored) -> None:
+    """Check that two configurations were scored on the same images.
+
+    Raises:
+        InputError: Naming the first image that only one of them has, or whose subject, size or true pixels differ.
+    """
+    _check_same(arm.rows[0], reference.rows[0], 'one configuration', 'the other')
+
+
+def _check_same(first: Sequence[Mapping], second: Sequence[Mapping], one: str, other: str) -> None:
+    """Refuse two lists of images, both ascending by name, that are not the same images."""
+    advice = 'expected the same images on both sides, score one of them again'
+    if alone := sorted({row['name'] for row in first} ^ {row['name'] for row in second}):
+        owner = one if any(row['name'] == alone[0] for row in first) else other
+        raise InputError(f'image {alone[0]} is scored in {owner} alone ({one} is compared with {other}); {advice}')
+    for a, b in zip(first, second, strict=True):
+        for what, value in _SAME.items():
+            if value(a) != value(b):
+                raise InputError(f'image {a["name"]}: {what} {value(a)} in {one} and {value(b)} in {other}; {advice}')
+
+
+def per_subject(scored: Scored) -> list[dict[str, Any]]:
+    """Score each patient, all images of the patient pooled.
+
+    Returns:
+        For each subject, in the order of `Scored.patients`: ``subject``, ``images`` and ``with_fluid`` (numbers of images),
+        ``true_px`` (true foreground pixels of all of them), ``dice`` (a fraction for each seed, None where it is 0/0) and
+        ``mean`` over the seeds, None unless all are defined.
+    """
+    found = []
+    for subject in scored.patients:
+        mine = [[row for row in rows if row['subject'] == subject] for rows in scored.rows]
+        dice = [pooled_metrics(rows)['Dice.fluid'] for rows in mine]
+        true = _areas(mine[0])[0]
+        numbers = {'images': len(true), 'with_fluid': int(np.count_nonzero(true)), 'true_px': int(true.sum())}
+        found.append({'subject': subject, **numbers, 'dice': [rounded(value) for value in dice], 'mean': _mean(dice)})
+    return found
+
+
+def per_image(scored: Scored) -> list[dict[str, Any]]:
+    """Describe what is true and what was predicted on each image.
+
+    Returns:
+        For each image, ascending by name: ``name``, ``subject``, ``true_px``, and means over the seeds of ``predicted_px``,
+        ``false_px`` (false positive pixels) and ``dice`` (a fraction; None for an image without true foreground).
+    """
+    found = []
+    for name, subject, *rows in zip(scored.names, scored.subjects, *scored.rows, strict=True):
+        true_px = rows[0]['tp'] + rows[0]['fn']
+        found.append({
+            'name': name,
+            'subject': subject,
+            'true_px': true_px,
+            'predicted_px': _mean([row['tp'] + row['fp'] for row in rows]),
+            'dice': _mean([pooled_metrics([row])['Dice.fluid'] for row in rows]) if true_px else None,
+            'false_px': _mean([row['fp'] for row in rows]),
+        })  # fmt: skip
+    return found
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    return None if None in values else rounded(sum(values) / len(values))
+
+
+# --- measures, functions of sums ---
 
 Sums = Mapping[str, np.ndarray]
 
-_POCKETS = ('true', 'found', 'predicted', 'right')
+AREA_SUMS = ('images', 'true', 'predicted', 'true2', 'predicted2', 'product')
+"""Sums over images behind the agreement of areas: how many; of both areas, their squares and their product (px and px2)."""
+
 FEATURES = (
     *COUNTS,
     *AREA_SUMS,
     *('with_fluid', 'without_fluid', 'image_dice', 'marked', 'false_px'),
     *('surface_dice_1px', 'surface_dice_2px', 'hd95_px', 'hd95_images'),
-    *(f'pockets_{kind}' for kind in _POCKETS),
+    *(f'pockets_{kind}' for kind in POCKET_COUNTS),
     *('subject_dice', 'scored_subjects'),
 )
 """What is summed over images; the last two over subjects."""
+
+LIMIT = 1.96
+"""Standard deviations between the bias and a limit of agreement."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +173,6 @@ class Measure:
         name: Its key in results.
         title: Its name on pages.
         unit: ``%`` for a fraction that pages show in percent, ``px`` (of the scored image), or empty.
-        better: ``higher``, ``lower`` or ``zero`` (the nearer to 0, the better).
         images: The feature whose sum is the number of images it rests on.
         of: Takes sums by feature, arrays of any one shape, and returns the measure in that shape, NaN where undefined.
     """
@@ -76,127 +180,90 @@ class Measure:
     name: str
     title: str
     unit: str
-    better: str
     images: str
     of: Callable[[Sums], np.ndarray]
 
 
-def dice(sums: Sums) -> np.ndarray:
-    """Dice of the pooled pixels, 2 TP / (2 TP + FP + FN) (Dice 1945, Sorensen 1948), in [0, 1].
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Return the fraction element by element, float64, NaN where it is 0/0 or anything else over 0."""
+    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
 
-    An image without fluid adds its false positives and has no score of its own. NaN where no image has any fluid, true or
-    predicted.
-    """
+
+def dice(sums: Sums) -> np.ndarray:
+    """Dice of the pooled pixels, 2 TP / (2 TP + FP + FN) (Dice 1945, Sorensen 1948), in [0, 1]; NaN without any fluid."""
     return ratio(2 * sums['tp'], 2 * sums['tp'] + sums['fp'] + sums['fn'])
 
 
 def iou(sums: Sums) -> np.ndarray:
-    """Intersection over union of the pooled pixels, TP / (TP + FP + FN) (Jaccard 1912), in [0, 1]; empty images as `dice`."""
+    """Intersection over union of the pooled pixels, TP / (TP + FP + FN) (Jaccard 1912), in [0, 1]; NaN as `dice`."""
     return ratio(sums['tp'], sums['tp'] + sums['fp'] + sums['fn'])
 
 
-def _both_classes(score: Callable[[Sums], np.ndarray], sums: Sums) -> np.ndarray:
-    """Mean of a score of fluid and of background, over the classes where it is defined, as mmseg's ``IoUMetric``.
+def _both_classes(score: Callable[[Sums], np.ndarray]) -> Callable[[Sums], np.ndarray]:
+    """Mean of a score of fluid and of background, over the classes where it is defined, as mmseg's ``IoUMetric``."""
 
-    On small lesions the background's share is near 1 whatever is predicted: calling every pixel background scores about one
-    half. Without any fluid, true or predicted, it is the background's score alone.
+    def mean(sums: Sums) -> np.ndarray:
+        fluid, background = score(sums), score({**sums, 'tp': sums['tn'], 'fp': sums['fn'], 'fn': sums['fp']})
+        both = (fluid + background) / 2
+        return np.where(np.isnan(fluid), background, np.where(np.isnan(background), fluid, both))
+
+    return mean
+
+
+def _share(part: str, whole: str) -> Callable[[Sums], np.ndarray]:
+    return lambda sums: ratio(sums[part], sums[whole])
+
+
+def bias(sums: Sums) -> np.ndarray:
+    """Mean over all images of predicted minus true area, in px; positive where too much is predicted."""
+    return ratio(sums['predicted'] - sums['true'], sums['images'])
+
+
+def limit(sums: Sums, sign: int) -> np.ndarray:
+    """Lower (``sign`` -1) or upper (+1) limit of agreement in px: bias -+ 1.96 SD (n - 1); NaN with fewer than two images.
+
+    Bland and Altman, Lancet 327:307, 1986. The limits describe the scored images: they ignore that several are of one patient.
     """
-    fluid = score(sums)
-    background = score({**sums, 'tp': sums['tn'], 'fp': sums['fn'], 'fn': sums['fp']})
-    mean = (fluid + background) / 2
-    return np.where(np.isnan(fluid), background, np.where(np.isnan(background), fluid, mean))
+    n = sums['images']
+    difference = sums['predicted'] - sums['true']
+    squares = sums['predicted2'] - 2 * sums['product'] + sums['true2']
+    variance = ratio(squares - ratio(difference * difference, n), np.maximum(n - 1, 0))
+    return bias(sums) + sign * LIMIT * np.sqrt(np.maximum(variance, 0))
 
 
-def precision(sums: Sums) -> np.ndarray:
-    """Share of the predicted pixels, pooled, that are truly fluid: TP / (TP + FP), in [0, 1]; NaN where none is predicted."""
-    return ratio(sums['tp'], sums['tp'] + sums['fp'])
+def correlation(sums: Sums) -> np.ndarray:
+    """Pearson's correlation of predicted and true area (1895), in [-1, 1]; NaN where an area is the same on all images."""
+    n, x, y = sums['images'], sums['true'], sums['predicted']
+    spread_x, spread_y = np.maximum(n * sums['true2'] - x * x, 0), np.maximum(n * sums['predicted2'] - y * y, 0)
+    return np.clip(ratio(n * sums['product'] - x * y, np.sqrt(spread_x) * np.sqrt(spread_y)), -1, 1)
 
 
-def recall(sums: Sums) -> np.ndarray:
-    """Share of the true fluid pixels, pooled, that are predicted: TP / (TP + FN), in [0, 1]; NaN without true fluid."""
-    return ratio(sums['tp'], sums['tp'] + sums['fn'])
-
-
-def _mean_with_fluid(key: str) -> Callable[[Sums], np.ndarray]:
-    """Mean of a feature over the images with true fluid, NaN without any.
-
-    Images without fluid are not in it, since any convention for them (1 for a right empty prediction, 0 for one false pixel)
-    moves the mean more than the model does (Reinke et al., "Understanding metric-related pitfalls in image analysis
-    validation", Nature Methods 21:182, 2024); `false_positive_rate` and `false_positive_px` are about them. An image with
-    fluid on which nothing is predicted counts as 0.
-
-    The Dice is that of each image (see `dice`). The surface Dice at tolerance t is the share of both outlines that lies within
-    t pixels of the other one (Nikolov et al., J Med Internet Res 23:e26151, 2021), as stored in the run record.
-    """
-    return lambda sums: ratio(sums[key], sums['with_fluid'])
-
-
-def subject_dice(sums: Sums) -> np.ndarray:
-    """Mean over subjects of the Dice of each subject's pooled pixels, so that each patient counts the same, in [0, 1].
-
-    A subject without any fluid, true or predicted, is not in it; one without true fluid but with predicted fluid counts 0. NaN
-    where no subject is left, or an image's subject is unknown.
-    """
-    return ratio(sums['subject_dice'], sums['scored_subjects'])
-
-
-def false_positive_rate(sums: Sums) -> np.ndarray:
-    """Share of the images without true fluid on which at least one pixel is predicted, in [0, 1]; NaN without such images."""
-    return ratio(sums['marked'], sums['without_fluid'])
-
-
-def false_positive_px(sums: Sums) -> np.ndarray:
-    """Mean number of predicted pixels on images without true fluid, in px; NaN without such images."""
-    return ratio(sums['false_px'], sums['without_fluid'])
-
-
-def hd95(sums: Sums) -> np.ndarray:
-    """Mean 95 % Hausdorff distance in px (Huttenlocher et al. 1993; 95 %: Taha and Hanbury, BMC Med Imaging 15:29, 2015).
-
-    Over the images where it is defined: true and predicted fluid both present. So it says nothing of missed or invented images
-    and must be read with the number of images; NaN where no image is left.
-    """
-    return ratio(sums['hd95_px'], sums['hd95_images'])
-
-
-def pocket_sensitivity(sums: Sums) -> np.ndarray:
-    """Share of the true pockets (8-connected) that are found, over all images: at least half of their pixels predicted.
-
-    In [0, 1], each pocket counting the same whatever its size; NaN without true pockets.
-    """
-    return ratio(sums['pockets_found'], sums['pockets_true'])
-
-
-def pocket_precision(sums: Sums) -> np.ndarray:
-    """Share of the predicted pockets (8-connected) that are right, over all images: at least half of their pixels true fluid.
-
-    In [0, 1], each pocket counting the same whatever its size; NaN without predicted pockets.
-    """
-    return ratio(sums['pockets_right'], sums['pockets_predicted'])
-
-
+# Means over images with fluid leave out the others, because any convention for them moves the mean more than the model does
+# (Reinke et al., Nature Methods 21:182, 2024); an image with fluid on which nothing is predicted counts as 0.
+# Surface Dice and HD95 have their sources in `octfluid.metrics.surface`, the limits of agreement in `limit`.
 _ALL = (
-    Measure('dice', 'Dice', '%', 'higher', 'images', dice),
-    Measure('iou', 'IoU', '%', 'higher', 'images', iou),
-    Measure('mdice', 'mDice', '%', 'higher', 'images', lambda sums: _both_classes(dice, sums)),
-    Measure('miou', 'mIoU', '%', 'higher', 'images', lambda sums: _both_classes(iou, sums)),
-    Measure('precision', 'Precision', '%', 'higher', 'images', precision),
-    Measure('recall', 'Recall', '%', 'higher', 'images', recall),
-    Measure('image_dice', 'Dice, mean of images with fluid', '%', 'higher', 'with_fluid', _mean_with_fluid('image_dice')),
-    Measure('subject_dice', 'Dice, mean of subjects', '%', 'higher', 'images', subject_dice),
-    Measure('false_positive_rate', 'Images without fluid marked', '%', 'lower', 'without_fluid', false_positive_rate),
-    Measure('false_positive_px', 'False area on images without fluid', 'px', 'lower', 'without_fluid', false_positive_px),
-    Measure('surface_dice_1px', 'Surface Dice at 1 px', '%', 'higher', 'with_fluid', _mean_with_fluid('surface_dice_1px')),
-    Measure('surface_dice_2px', 'Surface Dice at 2 px', '%', 'higher', 'with_fluid', _mean_with_fluid('surface_dice_2px')),
-    Measure('hd95_px', '95 % Hausdorff distance', 'px', 'lower', 'hd95_images', hd95),
-    Measure('pocket_sensitivity', 'Pocket sensitivity', '%', 'higher', 'images', pocket_sensitivity),
-    Measure('pocket_precision', 'Pocket precision', '%', 'higher', 'images', pocket_precision),
-    Measure('area_bias_px', 'Area, bias', 'px', 'zero', 'images', bias),
-    Measure('area_limit_low_px', 'Area, lower limit of agreement', 'px', 'zero', 'images', lambda sums: limit(sums, -1)),
-    Measure('area_limit_high_px', 'Area, upper limit of agreement', 'px', 'zero', 'images', lambda sums: limit(sums, 1)),
-    Measure('area_correlation', 'Area, correlation', '', 'higher', 'images', correlation),
+    ('dice', 'Dice', '%', 'images', dice),
+    ('iou', 'IoU', '%', 'images', iou),
+    ('mdice', 'mDice', '%', 'images', _both_classes(dice)),
+    ('miou', 'mIoU', '%', 'images', _both_classes(iou)),
+    ('precision', 'Precision', '%', 'images', lambda sums: ratio(sums['tp'], sums['tp'] + sums['fp'])),
+    ('recall', 'Recall', '%', 'images', lambda sums: ratio(sums['tp'], sums['tp'] + sums['fn'])),
+    ('image_dice', 'Dice, mean of images with fluid', '%', 'with_fluid', _share('image_dice', 'with_fluid')),
+    ('subject_dice', 'Dice, mean of subjects', '%', 'images', _share('subject_dice', 'scored_subjects')),
+    ('false_positive_rate', 'Images without fluid marked', '%', 'without_fluid', _share('marked', 'without_fluid')),
+    ('false_positive_px', 'False area on images without fluid', 'px', 'without_fluid', _share('false_px', 'without_fluid')),
+    ('surface_dice_1px', 'Surface Dice at 1 px', '%', 'with_fluid', _share('surface_dice_1px', 'with_fluid')),
+    ('surface_dice_2px', 'Surface Dice at 2 px', '%', 'with_fluid', _share('surface_dice_2px', 'with_fluid')),
+    ('hd95_px', '95 % Hausdorff distance', 'px', 'hd95_images', _share('hd95_px', 'hd95_images')),
+    ('pocket_sensitivity', 'Pocket sensitivity', '%', 'images', _share('pockets_found', 'pockets_true')),
+    ('pocket_precision', 'Pocket precision', '%', 'images', _share('pockets_right', 'pockets_predicted')),
+    ('area_bias_px', 'Area, bias', 'px', 'images', bias),
+    ('area_limit_low_px', 'Area, lower limit of agreement', 'px', 'images', lambda sums: limit(sums, -1)),
+    ('area_limit_high_px', 'Area, upper limit of agreement', 'px', 'images', lambda sums: limit(sums, 1)),
+    ('area_correlation', 'Area, correlation', '', 'images', correlation),
 )
-MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
+MEASURES: dict[str, Measure] = {row[0]: Measure(*row) for row in _ALL}
 """The measures by name, in the order of pages."""
 
 
@@ -205,18 +272,29 @@ def by_feature(table: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(FEATURES, table, strict=True))
 
 
+def area_features(true: Any, predicted: Any, centre: int) -> dict[str, Any]:
+    """Return what an image adds to `AREA_SUMS`, areas counted from ``centre`` to keep squares small.
+
+    Areas are in px, of one image or integer arrays of many; no measure depends on ``centre``.
+    """
+    x, y = true - centre, predicted - centre
+    return {'images': x * 0 + 1, 'true': x, 'predicted': y, 'true2': x * x, 'predicted2': y * y, 'product': x * y}
+
+
+def _areas(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    true = np.array([row['tp'] + row['fn'] for row in rows], np.int64)
+    return true, np.array([row['tp'] + row['fp'] for row in rows], np.int64)
+
+
 def subject_features(scored: Scored) -> np.ndarray:
     """Sum the features of each patient's images.
-
-    Args:
-        scored: From `octfluid.reporting.same_images.scored`.
 
     Returns:
         (len(FEATURES), S, P) float64, subjects in the order of ``scored.patients``; NaN where an image lacks what it takes.
         Counts and areas are whole numbers below 2**53 and so are their sums exact.
     """
     place = {subject: index for index, subject in enumerate(scored.patients)}
-    centre = round(float(np.mean(areas(scored.rows[0])[0])))
+    centre = round(float(np.mean(_areas(scored.rows[0])[0])))
     table = np.zeros((len(FEATURES), len(scored.seeds), len(place)))
     for seed, rows in enumerate(scored.rows):
         for subject, row in zip(scored.subjects, rows, strict=True):
@@ -229,18 +307,55 @@ def subject_features(scored: Scored) -> np.ndarray:
 
 
 def _image_features(row: Mapping[str, Any], centre: int) -> dict[str, float]:
-    true, predicted = row['tp'] + row['fn'], row['tp'] + row['fp']
+    true, predicted, extra = row['tp'] + row['fn'], row['tp'] + row['fp'], row['extra']
     features = {**{key: row[key] for key in COUNTS}, **area_features(true, predicted, centre)}
-    extra = row['extra']
-    pockets = extra.get('pockets', {})
-    features |= {f'pockets_{kind}': pockets.get(kind, math.nan) for kind in _POCKETS}
+    features |= {f'pockets_{kind}': extra.get('pockets', {}).get(kind, math.nan) for kind in POCKET_COUNTS}
     # Present and null: a mask is empty. Absent: an old record.
     distance = extra.get('hd95_px', math.nan)
     features |= {'hd95_px': distance or 0, 'hd95_images': distance is not None}
+    for key in ('surface_dice_1px', 'surface_dice_2px'):
+        features[key] = math.nan if key not in extra else extra[key] if true else 0
     if true:
-        # With true fluid both are numbers in every record that has them.
-        surfaces = {key: extra.get(key) for key in ('surface_dice_1px', 'surface_dice_2px')}
-        features |= {key: math.nan if value is None else value for key, value in surfaces.items()}
         return features | {'with_fluid': 1, 'image_dice': pooled_metrics([row])['Dice.fluid']}
-    missing = {key: math.nan for key in ('surface_dice_1px', 'surface_dice_2px') if key not in extra}
-    return features | missing | {'without_fluid': 1, 'marked': predicted > 0, 'false_px': predicted}
+    return features | {'without_fluid': 1, 'marked': predicted > 0, 'false_px': predicted}
+
+
+# --- areas ---
+
+DUKE_NATIVE = (496, 768)
+"""Height and width of a B-scan of the Duke DME data as published, in pixels."""
+
+DUKE_MM = (0.00387, 0.01133)
+"""Nominal mm a native pixel, axial and lateral; the true lateral scale varies by subject and is not in the files."""
+
+
+def bland_altman(scored: Scored) -> dict[str, Any]:
+    """Return what a Bland-Altman plot shows, in px (Bland and Altman, Lancet 327:307, 1986).
+
+    Returns:
+        ``true`` and ``predicted`` (N areas in the order of the images; the second a mean over seeds), and ``bias``, ``low`` and
+        ``high`` (limits of agreement; None for a single image), computed for each seed and then averaged.
+    """
+    by_seed = []
+    for rows in scored.rows:
+        true, predicted = _areas(rows)
+        sums = {key: values.sum() for key, values in area_features(true, predicted, 0).items()}
+        by_seed.append((predicted, float(bias(sums)), float(limit(sums, -1)), float(limit(sums, 1))))
+    predicted, *figures = (np.mean(values, axis=0) for values in zip(*by_seed, strict=True))
+    middle, low, high = (None if np.isnan(value) else rounded(value) for value in figures)
+    areas = {'true': [int(area) for area in true], 'predicted': [rounded(area) for area in predicted]}
+    return {**areas, 'bias': middle, 'low': low, 'high': high}
+
+
+def pixel_mm2(names: Iterable[str], height: int, width: int) -> float | None:
+    """Return the nominal area of a pixel in mm2 where it is known: for B-scans of the Duke DME data at any size.
+
+    A native pixel is 0.00387 x 0.01133 mm; at another size the same scan area is shared among ``height`` x ``width`` pixels.
+
+    Returns:
+        mm2 a pixel, nominal; None where any name, such as ``s01_z10``, is not of the paper's 110 scans, or without names.
+    """
+    names = set(names)
+    if not names or not names <= {row.scan.name for row in paper_rows()}:
+        return None
+    return DUKE_MM[0] * DUKE_MM[1] * (DUKE_NATIVE[0] * DUKE_NATIVE[1]) / (height * width)

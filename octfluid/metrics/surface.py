@@ -1,13 +1,9 @@
 """How far the boundaries of two masks lie apart: surface Dice and the 95 % Hausdorff distance.
 
-Overlap says little about small pockets, where a boundary that is one pixel off costs most of the Dice; these measures look at
-the boundaries alone. A pixel of a mask is on its boundary when one of its four neighbours is outside the mask; beyond the
-border of the image everything is outside. Distances are Euclidean, between centres of pixels, in pixels of the mask.
-
-Other tools draw the boundary in another way, and give other numbers for the same masks. MONAI's pixel-based functions share
-this definition. DeepMind's ``surface-distance`` puts the surface between the pixels and weights each piece of it by its length.
-``medpy``'s ``hd95`` takes one percentile over the distances of both directions together, where here each direction has its own
-and the larger counts: a small mask far away from the other cannot drown among many near pixels of the large one.
+A pixel of a mask is on its boundary when one of its four neighbours is outside the mask; beyond the border of the image
+everything is outside. Distances are Euclidean, between centres of pixels, in pixels of the mask. MONAI's pixel-based functions
+share this definition. DeepMind's ``surface-distance`` puts the surface between the pixels, and ``medpy``'s ``hd95`` takes one
+percentile over both directions together: both give other numbers for the same masks.
 """
 
 import numpy as np
@@ -27,8 +23,7 @@ def boundary(mask: np.ndarray) -> np.ndarray:
     """
     mask = np.asarray(mask, bool)
     around = np.pad(mask, 1)
-    inside = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
-    return mask & ~inside
+    return mask & ~(around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:])
 
 
 def boundary_distances(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,48 +44,35 @@ def boundary_distances(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.nd
     return KDTree(true).query(predicted)[0], KDTree(predicted).query(true)[0]
 
 
-def _surface_dice(distances: tuple[np.ndarray, np.ndarray], tolerance_px: float) -> float | None:
+def surface_dice(distances: tuple[np.ndarray, np.ndarray], tolerance_px: float) -> float | None:
+    """Return the share of both boundaries that lies within a tolerance of the other: the normalised surface Dice.
+
+    Nikolov et al., J Med Internet Res 23:e26151, 2021, with pixels of the boundary in place of areas of a surface.
+
+    Args:
+        distances: From `boundary_distances`.
+        tolerance_px: Largest distance that counts as right, in pixels, at least 0.
+
+    Returns:
+        A fraction in [0, 1]: 0.0 when exactly one mask is empty, None when both are, where it is undefined (0/0).
+    """
     pixels = sum(map(len, distances))
     near = sum(int(np.count_nonzero(directed <= tolerance_px)) for directed in distances)
     return near / pixels if pixels else None
 
 
-def _hd95(distances: tuple[np.ndarray, np.ndarray]) -> float | None:
-    return max(float(np.percentile(directed, 95)) for directed in distances) if all(map(len, distances)) else None
-
-
-def surface_dice(prediction: np.ndarray, truth: np.ndarray, tolerance_px: float) -> float | None:
-    """Return the share of both boundaries that lies within a tolerance of the other: the normalised surface Dice.
-
-    Nikolov et al., "Clinically applicable segmentation of head and neck anatomy for radiotherapy", J Med Internet Res 2021
-    (first in arXiv:1809.04430, 2018); with pixels of the boundary in place of areas of a surface.
-
-    Args:
-        prediction: (H, W) array of 0 and 1, or bool.
-        truth: The same.
-        tolerance_px: Largest distance that still counts as right, in pixels, at least 0.
-
-    Returns:
-        A fraction in [0, 1]: 0.0 when exactly one mask is empty, None when both are, where it is undefined (0/0).
-    """
-    return _surface_dice(boundary_distances(prediction, truth), tolerance_px)
-
-
-def hd95(prediction: np.ndarray, truth: np.ndarray) -> float | None:
+def hd95(distances: tuple[np.ndarray, np.ndarray]) -> float | None:
     """Return the 95 % Hausdorff distance: the larger of the two directed 95th percentiles of boundary distances.
 
-    Huttenlocher et al., "Comparing images using the Hausdorff distance", IEEE TPAMI 1993, for distances of a given rank. The
-    percentile is interpolated linearly between the two nearest ranks.
+    Huttenlocher et al., IEEE TPAMI 15:850, 1993; the percentile is interpolated linearly between the two nearest ranks.
 
     Args:
-        prediction: (H, W) array of 0 and 1, or bool.
-        truth: The same.
+        distances: From `boundary_distances`.
 
     Returns:
-        Pixels, at least 0; None when a mask is empty, where no distance is finite. A mean over images hides such misses,
-        which is why it should never stand without the surface Dice, where a missed image counts as 0.
+        Pixels, at least 0; None when a mask is empty, where no distance is finite.
     """
-    return _hd95(boundary_distances(prediction, truth))
+    return max(float(np.percentile(directed, 95)) for directed in distances) if all(map(len, distances)) else None
 
 
 def surface_scores(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
@@ -99,10 +81,6 @@ def surface_scores(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float
     Args:
         prediction: (H, W) array of 0 and 1, or bool.
         truth: The same.
-
-    Returns:
-        ``surface_dice_1px``, ``surface_dice_2px`` (see `surface_dice`) and ``hd95_px`` (see `hd95`).
     """
     distances = boundary_distances(prediction, truth)
-    shares = {f'surface_dice_{tolerance}px': _surface_dice(distances, tolerance) for tolerance in TOLERANCES_PX}
-    return {**shares, 'hd95_px': _hd95(distances)}
+    return {f'surface_dice_{px}px': surface_dice(distances, px) for px in TOLERANCES_PX} | {'hd95_px': hd95(distances)}

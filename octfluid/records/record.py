@@ -1,7 +1,7 @@
-"""Run records: one JSON file for each training or test, enough to recompute any table and curve without the model.
+"""Read, write and name run records, and compute the fingerprints in them.
 
-The fields are those of `octfluid.records.schema`, which checks them. This module reads, writes and names records and
-computes the fingerprints stored in them. It imports neither torch nor mmengine, so that reports can be made anywhere.
+A record is one JSON file for each training or test; `octfluid.records.schema` has its fields. This module imports neither torch
+nor mmengine, so that reports can be made anywhere.
 """
 
 import fnmatch
@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from octfluid.records.provenance import file_label, init_source, source_iterations
 from octfluid.records.runs import Run
-from octfluid.records.schema import SCHEMA, SCHEMA_FAMILY, check_record, metric_classes
-from octfluid.records.starts import file_label, source_iterations
+from octfluid.records.schema import SCHEMA, SCHEMA_FAMILY, metric_classes, validate_record
 from octfluid.utils.atomic import write_text
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import json_files, read_json
@@ -27,16 +27,9 @@ SPEED_SWITCHES = (
 """Config keys (shell patterns over dotted names) that may change how long a run takes, and nothing else."""
 
 RESULT_NEUTRAL = (
-    'work_dir',
-    'log_level',
-    'data_root',
-    'default_hooks.checkpoint.*',
-    'default_hooks.logger.*',
-    'default_hooks.timer.*',
-    'visualizer',
-    'visualizer.*',
-    *SPEED_SWITCHES,
-)
+    'work_dir', 'log_level', 'data_root', 'default_hooks.checkpoint.*', 'default_hooks.logger.*', 'default_hooks.timer.*',
+    'visualizer', 'visualizer.*', *SPEED_SWITCHES,
+)  # fmt: skip
 """Config keys (shell patterns over dotted names) that may be overridden without changing a run's result."""
 
 TABLES = ('table1', 'table2', 'ablations', 'hrf', 'external')
@@ -45,24 +38,10 @@ TABLES = ('table1', 'table2', 'ablations', 'hrf', 'external')
 _ONE_ITEM_A_LINE = ('history', 'images')
 
 
-def validate_record(record: dict, where: str) -> None:
-    """Check that a run record is complete, well typed, finite and consistent.
-
-    Args:
-        record: The parsed record.
-        where: The file that messages name.
-
-    Raises:
-        InputError: Naming the file, the field, what was found and what was expected; also when the pooled metrics do not
-            follow from the images' counts (tolerance 1e-6).
-    """
-    check_record(record, where)
-
-
 def _is_record(path: Path, content: Any) -> bool:
-    """Tell records from other JSON; one of another version of the schema would silently be missing from every table."""
     schema = content.get('schema') if isinstance(content, dict) else None
     if schema != SCHEMA and isinstance(schema, str) and schema.startswith(SCHEMA_FAMILY):
+        # Skipped, it would silently be missing from every table.
         raise InputError(
             f'{path}: a run record of schema "{schema}"; expected "{SCHEMA}", '
             'use the version of octfluid that wrote it, or move it out of the way'
@@ -88,16 +67,14 @@ def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path,
     """Read every run record among files and folders.
 
     Args:
-        paths_or_dirs: Record files, and folders searched recursively for ``*.json``. JSON files that are no run records are
-            skipped in folders, and so are hidden files and folders, and mmengine's ``vis_data`` folders, whose ``.json`` are
-            line logs.
+        paths_or_dirs: Record files, and folders searched recursively for ``*.json``. Other JSON in folders is skipped, and so
+            are hidden files and folders, and mmengine's ``vis_data`` folders, whose ``.json`` are line logs.
 
     Returns:
-        (path, record) in the order of the paths' names; a file reached twice appears once.
+        (path, record) in the order of the paths' names, each file once.
 
     Raises:
-        InputError: A path does not exist, a file is broken JSON, or a record is invalid or of another schema than
-            `octfluid.records.schema.SCHEMA`.
+        InputError: A path does not exist, a file is broken JSON, or a record is invalid or of another schema.
     """
     found: dict[Path, dict[str, Any]] = {}
     for given in map(Path, paths_or_dirs):
@@ -116,16 +93,10 @@ def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path,
     return [found[key] for key in sorted(found, key=lambda path: path.as_posix())]
 
 
-def init_source(record: Mapping[str, Any]) -> str:
-    """Return where a run's initial weights came from: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``."""
-    return record['init']['source'] if record['init'] else 'scratch'
-
-
 def record_filename(record: Mapping[str, Any]) -> str:
     """Return the file name of a record: ``<kind>_<split>_<init>_<iterations>i_seed<k>[_<variant>].json``.
 
-    ``<init>`` is the source of the initial weights; for weights of our own that had another training than the full one of
-    40 000 iterations, with its length: ``hrf-own-1000i``.
+    ``<init>`` is the source of the initial weights, for our own ones with the length of a shorter training: ``hrf-own-1000i``.
     """
     init = file_label(init_source(record), source_iterations(record['init']))
     parts = [record['kind'], record['split'], init, f'{record["iterations"]}i', f'seed{record["seed"]}']
@@ -179,7 +150,7 @@ def to_run(path: Path, record: Mapping[str, Any]) -> Run:
         table=config_table(record),
         source=init_source(record),
         source_iterations=source_iterations(record['init']),
-        foreground=metric_classes(record)[1],
+        foreground='+'.join(metric_classes(record)[1:]),
         changed=tuple(result_changing_overrides(record['overrides'])),
         speed=tuple(speed_overrides(record['overrides'])),
         record=record,
@@ -200,11 +171,7 @@ def format_record(record: Mapping[str, Any]) -> str:
 
 
 def write_record(record: dict[str, Any], path: str | os.PathLike) -> None:
-    """Check a record and write it whole or not at all, with full float precision.
-
-    Raises:
-        InputError: The record breaks a rule of `validate_record`; nothing is written.
-    """
+    """Check a record (see `validate_record`) and write it whole or not at all, with full float precision."""
     validate_record(record, str(path))
     write_text(path, format_record(record))
 

@@ -1,4 +1,4 @@
-"""Run records as the tables see them: which runs are the same, which may be averaged, and mean and spread over seeds."""
+"""Groups of run records: which runs are the same, which can be averaged, and mean and spread over seeds."""
 
 import statistics
 from collections import Counter
@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from octfluid.metrics.confusion import pooled_metrics, predict_nothing
-from octfluid.records.starts import Start
+from octfluid.metrics.confusion import DECIMALS, pooled_metrics, predict_nothing, rounded
+from octfluid.records.provenance import Start
+from octfluid.records.schema import metric_classes
 from octfluid.utils.errors import InputError
 
-DECIMALS = 8
-"""Digits kept in ``results.json``: beyond any meaning, short of the last bits in which two machines may differ."""
+__all__ = [
+    'DECIMALS', 'Run', 'background_everywhere', 'check_averageable', 'check_comparable', 'check_one_start', 'conditions_of',
+    'less_exact', 'mixed', 'summarise', 'unique_runs', 'weights_of', 'why_not',
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Run:
-    """One validated run record with what tables need beside it.
+    """One validated run record with what tables need of it.
 
     Attributes:
         path: Where the record was read; used in error messages only, so that results do not depend on places.
@@ -25,7 +28,7 @@ class Run:
         table: ``table1``, ``table2``, ``ablations``, ``hrf``, ``external`` or ``recipes``.
         source: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``.
         source_iterations: Iterations that the initial weights had been trained for, None if unknown, 0 from scratch.
-        foreground: Name of the positive class.
+        foreground: Name of the positive class; of more than one, ``IRF+SRF``.
         changed: Overridden config keys that change the result, sorted.
         speed: Overridden config keys that change no result but the time it takes, with their values (``key=value``), sorted.
         record: The record itself.
@@ -58,50 +61,39 @@ class Run:
 
     @property
     def scores(self) -> dict[str, float | None]:
-        """Pooled fractions recomputed from the counts; the foreground's are called ``Dice`` and ``IoU``."""
-        return _named(pooled_metrics(self.record['images'], ('background', self.foreground)), self.foreground)
+        """Pooled fractions computed again from the counts; ``Dice`` and ``IoU`` are of any class but background."""
+        return _scores(self, self.record['images'])
 
 
-def _named(metrics: Mapping[str, float | None], foreground: str) -> dict[str, float | None]:
+def _scores(run: Run, images: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    means, foreground = pooled_metrics(images, metric_classes(run.record)), pooled_metrics(images)
     return {
-        'mIoU': metrics['mIoU'],
-        'mDice': metrics['mDice'],
-        'Dice': metrics[f'Dice.{foreground}'],
-        'IoU': metrics[f'IoU.{foreground}'],
+        'mIoU': means['mIoU'],
+        'mDice': means['mDice'],
+        'Dice': foreground['Dice.fluid'],
+        'IoU': foreground['IoU.fluid'],
     }
 
 
 def background_everywhere(run: Run) -> dict[str, float | None]:
     """Return the scores that calling every pixel background would have on a run's images: fractions, rounded."""
-    metrics = pooled_metrics(predict_nothing(run.record['images']), ('background', run.foreground))
-    scores = _named(metrics, run.foreground)
-    return {name: None if value is None else round(value, DECIMALS) for name, value in scores.items()}
+    scores = _scores(run, predict_nothing(run.record['images']))
+    return {name: rounded(value) for name, value in scores.items()}
 
 
 def _identity(run: Run) -> tuple:
     record = run.record
+    keys = ('kind', 'config', 'config_sha256', 'split', 'seed', 'variant')
     checkpoint = record['checkpoint_sha256'] if record['kind'] == 'test' else ''
-    return (
-        record['kind'],
-        record['config'],
-        record['config_sha256'],
-        record['split'],
-        run.source,
-        run.init_sha256 or '',
-        record['seed'],
-        record['variant'],
-        checkpoint,
-    )
+    return (*(record[key] for key in keys), run.source, run.init_sha256, checkpoint)
 
 
 def unique_runs(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
     """Separate the runs from their repetitions.
 
-    Two records are of the same run when kind, config, split, initial weights, seed and variant agree (and, for tests, the
-    checkpoint).
-
     Returns:
-        (one record a run, further records of those runs), both sorted by label.
+        (one record a run, further records of those runs), both sorted by label. Two records are of the same run when kind,
+        config, split, initial weights, seed and variant agree (and, for tests, the checkpoint).
 
     Raises:
         InputError: Two records of the same run report different scores.
@@ -122,11 +114,7 @@ def unique_runs(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Check that runs were scored on the same files.
-
-    Raises:
-        InputError: Naming two records whose images or masks differ.
-    """
+    """Refuse (InputError) runs that were scored on different files."""
     for run in runs[1:]:
         if run.record['split_sha256'] != runs[0].record['split_sha256']:
             raise InputError(
@@ -136,11 +124,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
 
 
 def check_averageable(runs: Sequence[Run]) -> None:
-    """Check that runs differ in their seeds, and in nothing else but device and precision, which summaries show.
-
-    Raises:
-        InputError: Naming two records whose config, initial weights or scored files differ, or whose seeds agree.
-    """
+    """Refuse (InputError) runs that differ in config, initial weights or scored files, and runs with the same seed."""
     check_comparable(runs)
     by_seed: dict[int, Run] = {}
     for run in runs:
@@ -158,11 +142,7 @@ def check_averageable(runs: Sequence[Run]) -> None:
 
 
 def check_one_start(runs: Sequence[Run]) -> None:
-    """Check that runs began with the very same weights.
-
-    Raises:
-        InputError: Naming two records whose initial weights differ.
-    """
+    """Refuse (InputError) runs that began with different weights."""
     for run in runs[1:]:
         if run.init_sha256 != runs[0].init_sha256:
             raise InputError(
@@ -172,13 +152,7 @@ def check_one_start(runs: Sequence[Run]) -> None:
 
 
 def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
-    """Return why a run does not count as the training that its config describes, or None if it does.
-
-    Args:
-        run: The run.
-        iterations: Of the whole training.
-        split: The split that the table is about.
-    """
+    """Return why a run is not the training that its config describes (``iterations``, the table's ``split``), or None."""
     record = run.record
     if record['kind'] != 'train':
         return 'a test; the table takes training runs'
@@ -196,12 +170,7 @@ def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
 
 
 def less_exact(run: Run, runs: Iterable[Run]) -> str | None:
-    """Return why a test in 16 bits does not count beside a more exact one of the same weights, or None if it does.
-
-    Args:
-        run: A test.
-        runs: Tests of the same config and split, of any weights.
-    """
+    """Return why a test in 16 bits does not count (``runs`` have a more exact one of the same weights), or None if it does."""
     exact = ('fp32', 'fp16', 'bf16')
     precision = run.record['precision']
     same = (other.record for other in runs if other.record['checkpoint_sha256'] == run.record['checkpoint_sha256'])
@@ -224,21 +193,21 @@ def conditions_of(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
 
 
 def mixed(*summaries: Mapping[str, Any]) -> list[str]:
-    """Return in what the runs behind summaries differ beside their seeds: ``device``, ``precision``, both or nothing."""
+    """Return in what the runs behind summaries differ, apart from their seeds: ``device``, ``precision``, both or nothing."""
     kinds = {'device': 'devices', 'precision': 'precisions'}
     return [what for what, key in kinds.items() if len({name for summary in summaries for name in summary[key]}) > 1]
 
 
 def summarise(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the scores of runs that differ in their seeds, and at most in device and precision beside.
-
-    Args:
-        runs: At least one run; see `check_averageable`.
+    """Return the scores of runs that differ in their seeds, and otherwise at most in device and precision.
 
     Returns:
-        ``n``, ``seeds``, ``devices`` and ``precisions`` (see `conditions_of` and `mixed`), and for each of mIoU, mDice, Dice,
-        IoU a mapping of ``mean``, ``sd`` and ``values`` (in the order of the seeds): fractions rounded to `DECIMALS`. ``sd`` is
-        the sample standard deviation (n - 1), None for one run. Mean and SD are None where a run's score is undefined.
+        ``n``, ``seeds``, ``devices`` and ``precisions``, and for each of mIoU, mDice, Dice, IoU a mapping of ``mean``, ``sd``
+        (n - 1; None for one run) and ``values`` in the order of the seeds: fractions rounded to `DECIMALS`. Mean and SD are
+        None where a run's score is undefined.
+
+    Raises:
+        InputError: See `check_averageable`.
     """
     check_averageable(runs)
     runs = sorted(runs, key=lambda run: run.record['seed'])
@@ -248,8 +217,8 @@ def summarise(runs: Sequence[Run]) -> dict[str, Any]:
         values = [score[name] for score in scores]
         defined = None not in values
         summary[name] = {
-            'mean': round(statistics.fmean(values), DECIMALS) if defined else None,
-            'sd': round(statistics.stdev(values), DECIMALS) if defined and len(values) > 1 else None,
-            'values': [None if value is None else round(value, DECIMALS) for value in values],
+            'mean': rounded(statistics.fmean(values)) if defined else None,
+            'sd': rounded(statistics.stdev(values)) if defined and len(values) > 1 else None,
+            'values': [rounded(value) for value in values],
         }
     return summary

@@ -1,200 +1,306 @@
-"""What a run record must look like: the rules behind `octfluid.records.record.validate_record`.
+"""What a run record must look like: pydantic models, and the check of a file's content against them.
 
-A record is refused when a table made from it would be wrong: a missing or mistyped field, a count that does not fit its
-image or does not add up, a NaN, or scores that do not follow from the counts.
+A record is refused when a table made from it would be wrong: a missing or mistyped field, counts that do not add up, a NaN, or
+scores that do not follow from the counts. ``docs/run_record.md`` explains the fields.
 """
 
+import json
 import math
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from octfluid.metrics.confusion import COUNTS, pooled_metrics
-from octfluid.metrics.lesions import POCKET_COUNTS
-from octfluid.records.fields import (
-    AMOUNT,
-    COUNT,
-    FLAG,
-    FRACTION,
-    HASH,
-    INIT,
-    LIST,
-    NAME,
-    OBJECT,
-    OPTIONAL_AMOUNT,
-    OPTIONAL_COUNT,
-    OPTIONAL_NUMBER,
-    PRECISIONS,
-    TEXT,
-    check_object,
-    check_values,
-    is_count,
-    is_text,
-    matches,
-    one_of,
-    refuse,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    model_validator,
 )
+
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.utils.errors import InputError
 
 SCHEMA_FAMILY = 'octfluid.run/'
 SCHEMA = f'{SCHEMA_FAMILY}1'
-KINDS = ('train', 'test')
 METRIC_TOLERANCE = 1e-6
 
-_COMMIT = re.compile(r'[0-9a-f]{7,64}')
+
+def _is_relative(path: str) -> str:
+    if path.startswith(('/', '~')) or '\\' in path or '..' in path.split('/'):
+        raise ValueError(f' is {path}; expected a path relative to the repository root, such as configs/table2/10_x.py')
+    return path
 
 
-def _is_relative_path(value: Any) -> bool:
-    """Tell whether a config's path says nothing about the machine: relative, forward slashes, not above the root."""
-    return is_text(value) and not value.startswith(('/', '~')) and '\\' not in value and '..' not in value.split('/')
+def _can_be_written(value: Any) -> Any:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # JSON can hold halves of characters, which no file can
+        raise ValueError(' holds half a character; expected text in Unicode') from error
+    return value
 
 
-_FIELDS = {
-    'schema': one_of((SCHEMA,)),
-    'kind': one_of(KINDS),
-    'config': (_is_relative_path, 'a path relative to the repository root, such as configs/table2/10_x.py'),
-    'config_sha256': HASH,
-    'overrides': OBJECT,
-    'git': (lambda value: value is None or isinstance(value, Mapping), 'an object or null'),
-    'source_sha256': HASH,
-    'seed': COUNT,
-    'deterministic': FLAG,
-    'variant': (lambda value: value == '' or NAME[0](value), 'a string of letters, digits and . _ + -, may be empty'),
-    'split': NAME,
-    'split_sha256': HASH,
-    'init': (lambda value: value is None or isinstance(value, Mapping), 'an object, or null for training from scratch'),
-    'checkpoint_sha256': HASH,
-    'iterations': COUNT,
-    'device': TEXT,
-    'precision': one_of(PRECISIONS),
-    'versions': OBJECT,
-    'wall_seconds': AMOUNT,
-    'images_per_second': OPTIONAL_AMOUNT,
-    'peak_memory_bytes': OPTIONAL_COUNT,
-    'metrics': OBJECT,
-    'history': LIST,
-    'images': LIST,
-}
-_GIT = {'commit': (matches(_COMMIT), 'the hex digits of a commit'), 'dirty': FLAG}
-_HISTORY = {'iteration': COUNT, 'loss': OPTIONAL_NUMBER, 'lr': OPTIONAL_NUMBER}
-_IMAGE = {
-    'name': TEXT,
-    'subject': (lambda value: value is None or is_count(value) or is_text(value), 'an integer, a string or null'),
-    'height': (lambda value: is_count(value) and value > 0, 'a positive integer'),
-    'width': (lambda value: is_count(value) and value > 0, 'a positive integer'),
-    **{key: COUNT for key in COUNTS},
-    'extra': OBJECT,
-}
-# Each may be missing: older records have none of them, and ``ignored`` is there only when a pixel is.
-_EXTRA = {
-    'surface_dice_1px': FRACTION,
-    'surface_dice_2px': FRACTION,
-    'hd95_px': OPTIONAL_AMOUNT,
-    'pockets': OBJECT,
-    'ignored': (lambda value: is_count(value) and value > 0, 'a positive integer, or nothing where no pixel is ignored'),
-}
-_POCKETS = dict.fromkeys(POCKET_COUNTS, COUNT)
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Size = Annotated[int, Field(ge=1, lt=1 << 31)]
+Amount = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, StringConstraints(pattern=r'^[^\p{Cc}]+$')]
+"""One line: other characters would tear a page or mislead a terminal."""
+Name = Annotated[str, StringConstraints(pattern=r'^[A-Za-z0-9][A-Za-z0-9._+-]*$')]
+"""Part of a file name."""
+Sha256 = Annotated[str, StringConstraints(pattern=r'^[0-9a-f]{64}$')]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_can_be_written)]
+Bins = Annotated[list[Count], Field(min_length=32, max_length=32)]
+Precision = Literal['fp32', 'bf16', 'fp16']
 
 
-def metric_classes(record: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the names of the negative and the positive class of a record, such as ``('background', 'fluid')``.
+class FileModel(BaseModel):
+    """Base of what is read from files: types as JSON has them, finite numbers; unknown keys are kept."""
+
+    model_config = ConfigDict(strict=True, extra='allow', allow_inf_nan=False)
+    __pydantic_extra__: dict[str, Annotated[JsonValue, AfterValidator(_can_be_written)]]
+
+
+Model = TypeVar('Model', bound=BaseModel)
+
+
+def validated(model: type[Model], content: Any, where: str) -> Model:
+    """Check what a file holds against a model.
+
+    Args:
+        model: What to expect.
+        content: Parsed JSON.
+        where: The file (or other origin) that the message names.
 
     Raises:
-        StopIteration: The metrics name no class but the background; a validated record always names one.
+        InputError: One line that names ``where``, the first wrong field, what was found and what was expected.
     """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    if first['type'] == 'value_error':  # a check of ours, which says what it found, perhaps in which field of a model
+        said = str(first['ctx']['error'])
+    else:
+        found = ' '.join(repr(first['input']).split())[:60]
+        reason = first['msg'].replace('Input should be', 'expected')
+        said = ' is missing' if first['type'] == 'missing' else f' is {found}; {reason}'
+    path = ''.join(f'[{part}]' if isinstance(part, int) else f'.{part}' for part in first['loc'][:8])
+    said = f'{path}{said}'
+    raise InputError(f'{where}: {"" if said[0] == " " else "field "}{said.strip(" .")}')
+
+
+def _need(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
+class Git(FileModel):
+    """The state of the repository."""
+
+    commit: Annotated[str, StringConstraints(pattern=r'^[0-9a-f]{7,64}$')]
+    dirty: bool
+
+
+class Init(FileModel):
+    """Initial weights; their name is no local path."""
+
+    source: Literal['hrf-own', 'hrf-zoo', 'other']
+    name: Annotated[str, StringConstraints(pattern=r'^(https?://[^\p{Cc}]+|[^\p{Cc}/\\]+)$')]
+    sha256: Sha256
+    loaded: Count
+    total: Count
+
+    @model_validator(mode='after')
+    def _check(self) -> Self:
+        _need(self.loaded <= self.total, f'.loaded is {self.loaded}; expected at most total = {self.total}')
+        return self
+
+
+class Point(FileModel):
+    """A point of the training curve."""
+
+    iteration: Count
+    loss: float | None
+    lr: float | None
+
+
+class Counts(FileModel):
+    """Pixels of one class of one image, or of any class but background."""
+
+    tp: Count
+    fp: Count
+    fn: Count
+    tn: Count
+
+    def _areas(self) -> dict[str, int]:
+        true, predicted = self.tp + self.fn, self.tp + self.fp
+        return {'true': true, 'predicted': predicted, 'all': true + self.fp + self.tn}
+
+
+class Pockets(FileModel):
+    """Counts of `octfluid.metrics.lesions.pocket_counts`."""
+
+    true: Count
+    found: Count
+    predicted: Count
+    right: Count
+
+    @model_validator(mode='after')
+    def _check(self) -> Self:
+        _need(self.found <= self.true, f'.found is {self.found}; expected at most true = {self.true}')
+        _need(self.right <= self.predicted, f'.right is {self.right}; expected at most predicted = {self.predicted}')
+        return self
+
+
+class LogitHistogram(FileModel, extra='forbid'):
+    """Counts of `octfluid.metrics.threshold_free.logit_histogram`."""
+
+    fluid: Bins
+    background: Bins
+
+
+class Extra(FileModel, extra='forbid'):
+    """What only the masks or the logits of an image tell. Any of it may be missing: older records have none."""
+
+    surface_dice_1px: Fraction | None = None
+    surface_dice_2px: Fraction | None = None
+    hd95_px: Amount | None = None
+    pockets: Pockets = None
+    ignored: Size = 0
+    logit_histogram: LogitHistogram = None
+
+
+class Image(Counts):
+    """One scored image."""
+
+    name: Text
+    subject: Count | Text | None
+    height: Size
+    width: Size
+    extra: Extra
+    classes: dict[Text, Counts] = {}
+
+    @model_validator(mode='after')
+    def _check(self) -> Self:
+        extra, pixels, areas = self.extra, self.height * self.width, self._areas()
+        found = areas['all'] + extra.ignored
+        terms = 'tp+fp+fn+tn' + ('+ignored' if extra.ignored else '')
+        _need(found == pixels, f' ({self.name}) {terms} is {found}; expected height x width = {pixels}')
+        self._check_surface(areas['true'], areas['predicted'])
+        if pockets := extra.pockets:
+            for key in ('true', 'predicted'):
+                number, area = getattr(pockets, key), areas[key]
+                _need(bool(area) <= number <= area, f'.extra.pockets.{key} is {number}; expected what {area} pixels can hold')
+        if histogram := extra.logit_histogram:
+            for key, graded in (('fluid', areas['true']), ('background', self.fp + self.tn)):
+                total = sum(getattr(histogram, key))
+                _need(total == graded, f'.extra.logit_histogram.{key} sums to {total}; expected the {graded} pixels graded so')
+        if self.classes:
+            self._check_classes(areas['all'])
+        return self
+
+    def _check_surface(self, true: int, predicted: int) -> None:
+        either, both = true or predicted, true and predicted
+        for key, defined in (('hd95_px', both), ('surface_dice_1px', either), ('surface_dice_2px', either)):
+            value = getattr(self.extra, key)
+            if key in self.extra.model_fields_set:
+                expected = 'a number' if defined else 'null'
+                _need((value is None) != bool(defined), f'.extra.{key} is {value}; expected {expected}, as its counts have it')
+        diagonal = math.hypot(self.height, self.width)
+        _need((self.extra.hd95_px or 0) <= diagonal, f'.extra.hd95_px is {self.extra.hd95_px}; expected at most {diagonal:.1f}')
+
+    def _check_classes(self, pixels: int) -> None:
+        _need(len(self.classes) > 2 and 'background' in self.classes, '.classes: expected more than two, background among them')
+        areas = {name: counts._areas() for name, counts in self.classes.items()}
+        for name, found in areas.items():
+            _need(found['all'] == pixels, f'.classes.{name} has {found["all"]} pixels; expected {pixels}')
+        for kind in ('true', 'predicted'):
+            total = sum(found[kind] for found in areas.values())
+            _need(total == pixels, f'.classes: {total} pixels are {kind}; expected each of {pixels} in one class')
+        ground = self.classes['background']
+        expected = (self.tn, self.fn, self.fp, self.tp)
+        found = (ground.tp, ground.fp, ground.fn, ground.tn)
+        _need(
+            found == expected, f'.classes.background is {found}; expected {expected}, the counts of all other classes reversed'
+        )
+
+
+class RunRecord(FileModel):
+    """One training or test."""
+
+    schema_: Literal[SCHEMA] = Field(alias='schema')
+    kind: Literal['train', 'test']
+    config: Annotated[Text, AfterValidator(_is_relative)]
+    config_sha256: Sha256
+    overrides: JsonObject
+    git: Git | None
+    source_sha256: Sha256
+    seed: Count
+    deterministic: bool
+    variant: Literal[''] | Name
+    split: Name
+    split_sha256: Sha256
+    init: Init | None
+    checkpoint_sha256: Sha256
+    iterations: Count
+    device: Text
+    precision: Precision
+    versions: dict[str, Text]
+    wall_seconds: Amount
+    images_per_second: Amount | None
+    peak_memory_bytes: Count | None
+    metrics: dict[str, Fraction | None]
+    history: list[Point]
+    images: list[Image]
+
+    @model_validator(mode='after')
+    def _check(self) -> Self:
+        unscored = (self.kind, self.split) == ('train', 'all')
+        _need(bool(self.images) or unscored, '.images is []; expected at least one image (none only in training on split all)')
+        names = set()
+        for place, image in enumerate(self.images):
+            _need(image.name not in names, f'.images[{place}].name is {image.name!r}; expected a name that no other image has')
+            names.add(image.name)
+        return self
+
+
+def metric_classes(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the classes of a record, background first, such as ``('background', 'fluid')``."""
     names = [key.removeprefix('IoU.') for key in record['metrics'] if key.startswith('IoU.')]
-    return 'background', next(name for name in names if name != 'background')
+    return 'background', *(name for name in names if name != 'background')
 
 
 def _check_metrics(record: Mapping[str, Any], where: str) -> None:
-    """Check names, range, and that every score follows from the images' counts."""
-    metrics = record['metrics']
-    positive = [key for key in metrics if key.startswith('IoU.') and key != 'IoU.background']
-    if len(positive) != 1:
-        refuse(where, 'metrics', sorted(metrics), 'IoU.background and the IoU of exactly one other class')
-    expected = pooled_metrics(record['images'], metric_classes(record))
-    check_object(where, 'metrics', metrics, dict.fromkeys(expected, FRACTION))
-    if surplus := sorted(set(metrics) - set(expected)):
-        refuse(where, f'metrics.{surplus[0]}', metrics[surplus[0]], 'no metric but ' + ', '.join(expected))
+    """Check names, and that every score follows from the images' counts."""
+    metrics, images, classes = record['metrics'], record['images'], metric_classes(record)
+    counted = {frozenset(image.get('classes', {})) for image in images}
+    if len(classes) < 2 or (images and counted != {frozenset(classes if len(classes) > 2 else ())}):
+        raise InputError(
+            f'{where}: field metrics is of {", ".join(classes)}; expected the classes that every image has counts of'
+        )
+    expected = pooled_metrics(images, classes)
+    if set(metrics) != set(expected):
+        raise InputError(f'{where}: field metrics has {", ".join(sorted(metrics))}; expected {", ".join(expected)}')
     for key, value in expected.items():
         found = metrics[key]
         if (value is None) != (found is None) or (value is not None and abs(found - value) > METRIC_TOLERANCE):
             follows = 'null' if value is None else f'{value:.6f}'
-            refuse(where, f'metrics.{key}', found, f'{follows}, which follows from the counts of its images')
+            raise InputError(f'{where}: field metrics.{key} is {found}; expected {follows}, which follows from its images')
 
 
-def _check_images(record: Mapping[str, Any], where: str) -> None:
-    images = record['images']
-    if not images and (record['kind'], record['split']) != ('train', 'all'):
-        refuse(where, 'images', images, 'at least one image (none only in the training record of split all)')
-    seen = set()
-    for index, image in enumerate(images):
-        field = f'images[{index}]'
-        check_object(where, field, image, _IMAGE)
-        if image['name'] in seen:
-            refuse(where, f'{field}.name', image['name'], 'a name that no other image has')
-        seen.add(image['name'])
-        _check_extra(image['extra'], f'{field}.extra', where)
-        ignored = image['extra'].get('ignored', 0)
-        total, pixels = sum(image[key] for key in COUNTS) + ignored, image['height'] * image['width']
-        if total != pixels:
-            terms = 'tp+fp+fn+tn' + ('+ignored' if ignored else '')
-            refuse(where, f'{field} ({image["name"]}) {terms}', total, f'height x width = {pixels}')
-        _check_beside_counts(image, f'{field}.extra', where)
-
-
-def _check_extra(extra: Mapping[str, Any], field: str, where: str) -> None:
-    if surplus := sorted(set(extra) - set(_EXTRA)):
-        refuse(where, f'{field}.{surplus[0]}', extra[surplus[0]], 'no key but ' + ', '.join(_EXTRA))
-    check_object(where, field, extra, {key: rule for key, rule in _EXTRA.items() if key in extra})
-    if 'pockets' in extra:
-        check_object(where, f'{field}.pockets', extra['pockets'], _POCKETS)
-
-
-def _check_beside_counts(image: Mapping[str, Any], field: str, where: str) -> None:
-    extra, true, predicted = image['extra'], image['tp'] + image['fn'], image['tp'] + image['fp']
-    for key, defined in {
-        'hd95_px': true and predicted,
-        'surface_dice_1px': true or predicted,
-        'surface_dice_2px': true or predicted,
-    }.items():
-        if key in extra and (extra[key] is None) == bool(defined):
-            refuse(where, f'{field}.{key}', extra[key], f'{"a number" if defined else "null"}, as its counts have it')
-    if (extra.get('hd95_px') or 0) > (diagonal := math.hypot(image['height'], image['width'])):
-        refuse(where, f'{field}.hd95_px', extra['hd95_px'], f'at most the diagonal of the image, {diagonal:.1f}')
-    if 'pockets' not in extra:
-        return
-    pockets = extra['pockets']
-    for key, pixels in (('true', true), ('predicted', predicted)):
-        if not bool(pixels) <= pockets[key] <= pixels:
-            refuse(where, f'{field}.pockets.{key}', pockets[key], f'what {pixels} pixels can make up')
-    for part, whole in (('found', 'true'), ('right', 'predicted')):
-        if pockets[part] > pockets[whole]:
-            refuse(where, f'{field}.pockets.{part}', pockets[part], f'at most {field}.pockets.{whole} = {pockets[whole]}')
-
-
-def check_record(record: Any, where: str) -> None:
-    """Check a run record against every rule of its schema.
+def validate_record(record: Any, where: str) -> None:
+    """Check that a run record is complete, well typed, finite and consistent.
 
     Args:
         record: The parsed JSON.
         where: The file (or other origin) that the message names.
 
     Raises:
-        InputError: Naming ``where``, the field, what was found and what was expected.
+        InputError: Naming ``where``, the field, what was found and what was expected; also when a metric does not follow from
+            the images' counts (tolerance `METRIC_TOLERANCE`).
     """
-    check_object(where, '', record, {})
-    check_values(where, '', record)
-    check_object(where, '', record, _FIELDS)
-    if record['git'] is not None:
-        check_object(where, 'git', record['git'], _GIT)
-    if record['init'] is not None:
-        check_object(where, 'init', record['init'], INIT)
-        if record['init']['loaded'] > record['init']['total']:
-            refuse(where, 'init.loaded', record['init']['loaded'], f'at most init.total = {record["init"]["total"]}')
-    for name, version in record['versions'].items():
-        if not is_text(version):
-            refuse(where, f'versions.{name}', version, TEXT[1])
-    for index, point in enumerate(record['history']):
-        check_object(where, f'history[{index}]', point, _HISTORY)
-    _check_images(record, where)
+    validated(RunRecord, record, where)
     _check_metrics(record, where)

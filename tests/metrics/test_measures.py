@@ -3,19 +3,23 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from octfluid.metrics.confusion import image_row, pooled_metrics
-from octfluid.metrics.measures import FEATURES, MEASURES, by_feature, subject_features
-from octfluid.reporting.same_images import scored
+from octfluid.metrics.confusion import image_row
+from octfluid.metrics.measures import (
+    AREA_SUMS,
+    FEATURES,
+    MEASURES,
+    area_features,
+    bias,
+    bland_altman,
+    by_feature,
+    correlation,
+    limit,
+    pixel_mm2,
+    scored,
+    subject_features,
+)
 
 SIDE = 8
-NAMES = [
-    'dice', 'iou', 'mdice', 'miou', 'precision', 'recall',
-    'image_dice', 'subject_dice',
-    'false_positive_rate', 'false_positive_px',
-    'surface_dice_1px', 'surface_dice_2px', 'hd95_px',
-    'pocket_sensitivity', 'pocket_precision',
-    'area_bias_px', 'area_limit_low_px', 'area_limit_high_px', 'area_correlation',
-]  # fmt: skip
 
 
 def row(name, subject, tp, fp, fn, tn, **extra):
@@ -78,14 +82,10 @@ def test_every_measure_by_hand():
     )
 
 
-def test_the_names_and_their_order_on_pages():
-    assert list(MEASURES) == NAMES
-    assert all(name == measure.name for name, measure in MEASURES.items())
+def test_each_measure_is_named_and_rests_on_a_number_of_images():
+    assert all(name == measure.name and measure.title for name, measure in MEASURES.items())
     assert {measure.images for measure in MEASURES.values()} <= set(FEATURES)
-    assert all(
-        measure.unit in ('%', 'px', '') and measure.better in ('higher', 'lower', 'zero') and measure.title
-        for measure in MEASURES.values()
-    )
+    assert {measure.unit for measure in MEASURES.values()} == {'%', 'px', ''}
 
 
 def test_each_seed_is_measured_on_its_own():
@@ -115,15 +115,6 @@ def test_an_image_that_lacks_what_was_measured_on_masks_leaves_only_those_measur
 def test_an_unknown_patient_leaves_the_mean_over_subjects_undefined():
     values = single([{**IMAGES[0], 'subject': None}, *IMAGES[1:]])
     assert {name for name, value in values.items() if np.isnan(value)} == {'subject_dice'}
-
-
-def test_pooled_measures_are_those_of_run_records():
-    rng = np.random.default_rng(1)
-    for _ in range(50):
-        images = [row(str(index), index % 2, *map(int, rng.integers(0, 3, 4))) for index in range(4)]
-        ours, recorded = single(images), pooled_metrics(images)
-        for name, key in (('dice', 'Dice.fluid'), ('iou', 'IoU.fluid'), ('mdice', 'mDice'), ('miou', 'mIoU')):
-            assert ours[name] == pytest.approx(np.nan if recorded[key] is None else recorded[key], nan_ok=True), name
 
 
 def degenerate():
@@ -228,3 +219,53 @@ def test_measures_from_masks_are_means_of_what_the_records_hold():
         )
         assert ours['pocket_sensitivity'] == pytest.approx(found / true if true else np.nan, nan_ok=True)
         assert ours['pocket_precision'] == pytest.approx(right / predicted if predicted else np.nan, nan_ok=True)
+
+
+def sums_of(true, predicted, centre=0):
+    return {key: values.sum() for key, values in area_features(np.asarray(true), np.asarray(predicted), centre).items()}
+
+
+def test_agreement_of_areas_by_hand():
+    # Differences -2, 0, 5: mean 1, variance (9 + 1 + 16) / 2 = 13.
+    sums = sums_of([10, 20, 30], [8, 20, 35])
+    assert set(sums) == set(AREA_SUMS) and float(bias(sums)) == 1
+    assert [float(limit(sums, sign)) for sign in (-1, 1)] == pytest.approx([1 - 1.96 * 13**0.5, 1 + 1.96 * 13**0.5])
+    # Deviations (-1, 0, 1) and (-1, -1, 2) have 3 / sqrt(2 * 6).
+    assert float(correlation(sums_of([1, 2, 3], [0, 0, 3]))) == pytest.approx(3 / 12**0.5)
+    single = sums_of([4], [9])
+    assert float(bias(single)) == 5 and np.isnan(limit(single, 1)) and np.isnan(correlation(single))
+
+
+def test_agreement_equals_numpy_and_scipy_on_areas_of_photographs():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        true, predicted = rng.integers(0, 8_000_000, (2, int(rng.integers(2, 30))))
+        sums, gaps = sums_of(true, predicted, round(true.mean())), predicted - true
+        assert float(bias(sums)) == pytest.approx(gaps.mean())
+        for sign in (-1, 1):
+            assert float(limit(sums, sign)) == pytest.approx(gaps.mean() + sign * 1.96 * gaps.std(ddof=1), abs=1e-3)
+        assert float(correlation(sums)) == pytest.approx(stats.pearsonr(true, predicted).statistic, abs=1e-9)
+
+
+def area_row(name, true, predicted):
+    tp = min(true, predicted)
+    return row(name, 1, tp, predicted - tp, true - tp, 9000 - predicted + tp)
+
+
+def test_a_bland_altman_plot_shows_means_over_seeds():
+    first = [area_row('a', 10, 8), area_row('b', 20, 20), area_row('c', 30, 35)]
+    second = [area_row('a', 10, 11), area_row('b', 20, 21), area_row('c', 30, 31)]
+    half = 1.96 * 13**0.5 / 2  # the second seed is 1 px off everywhere: bias 1, no spread
+    assert bland_altman(scored({0: first, 1: second})) == {
+        'true': [10, 20, 30], 'predicted': [9.5, 20.5, 33.0],
+        'bias': 1.0, 'low': round(1 - half, 8), 'high': round(1 + half, 8),
+    }  # fmt: skip
+    alone = bland_altman(scored({0: first[:1]}))
+    assert (alone['bias'], alone['low'], alone['high']) == (-2, None, None)
+
+
+def test_area_of_a_pixel_at_the_duke_scale():
+    assert pixel_mm2(['s01_z10', 's10_z35'], 496, 768) == pytest.approx(0.00387 * 0.01133, rel=1e-12)
+    assert pixel_mm2(['s01_z10'], 100, 10) * 1000 == pytest.approx(1.91952 * 8.70144)  # the scan's area, in mm
+    for names in (['s01_z11'], ['s01_z10', '01_h'], []):
+        assert pixel_mm2(names, 256, 256) is None

@@ -11,9 +11,18 @@ from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from octfluid.metrics.surface import boundary, boundary_distances, hd95, surface_dice, surface_scores
+from octfluid.metrics import surface
+from octfluid.metrics.surface import boundary, boundary_distances, surface_scores
 
 TOLERANCES = (0, 1, 1.5, 2)
+
+
+def surface_dice(prediction, truth, tolerance):
+    return surface.surface_dice(boundary_distances(prediction, truth), tolerance)
+
+
+def hd95(prediction, truth):
+    return surface.hd95(boundary_distances(prediction, truth))
 
 
 def square(top, left, side, size=16):
@@ -61,18 +70,16 @@ def assert_as_in_monai(prediction, truth):
     assert hd95(prediction, truth) == pytest.approx(distance, abs=1e-4)  # single precision there
 
 
-@pytest.mark.parametrize('first', range(0, 200, 50))
-def test_200_random_pairs_as_in_monai(first):
+def test_random_pairs_as_in_monai():
     compared = 0
-    for seed in range(first, first + 50):
-        prediction, truth = random_pair(seed)
+    for prediction, truth in map(random_pair, range(40)):
         if prediction.any() and truth.any():
             assert_as_in_monai(prediction, truth)
             compared += 1
-    assert compared >= 45
+    assert compared >= 35
 
 
-@pytest.mark.parametrize('seed', range(0, 200, 10))
+@pytest.mark.parametrize('seed', range(0, 60, 10))
 def test_distances_are_those_of_all_pairs_of_pixels(seed):
     prediction, truth = random_pair(seed)
 

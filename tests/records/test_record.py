@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from octfluid.metrics.confusion import image_row, pooled_metrics
 from octfluid.records.record import (
     file_sha256,
     git_state,
@@ -22,9 +24,13 @@ from octfluid.records.record import (
     validate_record,
     write_record,
 )
+from octfluid.records.runs import background_everywhere
 from octfluid.utils.errors import InputError
 
 NAN = float('nan')
+POCKETS = dict(true=1, found=1, predicted=1, right=1)
+# Of images of 256 x 256 pixels: tp, fp, fn, tn.
+BOTH, MISSED, NEITHER = (30, 10, 20, 65476), (0, 0, 20, 65516), (0, 0, 0, 65536)
 
 
 def test_importing_the_module_loads_neither_torch_nor_mmengine():
@@ -36,95 +42,120 @@ def test_a_record_survives_writing_and_reading(make_record, hrf_weights, tmp_pat
     record = make_record(init=hrf_weights, wall_seconds=1 / 3, git={'commit': 'f' * 40, 'dirty': False})
     write_record(record, tmp_path / 'r.json')
     assert read_record(tmp_path / 'r.json') == record
-
-
-def test_the_file_has_one_line_a_field_and_one_line_an_image(make_record, tmp_path):
-    record = make_record()
-    write_record(record, tmp_path / 'r.json')
     lines = (tmp_path / 'r.json').read_text().splitlines()
     # Braces, one line a field, and for each of the two lists its elements and the closing bracket.
     assert len(lines) == 2 + len(record) + (len(record['images']) + 1) + (len(record['history']) + 1)
-    for item in record['images'] + record['history']:
-        assert f'  {json.dumps(item)}' in [line.rstrip(',') for line in lines]
+    with pytest.raises(InputError):
+        write_record(make_record(seed=-1), tmp_path / 'bad.json')
+    assert [path.name for path in tmp_path.iterdir()] == ['r.json']
 
 
-def set_in(record, path, value):
+def changed(record, path, value):
+    """Return a copy of a record with another value at a path, or without the field where it is `...`."""
+    record = inner = copy.deepcopy(record)
     *parents, last = path
     for key in parents:
-        record = record[key]
-    record[last] = value
+        inner = inner[key]
+    inner[last] = value
+    if value is ...:
+        del inner[last]
+    return record
 
 
-@pytest.mark.parametrize(('path', 'value', 'message'), [
-    (['kind'], 'val', "field kind is 'val'; expected one of train, test"),
-    (['config'], '/somewhere/configs/x.py', 'field config is .* expected a path relative'),
-    (['config_sha256'], 'abc', "field config_sha256 is 'abc'; expected the 64 hex digits"),
-    (['seed'], True, 'field seed is True; expected a non-negative integer'),
-    (['iterations'], 400.0, 'field iterations is 400.0; expected a non-negative integer'),
-    (['precision'], 'fp8', 'expected one of fp32, bf16, fp16'),
-    (['split'], 'a/b', "field split is 'a/b'"),
-    (['git'], {'commit': 'f' * 40}, 'field git.dirty is missing; expected true or false'),
-    (['init'], {'source': 'zoo'}, "field init.source is 'zoo'; expected one of hrf-own, hrf-zoo, other"),
-    (['wall_seconds'], NAN, 'field wall_seconds is nan'),
-    (['overrides'], {'a': [1, NAN]}, r'field overrides.a\[1\] is nan; expected a finite number'),
-    (['versions'], {'torch': 2}, 'field versions.torch is 2'),
-    (['history', 0, 'loss'], NAN, r'field history\[0\].loss is nan; expected a finite number'),
-    (['images'], [], 'expected at least one image'),
-    (['images', 0, 'tp'], -1, r'field images\[0\].tp is -1; expected a non-negative integer'),
-    (['images', 1, 'name'], 's01_z0', r"field images\[1\].name is 's01_z0'; expected a name that no other image has"),
-    (['images', 0, 'tn'], 65477, r'images\[0\] \(s01_z0\) tp\+fp\+fn\+tn is 65537; expected height x width = 65536'),
-    (['images', 1, 'tn'], 65530, r'images\[1\] \(s01_z1\) tp\+fp\+fn\+tn is 65535; expected height x width = 65536'),
-    (['images', 0, 'extra'], {'ignored': 3}, r'\(s01_z0\) tp\+fp\+fn\+tn\+ignored is 65539; expected height x width = 65536'),
-    (['images', 0, 'extra'], {'ignored': 0}, r'field images\[0\].extra.ignored is 0; expected a positive integer'),
-    (['images', 0, 'extra'], [], r'field images\[0\].extra is \[\]; expected an object'),
-    (['images', 0, 'extra'], {'surface_dice_1px': 1.1}, r'extra.surface_dice_1px is 1.1; expected a fraction in \[0, 1\]'),
-    (['images', 0, 'extra'], {'surface_dice_2px': '1'}, r"extra.surface_dice_2px is '1'; expected a fraction"),
-    (['images', 0, 'extra'], {'hd95_px': -1.0}, r'extra.hd95_px is -1.0; expected a number >= 0 or null'),
-    (['images', 0, 'extra'], {'hd95': 1.0}, r'extra.hd95 is 1.0; expected no key but .*, hd95_px, pockets, ignored'),
-    (['images', 0, 'extra'], {'pockets': {'true': 1}}, r'images\[0\].extra.pockets.found is missing; expected a non-negative'),
-    (['images', 0, 'extra'], {'pockets': dict(true=1, found=2, predicted=1, right=1)},
-     r'extra.pockets.found is 2; expected at most images\[0\].extra.pockets.true = 1'),
-    (['images', 0, 'extra'], {'pockets': dict(true=1, found=1, predicted=1, right=2)},
-     r'extra.pockets.right is 2; expected at most images\[0\].extra.pockets.predicted = 1'),
-    (['images', 0, 'extra'], {'hd95_px': NAN}, r'field images\[0\].extra.hd95_px is nan'),
-    (['metrics', 'mIoU'], 1.5, r'field metrics.mIoU is 1.5; expected a fraction in \[0, 1\] or null'),
-    (['metrics', 'mDice'], 0.9, 'field metrics.mDice is 0.9; expected 0.815723, which follows from the counts'),
-    (['metrics', 'IoU.fluid'], None, 'field metrics.IoU.fluid is None; expected 0.46.*, which follows'),
-    (['metrics', 'mAP'], 0.5, 'field metrics.mAP is 0.5; expected no metric but'),
-    (['metrics', 'IoU.layer'], 0.5, 'exactly one other class'),
+@pytest.mark.parametrize(('path', 'value'), [
+    (['kind'], 'val'), (['config'], '/somewhere/configs/x.py'), (['config'], '../x.py'), (['config'], 'one\n# two'),
+    (['config_sha256'], 'abc'), (['seed'], True), (['seed'], -1), (['seed'], 10**400), (['iterations'], 400.0),
+    (['precision'], 'fp8'), (['split'], 'a/b'), (['variant'], 'a/b'), (['device'], 'one\x1b[31m'), (['device'], ''),
+    (['device'], '\ud800'), (['overrides'], {'\ud800': 1}), (['overrides'], {'a': [1, NAN]}), (['wall_seconds'], NAN),
+    (['wall_seconds'], 10**400), (['versions', 'torch'], 2), (['history', 0, 'loss'], NAN), (['images'], []),
+    (['overrides'], {'a': functools.reduce(lambda inner, _: [inner], range(900), [])}),
+    (['git'], {'commit': 'f' * 40}), (['init', 'source'], 'zoo'), (['init', 'name'], 'checkpoints/b.pth'),
+    (['images', 0, 'tp'], -1), (['images', 0, 'subject'], 1.5), (['images', 0, 'extra'], []),
+    (['images', 0, 'extra', 'ignored'], 0), (['images', 0, 'extra', 'surface_dice_1px'], 1.1),
+    (['images', 0, 'extra', 'surface_dice_2px'], '1'), (['images', 0, 'extra', 'hd95_px'], -1.0),
+    (['images', 0, 'extra', 'hd95_px'], NAN), (['images', 0, 'extra', 'hd95'], 1.0), (['images', 0, 'extra', 'pockets'], None),
+    (['images', 0, 'extra', 'pockets'], {'true': 1}), (['images', 0, 'extra', 'logit_histogram'], {'fluid': [50]}),
+    (['metrics', 'mIoU'], 1.5), (['metrics', 'mDice'], 0.9), (['metrics', 'IoU.fluid'], None),
 ])  # fmt: skip
-def test_a_wrong_field_is_named_with_what_was_expected(make_record, path, value, message):
-    record = copy.deepcopy(make_record())
-    set_in(record, path, value)
-    with pytest.raises(InputError, match=f'^x.json: .*{message}'):
+def test_a_wrong_field_is_named_in_one_line(make_record, hrf_weights, path, value):
+    record = make_record(init=hrf_weights)
+    validate_record(record, 'x.json')
+    with pytest.raises(InputError) as raised:
+        validate_record(changed(record, path, value), 'x.json')
+    name = ''.join(f'[{part}]' if isinstance(part, int) else f'.{part}' for part in path).lstrip('.')
+    assert str(raised.value).startswith(f'x.json: field {name}')
+    assert '\n' not in str(raised.value) and len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(('path', 'value', 'said'), [
+    (['images', 1, 'name'], 's01_z0', 'images[1].name'), (['images', 0, 'tn'], 65477, '65537; expected height x width = 65536'),
+    (['images', 0, 'extra', 'ignored'], 3, '65539'), (['init', 'loaded'], 173, 'loaded is 173'),
+    (['metrics', 'mAP'], 0.5, 'mAP'), (['metrics', 'IoU.layer'], 0.5, 'layer'), (['metrics', 'IoU.fluid'], ..., 'metrics'),
+    (['images', 0, 'extra', 'pockets'], POCKETS | {'found': 2}, 'found is 2; expected at most true = 1'),
+    (['images', 0, 'extra', 'pockets'], POCKETS | {'right': 2}, 'right is 2; expected at most predicted = 1'),
+])  # fmt: skip
+def test_fields_that_contradict_each_other(make_record, hrf_weights, path, value, said):
+    with pytest.raises(InputError) as raised:
+        validate_record(changed(make_record(init=hrf_weights), path, value), 'x.json')
+    assert str(raised.value).startswith('x.json: ') and said in str(raised.value)
+
+
+@pytest.mark.parametrize(('counts', 'extra', 'said'), [
+    (BOTH, {'hd95_px': None}, 'hd95_px is None'), (MISSED, {'hd95_px': 3.0}, 'hd95_px is 3.0'),
+    (BOTH, {'hd95_px': 1e308}, 'at most 362.0'), (MISSED, {'surface_dice_1px': None}, 'surface_dice_1px is None'),
+    (NEITHER, {'surface_dice_2px': 0.0}, 'surface_dice_2px is 0.0'),
+    (BOTH, {'pockets': dict(true=0, found=0, predicted=1, right=1)}, 'pockets.true is 0'),
+    (BOTH, {'pockets': dict(true=1, found=1, predicted=41, right=1)}, 'pockets.predicted is 41'),
+    (BOTH, {'logit_histogram': dict(fluid=[51] + [0] * 31, background=[65486] + [0] * 31)}, 'logit_histogram.fluid sums to 51'),
+    (BOTH, {'logit_histogram': dict(fluid=[50] + [0] * 31, background=[65485] + [0] * 31)}, 'background sums to 65485'),
+])  # fmt: skip
+def test_what_only_masks_tell_must_fit_the_counts(make_record, counts, extra, said):
+    record = make_record([counts, (1, 0, 0, 65535)])
+    record['images'][0]['extra'] = extra
+    with pytest.raises(InputError) as raised:
         validate_record(record, 'x.json')
+    assert 'images[0]' in str(raised.value) and said in str(raised.value)
 
 
 def test_every_field_is_required(make_record):
     for key in make_record():
-        record = make_record()
-        del record[key]
-        with pytest.raises(InputError, match=f'field {key} is missing'):
-            validate_record(record, 'x.json')
+        with pytest.raises(InputError, match=f'field {key} '):
+            validate_record(changed(make_record(), [key], ...), 'x.json')
 
 
-def test_initial_weights_name_no_local_path_and_load_no_more_than_there_is(make_record, hrf_weights):
-    validate_record(make_record(init=hrf_weights | {'name': 'https://example.org/a/b.pth'}), 'x')
-    with pytest.raises(InputError, match=r'field init.name is .* expected a file name without folders, or a URL'):
-        validate_record(make_record(init=hrf_weights | {'name': 'checkpoints/b.pth'}), 'x')
-    with pytest.raises(InputError, match=r'field init.loaded is 173; expected at most init.total = 172'):
-        validate_record(make_record(init=hrf_weights | {'loaded': 173}), 'x')
-
-
-def test_extra_may_be_empty_and_ignored_pixels_make_up_the_rest_of_an_image(make_record):
-    record = make_record(counts=[(1, 1, 1, 1), (0, 5, 0, 65531)])
-    pockets = dict(true=2, found=1, predicted=2, right=2)
-    record['images'][0]['extra'] = dict(surface_dice_1px=0.5, surface_dice_2px=1, hd95_px=0.5, pockets=pockets, ignored=65532)
+def test_extra_may_be_empty_or_full(make_record, hrf_weights):
+    record = make_record(counts=[(1, 1, 1, 1), (0, 5, 0, 65531)], init=hrf_weights | {'name': 'https://example.org/a/b.pth'})
+    pockets, histogram = dict(true=2, found=1, predicted=2, right=2), dict(fluid=[0] * 31 + [2], background=[2] + [0] * 31)
+    record['images'][0]['extra'] = dict(surface_dice_1px=0.5, surface_dice_2px=1, hd95_px=0.5, pockets=pockets, ignored=65532,
+                                        logit_histogram=histogram)  # fmt: skip
     record['images'][1]['extra'] = {}
     validate_record(record, 'x')
-    record['images'][0]['extra']['ignored'] -= 1
-    with pytest.raises(InputError, match=r'is 65535; expected height x width = 65536$'):
-        validate_record(record, 'x')
+
+
+def three_classes(make_record):
+    rng = np.random.default_rng(0)
+    names = ('background', 'IRF', 'SRF')
+    images = [image_row(name, 1, *rng.integers(0, 3, (2, 4, 5)), classes=names) for name in 'ab']
+    return make_record(images=images, metrics=pooled_metrics(images, names))
+
+
+def test_a_record_of_three_classes(make_record, tmp_path):
+    record = three_classes(make_record)
+    write_record(record, tmp_path / 'r.json')
+    run = to_run(tmp_path / 'r.json', read_record(tmp_path / 'r.json'))
+    assert run.foreground == 'IRF+SRF'
+    assert run.scores['mDice'] == record['metrics']['mDice']
+    assert run.scores['Dice'] == pooled_metrics(record['images'])['Dice.fluid']
+    assert background_everywhere(run)['Dice'] == 0
+
+
+@pytest.mark.parametrize(('path', 'value'), [
+    (['images', 0, 'classes', 'IRF', 'tp'], 99), (['images', 0, 'classes'], {}), (['images', 0, 'classes', 'SRF'], ...),
+    (['images', 0, 'tp'], 0), (['metrics', 'Dice.SRF'], 0.999), (['metrics', 'mIoU'], 0.999),
+])  # fmt: skip
+def test_counts_of_classes_that_do_not_add_up(make_record, path, value):
+    with pytest.raises(InputError, match=r'^x: field (images\[0\]|metrics)'):
+        validate_record(changed(three_classes(make_record), path, value), 'x')
 
 
 def test_committed_records_are_valid(pytestconfig):
@@ -140,20 +171,12 @@ def test_scores_may_differ_from_the_counts_by_a_millionth(make_record):
         validate_record(record, 'x')
 
 
-def test_a_bad_record_is_not_written(make_record, tmp_path):
-    with pytest.raises(InputError):
-        write_record(make_record(seed=-1), tmp_path / 'r.json')
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_file_names(make_record, hrf_weights):
     assert record_filename(make_record()) == 'train_paper_scratch_400i_seed0.json'
     record = make_record(kind='test', init=hrf_weights, iterations=5, seed=3, variant='tta', split='subject01')
     assert record_filename(record) == 'test_subject01_hrf-own_5i_seed3_tta.json'
     short = hrf_weights | {'name': 'pspnet_unet_s5-d16_hrf_1000i_1a2b3c4d.safetensors'}
     assert record_filename(make_record(init=short)) == 'train_paper_hrf-own-1000i_400i_seed0.json'
-    full = hrf_weights | {'name': 'pspnet_unet_s5-d16_hrf_40000i_1a2b3c4d.safetensors'}
-    assert record_filename(make_record(init=full)) == 'train_paper_hrf-own_400i_seed0.json'
     assert published_path(make_record()) == 'table2/10_crop320_wd1e-4/train_paper_scratch_400i_seed0.json'
     assert published_path(make_record(config='configs/smoke/a.py')).startswith('recipes/a/')
 
@@ -161,7 +184,8 @@ def test_file_names(make_record, hrf_weights):
 def test_read_records_finds_records_only_and_each_once(make_record, tmp_path):
     for name in ('b.json', 'a/c.json', '.tmp-x.json', '.superseded/old.json'):
         write_record(make_record(), tmp_path / name)
-    (tmp_path / 'other.json').write_text('{"schema": "octfluid.benchmark/1"}')
+    for index, schema in enumerate((None, 3, 'octfluid.benchmark/1', 'octfluid.runs/1')):
+        (tmp_path / f'other{index}.json').write_text(json.dumps({'schema': schema}))
     (tmp_path / 'list.json').write_text('[1]')
     log = tmp_path / '20260101' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
@@ -170,47 +194,21 @@ def test_read_records_finds_records_only_and_each_once(make_record, tmp_path):
     assert found == ['a/c.json', 'b.json']
 
 
-@pytest.mark.parametrize(('content', 'message'), [
-    (b'{"schema": "octfluid.run/1",\n "kind": ', 'broken JSON at line 2, column 10'),
-    (b'\xff\xfe', 'not UTF-8 at byte 0'),
+@pytest.mark.parametrize('content', [
+    b'{"schema": "octfluid.run/1",\n "kind": ', b'\xff\xfe', b'[' * 100000, b'9' * 5000, b'{"schema": "octfluid.run/2"}',
 ])  # fmt: skip
-def test_a_broken_file_is_named_with_the_position(tmp_path, content, message):
+def test_a_file_that_may_have_been_a_record_is_refused_and_not_skipped(tmp_path, content):
     (tmp_path / 'r.json').write_bytes(content)
-    with pytest.raises(InputError, match=f'r.json: {message}'):
-        read_records([tmp_path])
-
-
-@pytest.mark.parametrize('given', ['', 'r.json'])
-def test_a_record_of_another_schema_is_refused_and_not_skipped(make_record, tmp_path, given):
-    (tmp_path / 'r.json').write_text(json.dumps({**make_record(), 'schema': 'octfluid.run/2'}))
-    with pytest.raises(
-        InputError, match=r'/r\.json: a run record of schema "octfluid\.run/2"; expected "octfluid\.run/1", use'
-    ):
-        read_records([tmp_path / given])
-
-
-@pytest.mark.parametrize('schema', [None, 3, 'octfluid.benchmark/1', 'octfluid.runs/1'])
-def test_other_json_in_a_folder_is_skipped_whatever_it_calls_its_schema(tmp_path, schema):
-    (tmp_path / 'x.json').write_text(json.dumps({'schema': schema}))
-    assert read_records([tmp_path]) == []
-
-
-def test_a_file_that_may_not_be_read_is_named(make_record, tmp_path, monkeypatch):
-    write_record(make_record(), tmp_path / 'r.json')
-
-    def refuse(self, **_):
-        raise PermissionError(13, 'Permission denied')
-
-    monkeypatch.setattr(type(tmp_path), 'read_text', refuse)
-    with pytest.raises(InputError, match=r'r\.json: cannot be read \(Permission denied\); expected a text file'):
-        read_records([tmp_path])
+    for given in (tmp_path, tmp_path / 'r.json'):
+        with pytest.raises(InputError, match=r'^[^\n]*r\.json: [^\n]*$'):
+            read_records([given])
 
 
 def test_a_missing_path_and_a_file_that_is_no_record_are_refused(tmp_path):
-    with pytest.raises(InputError, match='nowhere: no such file or folder'):
+    with pytest.raises(InputError, match='nowhere'):
         read_records([tmp_path / 'nowhere'])
     (tmp_path / 'x.json').write_text('{}')
-    with pytest.raises(InputError, match=r'x\.json: not a run record'):
+    with pytest.raises(InputError, match=r'x\.json'):
         read_records([tmp_path / 'x.json'])
 
 
@@ -278,23 +276,3 @@ def test_file_and_split_sha256(tmp_path):
     assert split_sha256([('y', c, d), ('x', a, b)]) == base
     others = [[('x', b, a), ('y', c, d)], [('z', a, b), ('y', c, d)], [('x', a, b)], [('x', a, b), ('y', c, c)]]
     assert len({base, *map(split_sha256, others)}) == 5
-
-
-@pytest.mark.parametrize(('text', 'said'), [
-    ('[' * 100000, 'JSON that octfluid does not write'), ('9' * 5000, 'JSON that octfluid does not write'),
-])  # fmt: skip
-def test_json_that_python_cannot_take_is_one_line(tmp_path, text, said):
-    (tmp_path / 'r.json').write_text(text)
-    with pytest.raises(InputError, match=said) as raised:
-        read_record(tmp_path / 'r.json')
-    assert '\n' not in str(raised.value)
-
-
-@pytest.mark.parametrize(('changes', 'said'), [
-    (dict(seed=10**400), 'field seed is 1000'), (dict(wall_seconds=10**400), 'field wall_seconds is 1000'),
-    (dict(device='\ud800'), r"field device is '\\ud800'; expected text"), (dict(overrides={'\ud800': 1}), 'expected text'),
-    (dict(overrides=functools.reduce(lambda inner, _: [inner], range(900), [])), 'at most 20 levels'),
-])  # fmt: skip
-def test_values_that_json_holds_and_no_record_does(make_record, changes, said):
-    with pytest.raises(InputError, match=said):
-        validate_record(make_record(**changes), 'r.json')

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from octfluid.datasets.splits import paper_rows
-from octfluid.metrics.agreement import DUKE_MM, DUKE_NATIVE, pixel_mm2
 from octfluid.metrics.bootstrap import EXACT_SUBJECTS, MAX_UNDEFINED, MIN_SUBJECTS, estimates
 from octfluid.metrics.confusion import COUNTS, image_row, pooled_metrics, predict_nothing
-from octfluid.metrics.measures import MEASURES, per_image, scored
+from octfluid.metrics.measures import DUKE_MM, DUKE_NATIVE, MEASURES, per_image, pixel_mm2, scored
 from octfluid.reporting.estimates_page import number
 from octfluid.reporting.markdown import percent
 from octfluid.reporting.published import read_published
@@ -82,7 +81,7 @@ def test_what_is_worked_out_gives_the_result_beside_it():
 
 def test_the_averages_and_the_conventions_for_empty_images_are_computed(images, found):
     three = ' '.join(percent(found[name]['value']) for name in ('subject_dice', 'dice', 'image_dice'))
-    assert 'worth {}, {} or {} by three fair ways'.format(*three.split()) in WORDS
+    assert 'worth {}, {} or {} by three fair averages'.format(*three.split()) in WORDS
     own = [pooled_metrics([row])['Dice.fluid'] for row in images]
     of_fluid = [row['dice'] for row in per_image(scored({0: images})) if row['dice'] is not None]
     means = [np.mean(of_fluid), *(np.mean([value if dice is None else dice for dice in own]) for value in (0, 1, 2))]

@@ -1,0 +1,121 @@
+"""What a run started from: vessel weights of one origin and one length of training, or random ones."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FULL = 40_000
+"""Iterations of the whole training on HRF vessels, the zoo's and ours."""
+
+_LENGTH = re.compile(r'_(?:hrf|zoo)_(\d+)i_')
+_KEY = re.compile(r'(hrf|hrf-own|hrf-zoo)-(?:(\d+)i|unknown)')
+
+
+def thousands(number: int) -> str:
+    """Return a whole number with a space between groups of three digits."""
+    return f'{number:,}'.replace(',', ' ')
+
+
+def init_source(record: Mapping[str, Any]) -> str:
+    """Return where a run's initial weights came from: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``."""
+    return record['init']['source'] if record['init'] else 'scratch'
+
+
+def source_iterations(init: Mapping[str, Any] | None) -> int | None:
+    """Return how many iterations initial weights had been trained for.
+
+    Args:
+        init: A run record's ``init``.
+
+    Returns:
+        The number in the name of published weights (``..._hrf_1000i_...``), 40 000 for the zoo's own files, 0 for training from
+        scratch, None if the name has no number.
+    """
+    if init is None:
+        return 0
+    if match := _LENGTH.search(init['name']):
+        return int(match[1])
+    return FULL if init['source'] == 'hrf-zoo' and '_40k_hrf_' in init['name'] else None
+
+
+def file_label(source: str, iterations: int | None) -> str:
+    """Return the initial weights in a record's file name: ``hrf-own-1000i``, or the source alone for the full length."""
+    return source if source != 'hrf-own' or iterations in (None, FULL) else f'{source}-{iterations}i'
+
+
+@dataclass(frozen=True)
+class Start:
+    """Initial weights by origin and length of source training; runs of different starts never share a section.
+
+    Attributes:
+        source: ``hrf-own``, ``hrf-zoo`` or ``scratch``; ``hrf`` for runs from either that are still to come.
+        iterations: Of the source training; None if unknown, 0 from scratch.
+    """
+
+    source: str
+    iterations: int | None
+
+    @property
+    def key(self) -> str:
+        """Name of the start in ``results.json``: ``hrf-own-1000i``, ``hrf-zoo-40000i``, ``scratch``."""
+        if self.source == 'scratch':
+            return self.source
+        return f'{self.source}-unknown' if self.iterations is None else f'{self.source}-{self.iterations}i'
+
+    @staticmethod
+    def of(key: str) -> 'Start':
+        """Return the start that has this `key`.
+
+        Raises:
+            ValueError: No start has it.
+        """
+        if key == 'scratch':
+            return SCRATCH
+        if match := _KEY.fullmatch(key):
+            return Start(match[1], int(match[2]) if match[2] else None)
+        raise ValueError(f'{key!r} names no initial weights')
+
+    @property
+    def length(self) -> str:
+        """The length of the source training in words."""
+        return 'an unknown number of iterations' if self.iterations is None else f'{thousands(self.iterations)} iterations'
+
+    @property
+    def beside_full(self) -> str:
+        """The length of the source training compared with the full one: ``full``, ``shorter``, ``longer`` or ``unknown``."""
+        if self.iterations is None:
+            return 'unknown'
+        return 'full' if self.iterations == FULL else 'shorter' if self.iterations < FULL else 'longer'
+
+    @property
+    def title(self) -> str:
+        """Heading of the section."""
+        return {
+            'hrf': f'From HRF vessel weights, {self.length}',
+            'hrf-own': f'From HRF vessel weights trained here, {self.length} (`hrf-own`)',
+            'hrf-zoo': f"From the model zoo's HRF vessel weights, {self.length}, as in the paper (`hrf-zoo`)",
+            'scratch': 'From scratch (`--init none`)',
+        }[self.source]
+
+    @property
+    def short(self) -> str:
+        """Head of a column."""
+        whose = {'hrf': '', 'hrf-own': ' (own)', 'hrf-zoo': ' (zoo)'}
+        return 'from scratch' if self.source == 'scratch' else f'from HRF{whose[self.source]}, {self.length}'
+
+    @property
+    def rank(self) -> tuple:
+        """Sort key: the full source training first, then the longer before the shorter, scratch last."""
+        return (self.source == 'scratch', self.iterations != FULL, -(self.iterations or 0), self.source)
+
+
+SCRATCH = Start('scratch', 0)
+PENDING_START = Start('hrf', FULL)
+
+
+def in_order(starts: Iterable[Start]) -> list[Start]:
+    """Return each start once, by `Start.rank`; if no start has the full source training, a pending one comes first."""
+    found = sorted(set(starts), key=lambda start: start.rank)
+    full = any(start.iterations == FULL for start in found)
+    return found if full else [PENDING_START, *found]

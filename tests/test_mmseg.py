@@ -1,0 +1,139 @@
+"""The configs are MMSegmentation's: its own functions and tools run them, with nothing of ours but what they import."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import mmseg
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.apis import MMSegInferencer, inference_model, init_model
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+MIM = Path(mmseg.__file__).parent / '.mim/tools'
+SMOKE = ROOT / 'configs/smoke/phantom.py'
+
+
+def test_every_config_is_here():
+    assert len(CONFIGS) == 47
+
+
+@pytest.fixture
+def meta_device(monkeypatch):
+    """Build networks without memory for their weights, which takes a tenth of the time."""
+    with torch.device('meta'):
+        yield
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_every_config_is_complete(path, tmp_path):
+    cfg = Config.fromfile(path)
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), f'{path.parent.name}_{path.stem}'
+    runner = Runner.from_cfg(copy.deepcopy(cfg))
+    model = runner.model
+    assert model.out_channels == 2 and runner.cfg.test_dataloader.dataset.ann_file
+    assert runner._test_loop is not None
+    built = init_model(cfg, device='cpu')
+    assert [tuple(one.shape) for one in built.state_dict().values()] == [tuple(one.shape) for one in model.state_dict().values()]
+
+
+@pytest.fixture(scope='module')
+def environment(phantoms, tmp_path_factory):
+    """A folder from which MMSegmentation's tools run: its own, with no `PYTHONPATH`."""
+    folder = tmp_path_factory.mktemp('elsewhere')
+    inherited = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    if 'PYTHONPATH' in os.environ:  # the package under test is not the installed one
+        inherited['PYTHONPATH'] = str(ROOT)
+    return folder, {**inherited, 'OMP_NUM_THREADS': '1'}
+
+
+@pytest.fixture(scope='module')
+def options(tiny_options):
+    loaders = ('train', 'val', 'test')
+    found = {key: value for key, value in tiny_options.items() if key != 'data_root' and not key.startswith('visualizer')}
+    found |= {f'{loader}_dataloader.dataset.data_root': tiny_options['data_root'] for loader in loaders}
+    found |= {f'{loader}_dataloader.persistent_workers': False for loader in loaders}
+    return found | {'test_dataloader.dataset.scan_size': (64, 64), 'test_dataloader.num_workers': 0}
+
+
+def command(tool, *arguments, options, environment):
+    folder, variables = environment
+    pairs = [f'{key}={str(value).replace(" ", "")}' for key, value in options.items()]
+    done = subprocess.run(
+        [sys.executable, str(tool), *map(str, arguments), '--cfg-options', *pairs],
+        cwd=folder, env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope='module')
+def theirs(environment, options):
+    """The tiny network, trained by MMSegmentation's own tool."""
+    command(MIM / 'train.py', SMOKE, '--work-dir', 'theirs', options=options, environment=environment)
+    return environment[0] / 'theirs'
+
+
+def read(folder, pattern):
+    (path,) = folder.rglob(pattern)
+    return json.loads(path.read_text())
+
+
+def test_their_training_leaves_our_record(theirs):
+    record = read(theirs, 'train_*.json')
+    assert record['iterations'] == 12 and len(record['images']) == 4 and record['init'] is None
+
+
+def test_a_checkpoint_of_theirs_has_equal_scores_in_both_tests(theirs, environment, options):
+    command(MIM / 'test.py', SMOKE, theirs / 'iter_12.pth', '--work-dir', 'a', options=options, environment=environment)
+    ours = {key: value for key, value in options.items() if 'data_root' not in key}
+    ours['data_root'] = options['train_dataloader.dataset.data_root']
+    command(ROOT / 'tools/test.py', SMOKE, theirs / 'iter_12.pth', '--out', 'b', options=ours, environment=environment)
+    folder = environment[0]
+    assert read(folder / 'a', 'test_*.json')['images'] == read(folder / 'b', 'test_*.json')['images']
+    assert read(folder / 'a', 'test_*.json')['metrics'] == read(theirs, 'train_*.json')['metrics']
+
+
+def test_a_checkpoint_of_ours_has_equal_scores_in_both_tests(environment, options):
+    ours = {key: value for key, value in options.items() if 'data_root' not in key}
+    ours['data_root'] = options['train_dataloader.dataset.data_root']
+    command(ROOT / 'tools/train.py', SMOKE, '--work-dir', 'ours', options=ours, environment=environment)
+    folder = environment[0]
+    command(MIM / 'test.py', SMOKE, folder / 'ours/iter_12.pth', '--work-dir', 'c', options=options, environment=environment)
+    assert read(folder / 'c', 'test_*.json')['metrics'] == read(folder / 'ours', 'train_*.json')['metrics']
+
+
+def test_browse_dataset(environment, options):
+    for number, config in enumerate((SMOKE, ROOT / 'configs/duke_dme/compact.py')):
+        few = {key: value for key, value in options.items() if 'data_root' in key}
+        if number:
+            few |= {'train_dataloader.dataset.type': 'PhantomDataset', 'train_dataloader.dataset.ann_file': 'splits/heldout_train.txt'}
+        else:
+            few |= {'train_dataloader.dataset.pipeline.2.crop_size': (48, 48)}
+        command(MIM / 'analysis_tools/browse_dataset.py', config, '--output-dir', f'browse{number}', '--not-show',
+                options=few, environment=environment)  # fmt: skip
+        assert len(list((environment[0] / f'browse{number}').rglob('*.png'))) == 8
+
+
+@pytest.mark.parametrize('name', ['smoke/phantom', 'duke_dme/compact'])
+def test_inference_of_mmsegmentation(name, theirs, options, phantoms, tmp_path):
+    picture = phantoms / 'native/images/s03_z00.png'
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    checkpoint = None
+    if name.startswith('smoke'):
+        cfg.merge_from_dict({key: value for key, value in options.items() if key.startswith('model')})
+        checkpoint = str(theirs / 'iter_12.pth')
+    model = init_model(cfg, checkpoint, device='cpu')
+    mask = inference_model(model, str(picture)).pred_sem_seg.data[0].numpy()
+    assert mask.shape == cv2.imread(str(picture)).shape[:2]
+    inferencer = MMSegInferencer(model=cfg, weights=checkpoint, device='cpu')
+    if checkpoint:
+        assert np.array_equal(inferencer(str(picture), return_datasamples=True, show=False).pred_sem_seg.data[0].numpy(), mask)
