@@ -42,7 +42,9 @@ def test_every_config_is_complete(path, tmp_path):
     assert model.out_channels == 2 and runner.cfg.test_dataloader.dataset.ann_file
     assert runner._test_loop is not None
     built = init_model(cfg, device='cpu')
-    assert [tuple(one.shape) for one in built.state_dict().values()] == [tuple(one.shape) for one in model.state_dict().values()]
+    assert [tuple(one.shape) for one in built.state_dict().values()] == [
+        tuple(one.shape) for one in model.state_dict().values()
+    ]
 
 
 @pytest.fixture(scope='module')
@@ -115,7 +117,10 @@ def test_browse_dataset(environment, options):
     for number, config in enumerate((SMOKE, ROOT / 'configs/duke_dme/compact.py')):
         few = {key: value for key, value in options.items() if 'data_root' in key}
         if number:
-            few |= {'train_dataloader.dataset.type': 'PhantomDataset', 'train_dataloader.dataset.ann_file': 'splits/heldout_train.txt'}
+            few |= {
+                'train_dataloader.dataset.type': 'PhantomDataset',
+                'train_dataloader.dataset.ann_file': 'splits/heldout_train.txt',
+            }
         else:
             few |= {'train_dataloader.dataset.pipeline.2.crop_size': (48, 48)}
         command(MIM / 'analysis_tools/browse_dataset.py', config, '--output-dir', f'browse{number}', '--not-show',

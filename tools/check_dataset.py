@@ -19,9 +19,10 @@ def main() -> int | None:
     )
     args = parser.parse_args()
 
+    from octfluid.engine.data_check import check_data
+
     from octfluid.datasets.integrity import subject_overlap
     from octfluid.engine.config import dataset_spec, load_config, parse_options
-    from octfluid.engine.data_check import check_data
     from octfluid.utils.errors import InputError
 
     cfg = load_config(args.config, parse_options(args.cfg_options), split=args.split)

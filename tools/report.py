@@ -44,6 +44,7 @@ def main() -> int | None:
     """Read the records, write the pages, and say what was written."""
     args = parse_args()
     from octfluid.engine.interrupted import find_marks
+
     from octfluid.records.record import read_records, to_run
     from octfluid.reporting import prediction_page, reliability_page
     from octfluid.reporting.report import default_readme, write_report

@@ -24,7 +24,11 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', help='folder for the log and the record (default: work_dirs/<config name>/test)')
     parser.add_argument('--show-dir', help='also write one overlay picture per scan to this folder')
     parser.add_argument('--split', help="split whose validation scans are scored, or all (default: the config's)")
-    parser.add_argument('--tta', action='store_true', help='average over each scan and its mirror image, or as tta_model and tta_pipeline of the config say')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average over each scan and its mirror image, or as tta_model and tta_pipeline of the config say',
+    )
     parser.add_argument(
         '--amp', action='store_true', help='score in mixed precision: bfloat16 on CPUs and recent GPUs, else float16'
     )

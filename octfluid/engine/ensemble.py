@@ -56,7 +56,9 @@ def check_members(checkpoints: Sequence[str], cfg: Config) -> None:
             another's training; or the network cannot be one of several.
     """
     if cfg.model.type != 'ScanSegmentor':
-        raise InputError(f'{len(checkpoints)} checkpoints: an ensemble needs a ScanSegmentor; {cfg.filename} has {cfg.model.type}')
+        raise InputError(
+            f'{len(checkpoints)} checkpoints: an ensemble needs a ScanSegmentor; {cfg.filename} has {cfg.model.type}'
+        )
     digests, told = {}, {}
     for path in checkpoints:
         if other := digests.setdefault(file_sha256(path), path) is not path and digests[file_sha256(path)]:

@@ -23,7 +23,8 @@ from octfluid.engine.hooks import bare_model, is_training
 from octfluid.engine.performance import PerformanceHook, precision_of
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.metrics.fluid_metric import FluidMetric
-from octfluid.records import fingerprint, record as records
+from octfluid.records import fingerprint
+from octfluid.records import record as records
 from octfluid.utils.errors import InputError, WorkError
 from octfluid.visualization.gallery import choose, write_pictures
 
@@ -64,7 +65,9 @@ def peak_memory() -> int:
 def scored_files(dataset: Any) -> dict[str, tuple[Path, Path]]:
     """Return image and mask file by name of every scan of a built data set."""
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    return {info.get('name', Path(info['img_path']).stem): (Path(info['img_path']), Path(info['seg_map_path'])) for info in infos}
+    return {
+        info.get('name', Path(info['img_path']).stem): (Path(info['img_path']), Path(info['seg_map_path'])) for info in infos
+    }
 
 
 @HOOKS.register_module()
@@ -98,7 +101,11 @@ class RunRecordHook(Hook):
     def before_run(self, runner: Any) -> None:
         """Name weights that the config loads into the backbone or the whole model when it is built."""
         model = runner.cfg.model
-        for source in (model.get('pretrained'), (model.get('init_cfg') or {}), (model.get('backbone') or {}).get('init_cfg') or {}):
+        for source in (
+            model.get('pretrained'),
+            (model.get('init_cfg') or {}),
+            (model.get('backbone') or {}).get('init_cfg') or {},
+        ):
             name = source if isinstance(source, str) else source.get('checkpoint') if isinstance(source, dict) else None
             if name and is_training(runner):
                 tensors = bare_model(runner).state_dict()

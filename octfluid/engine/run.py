@@ -211,7 +211,9 @@ class _Begun(Hook):
 
     begun = False
 
-    def _after_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = 'train') -> None:
+    def _after_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = 'train'
+    ) -> None:
         self.begun = True
 
 
@@ -240,7 +242,9 @@ def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
                 'default_hooks.performance.window_batch)'
             ) from error
         if isinstance(error, RuntimeError) and _LOST_PEER.search(text):
-            raise WorkError(f'another process of this run has ended; --resume goes on from the last checkpoint ({text})') from error
+            raise WorkError(
+                f'another process of this run has ended; --resume goes on from the last checkpoint ({text})'
+            ) from error
         if step.begun or isinstance(error, WorkError | ModuleNotFoundError):
             raise
         if new and is_main_process():

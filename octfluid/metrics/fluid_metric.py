@@ -12,8 +12,7 @@ from prettytable import PrettyTable
 
 from octfluid.datasets.fluid_dataset import FLUID_CLASSES
 from octfluid.metrics.confusion import image_row, pooled_metrics
-
-LOGIT_BINS, LOGIT_LIMIT = 32, 8.0
+from octfluid.metrics.threshold_free import logit_histogram
 
 
 @METRICS.register_module()
@@ -30,8 +29,7 @@ class FluidMetric(BaseMetric):
 
     Attributes:
         images: After an evaluation, one row of the run record per image (see `octfluid.metrics.confusion.image_row`), by name.
-            Its ``extra`` holds ``logit_histogram``: 32 counts over [-8, 8) of the logit of any class but background minus that
-            of background, outer bins open, of pixels graded ``fluid`` (any class but background) and ``background``.
+            Its ``extra`` holds ``logit_histogram`` (see `octfluid.metrics.threshold_free`), where the model gives logits.
         scores: After an evaluation, the figures; None for one that is undefined.
         masks: After an evaluation, name -> pixels predicted as class 1, a bit a pixel (`numpy.packbits`); see `mask`. Empty
             where the foreground is not fluid. In a run of several processes all three are filled in the main one only.
@@ -55,11 +53,8 @@ class FluidMetric(BaseMetric):
             masks = prediction.cpu().numpy(), truth.cpu().numpy()
             classes = tuple(self.dataset_meta['classes'])
             row = image_row(name, sample.get('subject'), *masks, self.ignore_index, classes)
-            if (logits := _logit_difference(sample)) is not None and logits.shape == truth.shape:
-                row['extra']['logit_histogram'] = {
-                    side: _histogram(logits[mask])
-                    for side, mask in (('fluid', (truth > 0) & (truth != self.ignore_index)), ('background', truth == 0))
-                }
+            if (difference := _logit_difference(sample)) is not None and difference.shape == masks[1].shape:
+                row['extra']['logit_histogram'] = logit_histogram(difference, masks[1], self.ignore_index)
             # A bit a pixel: the masks of all images stay in memory, and travel between processes, until the best are known.
             packed = np.packbits(masks[0] == 1) if self._makes_gallery() else None
             self.results.append((row, packed))
@@ -108,18 +103,11 @@ def _counts_of(row: dict, label: int, name: str) -> tuple[int, int, int]:
     return (row['tp'], row['fp'], row['fn']) if label else (row['tn'], row['fn'], row['fp'])
 
 
-def _logit_difference(sample: dict) -> torch.Tensor | None:
+def _logit_difference(sample: dict) -> np.ndarray | None:
     """Return the logit of any class but background minus that of background, (H, W); None where the model gives neither."""
     if 'fluid_probability' in sample:
-        return torch.logit(sample['fluid_probability']['data'].squeeze(0).double(), eps=1e-6)
+        return torch.logit(sample['fluid_probability']['data'].squeeze(0).double(), eps=1e-6).cpu().numpy()
     if 'seg_logits' not in sample or sample['seg_logits']['data'].shape[0] < 2:
         return None
     logits = sample['seg_logits']['data']
-    return logits[1:].logsumexp(0) - logits[0]
-
-
-def _histogram(values: torch.Tensor) -> list[int]:
-    """Return `LOGIT_BINS` counts over [-LOGIT_LIMIT, LOGIT_LIMIT), the outer bins open."""
-    bins = ((values.double() + LOGIT_LIMIT) * (LOGIT_BINS / (2 * LOGIT_LIMIT))).floor().clamp(0, LOGIT_BINS - 1)
-    return torch.bincount(bins.long(), minlength=LOGIT_BINS).tolist()
-
+    return (logits[1:].logsumexp(0) - logits[0]).cpu().numpy()

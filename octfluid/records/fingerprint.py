@@ -75,7 +75,9 @@ def config_sha256(cfg: Mapping[str, Any]) -> str:
 def resume_sha256(cfg: Mapping[str, Any]) -> str:
     """Return a digest of what a resumed run must share with its beginning: all that decides, but the number of iterations."""
     settings = deciding_settings(cfg)
-    return _digest({name: value for name, value in settings.items() if name not in ('train_cfg.max_iters', 'train_cfg.max_epochs')})
+    return _digest(
+        {name: value for name, value in settings.items() if name not in ('train_cfg.max_iters', 'train_cfg.max_epochs')}
+    )
 
 
 def _digest(content: Any) -> str:
@@ -92,7 +94,14 @@ def overrides_of(cfg: Mapping[str, Any], original: Mapping[str, Any]) -> dict[st
     keys = [key for key in DECIDING if cfg.get(key) is not None and original.get(key) is not None]
     ours, theirs = (dict(flatten({key: one[key] for key in keys})) for one in (cfg, original))
     names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
-    elsewhere = ('*.ann_file', '*.data_root', 'optim_wrapper.type', 'optim_wrapper.dtype', 'optim_wrapper.loss_scale', 'sync_bn')
+    elsewhere = (
+        '*.ann_file',
+        '*.data_root',
+        'optim_wrapper.type',
+        'optim_wrapper.dtype',
+        'optim_wrapper.loss_scale',
+        'sync_bn',
+    )
     return {
         name: ours.get(name)
         for name in names

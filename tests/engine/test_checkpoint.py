@@ -29,7 +29,9 @@ def as_mmsegmentation_1(path):
 def as_mmsegmentation_0(path):
     """Write what mmcv's runner saved: no message hub, class names in the meta information, the old ZIP-less format."""
     meta = dict(env_info='...', CLASSES=('a', 'b'), PALETTE=[[0, 0, 0], [1, 1, 1]], epoch=1, iter=40000)
-    content = dict(meta=meta, state_dict=OrderedDict((f'module.{k}', v) for k, v in network().state_dict().items()), optimizer={})
+    content = dict(
+        meta=meta, state_dict=OrderedDict((f'module.{k}', v) for k, v in network().state_dict().items()), optimizer={}
+    )
     torch.save(content, path, _use_new_zipfile_serialization=False)
 
 
@@ -86,7 +88,9 @@ def test_what_train_writes_is_plain(whole):
     assert {'meta', 'state_dict', 'optimizer', 'param_schedulers', 'message_hub'} <= content.keys()
 
 
-@pytest.mark.parametrize('name', ['pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-{}.pth', 'pspnet_unet_s5-d16_8k_hrf-{}.pth'])
+@pytest.mark.parametrize(
+    'name', ['pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-{}.pth', 'pspnet_unet_s5-d16_8k_hrf-{}.pth']
+)
 def test_source_is_believed_only_with_the_digits_of_the_name(tmp_path, name):
     as_mmsegmentation_1(tmp_path / 'a.pth')
     digest = file_sha256(tmp_path / 'a.pth')

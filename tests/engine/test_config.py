@@ -1,7 +1,14 @@
 import pytest
 
 from octfluid.engine.config import check_data, dataset_spec, load_config, parse_options
-from octfluid.records.fingerprint import config_sha256, deciding_settings, is_result_neutral, overrides_of, resume_sha256, split_of
+from octfluid.records.fingerprint import (
+    config_sha256,
+    deciding_settings,
+    is_result_neutral,
+    overrides_of,
+    resume_sha256,
+    split_of,
+)
 from octfluid.utils.errors import InputError
 
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
@@ -46,7 +53,10 @@ def test_settings_that_would_be_passed_over_or_make_results_wrong(row10, options
 
 
 def test_best_weights_may_be_chosen_on_inner_splits(row10):
-    assert row10({'default_hooks.checkpoint.save_best': 'Dice.fluid'}, split='paper-inner1').default_hooks.checkpoint.rule == 'greater'
+    assert (
+        row10({'default_hooks.checkpoint.save_best': 'Dice.fluid'}, split='paper-inner1').default_hooks.checkpoint.rule
+        == 'greater'
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +84,9 @@ def test_scan_segmentor_sees_scans_of_one_size(request):
      {'train_dataloader.prefetch_factor': 4}],
 )  # fmt: skip
 def test_settings_that_do_not_change_a_result(row10, options):
-    assert config_sha256(row10(options)) == config_sha256(row10()) and all(map(is_result_neutral, options)) or 'data_root' in options
+    assert (
+        config_sha256(row10(options)) == config_sha256(row10()) and all(map(is_result_neutral, options))
+    ) or 'data_root' in options
 
 
 @pytest.mark.parametrize(

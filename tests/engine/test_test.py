@@ -45,8 +45,9 @@ def members(phantoms, tmp_path_factory):
 
 
 def test_ensemble_scores_the_mean_probability(members, phantoms, tmp_path):
-    from octfluid.engine.hooks import bare_model
     from mmengine.runner import Runner
+
+    from octfluid.engine.hooks import bare_model
 
     networks, paths, options = members
     record = score_scans(paths, tmp_path / 'out', options)
@@ -88,7 +89,10 @@ def test_tta_of_the_config_is_honoured(whole, tiny, tmp_path):
         dict(
             type='TestTimeAug',
             transforms=[
-                [dict(type='RandomFlip', prob=0.0, direction='horizontal'), dict(type='RandomFlip', prob=1.0, direction='horizontal')],
+                [
+                    dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+                    dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+                ],
                 [dict(type='LoadAnnotations')],
                 [dict(type='PackFluidInputs')],
             ],

@@ -124,7 +124,9 @@ def test_wrapped_data_sets_keep_their_seeds(tiny, tmp_path, wrapper):
         cfg = tiny({'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'train_dataloader.num_workers': workers})
         inner = cfg.train_dataloader.dataset
         cfg.train_dataloader.dataset = (
-            dict(type=wrapper, dataset=inner, times=2) if wrapper == 'RepeatDataset' else dict(type=wrapper, datasets=[inner, inner])
+            dict(type=wrapper, dataset=inner, times=2)
+            if wrapper == 'RepeatDataset'
+            else dict(type=wrapper, datasets=[inner, inner])
         )
         records.append(read_record(train(cfg, str(tmp_path / str(workers)))))
     assert records[0]['history'] == records[1]['history'] and records[0]['split'] == 'heldout'
@@ -183,7 +185,9 @@ def test_work_dir_in_the_data_is_refused(run, phantoms, where):
 def test_mixed_precision_is_recorded_and_kept_by_a_resume(run, tmp_path):
     record = run(tmp_path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}, amp='on')
     assert record['precision'] == 'bf16'
-    assert run(tmp_path, {'train_cfg.max_iters': 4, 'train_cfg.val_interval': 4}, amp='auto', resume=True)['precision'] == 'bf16'
+    assert (
+        run(tmp_path, {'train_cfg.max_iters': 4, 'train_cfg.val_interval': 4}, amp='auto', resume=True)['precision'] == 'bf16'
+    )
     with pytest.raises(InputError, match='precision'):
         run(tmp_path, {'train_cfg.max_iters': 6}, resume=True)
 
@@ -191,7 +195,9 @@ def test_mixed_precision_is_recorded_and_kept_by_a_resume(run, tmp_path):
 def test_init_is_loaded_whole_named_and_counted(run, weights, tmp_path):
     record = run(tmp_path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}, init=str(weights))
     init = record['init']
-    assert (init['source'], init['name']) == ('other', 'iter_12.pth') and init['loaded'] == init['total'] == len(state_of(weights.parent))
+    assert (init['source'], init['name']) == ('other', 'iter_12.pth') and init['loaded'] == init['total'] == len(
+        state_of(weights.parent)
+    )
 
 
 def test_init_that_fits_in_part_is_refused_unless_told(run, weights, tmp_path):

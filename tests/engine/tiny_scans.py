@@ -44,7 +44,9 @@ def train_scans(folder, options, **arguments):
 
 def score_scans(checkpoints, folder, options, **arguments):
     """Score checkpoints of the minute recipe; returns their record."""
-    return read_record(test(load_config(CONFIG, options, split='heldout'), list(map(str, checkpoints)), str(folder), **arguments))
+    return read_record(
+        test(load_config(CONFIG, options, split='heldout'), list(map(str, checkpoints)), str(folder), **arguments)
+    )
 
 
 def random_network(options, seed):

@@ -7,9 +7,9 @@ import pytest
 from faults.crash import kill_often
 from faults.ledger import budget, note
 from faults.training_runs import ITERATIONS, Trainings, arguments
+from octfluid.engine.interrupted import find_marks
 
 from octfluid.engine.checkpoint import find_own_checkpoints, read_checkpoint
-from octfluid.engine.interrupted import find_marks
 from octfluid.records.record import read_records
 
 COMMAND = 'python -m pytest tests -m faults -k '

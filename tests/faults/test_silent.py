@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from faults.ledger import budget, note
 from faults.training_runs import CONFIG, TOOL, arguments
+from octfluid.engine.interrupted import find_marks
 from PIL import Image
 
-from octfluid.engine.interrupted import find_marks
 from octfluid.records.record import read_records
 
 COMMAND = 'python -m pytest tests -m faults -k test_silent'

@@ -33,9 +33,10 @@ def masks(phantoms):
 
 def test_predictions_are_those_that_test_scores(tiny_network, masks, tmp_path):
     """Counted here from the masks, they agree with the record that testing the same weights writes."""
+    from octfluid.engine.training import Request, test
+
     from octfluid.engine.compare import Network, compare
     from octfluid.engine.config import load_config
-    from octfluid.engine.training import Request, test
     from octfluid.metrics.confusion import image_row
     from octfluid.records.record import read_record
 

@@ -131,8 +131,9 @@ def test_two_files_of_weights_are_refused(script, add_weights):
 def scored(repository, add_weights, phantoms, make_record, monkeypatch):
     """Have the FCN network scored on all of a few Duke scans, 64x64 pixels; returns the record's path and its weights' file."""
     pytest.importorskip('mmseg')
-    from octfluid.engine.config import load_config
     from octfluid.engine.scored import fingerprints_of_test
+
+    from octfluid.engine.config import load_config
 
     data = repository / 'data/duke_dme'
     shutil.copytree(phantoms, data)

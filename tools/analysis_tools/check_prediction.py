@@ -31,6 +31,7 @@ def main() -> None:
     """Run the tool."""
     args = parse_args()
     from octfluid.engine.plan import device_name
+
     from octfluid.inference.checks import check_areas, check_guard, check_int8
     from octfluid.inference.predictor import Predictor
     from octfluid.io.scan import Spacing
