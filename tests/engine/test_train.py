@@ -1,15 +1,15 @@
 import json
 import os
 import signal
-import threading
-import time
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from octfluid.engine.run import train
+from octfluid.engine.stopping import StopHook
 from octfluid.utils.errors import InputError, Interrupted, WorkError
-from octfluid.utils.lock import occupied
 
 
 def state_of(folder, iteration=12):
@@ -47,16 +47,17 @@ def test_resume_is_exact_and_workers_do_not_matter(run, whole, tmp_path, workers
     assert record['images'] == whole[1]['images'] and record['history'] == whole[1]['history']
 
 
-def test_signal_writes_a_checkpoint_to_go_on_from(run, whole, tmp_path):
-    def stop_later():
-        while not any(tmp_path.glob('*/vis_data/*.json')):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_signal_writes_a_checkpoint_to_go_on_from(run, whole, tmp_path, monkeypatch, number):
+    def stop_once(hook, runner, batch_idx, data_batch=None):
+        if runner.iter == 4 and not hook.number:
+            os.kill(os.getpid(), number)
 
-    threading.Thread(target=stop_later, daemon=True).start()
-    with pytest.raises(Interrupted, match='--resume'):
-        run(tmp_path, {'default_hooks.logger.interval': 1, 'default_hooks.checkpoint.interval': 100})
-    assert 0 < int((tmp_path / 'last_checkpoint').read_text().split('iter_')[1].removesuffix('.pth')) <= 12
+    with monkeypatch.context() as patch:
+        patch.setattr(StopHook, 'before_train_iter', stop_once)
+        with pytest.raises(Interrupted) as caught:
+            run(tmp_path, {'default_hooks.checkpoint.interval': 100})
+    assert caught.value.exit_status == 128 + number and str(tmp_path / 'iter_5.pth') in str(caught.value)
     run(tmp_path, resume=True)
     assert_equal_weights(tmp_path, whole[0])
 
@@ -74,8 +75,13 @@ def test_resume_of_another_run_is_refused(run, whole, options, arguments):
 
 
 def test_two_processes_in_one_folder_are_refused(run, tmp_path):
-    with occupied(tmp_path), pytest.raises(InputError, match=str(tmp_path)):
-        run(tmp_path)
+    code = f'import sys; from octfluid.utils.lock import occupied\nwith occupied({str(tmp_path)!r}): print(1, flush=True); input()'
+    with subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(InputError, match=str(tmp_path)):
+            run(tmp_path)
+        other.communicate(b'\n')
+    assert not list(tmp_path.glob('iter_*'))
 
 
 def test_nan_loss_names_the_scans_and_keeps_no_broken_checkpoint(run, tmp_path):
