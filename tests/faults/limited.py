@@ -1,6 +1,6 @@
 """Read files in a process with limits: ``python limited.py TARGET GOOD_FILE FILE...`` prints a JSON line for every file.
 
-The process may take 1 GB more memory than after it has read the good file, and 10 s for a file: a read that lasts longer ends it.
+The process may take 1 GB more memory than after it has read the good file, and 10 s of processor time for each file.
 """
 
 import json

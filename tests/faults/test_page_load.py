@@ -12,8 +12,7 @@ from scipy.io import savemat
 from octfluid.datasets.phantoms import make_phantom
 
 gradio_client = pytest.importorskip('gradio_client', reason='gradio is not installed (octfluid[app])')
-import httpx
-
+httpx = pytest.importorskip('httpx')
 FRAMES = np.stack([make_phantom(seed, 160, 224, fluid=True)[0] for seed in range(3)])
 MEGABYTES = 8  # of the largest upload
 
@@ -29,7 +28,7 @@ def uploads(tmp_path):
 
 
 def outline(server, path):
-    """Upload a scan as a new visitor; return the text of the answer and the picture, in bytes; None where there is no picture."""
+    """Upload a scan as a new visitor; return the text of the answer and the bytes of the picture, or None."""
     client = gradio_client.Client(server.address, verbose=False, download_files=False)
     try:
         text, _, picture, *_ = client.predict(
