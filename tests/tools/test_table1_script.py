@@ -225,12 +225,6 @@ def test_bad_arguments_are_one_line_and_status_2(script, add_weights, arguments)
     assert done.stderr.startswith('error: ')
 
 
-def test_help_runs_nothing(script):
-    done, steps = script('--help')
-    assert (done.returncode, steps) == (0, [])
-    assert done.stdout.startswith('usage:') and 'examples:\n' in done.stdout
-
-
 @pytest.mark.slow
 def test_from_weights_to_table_and_pictures(repository, tmp_path, phantoms, tiny_network):
     config, weights = tiny_network
