@@ -1,20 +1,7 @@
 import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-
-ROOT = Path(__file__).resolve().parents[2]
-TINY = """
-model.update(backbone=dict(channels=(4, 8)), decode_head=dict(in_channels=4, channels=4), auxiliary_head=None)
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
-val_dataloader = dict(num_workers=0, persistent_workers=False)
-train_cfg = dict(max_iters=4, val_interval=4)
-"""
 
 # Stands in for Python: notes what it is asked to run, and leaves behind what the training on all scans would.
 NOTING = """#!/usr/bin/env bash
@@ -145,42 +132,3 @@ def test_what_the_script_chooses_is_refused(script, option):
     done, calls = script(option, 'x')
     assert (done.returncode, calls) == (2, [])
     assert done.stderr.count('\n') == 1 and option in done.stderr
-
-
-@pytest.fixture
-def phantom_duke(repository):
-    """Phantoms of two subjects in place of the Duke scans, with the splits that the recipe takes, and a minute network."""
-    from octfluid.datasets.phantom_prepare import write_phantom_dataset
-
-    (repository / 'configs').unlink()
-    shutil.copytree(ROOT / 'configs', repository / 'configs')
-    with open(repository / 'configs/duke_dme/compact.py', 'a') as config:
-        config.write(TINY)
-    data = repository / 'data/duke_dme'
-    write_phantom_dataset(data, subjects=2, slices=2, height=496, width=768)
-    names = sorted(path.stem for path in (data / 'native/images').glob('*.png'))
-    for kind in ('images', 'annotations'):
-        (data / 'paper_256' / kind).mkdir(parents=True)
-        for name in names:
-            pixels = Image.open(data / f'native/{kind}/{name}.png').resize((256, 256), Image.Resampling.NEAREST)
-            Image.fromarray(np.asarray(pixels)).save(data / f'paper_256/{kind}/{name}.png')
-    splits = {'paper': 1, 'train6-10_test1-5': 1, 'train1-5_test6-10': 2, 'subject01': 1, 'subject02': 2}
-    for split, validated in splits.items():
-        for side in ('train', 'val'):
-            listed = [name for name in names if (int(name[1:3]) == validated) == (side == 'val')]
-            (data / f'splits/{split}_{side}.txt').write_text(''.join(f'{name}\n' for name in listed))
-    (data / 'splits/all_train.txt').write_text(''.join(f'{name}\n' for name in names))
-    return repository
-
-
-@pytest.mark.slow
-def test_from_scans_to_a_model_and_a_report(phantom_duke):
-    for package in ('torch', 'onnx', 'onnxscript'):
-        pytest.importorskip(package)
-    command = ['bash', phantom_duke / 'scripts/reproduce_recipe.sh', '--seeds', '0']
-    done = subprocess.run(command, env=os.environ | {'PYTHON': sys.executable}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    work = phantom_duke / WORK
-    assert (work / 'octfluid-compact.onnx').is_file() and (work / 'report/report.html').is_file()
-    assert len(list(work.glob('compact/*/train_*_4i_seed0.json'))) == 5
-    assert len(list(work.glob('compact_paper256/*/train_*_4i_seed0.json'))) == 1
