@@ -29,5 +29,7 @@ source scripts/lib_install.sh
 install_octfluid dev
 "$python" -m ruff check .
 "$python" -m ruff format --check .
+# The layers of pyproject.toml: imports run one way.
+"$python" -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache --no-logo
 # The odd expansion is for bash 3 and 4.3 (macOS), where an empty array counts as unset.
 "$python" -m pytest ${arguments[@]+"${arguments[@]}"} "$@"
