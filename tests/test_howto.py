@@ -17,6 +17,7 @@ from vol_files import vol_bytes
 
 from octfluid.datasets.phantoms import make_phantom
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = np.stack([make_phantom(seed, 96, 128, fluid=True)[0] for seed in range(3)])
 

@@ -13,6 +13,7 @@ from test_howto import ROOT, commands, here, run, run_all  # noqa: F401  `here` 
 from octfluid.datasets.phantom_prepare import write_phantom_dataset
 
 torch = pytest.importorskip('torch')
+pytestmark = pytest.mark.slow
 
 TINY = """
 _base_ = '../smoke/phantom.py'

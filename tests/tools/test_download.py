@@ -221,22 +221,6 @@ def test_a_search_path_of_cd_leads_nowhere_else(root, tmp_path):
     assert (root / 'data/raw').is_dir() and not (tmp_path / 'elsewhere/data').exists()
 
 
-@pytest.mark.parametrize('script', sorted(path.name for path in SCRIPTS.glob('*.sh') if 'BASH_SOURCE' in path.read_text()))
-def test_every_script_that_looks_for_its_folder_forgets_the_search_path(script):
-    text = (SCRIPTS / script).read_text()
-    assert 'unset CDPATH' in text.partition('BASH_SOURCE')[0]
-
-
-def test_a_folder_in_place_of_a_checkpoint_is_one_line(root):
-    (root / 'checkpoints' / FILE).mkdir(parents=True)
-    done = run(root, 'download_checkpoints.sh', OCTFLUID_CHECKPOINT_URL=NOWHERE)
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        f'checkpoints/{FILE}: Is a directory',
-        f'error: checkpoints/{FILE}: is damaged or incomplete; delete it and run this again',
-    ]
-
-
 def test_checkpoint_is_fetched_resumed_and_verified(root, server):
     content = bytes(range(256)) * 20
     name = expect_digest_of(root, content)
@@ -256,32 +240,3 @@ def test_checkpoint_with_another_digest_is_refused(root, server):
     assert done.returncode == 1
     assert 'expected fdb7e29b' in done.stderr
     assert not list((root / 'checkpoints').iterdir())
-
-
-def test_checkpoint_offline(root):
-    done = run(root, 'download_checkpoints.sh', OCTFLUID_CHECKPOINT_URL=NOWHERE)
-    assert done.returncode == 1
-    assert f'save it as checkpoints/{FILE}' in done.stderr
-
-
-@pytest.mark.parametrize(
-    ('script', 'arguments'),
-    [
-        ('download_data.sh', []),
-        ('download_data.sh', ['drive']),
-        ('download_data.sh', ['duke', 'hrf']),
-        ('download_checkpoints.sh', ['unet']),
-        ('download_checkpoints.sh', ['fcn', 'pspnet']),
-    ],
-)
-def test_usage_errors(root, script, arguments):
-    done = run(root, script, *arguments)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize('script', ['download_data.sh', 'download_checkpoints.sh'])
-def test_help(root, script):
-    done = run(root, script, '--help')
-    assert done.returncode == 0
-    assert 'example:' in done.stdout

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,38 @@ def test_the_environment_of_another_checkout_is_left_alone(install, tmp_path):
 @pytest.mark.parametrize(('name', 'editable'), [('here', True), ('gone', True), ('other checkout', False)])
 def test_an_environment_of_this_checkout_or_of_none_is_used(install, tmp_path, name, editable):
     assert install((tmp_path / name).as_uri(), editable) == (0, True, '')
+
+
+@pytest.fixture(scope='module')
+def wheels(tmp_path_factory):
+    """The package as `pip install .` and `pip install -e .` install it: folder by kind."""
+    builder = pytest.importorskip('hatchling.builders.wheel').WheelBuilder(str(ROOT))
+    folders = {}
+    for kind in ('standard', 'editable'):
+        folders[kind] = tmp_path_factory.mktemp(kind)
+        (wheel,) = builder.build(directory=str(tmp_path_factory.mktemp('wheel')), versions=[kind])
+        zipfile.ZipFile(wheel).extractall(folders[kind])
+    return folders
+
+
+def test_the_package_holds_its_data(wheels):
+    tracked = subprocess.run(['git', 'ls-files', 'octfluid'], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip('no git repository')
+    installed = {path.relative_to(wheels['standard']).as_posix() for path in wheels['standard'].rglob('*')}
+    here = {name for name in tracked.stdout.split() if (ROOT / name).is_file()}
+    assert here - installed == set() and 'octfluid/assets/octfluid-compact.onnx' in here
+    assert not [name for name in installed if name.startswith(('tests', 'tools', 'configs'))]
+
+
+def test_a_clone_called_octfluid_does_not_hide_the_package(wheels, tmp_path):
+    """In its parent folder, Python sees the clone first, as a namespace package without `Predictor`."""
+    (path_file,) = wheels['editable'].glob('*.pth')
+    assert Path(path_file.read_text().strip()) == ROOT
+    (tmp_path / 'octfluid').symlink_to(ROOT)
+    program = 'import site, sys; site.addsitedir(sys.argv[1]); from octfluid import Predictor, __file__; print(__file__)'
+    environment = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    done = subprocess.run(
+        [sys.executable, '-c', program, wheels['editable']], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == str(ROOT / 'octfluid/__init__.py'), done.stderr

@@ -132,14 +132,3 @@ def test_what_the_script_chooses_is_refused(script, option):
     done, calls = script(option, 'x')
     assert (done.returncode, calls) == (2, [])
     assert done.stderr.count('\n') == 1 and option in done.stderr
-
-
-def test_another_recipe_is_refused(script):
-    done, calls = script('compakt', '--amp')
-    assert (done.returncode, calls) == (2, [])
-    assert done.stderr.startswith('error: compakt: is no recipe; expected compact or native') and done.stderr.count('\n') == 1
-
-
-def test_help_runs_nothing(script):
-    done, calls = script('--help')
-    assert (done.returncode, calls) == (0, []) and done.stdout.startswith('usage:')

@@ -22,7 +22,7 @@ pytest.importorskip('gradio', reason='gradio is not installed (octfluid[app])')
 sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no chromium on this machine')
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason='no chromium on this machine')]
 FRAMES = np.stack([make_phantom(seed, 160, 224, fluid=True)[0] for seed in range(5)])
 
 

@@ -1,0 +1,152 @@
+"""What a tool or script cannot use is refused: status 2, one line on stderr that names it, and no file is left behind."""
+
+import json
+import os
+import pickle
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from octfluid.datasets.phantom_prepare import write_phantom_dataset
+from octfluid.datasets.phantoms import make_phantom
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('gradio')
+pytest.importorskip('onnx')
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+_base_ = '{root}/configs/smoke/phantom.py'
+data_root = 'data/{name}'
+train_dataloader = dict(dataset=dict(scan_size=(64, 64)), num_workers=0, persistent_workers=False)
+val_dataloader = dict(dataset=dict(scan_size=(64, 64)), num_workers=0, persistent_workers=False)
+"""
+CONVERT = 'python tools/dataset_converters'
+ROWS = [  # command, what the line on stderr names
+    ('python tools/predict.py no.png --out out', 'no.png'),
+    ('python tools/predict.py cut.png --out out', 'cut.png'),
+    ('python tools/predict.py nan.nii.gz --out out', 'nan.nii.gz'),
+    ('python tools/predict.py own/images --out file', 'file'),
+    ('python tools/predict.py own/images --out own/images', 'own/images'),
+    ('python tools/predict.py own/images --out out --spacing 0,0.01', '--spacing'),
+    ('python tools/predict.py own/images --out out --model text', 'text'),
+    ('python tools/app.py --port 99999', '99999'),
+    (f'{CONVERT}/duke_dme.py own --out data/new', 'own'),
+    (f'{CONVERT}/hrf.py own --out data/new', 'own'),
+    (f'{CONVERT}/folder.py own/images own/masks --out data/new', 'own/masks/B_1.png'),
+    (f'{CONVERT}/folder.py own/images own/images --out own', 'own'),
+    (f'{CONVERT}/phantom.py --out data/new --size 8x8', '8'),
+    ('python tools/check_dataset.py absent.py', 'data/absent'),
+    ('python tools/train.py no.py', 'no.py'),
+    ('python tools/train.py syntax.py', 'syntax.py'),
+    ('python tools/train.py good.py --init none --cfg-options train_cfg.max_itres=5', 'max_itres'),
+    ('python tools/train.py good.py --init none --split monday', 'monday'),
+    ('python tools/train.py masks255.py --init none', 's01_z01.png'),
+    ('python tools/train.py overlap.py --init none', 's03_z00'),
+    ('python tools/train.py good.py --init none --work-dir file', 'file'),
+    ('python tools/train.py good.py --init none --seed -1', '--seed'),
+    ('python tools/train.py good.py --init runs_code.pth', 'runs_code.pth'),
+    ('python tools/train.py good.py --init other.pth', 'other.pth'),
+    ('python tools/test.py good.py no.pth', 'no.pth'),
+    ('python tools/test.py good.py runs_code.pth', 'runs_code.pth'),
+    ('python tools/sweep.py good.py --seeds 0 0', '0'),
+    ('python tools/export_onnx.py good.py other.pth --out model.pt', 'model.pt'),
+    ('python tools/publish_checkpoint.py runs_code.pth --out published', 'runs_code.pth'),
+    ('python tools/report.py own --out pages', 'own'),
+    ('python tools/report.py counts.json --out pages', 'counts.json'),
+    ('python tools/benchmark.py everything', 'everything'),
+    ('python tools/analysis_tools/print_config.py no.py', 'no.py'),
+    ('bash scripts/quickstart.sh now', 'now'),
+    ('bash scripts/download_data.sh faces', 'faces'),
+    ('bash scripts/download_checkpoints.sh segformer', 'segformer'),
+    ('bash scripts/pretrain_hrf.sh segformer', 'segformer'),
+    ('bash scripts/reproduce_table1.sh segformer', 'segformer'),
+    ('bash scripts/reproduce_recipe.sh tiny', 'tiny'),
+    ('bash tools/dist_train.sh good.py', 'good.py'),
+]
+LISTED = {f'out/{name}' for name in ('manifest.json', 'measurements.csv', 'measurements.json')}  # by predict.py: what failed
+
+
+class RunsCode:
+    """Makes a file when it is unpickled."""
+
+    def __reduce__(self):
+        return open, ('ran', 'w')
+
+
+@pytest.fixture(scope='module')
+def inputs(tmp_path_factory):
+    """Files that cannot be used, and good ones to combine them with."""
+    folder = tmp_path_factory.mktemp('inputs')
+    for kind in ('images', 'masks'):
+        (folder / 'own' / kind).mkdir(parents=True)
+    for patient in 'ABC':
+        scan, fluid = make_phantom(ord(patient), 64, 96, fluid=True)
+        Image.fromarray(scan).save(folder / f'own/images/{patient}_1.png')
+        Image.fromarray(fluid * (2 if patient == 'B' else 1)).save(folder / f'own/masks/{patient}_1.png')
+    content = (folder / 'own/images/A_1.png').read_bytes()
+    (folder / 'cut.png').write_bytes(content[: len(content) // 2])
+    nibabel.Nifti1Image(np.full((40, 40, 3), np.nan, np.float32), np.eye(4)).to_filename(folder / 'nan.nii.gz')
+    for name in ('file', 'text'):
+        (folder / name).write_text('neither a folder nor a model')
+
+    write_phantom_dataset(folder / 'data/good', subjects=3, slices=4, height=64, width=64)
+    for name in ('masks255', 'overlap'):
+        shutil.copytree(folder / 'data/good', folder / f'data/{name}')
+    mask = folder / 'data/masks255/native/annotations/s01_z01.png'
+    Image.fromarray(np.asarray(Image.open(mask)) * 255).save(mask)
+    splits = folder / 'data/overlap/splits'
+    with open(splits / 'heldout_train.txt', 'a') as train:
+        train.write((splits / 'heldout_val.txt').read_text().splitlines()[0] + '\n')
+    for name in ('good', 'masks255', 'overlap', 'absent'):
+        (folder / f'{name}.py').write_text(CONFIG.format(root=ROOT, name=name))
+    (folder / 'syntax.py').write_text('model = dict(\n')
+
+    (folder / 'runs_code.pth').write_bytes(pickle.dumps({'state_dict': RunsCode()}))
+    torch.save({'state_dict': {'other.weight': torch.zeros(3)}}, folder / 'other.pth')
+    record = json.loads(next((ROOT / 'docs/results/records/recipes/compact').glob('*.json')).read_text())
+    record['images'][0]['tp'] += 1
+    (folder / 'counts.json').write_text(json.dumps(record))
+    return folder
+
+
+def call(command, monkeypatch, capfd):
+    """Run a script in a process of its own, a tool in this one; return its status and the lines on stderr."""
+    program, script, *arguments = shlex.split(command)
+    if program == 'bash':
+        environment = {**os.environ, 'PYTHON': sys.executable}
+        done = subprocess.run(['bash', ROOT / script, *arguments], capture_output=True, text=True, env=environment)
+        return done.returncode, done.stderr.splitlines()
+    monkeypatch.setattr(sys, 'argv', [script, *arguments])
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / script), run_name='__main__')
+    return stopped.value.code, capfd.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(('command', 'named'), ROWS, ids=lambda text: text.replace('/', ' '))
+def test_refused(inputs, tmp_path, monkeypatch, capfd, command, named):
+    here = tmp_path / 'here'
+    shutil.copytree(inputs, here)
+    monkeypatch.chdir(here)
+    status, lines = call(command, monkeypatch, capfd)
+    assert (status, len(lines)) == (2, 1), lines
+    assert lines[0].startswith(('error: ', 'failed: ')) and named in lines[0].partition(' (see ')[0]
+    left = {path.relative_to(here).as_posix() for path in here.rglob('*') if path.is_file()}
+    left -= {path.relative_to(inputs).as_posix() for path in inputs.rglob('*')} | LISTED
+    assert [name for name in left if not name.endswith(('.pyc', '.lock'))] == []
+
+
+def test_every_tool_and_script_has_a_row():
+    """All but those that hand their arguments to another one or to pytest."""
+    named = {word for command, _ in ROWS for word in command.split()}
+    programs = [*ROOT.glob('tools/*.py'), *ROOT.glob('tools/dataset_converters/*.py'), *ROOT.glob('scripts/*.sh')]
+    programs = {path.relative_to(ROOT).as_posix() for path in programs if not path.name.startswith('lib_')}
+    assert programs - named == {'scripts/test.sh', 'scripts/reproduce_table2.sh'}
