@@ -14,11 +14,11 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from octfluid.datasets.integrity import SUFFIX, load_index, read_split
-from octfluid.datasets.mask_checks import IMAGE_MODES
+from octfluid.datasets.integrity import IMAGE_MODES, SUFFIX
 from octfluid.datasets.memory import available_bytes
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
+from octfluid.datasets.splits import load_index, read_split
 from octfluid.datasets.windows import HEAD, WindowFirst
 from octfluid.utils.errors import InputError
 
@@ -204,7 +204,7 @@ class FluidDataset(BaseSegDataset):
 
 @DATASETS.register_module()
 class DukeDMEDataset(FluidDataset):
-    """The 110 graded B-scans of the Duke DME data (Chiu et al., 2015), see `octfluid.datasets.duke_prepare`."""
+    """The 110 graded B-scans of the Duke DME data (Chiu et al., 2015), see `octfluid.datasets.prepare.duke_dme`."""
 
     DOMAIN: ClassVar[dict] = dict(
         device='Heidelberg Spectralis, eyes with diabetic macular edema (Duke DME, Chiu et al. 2015)',

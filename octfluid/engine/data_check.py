@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from octfluid.datasets.integrity import KINDS, SUFFIX, DatasetReport, check_dataset, read_split
-from octfluid.datasets.mask_checks import check_mask
+from octfluid.datasets.integrity import KINDS, SUFFIX, DatasetReport, check_dataset, check_mask
+from octfluid.datasets.splits import read_split
 from octfluid.engine.config import DatasetSpec, dataset_spec
 from octfluid.records.origin import ALL
 from octfluid.utils.errors import InputError

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from octfluid.datasets.integrity import KINDS, SUFFIX
-from octfluid.datasets.lists import SUBSETS, read_split
+from octfluid.datasets.splits import SUBSETS, read_split
 from octfluid.engine.config import dataset_spec
 from octfluid.records.origin import ALL
 from octfluid.records.record import file_sha256

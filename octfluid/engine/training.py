@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce
 
-from octfluid.datasets.integrity import DatasetReport, read_split, subject_overlap
+from octfluid.datasets.integrity import DatasetReport, subject_overlap
+from octfluid.datasets.splits import read_split
 from octfluid.engine import data_state
 from octfluid.engine import ensemble as members
 from octfluid.engine.building import Request, opened_runner

@@ -9,8 +9,8 @@ import numpy as np
 from dicom_files import write as write_dicom
 from PIL import Image
 
-from octfluid.datasets.phantom_prepare import write_phantom_dataset
 from octfluid.datasets.phantoms import make_phantom
+from octfluid.datasets.prepare.phantom import write_phantom_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = """

@@ -8,8 +8,8 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from octfluid.datasets.hrf_dataset import HRFDataset
-from octfluid.datasets.hrf_prepare import prepare
 from octfluid.datasets.integrity import check_dataset
+from octfluid.datasets.prepare.hrf import prepare
 from octfluid.engine.config import dataset_spec, load_config
 from octfluid.metrics.fluid_metric import FluidMetric
 from octfluid.records.record import to_run, validate_record

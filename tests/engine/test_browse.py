@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from octfluid.datasets.fluid_dataset import FluidDataset, seeded_draws
-from octfluid.datasets.hrf_prepare import prepare
+from octfluid.datasets.prepare.hrf import prepare
 from octfluid.datasets.sampler import draw_seed
 from octfluid.engine.browse import Sample, samples_of
 from octfluid.engine.browse_sheet import IGNORED, captions_of, coloured, contact_sheet, draw_cell, title_of

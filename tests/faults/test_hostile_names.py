@@ -10,7 +10,7 @@ import pytest
 from faults.ledger import note
 from PIL import Image
 
-from octfluid.datasets.folder_prepare import prepare_folder
+from octfluid.datasets.prepare.folder import prepare_folder
 from octfluid.inference import cli as predict
 from octfluid.io.readers import read_scans
 from octfluid.utils.cli import exit_status_of

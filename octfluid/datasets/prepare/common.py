@@ -1,0 +1,96 @@
+"""What the dataset converters share: making the folder, writing pictures and the index, and the progress bar."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from octfluid.datasets.integrity import KINDS, SUFFIX
+from octfluid.datasets.splits import Split, write_splits
+from octfluid.io.results import write_csv
+from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.errors import InputError
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a converter writes: columns of ``index.csv``, folders of one image size each, pattern of the files in ``splits/``.
+
+    Masks are ``.png`` files, images of ``image_suffix``.
+    """
+
+    columns: tuple[str, ...]
+    sizes: tuple[str, ...]
+    lists: str
+    image_suffix: str = SUFFIX
+
+    @contextmanager
+    def new(self, out_dir: Path) -> Iterator[Path]:
+        """Give a new folder with the folders for images and masks; it becomes ``out_dir`` if the block ends without an error.
+
+        Raises:
+            InputError: ``out_dir`` holds anything but an earlier conversion of this layout.
+        """
+        with atomic_folder(out_dir, self._is_earlier) as folder:
+            for size in self.sizes:
+                for kind in KINDS:
+                    (folder / size / kind).mkdir(parents=True)
+            yield folder
+
+    def write_lists(self, folder: Path, rows: Sequence[Sequence], splits: Mapping[str, Split]) -> None:
+        """Write ``index.csv``, with a row of values in the order of the columns for each scan, and ``splits/``."""
+        write_csv(folder / 'index.csv', self.columns, [dict(zip(self.columns, row, strict=True)) for row in rows])
+        write_splits(folder / 'splits', splits)
+
+    def _is_earlier(self, folder: Path) -> bool:
+        index = folder / 'index.csv'
+        if not (index.is_file() and (folder / 'splits').is_dir()):
+            return False
+        header, *lines = index.read_bytes().splitlines() or [b'']
+        if header != ','.join(self.columns).encode():
+            return False
+        names = {line.partition(b',')[0].decode(errors='replace') for line in lines}
+        for path in sorted(folder.rglob('*')):
+            if (path.is_symlink() or not path.is_dir()) and not self._is_ours(path.relative_to(folder), names):
+                raise InputError(
+                    f'{path}: not made by this converter, and would be deleted with the earlier conversion; '
+                    'move it elsewhere, or choose another --out'
+                )
+        return True
+
+    def _is_ours(self, path: Path, names: set[str]) -> bool:
+        match path.parts:
+            case ('index.csv',):
+                return True
+            case ('splits', name):
+                return re.fullmatch(self.lists, name) is not None
+            case (size, 'images' | 'annotations' as kind, _):
+                suffix = self.image_suffix if kind == 'images' else SUFFIX
+                return size in self.sizes and path.suffix == suffix and path.stem in names
+        return False
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 (H, W) pixels as a PNG, inside a folder of `Layout.new`."""
+    # Encoded in memory first: writing to a full disk, Pillow may raise an OSError without the system's reason.
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, 'PNG')
+    path.write_bytes(buffer.getvalue())
+
+
+def tracked(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """Yield the items; a terminal shows a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    # Without a terminal, rich would print an empty line.
+    yield from track(items, description, total, console=console, transient=True, disable=not console.is_terminal)
