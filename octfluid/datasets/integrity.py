@@ -231,10 +231,13 @@ def _files(root: Path, size_dir: str, image_suffix: str, problems: list[str]) ->
             sizes = ', '.join(sorted(path.parent.name for path in root.glob('*/images')))
             raise InputError(f'{folder}: no such folder; sizes in this data set: {sizes}')
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
-        problems += [f'{path}: not a {suffix} file; expected only {suffix} files' for path in paths if path.suffix != suffix]
+        others = [path for path in paths if path.suffix != suffix]
+        problems += [f'{path}: not a {suffix} file; expected only {suffix} files here' for path in others]
         found.append({path.stem: path for path in paths if path.suffix == suffix})
-    for (here, there), kind in zip((found, found[::-1]), ('mask', 'image'), strict=True):
-        problems += [f'{path}: no {kind} of this name' for name, path in here.items() if name not in there]
+    images, masks = found
+    folder = root / size_dir
+    problems += [f'{images[n]}: no mask; expected {folder}/annotations/{n}{SUFFIX}' for n in images if n not in masks]
+    problems += [f'{masks[n]}: no image; expected {folder}/images/{n}{image_suffix}' for n in masks if n not in images]
     return found
 
 

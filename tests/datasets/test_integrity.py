@@ -31,8 +31,8 @@ def test_missing_and_unpaired_files(root):
     (root / 'small/annotations/s01_z15.png').unlink()
     (root / 'small/images/s03_z10.png').unlink()
     assert [line.removeprefix(f'{root}/').partition('; ')[0] for line in problems(root)] == [
-        'small/images/s01_z15.png: no mask of this name',
-        'small/annotations/s03_z10.png: no image of this name',
+        'small/images/s01_z15.png: no mask',
+        'small/annotations/s03_z10.png: no image',
         "splits/half_train.txt: 's01_z15' has no image or no mask",
         "splits/half_val.txt: 's03_z10' has no image or no mask",
     ]

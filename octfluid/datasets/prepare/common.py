@@ -52,30 +52,19 @@ class Layout:
 
     def _is_earlier(self, folder: Path) -> bool:
         index = folder / 'index.csv'
-        if not (index.is_file() and (folder / 'splits').is_dir()):
+        header, *lines = index.read_bytes().splitlines() if index.is_file() else [b'']
+        if header != ','.join(self.columns).encode() or not (folder / 'splits').is_dir():
             return False
-        header, *lines = index.read_bytes().splitlines() or [b'']
-        if header != ','.join(self.columns).encode():
-            return False
-        names = {line.partition(b',')[0].decode(errors='replace') for line in lines}
+        names = [line.partition(b',')[0].decode(errors='replace') for line in lines]
+        kinds = zip(KINDS, (self.image_suffix, SUFFIX), strict=True)
+        ours = {f'{size}/{kind}/{name}{end}' for kind, end in kinds for size in self.sizes for name in names}
+        lists = re.compile(rf'index\.csv|splits/{self.lists}')
         for path in sorted(folder.rglob('*')):
-            if (path.is_symlink() or not path.is_dir()) and not self._is_ours(path.relative_to(folder), names):
-                raise InputError(
-                    f'{path}: not made by this converter, and would be deleted with the earlier conversion; '
-                    'move it elsewhere, or choose another --out'
-                )
+            name = path.relative_to(folder).as_posix()
+            if name in ours or lists.fullmatch(name) or (path.is_dir() and not path.is_symlink()):
+                continue
+            raise InputError(f'{path}: not made by this converter, and would be deleted; move it, or choose another --out')
         return True
-
-    def _is_ours(self, path: Path, names: set[str]) -> bool:
-        match path.parts:
-            case ('index.csv',):
-                return True
-            case ('splits', name):
-                return re.fullmatch(self.lists, name) is not None
-            case (size, 'images' | 'annotations' as kind, _):
-                suffix = self.image_suffix if kind == 'images' else SUFFIX
-                return size in self.sizes and path.suffix == suffix and path.stem in names
-        return False
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

@@ -16,12 +16,9 @@ from octfluid.datasets.splits import Split
 from octfluid.io.images import load_picture
 from octfluid.utils.errors import InputError
 
-GROUPS = ('h', 'dr', 'g')
-"""Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma, in the order in which their subjects are numbered."""
-EYES = 15
-"""Eyes in each group, numbered from 1; each is of another person."""
-TRAINING_EYES = 5
-"""The usual split trains on eyes 1..5 of each group and validates on the others."""
+# Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma: 15 in each group, each of another person. The usual split
+# trains on eyes 1..5 of each group and validates on the others.
+GROUPS, EYES, TRAINING_EYES = ('h', 'dr', 'g'), 15, 5
 LAYOUT = Layout(
     columns=('name', 'subject', 'slice', 'group', 'vessel_px'),
     sizes=('native',),
@@ -90,9 +87,7 @@ def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSu
 
 
 def _find_folder(raw: Path) -> Path:
-    folders = [
-        path.parent for path in (*raw.glob('images'), *sorted(raw.glob('*/images'))) if (path.parent / 'manual1').is_dir()
-    ]
+    folders = [folder for folder in (raw, *sorted(raw.glob('*'))) if all((folder / k).is_dir() for k in ('images', 'manual1'))]
     if not folders:
         raise InputError(f'{raw}: no folders images and manual1 in it or one level down ({_HOW_TO_GET})')
     if len(folders) > 1 and folders[0] != raw:
@@ -124,8 +119,7 @@ def _read_mask(image_path: Path, mask_path: Path) -> np.ndarray:
     if (image.format, image.mode) != ('JPEG', 'RGB'):
         raise InputError(f'{image_path}: is a {image.mode} image in {image.format} format; expected an RGB JPEG')
     if image.size != mask.size:
-        sizes = (f'{one.height}x{one.width}' for one in (mask, image))
-        raise InputError(f'{mask_path}: is %s (height x width); expected %s, as {image_path}' % tuple(sizes))
+        raise InputError(f'{mask_path}: is {mask.height}x{mask.width}; expected {image.height}x{image.width}, as {image_path}')
     values = mask.getcolors() if mask.mode == 'L' else []  # of 256 at most
     low, *high = sorted(value for _, value in values) or [0]
     if len(high) != 1 or not low < _VESSEL_FROM <= high[0]:
