@@ -11,7 +11,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 @pytest.fixture(scope='session')
 def phantoms(tmp_path_factory):
     """A tiny prepared data set: 3 subjects with 4 phantoms of 64x64 each; of its splits, `all` has nothing to validate on."""
-    from octfluid.datasets.phantom_prepare import write_phantom_dataset
+    from octfluid.datasets.prepare.phantom import write_phantom_dataset
 
     root = tmp_path_factory.mktemp('data') / 'phantom'
     write_phantom_dataset(root, subjects=3, slices=4, height=64, width=64)

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 from test_howto import ROOT, commands, here, run, run_all  # noqa: F401  `here` is a fixture
 
-from octfluid.datasets.phantom_prepare import write_phantom_dataset
+from octfluid.datasets.prepare.phantom import write_phantom_dataset
 
 torch = pytest.importorskip('torch')
 pytestmark = pytest.mark.slow

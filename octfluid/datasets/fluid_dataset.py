@@ -1,6 +1,5 @@
 """Data sets of B-scans with fluid masks, as MMSegmentation dataset classes."""
 
-import csv
 import logging
 import os
 import random
@@ -18,11 +17,12 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from torch.utils.data import get_worker_info
 
-from octfluid.datasets.integrity import SUFFIX
-from octfluid.datasets.mask_checks import IMAGE_MODES
+from octfluid.datasets.integrity import IMAGE_MODES, SUFFIX
 from octfluid.datasets.memory import available_bytes
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
+from octfluid.datasets.splits import load_index
+from octfluid.datasets.splits import load_index, read_split
 from octfluid.datasets.windows import HEAD, WindowFirst
 from octfluid.utils.errors import InputError
 
@@ -144,14 +144,15 @@ class FluidDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Return one dict per B-scan of the list, in its order."""
         lines = _read_lines(Path(self.ann_file))
-        index = read_index(Path(self.data_root, 'index.csv'))
+        index = load_index(self.data_root) if Path(self.data_root, 'index.csv').is_file() else {}
         images, masks = Path(self.data_prefix['img_path']), Path(self.data_prefix['seg_map_path'])
         return [
             dict(
                 img_path=str(images / f'{name}{self.img_suffix}'),
                 seg_map_path=str(masks / f'{name}{self.seg_map_suffix}'),
                 name=name,
-                **dict(zip(('subject', 'slice'), index.get(name, (None, None)), strict=True)),
+                subject=index[name].subject if name in index else None,
+                slice=index[name].slice if name in index else None,
                 label_map=self.label_map,
                 reduce_zero_label=False,
                 seg_fields=[],
@@ -193,17 +194,9 @@ def _read_lines(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def read_index(path: Path) -> dict[str, tuple[int, int]]:
-    """Return (subject, slice) by name from a data set's ``index.csv``; empty where there is no such file."""
-    if not path.is_file():
-        return {}
-    with path.open(encoding='utf-8', newline='') as file:
-        return {row['name']: (int(row['subject']), int(row['slice'])) for row in csv.DictReader(file)}
-
-
 @DATASETS.register_module()
 class DukeDMEDataset(FluidDataset):
-    """The 110 graded B-scans of the Duke DME data (Chiu et al., 2015), see `octfluid.datasets.duke_prepare`."""
+    """The 110 graded B-scans of the Duke DME data (Chiu et al., 2015), see `octfluid.datasets.prepare.duke_dme`."""
 
     DOMAIN: ClassVar[dict] = dict(
         device='Heidelberg Spectralis, eyes with diabetic macular edema (Duke DME, Chiu et al. 2015)',

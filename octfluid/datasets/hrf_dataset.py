@@ -13,7 +13,7 @@ VESSEL_PALETTE = [[0, 0, 0], [0, 114, 178]]
 # In place of mmseg's class of this name, which reads another layout and is none of ours to `dataset_spec`.
 @DATASETS.register_module(force=True)
 class HRFDataset(FluidDataset):
-    """The HRF photographs (Budai et al., 2013) with their vessel masks, see `octfluid.datasets.hrf_prepare`.
+    """The HRF photographs (Budai et al., 2013) with their vessel masks, see `octfluid.datasets.prepare.hrf`.
 
     Like `FluidDataset`, but the images are RGB and in JPEG format, and class 1 is ``vessel``.
     """

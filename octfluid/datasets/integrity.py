@@ -1,7 +1,7 @@
-"""Reading a prepared data set's lists, and checking every file of it before anything trains on it.
+"""The check of a prepared data set before anything trains on it: files, lists, and what is on both sides of a split.
 
 Layout: ``<root>/<size_dir>/{images,annotations}/<name>.png`` (photographs ``.jpg``), ``<root>/splits/<split>_{train,val}.txt``
-(a name a line) and ``<root>/index.csv`` with at least the columns ``name``, ``subject``, ``slice``.
+and ``<root>/index.csv``, see `octfluid.datasets.splits`.
 """
 
 import os
@@ -9,31 +9,52 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from octfluid.datasets.lists import SUBSETS, index_rows, load_index, read_split, split_names, subset_lines
-from octfluid.datasets.mask_checks import IMAGE_MODES, ImageStats, MaskStats, check_image, check_mask
-from octfluid.datasets.overlap import overlaps, picture_overlaps, refuse_overlap, subject_overlap
-from octfluid.datasets.splits import ALL
+import numpy as np
+
+from octfluid.datasets.perceptual_hash import Looks, looks_of, same_pictures
+from octfluid.datasets.splits import (
+    ALL,
+    SUBSETS,
+    held_out_subjects,
+    inner_parent,
+    is_by_subject,
+    load_index,
+    read_split,
+    require_split,
+    split_names,
+)  # fmt: skip
+from octfluid.io.images import load_picture
 from octfluid.utils.errors import InputError
-
-__all__ = [
-    'DatasetReport', 'SubsetCounts', 'check_dataset', 'load_index', 'read_split', 'refuse_overlap', 'split_names',
-    'subject_overlap',
-]  # fmt: skip
 
 KINDS = ('images', 'annotations')
 SUFFIX = '.png'
+IMAGE_MODES = ('L', 'RGB')
+"""Pillow's modes that a scan may have, unless its data set allows fewer."""
+_WORDS = {'1': '1-bit', 'L': '8-bit gray', 'I;16': '16-bit', 'P': 'palette'}
 
 
-@dataclass(frozen=True)
-class SubsetCounts:
-    """What one side of a split holds, over its readable masks.
+class MaskStats(NamedTuple):
+    """One mask: pixels of classes other than 0, pixels that are not ignored, and the classes with at least one pixel."""
 
-    Attributes:
-        images: Names in the list.
-        subjects: Different subjects among them, by ``index.csv``.
-        with_fluid: Masks with at least one pixel of a class other than 0.
-        fluid_share: Such pixels as a fraction of all pixels that are not ignored, in [0, 1]; 0 without masks.
+    foreground: int
+    valid: int
+    classes: frozenset[int]
+
+
+class ImageStats(NamedTuple):
+    """One image: (height, width) in pixels, how it looks, and whether all its pixels are alike, so that it shows nothing."""
+
+    shape: tuple[int, int]
+    looks: Looks
+    even: bool
+
+
+class SubsetCounts(NamedTuple):
+    """One side of a split: names in the list, different subjects, masks with pixels of classes other than 0.
+
+    ``fluid_share`` is the fraction of such pixels among all that are not ignored, in [0, 1]; 0 without readable masks.
     """
 
     images: int
@@ -44,12 +65,9 @@ class SubsetCounts:
 
 @dataclass
 class DatasetReport:
-    """Outcome of `check_dataset`.
+    """Outcome of `check_dataset`: a line for each problem, a line for each likely mistake that is allowed, and counts.
 
-    Attributes:
-        problems: One line each: what was found, where, and what was expected. Empty for a sound data set.
-        warnings: One line each: what is allowed, but may be a mistake.
-        subsets: Counts by subset: ``train`` and ``val`` of the split, or ``all`` (every image) when no split was named.
+    ``subsets`` has the counts by subset: ``train`` and ``val`` of the split, or ``all`` (every image) when no split was named.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -76,8 +94,8 @@ def check_dataset(
         split: Name of a split whose two lists are checked too; None for the files alone.
         size: (height, width) in pixels that every image and mask must have; None: a mask must have its image's size.
         classes: Number of classes; masks may hold 0 .. classes - 1.
-        ignore_index: A further mask value that is allowed and counts as no pixel.
-        foreground: Name of what class 0 is not, for messages.
+        ignore_index: A further mask value that is allowed; such pixels are not counted.
+        foreground: Name of the classes other than 0, for messages.
         image_suffix: Suffix of the image files; masks are always ``.png``.
         image_modes: Pillow's names of the pixel formats that an image may have.
 
@@ -87,183 +105,229 @@ def check_dataset(
     Raises:
         InputError: No such data set, sub-folder or split.
     """
-    root = Path(root)
-    _require_folders(root, size_dir)
-    report = DatasetReport()
-    files = {kind: _Files(root / size_dir / kind, suffix) for kind, suffix in zip(KINDS, (image_suffix, SUFFIX), strict=True)}
-    names = {kind: _names(files[kind], report.problems) for kind in KINDS}
-    report.problems += _unpaired(files, names)
-    images = _check_images(files['images'], names['images'], size, image_modes, report.problems)
-    shapes = {name: image.shape for name, image in images.items()}
-    stats = _check_masks(files['annotations'], names['annotations'], size, shapes, classes, ignore_index, report.problems)
-    subjects = _check_index(root, names['images'] | names['annotations'], report.problems)
-    report.warnings += _unlikely(files, images, stats, foreground)
-    lists = {'all': sorted(names['images'])} if split is None else _check_lists(root, files, split, names, report.problems)
-    report.subsets = {subset: _counts(members, subjects, stats) for subset, members in lists.items()}
+    root, report = Path(root), DatasetReport()
+    split_names(root) if split is None else require_split(root, split)
+    image_paths, mask_paths = _files(root, size_dir, image_suffix, report.problems)
+    images, masks = {}, {}  # the readable ones
+    for name, path in image_paths.items():
+        image, problems = check_image(path, size, image_modes)
+        images |= {name: image} if image else {}
+        report.problems += problems
+    for name, path in mask_paths.items():
+        expected = size or (images[name].shape if name in images else None)
+        mask, problems = check_mask(path, expected, classes, ignore_index)
+        masks |= {name: mask} if mask else {}
+        report.problems += problems
+    subjects = _check_index(root, image_paths.keys() | mask_paths.keys(), report.problems)
+    report.warnings += _unlikely(root / size_dir, images, masks, foreground)
+    lists = {ALL: sorted(image_paths)}
     if split is not None:
-        problems, warnings = picture_overlaps(root, split, lists, {name: image.looks for name, image in images.items()})
-        report.warnings += warnings
+        where = f'{root}/splits/{split}'
+        lists = _check_lists(root, split, image_paths.keys() & mask_paths.keys(), report.problems)
+        problems, warnings = _same_pictures(where, split, lists, images)
         report.problems += overlaps(root, split, lists, subjects) + problems
-        report.problems += _never_occurring(root, split, lists['train'], stats, classes, foreground)
-        report.warnings += _nothing_to_find(root, split, lists, report, foreground)
+        report.warnings += warnings
+        train, val = ([masks[name] for name in lists.get(subset, ()) if name in masks] for subset in SUBSETS)
+        report.problems += _never_occurring(where, train, classes, foreground)
+        if 'val' in lists and not any(mask.foreground for mask in val):
+            report.warnings.append(f'{where}_val.txt: no mask has a pixel of {foreground}, whose scores say nothing')
+    report.subsets = {subset: _counts(members, subjects, masks) for subset, members in lists.items()}
     return report
 
 
-def _nothing_to_find(root: Path, split: str, lists: Mapping, report: DatasetReport, foreground: str) -> list[str]:
-    if 'val' not in lists or report.subsets['val'].with_fluid:
+def check_image(
+    path: Path, size: tuple[int, int] | None, modes: Sequence[str] = IMAGE_MODES
+) -> tuple[ImageStats | None, list[str]]:
+    """Check one image: it must have ``size``, (height, width) in pixels, unless None, and one of Pillow's ``modes``.
+
+    Returns:
+        What it is, None if unreadable; and its problems.
+    """
+    mode, pixels, problems = _open(path, size)
+    if pixels is None:
+        return None, problems
+    if mode not in modes:
+        expected = ' or '.join(_WORDS.get(allowed, allowed) for allowed in modes)
+        problems.append(f'{path}: is a {_WORDS.get(mode, mode)} image; expected {expected}')
+    return ImageStats(pixels.shape[:2], looks_of(pixels), bool(pixels.min() == pixels.max())), problems
+
+
+def check_mask(
+    path: Path, size: tuple[int, int] | None, classes: int, ignore_index: int | None
+) -> tuple[MaskStats | None, list[str]]:
+    """Check one mask: ``size`` as in `check_image`, and the values 0 .. classes - 1, or ``ignore_index``.
+
+    Returns:
+        Pixel counts, None if the file is unreadable or holds no class numbers; and its problems.
+    """
+    mode, pixels, problems = _open(path, size)
+    if pixels is None:
+        return None, problems
+    if mode != 'L':
+        kind = _WORDS.get(mode, mode)
+        return None, [*problems, f'{path}: is a {kind} image; expected an 8-bit gray mask that holds class numbers']
+    values = dict(enumerate(np.bincount(pixels.ravel(), minlength=256).tolist()))
+    counts = {value: count for value, count in values.items() if count and value != ignore_index}
+    if wrong := [value for value in counts if value >= classes]:
+        allowed = f'0..{classes - 1}' + ('' if ignore_index is None else f' and {ignore_index}')
+        # As 0/255 with 255 ignored, a prediction of background everywhere would score 100 %.
+        hint = '; if 255 means foreground, save it as 1' if wrong == [255] and classes == 2 else ''
+        return None, [*problems, f'{path}: holds the values {", ".join(map(str, wrong[:8]))}; expected {allowed}{hint}']
+    return MaskStats(sum(counts.values()) - counts.get(0, 0), sum(counts.values()), frozenset(counts)), problems
+
+
+def refuse_overlap(root: str | os.PathLike, split: str) -> None:
+    """Check, by lists and index alone, that a split keeps apart what it has to: see `check_dataset` for everything else.
+
+    Raises:
+        InputError: An image is on both sides; or, of a split by subject (``subjectNN``, the halves, ``<split>-innerK``), a
+            subject is, or one validates that the split's name does not hold out. Also: no such data set, split or side.
+    """
+    lists = {subset: read_split(root, split, subset) for subset in SUBSETS}
+    subjects = {name: row.subject for name, row in load_index(root).items()}
+    if problems := overlaps(Path(root), split, lists, subjects):
+        raise InputError(problems[0])
+
+
+def subject_overlap(root: str | os.PathLike, split: str) -> list[int]:
+    """Return the subjects that have scans on both sides of a split, ascending; empty if no scan validates."""
+    require_split(root, split)
+    if not (Path(root) / 'splits' / f'{split}_val.txt').is_file():
         return []
-    where, number = f'{root}/splits/{split}_val.txt', len(lists['val'])
-    return [f'{where}: none of its {number} masks has a pixel of {foreground}, whose scores say nothing']
+    index = load_index(root)
+    train, val = ({index[name].subject for name in read_split(root, split, side) if name in index} for side in SUBSETS)
+    return sorted(train & val)
 
 
-def _require_folders(root: Path, size_dir: str) -> None:
-    split_names(root)
-    for kind in KINDS:
+def overlaps(root: Path, split: str, lists: Mapping[str, Sequence[str]], subjects: Mapping[str, int]) -> list[str]:
+    """Find what would let a model be scored on what it was trained on, one problem an image or a subject.
+
+    No image may be on both sides of any split. The splits by subject promise more in their names: no subject on both sides,
+    and only the subjects that they name on the side that validates.
+    """
+    train, val = lists.get('train', ()), lists.get('val', ())
+    both = [name for name in train if name in set(val)]
+    problems = [f"{root}/splits: '{name}' is in both {split}_train.txt and {split}_val.txt; expected in one" for name in both]
+    if not is_by_subject(split):
+        return problems
+    trains = {subjects[name]: name for name in reversed(train) if name in subjects}
+    validates = sorted({subjects[name]: name for name in reversed(val) if name in subjects}.items())
+    named = held_out_subjects(split) if inner_parent(split) is None else None
+    for subject, name in validates:
+        where = f"{root}/splits/{split}_val.txt: '{name}' is of subject {subject}"
+        if subject in trains and subject not in {subjects.get(one) for one in both}:
+            problems.append(f"{where}, and so is '{trains[subject]}' in {split}_train.txt; expected it on one side only")
+        if named is not None and subject not in named:
+            problems.append(f"{where}; expected only subjects that '{split}' names: {', '.join(map(str, named))}")
+    return problems
+
+
+def _files(root: Path, size_dir: str, image_suffix: str, problems: list[str]) -> list[dict[str, Path]]:
+    """Return images and masks by name, sorted; a file without a partner or with another suffix is a problem."""
+    found = []
+    for kind, suffix in zip(KINDS, (image_suffix, SUFFIX), strict=True):
         folder = root / size_dir / kind
         if not folder.is_dir():
-            sizes = sorted(path.parent.name for path in root.glob('*/images'))
-            raise InputError(f'{folder}: no such folder; sizes in this data set: {", ".join(sizes) or "none"}')
+            sizes = ', '.join(sorted(path.parent.name for path in root.glob('*/images')))
+            raise InputError(f'{folder}: no such folder; sizes in this data set: {sizes}')
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
+        others = [path for path in paths if path.suffix != suffix]
+        problems += [f'{path}: not a {suffix} file; expected only {suffix} files here' for path in others]
+        found.append({path.stem: path for path in paths if path.suffix == suffix})
+    images, masks = found
+    folder = root / size_dir
+    problems += [f'{images[n]}: no mask; expected {folder}/annotations/{n}{SUFFIX}' for n in images if n not in masks]
+    problems += [f'{masks[n]}: no image; expected {folder}/images/{n}{image_suffix}' for n in masks if n not in images]
+    return found
 
 
-@dataclass(frozen=True)
-class _Files:
-    """The files of one kind: where they lie and what their names end in."""
-
-    folder: Path
-    suffix: str
-
-    def path(self, name: str) -> Path:
-        return self.folder / f'{name}{self.suffix}'
-
-
-def _names(files: _Files, problems: list[str]) -> set[str]:
-    """Return the names of the files; anything else in the folder is a problem, because nothing would read it."""
-    suffix = files.suffix
-    paths = sorted(path for path in files.folder.iterdir() if not path.name.startswith('.'))
-    problems += [f'{path}: not a {suffix} file; expected only {suffix} files here' for path in paths if path.suffix != suffix]
-    return {path.stem for path in paths if path.suffix == suffix}
-
-
-def _unpaired(files: Mapping[str, _Files], names: Mapping[str, set[str]]) -> list[str]:
-    image, mask = files['images'].path, files['annotations'].path
-    return [f'{image(name)}: no mask; expected {mask(name)}' for name in sorted(names['images'] - names['annotations'])] + [
-        f'{mask(name)}: no image; expected {image(name)}' for name in sorted(names['annotations'] - names['images'])
-    ]
-
-
-def _check_images(
-    files: _Files, names: set[str], size: tuple[int, int] | None, modes: Sequence[str], problems: list[str]
-) -> dict[str, ImageStats]:
-    """Open every image once; return what the readable ones are."""
-    images = {}
-    for name in sorted(names):
-        image, complaints = check_image(files.path(name), size, modes)
-        problems += complaints
-        if image is not None:
-            images[name] = image
-    return images
-
-
-def _check_masks(
-    files: _Files,
-    names: set[str],
-    size: tuple[int, int] | None,
-    shapes: Mapping[str, tuple[int, int]],
-    classes: int,
-    ignore_index: int | None,
-    problems: list[str],
-) -> dict[str, MaskStats]:
-    """Open every mask once; return the pixel counts of the readable ones. Without ``size``, its image's size is expected."""
-    stats = {}
-    for name in sorted(names):
-        stat, complaints = check_mask(files.path(name), size or shapes.get(name), classes, ignore_index)
-        problems += complaints
-        if stat is not None:
-            stats[name] = stat
-    return stats
-
-
-def _unlikely(
-    files: Mapping[str, _Files], images: Mapping[str, ImageStats], stats: Mapping[str, MaskStats], foreground: str
-) -> list[str]:
-    """Find what may be, but mostly is a mistake: images that show nothing, and masks that may be inverted."""
-    even = [name for name, image in images.items() if image.even]
-    full = [name for name, mask in stats.items() if 2 * mask.foreground > mask.valid]
-    return [
-        f'{files[kind].folder}: {len(some)} of {len(every)} {what} (first: {some[0]})'
-        for kind, some, every, what in (
-            ('images', even, images, 'show nothing, all their pixels are alike'),
-            (
-                'annotations',
-                full,
-                stats,
-                f'call more than half of their pixels {foreground}; is it the background?',
-            ),
-        )
-        if some
-    ]
+def _open(path: Path, size: tuple[int, int] | None) -> tuple[str, np.ndarray | None, list[str]]:
+    """Return Pillow's mode, the pixels, and the problems; no pixels if unreadable."""
+    try:
+        image = load_picture(path)
+    except InputError as error:
+        return '', None, [str(error)]
+    shape = image.height, image.width
+    wrong = f'{path}: is {shape[0]}x{shape[1]} (height x width); expected {size[0]}x{size[1]}' if size else ''
+    return image.mode, np.asarray(image), [wrong] if size and shape != tuple(size) else []
 
 
 def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, int]:
     """Compare ``index.csv`` with the files; return the subject by name."""
-    rows, complaints = index_rows(root)
-    problems += complaints
-    counted = Counter(row.name for row in rows)
+    try:
+        index = load_index(root)
+    except InputError as error:
+        problems.append(str(error))
+        return {}
     path = root / 'index.csv'
-    problems += [f"{path}: '{name}' is listed {count} times; expected once" for name, count in counted.items() if count > 1]
-    problems += [f"{path}: '{name}' is listed but has no image and no mask" for name in counted if name not in names]
-    if rows or not complaints:
-        problems += [f"{path}: '{name}' has files but is not listed" for name in sorted(names - set(counted))]
-    return {row.name: row.subject for row in rows}
+    problems += [f"{path}: '{name}' is listed but has no image and no mask" for name in index if name not in names]
+    problems += [f"{path}: '{name}' has files but is not listed" for name in sorted(names - index.keys())]
+    return {name: row.subject for name, row in index.items()}
 
 
-def _check_lists(
-    root: Path, files: Mapping[str, _Files], split: str, names: Mapping[str, set[str]], problems: list[str]
-) -> dict[str, list[str]]:
+def _check_lists(root: Path, split: str, names: set[str], problems: list[str]) -> dict[str, list[str]]:
     """Check both lists of a split; return them without repetitions."""
     lists = {}
     for subset in SUBSETS:
         path = root / 'splits' / f'{split}_{subset}.txt'
-        if subset == 'val' and not path.exists() and split in split_names(root):
-            if split != ALL:
-                problems.append(f'{path}: no such file; expected the scans to validate on, one name a line')
+        if (split, subset) == (ALL, 'val') and not path.exists():
             continue
-        lines = subset_lines(root, split, subset)
-        counted = Counter(lines)
-        if not lines:
-            problems.append(f'{path}: is empty; expected one name a line')
+        try:
+            counted = Counter(read_split(root, split, subset))
+        except InputError as error:
+            problems.append(str(error))
+            continue
         problems += [f"{path}: '{name}' is listed {count} times; expected once" for name, count in counted.items() if count > 1]
-        problems += [
-            f"{path}: '{name}' has no {kind[:-1]}; expected {files[kind].path(name)}"
-            for name in counted
-            for kind in KINDS
-            if name not in names[kind]
-        ]
+        problems += [f"{path}: '{name}' has no image or no mask" for name in counted if name not in names]
         lists[subset] = list(counted)
     return lists
 
 
-def _never_occurring(
-    root: Path, split: str, names: Sequence[str], stats: Mapping[str, MaskStats], classes: int, foreground: str
-) -> list[str]:
-    """Find classes that no training mask has a pixel of."""
-    present = frozenset().union(*(stats[name].classes for name in names if name in stats))
-    where = f'{root}/splits/{split}_train.txt: none of its {len(names)} masks has a pixel of'
-    if not any(present):
-        return [f'{where} {foreground}; a model would learn to predict background everywhere; check how masks were made']
+def _same_pictures(
+    where: str, split: str, lists: Mapping[str, Sequence[str]], images: Mapping[str, ImageStats]
+) -> tuple[list[str], list[str]]:
+    """Find pictures that are on both sides under different names: a problem each if equal, a warning if they look alike."""
+    looks = {name: image.looks for name, image in images.items()}
+    found = same_pictures(lists.get('train', ()), lists.get('val', ()), looks)
+    alike = [f'{name} and {twin}' for name, twin, equal in found if not equal]
+    shown = ', '.join(alike[:3]) + ', ...' * (len(alike) > 3)
     return [
-        f'{where} class {label}{" (background)" if label == 0 else ""}; a model cannot learn it; check how masks were made'
-        for label in range(classes)
-        if label not in present
+        f"{where}_val.txt: '{name}' is pixel by pixel '{twin}' in {split}_train.txt; expected no picture on both sides"
+        for name, twin, equal in found
+        if equal
+    ], [f'{where}_val.txt: {len(alike)} scans look like copies of training scans: {shown}'] * bool(alike)
+
+
+def _never_occurring(where: str, masks: Sequence[MaskStats], classes: int, foreground: str) -> list[str]:
+    """Find classes without a pixel in the masks of a training set."""
+    present = frozenset().union(*(mask.classes for mask in masks))
+    missing = [f'class {label}' + ' (background)' * (not label) for label in range(classes) if label not in present]
+    which = f'{where}_train.txt: none of its {len(masks)} masks has a pixel of'
+    return [
+        f'{which} {label}; a model cannot learn it; check how masks were made'
+        for label in (missing if any(present) else [foreground])
     ]
 
 
-def _counts(names: Sequence[str], subjects: Mapping[str, int], stats: Mapping[str, MaskStats]) -> SubsetCounts:
-    masks = [stats[name] for name in names if name in stats]
-    pixels = sum(mask.valid for mask in masks)
+def _unlikely(folder: Path, images: Mapping[str, ImageStats], masks: Mapping[str, MaskStats], foreground: str) -> list[str]:
+    """Find what is mostly a mistake: images that show nothing, and masks that may be inverted."""
+    even = [name for name, image in images.items() if image.even]
+    full = [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid]
+    found = (
+        ('images', even, images, 'show nothing, all their pixels are alike'),
+        ('annotations', full, masks, f'call more than half of their pixels {foreground}; is it the background?'),
+    )
+    return [
+        f'{folder}/{kind}: {len(some)} of {len(every)} {what} (first: {some[0]})' for kind, some, every, what in found if some
+    ]
+
+
+def _counts(names: Sequence[str], subjects: Mapping[str, int], masks: Mapping[str, MaskStats]) -> SubsetCounts:
+    found = [masks[name] for name in names if name in masks]
+    pixels, foreground = sum(mask.valid for mask in found), sum(mask.foreground for mask in found)
     return SubsetCounts(
         images=len(names),
         subjects=len({subjects[name] for name in names if name in subjects}),
-        with_fluid=sum(mask.foreground > 0 for mask in masks),
-        fluid_share=sum(mask.foreground for mask in masks) / pixels if pixels else 0.0,
+        with_fluid=sum(mask.foreground > 0 for mask in found),
+        fluid_share=foreground / pixels if pixels else 0.0,
     )

@@ -1,4 +1,4 @@
-"""Telling whether two pictures show the same, whatever their names and formats."""
+"""Finding pictures that show the same, whatever their names and formats."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ _CLOSE = 32
 """Bits of `Looks.outline` in which copies of a scan differ at most: JPEG of quality 60, or another brightness, changes up to 30
 of 256; between two of the 110 Duke scans there are at least 54."""
 _FLAT = 16
-"""A picture with fewer bits set, such as a black one, cannot be told by its outline."""
+"""The outline of a picture with fewer bits set, such as a black one, says nothing."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,7 @@ class Looks:
 
 
 def looks_of(pixels: np.ndarray) -> Looks:
-    """Describe a picture.
-
-    Args:
-        pixels: (H, W) or (H, W, channels), of any integer or boolean type.
-    """
+    """Describe a picture: (H, W) or (H, W, channels), of any integer or boolean type."""
     digest = hashlib.sha256(f'{pixels.shape} {pixels.dtype}'.encode())
     digest.update(np.ascontiguousarray(pixels))
     gray = pixels.reshape(*pixels.shape[:2], -1)
@@ -60,15 +56,15 @@ def same_pictures(train: Sequence[str], val: Sequence[str], looks: Mapping[str, 
     """
     known = {name: looks[name] for name in train if name in looks}
     by_pixels = {look.pixels: name for name, look in reversed(known.items())}
-    told = [(name, look.outline) for name, look in known.items() if look.outline.bit_count() >= _FLAT]
+    outlines = [(look.outline, name) for name, look in known.items() if look.outline.bit_count() >= _FLAT]
     found = []
     for name in val:
         if name in known or name not in looks:
             continue
-        if (twin := by_pixels.get(looks[name].pixels)) is not None:
+        look = looks[name]
+        if twin := by_pixels.get(look.pixels):
             found.append((name, twin, True))
-        elif looks[name].outline.bit_count() >= _FLAT:
-            outline = looks[name].outline
-            bits, twin = min((((outline ^ other).bit_count(), twin) for twin, other in told), default=(_CLOSE + 1, ''))
+        elif look.outline.bit_count() >= _FLAT and outlines:
+            bits, twin = min(((look.outline ^ outline).bit_count(), twin) for outline, twin in outlines)
             found += [(name, twin, False)] if bits <= _CLOSE else []
     return found

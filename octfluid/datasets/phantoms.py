@@ -1,10 +1,8 @@
 """Toy B-scans with known fluid, so that tests and the quickstart need no download.
 
-A phantom shows what the task looks like (layers, speckle, vessel shadows, dark pockets) and nothing more: no reflectivity,
-thickness or texture is fitted to real scans, and a score on phantoms says nothing about real ones.
-
-Plain thresholds fail on it, because pockets are no darker than the vitreous, the deep choroid and the vessel shadows, and
-hardly darker than the outer nuclear layer: the best single threshold, raw or smoothed, stays below a pooled Dice of 0.3.
+A phantom shows what the task looks like (layers, speckle, vessel shadows, dark pockets). Nothing in it is fitted to real scans,
+and a score on phantoms says nothing about real ones. Plain thresholds fail: pockets are as dark as the vitreous, the deep
+choroid and the vessel shadows, so the best single threshold, raw or smoothed, stays below a pooled Dice of 0.3.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +15,6 @@ from octfluid.utils.errors import InputError
 
 SMALLEST_SIDE = 64
 SHARE_WITHOUT_FLUID = 0.3
-MOST_POCKETS = 4
 
 # From the inner limiting membrane to the bottom of the retinal pigment epithelium (RPE): nerve fibres, inner plexiform, inner
 # nuclear, outer plexiform, outer nuclear, ellipsoid zone, its gap, RPE. Shares of the retinal thickness, and gray levels 0..1.
@@ -76,17 +73,17 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 def make_phantom(seed: int, height: int = 256, width: int = 256, fluid: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one phantom of a subject of its own.
+    """Draw one phantom of a new subject.
 
     Args:
         seed: At least 0. The same seed and size give the same arrays.
         height: Axial pixels, at least 64.
         width: Lateral pixels, at least 64.
-        fluid: Whether there is fluid; None leaves it to chance (30 % have none).
+        fluid: Whether to paint pockets; None leaves it to chance (30 % of phantoms are without fluid).
 
     Returns:
-        The B-scan, uint8 (height, width), and its mask, uint8 (height, width), 1 exactly where fluid was painted. Fluid, where
-        there is any, is 1 to 4 pockets on about 1 to 3 % of the pixels.
+        The B-scan, uint8 (height, width), and its mask, uint8 (height, width), 1 exactly where fluid was painted: 1 to 4
+        pockets on about 1 to 3 % of the pixels.
 
     Raises:
         InputError: A side is below 64 pixels, or the seed is negative.
@@ -102,18 +99,7 @@ def make_phantom(seed: int, height: int = 256, width: int = 256, fluid: bool | N
 def render(anatomy: Anatomy, rng: np.random.Generator, height: int, width: int, fluid: bool) -> tuple[np.ndarray, np.ndarray]:
     """Draw one B-scan of a subject; every call shows another place of the same retina.
 
-    Args:
-        anatomy: The subject.
-        rng: Source of all that differs between the subject's scans.
-        height: Axial pixels, at least 64.
-        width: Lateral pixels, at least 64.
-        fluid: Whether to paint pockets.
-
-    Returns:
-        As `make_phantom`.
-
-    Raises:
-        InputError: A side is below 64 pixels.
+    Arguments, results and errors are those of `make_phantom`; ``rng`` draws all that differs between the subject's scans.
     """
     if min(height, width) < SMALLEST_SIDE:
         raise InputError(f'phantom size is {height}x{width}; expected at least {SMALLEST_SIDE} pixels a side')
@@ -147,19 +133,18 @@ def _another_slice(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
 
 def _draw_pockets(anatomy: Anatomy, rng: np.random.Generator) -> list[_Pocket]:
     """Draw 1 to 4 pockets side by side, so that tissue remains between them."""
-    count = int(rng.integers(1, MOST_POCKETS + 1))
+    count = int(rng.integers(1, 5))
     areas = rng.uniform(0.011, 0.030) * rng.dirichlet(np.full(count, 4.0))
     half_heights = np.minimum(np.sqrt(areas / np.pi * rng.uniform(0.6, 1.6, count)), 0.36 * anatomy.thickness)
     half_widths = areas / (np.pi * half_heights)
     gaps = rng.dirichlet(np.full(count + 1, 1.5)) * (0.9 - 2.4 * half_widths.sum())
     centres = 0.05 + np.cumsum(gaps[:-1]) + np.cumsum(2.4 * half_widths) - 1.2 * half_widths
-    return [
-        _Pocket(centres[i], half_widths[i], half_heights[i], rng.random(), rng.uniform(0, 2 * np.pi, 2)) for i in range(count)
-    ]
+    outlines = zip(centres, half_widths, half_heights, strict=True)
+    return [_Pocket(*outline, rng.random(), rng.uniform(0, 2 * np.pi, 2)) for outline in outlines]
 
 
 def _surfaces(anatomy: Anatomy, pockets: list[_Pocket], rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
-    """Give the nine surfaces from the inner limiting membrane to the bottom of the RPE: (9, W), fractions of the height."""
+    """Return the nine surfaces from the inner limiting membrane to the bottom of the RPE: (9, W), fractions of the height."""
     bottom = anatomy.rpe + anatomy.tilt * (x - 0.5) + anatomy.bow * (2 * x - 1) ** 2
     for harmonic in (2, 3, 5):
         bottom += anatomy.wobble * np.sin(2 * np.pi * harmonic * x + rng.uniform(0, 2 * np.pi)) / harmonic
@@ -179,7 +164,7 @@ def _surfaces(anatomy: Anatomy, pockets: list[_Pocket], rng: np.random.Generator
 
 
 def _inside(pocket: _Pocket, surfaces: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Tell which pixels are fluid: (H, W) bool. Pockets keep below the nerve fibres and above the ellipsoid zone."""
+    """Return where the fluid is: (H, W) bool. Pockets stay below the nerve fibres and above the ellipsoid zone."""
     roof, floor = surfaces[1] + 0.01, surfaces[5] - 0.01
     room = np.interp(pocket.centre, x, floor - roof)
     reach = min(pocket.half_height / room, 0.5)
@@ -205,7 +190,7 @@ def _reflectivity(anatomy: Anatomy, surfaces: np.ndarray, rng: np.random.Generat
 
 
 def _shading(surfaces: np.ndarray, rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Give the factor (H, W) by which the beam is weakened: smoothly across the scan, and sharply below vessels."""
+    """Return the factor (H, W) by which the beam is weakened: smoothly across the scan, and sharply below vessels."""
     factor = 1 - rng.uniform(0.05, 0.3) * (x - rng.uniform(0.3, 0.7)) ** 2 * 4
     shadow = np.ones_like(x)
     for _ in range(rng.integers(2, 7)):

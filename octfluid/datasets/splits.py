@@ -1,31 +1,43 @@
-"""Which scans train and which validate: every split of the Duke DME data set, by subject and by the paper's own list."""
+"""The lists of a prepared data set: ``index.csv``, which B-scans train and which validate, and what the names of splits mean.
+
+``<root>/index.csv`` has at least the columns ``name``, ``subject`` and ``slice``; ``<root>/splits/<split>_{train,val}.txt``
+has one name a line.
+"""
 
 import csv
+import difflib
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
+
+from octfluid.utils.errors import InputError
+from octfluid.utils.text import read_text
 
 INNER_FOLDS = 3
 SUBSETS = ('train', 'val')
 HALVES = ('train6-10_test1-5', 'train1-5_test6-10')
 ALL = 'all'
-"""The split that trains on every scan and leaves none to score."""
+"""The split that trains on every scan and leaves no scan to score."""
 LEAVE_ONE_OUT = 'leave-one-subject-out'
 PROTOCOLS = ('halves', LEAVE_ONE_OUT)
 """Names that stand for several splits: the two halves, and ``subjectNN`` of every subject."""
+DUKE_LISTS = r'(all|paper|train\d+-\d+_test\d+-\d+|subject\d{2,})(-inner\d)?_(train|val)\.txt'
+"""Pattern of the file names of the lists that `build_splits` makes."""
 
+_INDEX_COLUMNS = ('name', 'subject', 'slice')
+_HOW_TO_MAKE = 'make the data set first: python tools/dataset_converters/<duke_dme, hrf, folder or phantom>.py (--help)'
 _SUBJECT_SPLIT = re.compile(r'subject(\d{2,})')
 _HALF_SPLIT = re.compile(r'train\d+-\d+_test(\d+)-(\d+)')
 _INNER_SPLIT = re.compile(r'(.+)-inner\d+')
-_SCAN_NAME = re.compile(r's(\d{2,})_z(\d{2,})')
-# Every list that this module has ever a reason to write; the converter may replace these files and no others.
-_LIST_NAME = re.compile(r'(all|paper|train\d+-\d+_test\d+-\d+|subject\d{2,})(-inner\d)?_(train|val)\.txt')
 
 
 @dataclass(frozen=True, order=True)
-class Scan:
+class GradedBScan:
     """One graded B-scan: subject number, 0-based slice, and whether any of its pixels are fluid."""
 
     subject: int
@@ -38,36 +50,31 @@ class Scan:
         return f's{self.subject:02d}_z{self.slice:02d}'
 
 
-@dataclass(frozen=True)
-class PaperRow:
+class PaperRow(NamedTuple):
     """One line of the paper's list: its file name (``img_k``), the scan it stands for, and ``train`` or ``val``."""
 
     paper_name: str
-    scan: Scan
+    scan: GradedBScan
     subset: str
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """Names of the scans on both sides, each ascending by subject and slice."""
 
     train: tuple[str, ...]
     val: tuple[str, ...]
 
 
-def is_list_name(name: str) -> bool:
-    """Tell whether ``name`` (such as ``paper-inner1_val.txt``) is one that `write_splits` gives to its files."""
-    return _LIST_NAME.fullmatch(name) is not None
+class IndexRow(NamedTuple):
+    """One scan of ``index.csv``: its file name without suffix, subject number and 0-based slice."""
 
-
-def parse_name(name: str) -> tuple[int, int] | None:
-    """Return (subject, 0-based slice) of a name such as ``s01_z10``; None for any other text."""
-    match = _SCAN_NAME.fullmatch(name)
-    return (int(match.group(1)), int(match.group(2))) if match else None
+    name: str
+    subject: int
+    slice: int
 
 
 def is_subject_split(split: str) -> bool:
-    """Tell whether a split is one fold of leave-one-subject-out, such as ``subject03``."""
+    """Return whether a split is one fold of leave-one-subject-out, such as ``subject03``."""
     return _SUBJECT_SPLIT.fullmatch(split) is not None
 
 
@@ -86,8 +93,8 @@ def held_out_subjects(split: str) -> range | None:
     """Return the subjects that a split keeps out of its training, by its name.
 
     Returns:
-        Subject numbers: 3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``. None where the name
-        does not tell (``paper``, ``all``, lists of a user's own).
+        Subject numbers: 3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``. None for names
+        without subjects (``paper``, ``all``, a user's own lists).
     """
     outer = inner_parent(split) or split
     if match := _SUBJECT_SPLIT.fullmatch(outer):
@@ -98,7 +105,7 @@ def held_out_subjects(split: str) -> range | None:
 
 
 def is_by_subject(split: str) -> bool:
-    """Tell whether a split (or ``leave-one-subject-out``) promises by its name that no subject is on both sides."""
+    """Return whether the name of a split (or ``leave-one-subject-out``) promises that no subject is on both sides."""
     return split == LEAVE_ONE_OUT or inner_parent(split) is not None or held_out_subjects(split) is not None
 
 
@@ -106,12 +113,12 @@ def paper_rows() -> list[PaperRow]:
     """Return the 110 scans of the paper with their names in the authors' repository and their place in its 88/22 split."""
     table = resources.files('octfluid.datasets').joinpath('paper_names.csv').read_text(encoding='utf-8')
     return [
-        PaperRow(row['paper_name'], Scan(int(row['subject']), int(row['slice'])), row['split'])
+        PaperRow(row['paper_name'], GradedBScan(int(row['subject']), int(row['slice'])), row['split'])
         for row in csv.DictReader(table.splitlines())
     ]
 
 
-def inner_folds(scans: Iterable[Scan]) -> list[list[int]]:
+def inner_folds(scans: Iterable[GradedBScan]) -> list[list[int]]:
     """Group the subjects of a training set into three folds, balanced by their number of images with fluid.
 
     Subjects are taken in descending order of images with fluid (equal ones by ascending number), three at a time, and each
@@ -124,11 +131,9 @@ def inner_folds(scans: Iterable[Scan]) -> list[list[int]]:
     Returns:
         Three lists of subject numbers, each ascending.
     """
-    images: dict[int, int] = {}
-    fluid: dict[int, int] = {}
-    for scan in scans:
-        images[scan.subject] = images.get(scan.subject, 0) + 1
-        fluid[scan.subject] = fluid.get(scan.subject, 0) + scan.has_fluid
+    scans = list(scans)
+    images = Counter(scan.subject for scan in scans)
+    fluid = Counter(scan.subject for scan in scans if scan.has_fluid)
     subjects = sorted(images, key=lambda subject: (-fluid[subject], subject))
     folds: list[list[int]] = [[] for _ in range(INNER_FOLDS)]
     for start in range(0, len(subjects), INNER_FOLDS):
@@ -138,7 +143,7 @@ def inner_folds(scans: Iterable[Scan]) -> list[list[int]]:
     return [sorted(fold) for fold in folds]
 
 
-def build_splits(scans: Sequence[Scan]) -> dict[str, Split]:
+def build_splits(scans: Iterable[GradedBScan]) -> dict[str, Split]:
     """Build every split that the given scans allow.
 
     ``paper``: the paper's random 88/22. ``train6-10_test1-5`` and ``train1-5_test6-10``: the two halves used in the
@@ -154,51 +159,152 @@ def build_splits(scans: Sequence[Scan]) -> dict[str, Split]:
     """
     scans = sorted(scans)
     subset_of = {(row.scan.subject, row.scan.slice): row.subset for row in paper_rows()}
-    subset = [subset_of.get((scan.subject, scan.slice)) for scan in scans]
-    sides = {
-        'paper': (
-            [s for s, where in zip(scans, subset, strict=True) if where == 'train'],
-            [s for s, where in zip(scans, subset, strict=True) if where == 'val'],
-        )
-    }
-    first, second = set(range(1, 6)), set(range(6, 11))
-    for name, (train, val) in zip(HALVES, ((second, first), (first, second)), strict=True):
-        sides[name] = (_of(scans, train), _of(scans, val))
+    sides = {'paper': tuple([scan for scan in scans if subset_of.get((scan.subject, scan.slice)) == side] for side in SUBSETS)}
+    low, high = range(1, 6), range(6, 11)
+    sides[HALVES[0]], sides[HALVES[1]] = (_of(scans, high), _of(scans, low)), (_of(scans, low), _of(scans, high))
     subjects = {scan.subject for scan in scans}
-    for subject in sorted(subjects):
-        sides[subject_split(subject)] = (_of(scans, subjects - {subject}), _of(scans, {subject}))
-    outer = {name: both for name, both in sides.items() if all(both)}
-    outer['all'] = (scans, [])
-    inner = {name: both for stem, (train, _) in outer.items() for name, both in _inner(stem, train).items()}
-    return {
-        name: Split(tuple(s.name for s in train), tuple(s.name for s in val)) for name, (train, val) in (outer | inner).items()
-    }
+    sides |= {subject_split(one): (_of(scans, subjects - {one}), _of(scans, {one})) for one in sorted(subjects)}
+    outer = {name: both for name, both in sides.items() if all(both)} | {ALL: (scans, [])}
+    inner = {}
+    for stem, (train, _) in outer.items():
+        subjects = {scan.subject for scan in train}
+        folds = inner_folds(train) if len(subjects) >= INNER_FOLDS else []
+        for k, fold in enumerate(folds, start=1):
+            inner[f'{stem}-inner{k}'] = _of(train, subjects.difference(fold)), _of(train, fold)
+    return {name: Split(*(tuple(scan.name for scan in side) for side in both)) for name, both in (outer | inner).items()}
 
 
-def _of(scans: Iterable[Scan], subjects: set[int]) -> list[Scan]:
+def _of(scans: Iterable[GradedBScan], subjects: Iterable[int]) -> list[GradedBScan]:
     return [scan for scan in scans if scan.subject in subjects]
-
-
-def _inner(stem: str, train: Sequence[Scan]) -> dict[str, tuple[list[Scan], list[Scan]]]:
-    subjects = {scan.subject for scan in train}
-    if len(subjects) < INNER_FOLDS:
-        return {}
-    return {
-        f'{stem}-inner{k}': (_of(train, subjects - set(fold)), _of(train, set(fold)))
-        for k, fold in enumerate(inner_folds(train), start=1)
-    }
 
 
 def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
     """Write ``<split>_train.txt`` and ``<split>_val.txt``, one name a line; no file for an empty side.
 
-    Args:
-        folder: Created when missing; inside a folder of `octfluid.utils.atomic_folder`, so the files are written plainly.
-        splits: From `build_splits`.
+    The folder is created; it lies inside a folder of `octfluid.utils.atomic_folder`, so the files are written plainly.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, split in splits.items():
         for subset in SUBSETS:
-            names = getattr(split, subset)
-            if names:
+            if names := getattr(split, subset):
                 (folder / f'{name}_{subset}.txt').write_bytes(''.join(f'{scan}\n' for scan in names).encode())
+
+
+def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
+    """Read ``<root>/index.csv``.
+
+    Returns:
+        Row by name, in the order of the file.
+
+    Raises:
+        InputError: No such data set or index, a missing column, a bad number, or a name listed twice.
+    """
+    _require_root(root)
+    path = Path(root) / 'index.csv'
+    index: dict[str, IndexRow] = {}
+    reader = csv.DictReader(_lines(path))
+    try:
+        if missing := [column for column in _INDEX_COLUMNS if column not in (reader.fieldnames or ())]:
+            raise InputError(
+                f'{path}: no column {", ".join(missing)}; expected {", ".join(_INDEX_COLUMNS)}, with commas between'
+            )
+        for record in reader:
+            row = IndexRow(record['name'], int(record['subject']), int(record['slice']))
+            if not row.name or min(row.subject, row.slice) < 0:
+                raise ValueError('a name and two whole numbers, 0 or more, are expected')
+            if index.setdefault(row.name, row) is not row:
+                raise InputError(f"{path}, line {reader.line_num}: '{row.name}' is listed more than once; expected once")
+    except (csv.Error, TypeError, ValueError) as error:
+        raise InputError(f'{path}, line {reader.line_num}: no name, subject and slice ({str(error)[:100]})') from error
+    return index
+
+
+def split_names(root: str | os.PathLike) -> list[str]:
+    """Return the names of all splits of a data set, sorted; `InputError` for no such data set, or one without splits."""
+    _require_root(root)
+    names = sorted(path.name.removesuffix('_train.txt') for path in Path(root).glob('splits/*_train.txt'))
+    if not names:
+        raise InputError(f'{root}/splits: no <split>_train.txt; {_HOW_TO_MAKE}')
+    return names
+
+
+def require_split(root: str | os.PathLike, split: str) -> None:
+    """Refuse a split that a data set does not have, with `InputError`."""
+    available = split_names(root)
+    if split not in available:
+        near = difflib.get_close_matches(split, available, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else '.'
+        raise InputError(f"{root}: unknown split '{split}'{hint} Splits here: {_summary(available)}")
+
+
+def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
+    """Read one side of a split.
+
+    Args:
+        root: The data set.
+        split: Name of the split, such as ``paper`` or ``subject03-inner1``.
+        subset: ``train`` or ``val``.
+
+    Returns:
+        Names without suffix, in the order of the file; at least one.
+
+    Raises:
+        InputError: No such data set, split or side, or an empty list.
+    """
+    if subset not in SUBSETS:
+        raise InputError(f"subset '{subset}': expected {' or '.join(SUBSETS)}")
+    require_split(root, split)
+    path = Path(root) / 'splits' / f'{split}_{subset}.txt'
+    if not path.exists():
+        others = [name for name in split_names(root) if path.with_name(f'{name}_val.txt').exists()]
+        choice = f'; choose one of {_summary(others)}' if others else ''
+        raise InputError(f"{path}: no such file: split '{split}' has nothing to validate on{choice}")
+    names = [line.strip() for line in _lines(path) if line.strip()]
+    if not names:
+        raise InputError(f'{path}: is empty; expected one name a line')
+    return names
+
+
+def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]:
+    """Replace the names of `PROTOCOLS` by those of the splits that they stand for.
+
+    Args:
+        root: The data set.
+        names: Splits and protocols: ``halves`` stands for the two halves used in the literature, ``leave-one-subject-out``
+            for ``subjectNN`` of every subject of the data set.
+
+    Returns:
+        Names of splits in the order given; whether plain names exist is not checked.
+
+    Raises:
+        InputError: No such data set, or one without a split that a protocol stands for.
+    """
+    splits: list[str] = []
+    for name in names:
+        if name not in PROTOCOLS:
+            splits.append(name)
+            continue
+        available, meant = split_names(root), HALVES
+        if name == LEAVE_ONE_OUT:
+            meant = sorted({subject_split(row.subject) for row in load_index(root).values()})
+        if lacking := [split for split in meant if split not in available]:
+            raise InputError(
+                f'{root}/splits: no {lacking[0]}_train.txt, which {name} stands for; splits here: {_summary(available)}'
+            )
+        splits += meant
+    return splits
+
+
+def _summary(names: list[str]) -> str:
+    """List split names; the inner ones, three for each outer split, only as a pattern."""
+    outer = [name for name in names if '-inner' not in name]
+    return ', '.join(outer) + (', and <split>-inner1..3 of these' if len(outer) < len(names) else '')
+
+
+def _require_root(root: str | os.PathLike) -> None:
+    if not Path(root).is_dir():
+        raise InputError(f'{root}: no such data set; {_HOW_TO_MAKE}')
+
+
+def _lines(path: Path) -> list[str]:
+    return read_text(path, 'utf-8-sig').splitlines()  # a spreadsheet program may have put a byte order mark first

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import octfluid.register  # noqa: F401  registers the classes that configs name, and silences what mmseg says at import
 from octfluid.datasets.fluid_dataset import seeded_draws
-from octfluid.datasets.mask_checks import check_image, check_mask
+from octfluid.datasets.integrity import check_image, check_mask
 from octfluid.datasets.sampler import CountedSampler
 from octfluid.datasets.standardize import HIGHEST, LOWEST
 from octfluid.engine.config import DatasetSpec, dataset_spec

@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from octfluid.datasets.integrity import SUFFIX, read_split
-from octfluid.datasets.mask_checks import check_mask
+from octfluid.datasets.integrity import SUFFIX, check_mask
+from octfluid.datasets.splits import read_split
 from octfluid.engine.checkpoint import read_checkpoint
 from octfluid.engine.config import dataset_spec, load_config
 from octfluid.engine.training import Request, test

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 import octfluid.register  # registers what configs name, and silences what mmseg says at import
-from octfluid.datasets.lists import load_index
+from octfluid.datasets.splits import load_index
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import dataset_spec
 from octfluid.engine.misfit import build_network

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from octfluid.datasets.lists import load_index
+from octfluid.datasets.splits import load_index
 from octfluid.engine.room import Room, cores, fixed_rooms, measured_rooms
 from octfluid.engine.sweep_plan import PlannedRun
 from octfluid.records.record import read_records, to_run

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from octfluid.datasets.lists import expand_protocols
-from octfluid.datasets.splits import PROTOCOLS
+from octfluid.datasets.splits import PROTOCOLS, expand_protocols
 from octfluid.records.record import file_sha256
 from octfluid.utils.errors import InputError
 
@@ -149,7 +148,7 @@ def plan_runs(
         configs: Config files; their stems name the work folders and must differ.
         seeds: Random seeds >= 0.
         work_dir: Folder of the sweep.
-        splits: Names of splits and protocols (see `octfluid.datasets.lists.expand_protocols`); None for each config's own.
+        splits: Names of splits and protocols (see `octfluid.datasets.splits.expand_protocols`); None for each config's own.
         init: File or URL of initial weights, ``'none'`` for training from scratch, None for each config's own.
         amp: Train in mixed precision.
         options: ``KEY=VALUE`` overrides.

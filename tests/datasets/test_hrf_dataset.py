@@ -8,8 +8,8 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from octfluid.datasets.hrf_dataset import HRFDataset
-from octfluid.datasets.hrf_prepare import prepare
 from octfluid.datasets.integrity import check_dataset
+from octfluid.datasets.prepare.hrf import prepare
 from octfluid.engine.config import dataset_spec, load_config
 from octfluid.metrics.fluid_metric import FluidMetric
 from octfluid.records.record import to_run, validate_record
@@ -71,7 +71,7 @@ def test_only_colour_photographs_in_jpeg(data, check):
     problems = check()
     assert f'{path.with_suffix(".png")}: not a .jpg file; expected only .jpg files here' in problems
     assert f'{data}/native/annotations/01_h.png: no image; expected {path}' in problems
-    assert f"{data}/splits/usual_train.txt: '01_h' has no image; expected {path}" in problems
+    assert f"{data}/splits/usual_train.txt: '01_h' has no image or no mask" in problems
 
 
 def test_scores_name_the_vessel_and_make_a_valid_record(make_record):

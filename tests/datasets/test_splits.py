@@ -1,25 +1,29 @@
+import re
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_data import NAMES
 
-from octfluid.datasets.lists import expand_protocols
 from octfluid.datasets.splits import (
+    DUKE_LISTS,
     HALVES,
     INNER_FOLDS,
     LEAVE_ONE_OUT,
-    Scan,
+    GradedBScan,
     Split,
     build_splits,
+    expand_protocols,
     held_out_subjects,
     inner_folds,
     inner_parent,
     is_by_subject,
-    is_list_name,
     is_subject_split,
+    load_index,
     paper_rows,
-    parse_name,
+    read_split,
+    split_names,
     subject_split,
     write_splits,
 )
@@ -31,7 +35,7 @@ SUBJECTS = [f'subject{number:02d}' for number in range(1, 11)]
 @pytest.fixture(scope='module')
 def paper_scans():
     """The paper's 110 scans, every second one with fluid."""
-    return [Scan(row.scan.subject, row.scan.slice, k % 2 == 0) for k, row in enumerate(paper_rows())]
+    return [GradedBScan(row.scan.subject, row.scan.slice, k % 2 == 0) for k, row in enumerate(paper_rows())]
 
 
 @pytest.fixture(scope='module')
@@ -40,7 +44,7 @@ def splits(paper_scans):
 
 
 def subjects(names):
-    return {parse_name(name)[0] for name in names}
+    return {int(name.split('_')[0][1:]) for name in names}
 
 
 def test_paper_table_is_the_published_list():
@@ -85,14 +89,14 @@ def test_inner_splits_divide_the_training_set_by_subject(splits, outer):
 
 def test_inner_folds_by_hand():
     with_fluid = {7: 5, 6: 4, 5: 3, 2: 2, 4: 2, 3: 1, 1: 0}
-    scans = [Scan(subject, z, z < count) for subject, count in with_fluid.items() for z in range(6)]
+    scans = [GradedBScan(subject, z, z < count) for subject, count in with_fluid.items() for z in range(6)]
     # First round: 7, 6, 5 to folds 1, 2, 3. Second: the fold with 3 so far takes subject 2, that with 4 takes 4, that with 5
     # takes 3. Now the folds hold 6, 6 and 5, so the third takes subject 1.
     assert inner_folds(scans) == [[3, 7], [4, 6], [1, 2, 5]]
 
 
 @given(
-    st.lists(st.builds(Scan, st.integers(1, 12), st.integers(0, 120), st.booleans()), unique_by=lambda scan: scan.name),
+    st.lists(st.builds(GradedBScan, st.integers(1, 12), st.integers(0, 120), st.booleans()), unique_by=lambda scan: scan.name),
     st.randoms(),
 )
 def test_any_scans_give_sound_splits(scans, random):
@@ -104,8 +108,8 @@ def test_any_scans_give_sound_splits(scans, random):
     for name, split in splits.items():
         assert not set(split.train) & set(split.val)
         assert {*split.train, *split.val} <= present
-        assert list(split.train) == sorted(split.train, key=parse_name)
-        assert is_list_name(f'{name}_train.txt')
+        assert list(split.train) == sorted(split.train, key=lambda name: [int(part[1:]) for part in name.split('_')])
+        assert re.fullmatch(DUKE_LISTS, f'{name}_train.txt')
         if name != 'all':
             assert split.train
             assert split.val
@@ -116,17 +120,13 @@ def test_any_scans_give_sound_splits(scans, random):
 
 def test_few_subjects_give_few_splits():
     # None of these slices is one of the paper's.
-    assert set(build_splits([Scan(2, 11), Scan(2, 12), Scan(7, 12)])) == {*HALVES, 'subject02', 'subject07', 'all'}
-    assert set(build_splits([Scan(11, 3)])) == {'all'}
-
-
-def test_names():
-    assert Scan(1, 10).name == 's01_z10'
-    assert Scan(10, 5).name == 's10_z05'
-    assert parse_name('s10_z05') == (10, 5)
-    assert parse_name('img_5') is None
-    assert not is_list_name('mine_train.txt')
-    assert not is_list_name('paper_test.txt')
+    assert set(build_splits([GradedBScan(2, 11), GradedBScan(2, 12), GradedBScan(7, 12)])) == {
+        *HALVES,
+        'subject02',
+        'subject07',
+        'all',
+    }
+    assert set(build_splits([GradedBScan(11, 3)])) == {'all'}
 
 
 def test_written_lists(tmp_path):
@@ -162,15 +162,56 @@ def test_protocols_stand_for_splits(tmp_path, splits):
     assert expand_protocols(tmp_path, ['paper', LEAVE_ONE_OUT, 'halves']) == ['paper', *SUBJECTS, *HALVES]
     assert expand_protocols(tmp_path, ['subject02', 'mine']) == ['subject02', 'mine']
     (tmp_path / 'splits/subject05_train.txt').unlink()
-    (tmp_path / 'splits/subject05_val.txt').unlink()
-    with pytest.raises(InputError, match=r'no subject05_train\.txt, though index\.csv has scans of that subject'):
+    with pytest.raises(InputError, match=r'no subject05_train\.txt'):
         expand_protocols(tmp_path, [LEAVE_ONE_OUT])
-
-
-def test_a_data_set_without_folds_by_subject(tmp_path):
-    one = Split(('s01_z10',), ('s02_z10',))
-    write_splits(tmp_path / 'splits', {'mine': one, 'subject01-inner1': one})
-    with pytest.raises(InputError, match=r'splits: no subjectNN_train\.txt, which leave-one-subject-out .* splits here: mine'):
-        expand_protocols(tmp_path, [LEAVE_ONE_OUT])
-    with pytest.raises(InputError, match=r'no train6-10_test1-5_train\.txt, which halves stands for; splits here: mine'):
+    (tmp_path / f'splits/{HALVES[1]}_train.txt').unlink()
+    with pytest.raises(InputError, match=rf'no {HALVES[1]}_train\.txt'):
         expand_protocols(tmp_path, ['halves'])
+
+
+def test_read_index(root):
+    row = load_index(root)['s02_z10']
+    assert (row.subject, row.slice) == (2, 10)
+    (root / 'index.csv').write_bytes(b'\xef\xbb\xbf' + (root / 'index.csv').read_bytes())  # as a spreadsheet program saves it
+    assert list(load_index(root)) == NAMES
+
+
+@pytest.mark.parametrize('row', [
+    's01_z10,-1,0', 's01_z10,1,-9', ',1,0', 's01_z10,1', 's01_z10,one,0', f's01_z10,{"9" * 5000},0', 's02_z10,2,10',
+    'x' * 200_000,
+])  # fmt: skip
+def test_a_bad_row_of_the_index_is_refused(root, row):
+    (root / 'index.csv').write_text(f'name,subject,slice\ns02_z10,2,10\n{row}\n')
+    with pytest.raises(InputError, match=r'index\.csv, line [23]: '):
+        load_index(root)
+
+
+def test_an_index_without_a_column_and_a_missing_one_are_refused(root):
+    (root / 'index.csv').write_text('name;subject;slice\n')
+    with pytest.raises(InputError, match='no column name, subject, slice'):
+        load_index(root)
+    (root / 'index.csv').unlink()
+    with pytest.raises(InputError, match=r'index\.csv: no such file'):
+        load_index(root)
+
+
+def test_read_split(root):
+    assert read_split(root, 'half', 'train') == ['s01_z10', 's01_z15', 's02_z10']
+    assert read_split(root, 'all', 'train') == NAMES
+    assert split_names(root) == ['all', 'half']
+
+
+@pytest.mark.parametrize(('split', 'subset', 'content', 'said'), [
+    ('hafl', 'train', None, "unknown split 'hafl'; did you mean 'half'"),
+    ('all', 'val', None, r'all_val\.txt: .*choose one of half'),
+    ('half', 'test', None, "subset 'test'"),
+    ('half', 'val', b'', r'half_val\.txt: is empty'),
+    ('half', 'val', b'\xff\xfe\x00', r'half_val\.txt: not UTF-8'),
+])  # fmt: skip
+def test_splits_that_cannot_be_read_are_refused(root, split, subset, content, said):
+    if content is not None:
+        (root / f'splits/{split}_{subset}.txt').write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read_split(root, split, subset)
+    with pytest.raises(InputError, match='no such data set'):
+        read_split(root / 'nowhere', 'half', 'val')

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 import octfluid.register  # noqa: F401
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.datasets.hrf_dataset import HRFDataset
-from octfluid.datasets.hrf_prepare import prepare
+from octfluid.datasets.prepare.hrf import prepare
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.windows import WindowFirst, linear_window, nearest_index
 from octfluid.utils.errors import InputError

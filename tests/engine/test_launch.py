@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.datasets.phantom_prepare import write_phantom_dataset
+from octfluid.datasets.prepare.phantom import write_phantom_dataset
 from octfluid.engine.launch import measure_launch, seconds_of_help, seconds_to_train
 from octfluid.utils.errors import WorkError
 

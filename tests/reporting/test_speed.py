@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from speed_page import cells, put
 
-from octfluid.datasets.hrf_prepare import prepare
+from octfluid.datasets.prepare.hrf import prepare
 from octfluid.records.record import write_record
 from octfluid.reporting.speed import build, read_benchmarks, render
 from octfluid.utils.errors import InputError

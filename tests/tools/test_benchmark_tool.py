@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.datasets.hrf_prepare import prepare
+from octfluid.datasets.prepare.hrf import prepare
 from octfluid.reporting.speed import build, read_benchmarks, render
 
 ROOT = Path(__file__).resolve().parents[2]

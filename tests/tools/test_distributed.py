@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.datasets.phantom_prepare import write_phantom_dataset
+from octfluid.datasets.prepare.phantom import write_phantom_dataset
 from octfluid.records.record import read_records
 from octfluid.visualization.gallery import choose, picture_name
 

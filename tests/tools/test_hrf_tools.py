@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CONVERTER = ROOT / 'tools/dataset_converters/hrf.py'
 # A network of a few hundred parameters on photographs of 64x96: seconds a run.
 TINY = [
     'model.backbone.base_channels=4', 'model.decode_head.in_channels=4', 'model.decode_head.channels=4',
@@ -50,23 +49,6 @@ def pretrain(repository, tmp_path):
         return done, notes.read_text().splitlines()
 
     return call
-
-
-def test_converter_says_what_it_did_and_what_it_left_out(tmp_path, write_hrf):
-    raw, out = write_hrf(tmp_path / 'raw'), tmp_path / 'hrf'
-    (raw / 'manual1/07_dr.tif').unlink()
-    done = run(sys.executable, CONVERTER, raw, '--out', out)
-    assert (done.returncode, done.stderr) == (0, '')
-    lines = done.stdout.splitlines()
-    assert lines[0] == f'left out: {raw}/images/07_dr.JPG: has no mask {raw}/manual1/07_dr.tif'
-    assert lines[1].startswith('not there: 02_h, 03_h')
-    assert lines[1].endswith('of the 45 published')
-    assert lines[2:4] == [f'4 photographs from {raw}, 15.62% of their pixels vessel', '3 to train on, 1 to validate on']
-    empty = tmp_path / 'empty'
-    empty.mkdir()
-    done = run(sys.executable, CONVERTER, empty, '--out', out)
-    assert (done.returncode, done.stderr.count('\n')) == (2, 1)
-    assert done.stderr.startswith(f'error: {empty}: no folders images and manual1')
 
 
 def test_pretrain_converts_trains_and_publishes(pretrain, repository, tmp_path):

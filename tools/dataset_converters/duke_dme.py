@@ -6,7 +6,7 @@ import sys
 from octfluid.utils.cli import ToolParser, exit_status_of
 
 
-def main() -> int | None:
+def main() -> None:
     """Parse the arguments and convert."""
     parser = ToolParser(
         'Convert the published Duke DME volumes into 256x256 and native images, masks, index.csv and splits.',
@@ -18,25 +18,13 @@ def main() -> int | None:
     parser.add_argument('--allow-missing', action='store_true', help='go on when some of the ten subjects are missing')
     args = parser.parse_args()
 
-    from rich.console import Console
-    from rich.progress import Progress
+    from octfluid.datasets.prepare.duke_dme import prepare
 
-    from octfluid.datasets.duke_prepare import prepare
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task('converting subjects', total=None)
-        summary = prepare(
-            args.raw_dir,
-            args.out,
-            args.grader,
-            args.allow_missing,
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    print(f'{summary.slices} slices, {summary.graded} graded, {summary.with_fluid} with fluid')
-    print(f'{len(summary.subjects)} subjects from {summary.sources[0].parent}')
-    print(f'256x256 as in the paper: {summary.out_dir}/paper_256    native size: {summary.out_dir}/native')
-    print(f'list of scans: {summary.out_dir}/index.csv    splits: {summary.out_dir}/splits')
+    made = prepare(args.raw_dir, args.out, args.grader, args.allow_missing)
+    print(f'{made.slices} slices, {made.graded} graded, {made.with_fluid} with fluid')
+    print(f'{len(made.sources)} subjects from {next(iter(made.sources.values())).parent}')
+    print(f'256x256 as in the paper: {made.out_dir}/paper_256    native size: {made.out_dir}/native')
+    print(f'list of scans: {made.out_dir}/index.csv    splits: {made.out_dir}/splits')
 
 
 if __name__ == '__main__':

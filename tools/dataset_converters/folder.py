@@ -6,7 +6,7 @@ import sys
 from octfluid.utils.cli import ToolParser, exit_status_of
 
 
-def main() -> int | None:
+def main() -> None:
     """Parse the arguments and write the data set."""
     parser = ToolParser(
         'Make a data set of a folder of scans and a folder of masks of the same names (0, and 1 or 255 for fluid): one split, '
@@ -22,35 +22,14 @@ def main() -> int | None:
     parser.add_argument('--folds', action='store_true', help='also divide the patients: splits fold1, fold2, fold3')
     args = parser.parse_args()
 
-    from rich.console import Console
-    from rich.progress import Progress
+    from octfluid.datasets.prepare.folder import prepare_folder
 
-    from octfluid.datasets.folder_prepare import prepare_folder
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task('scans', total=None)
-        summary = prepare_folder(
-            args.images,
-            args.masks,
-            args.out,
-            args.subject,
-            lambda done, total: bar.update(task, completed=done, total=total),
-            args.folds,
-        )
-    patients = f'{summary.subjects} patient{"s"[: summary.subjects > 1]}'
-    print(f'{summary.scans} scans of {patients}, {summary.with_fluid} with fluid: {summary.out_dir}')
-    if args.folds:
-        print(f'splits: {", ".join(summary.splits)}')
-    if summary.without_mask:
-        print(f'left out, without a mask: {len(summary.without_mask)} (first: {summary.without_mask[0]})')
-    if summary.without_scan:
-        print(f'left out, masks without a scan: {len(summary.without_scan)} (first: {summary.without_scan[0]})')
-    if summary.mostly_fluid:
-        print(
-            f'warning: {len(summary.mostly_fluid)} of the masks call more than half of their scan fluid (first: '
-            f'{summary.mostly_fluid[0]}); is that the background?'
-        )
+    made = prepare_folder(args.images, args.masks, args.out, args.subject, args.folds)
+    print(f'{made.scans} scans of {made.subjects} patients, {made.with_fluid} with fluid: {made.out_dir}')
+    print(f'splits: {", ".join(made.splits)}')
+    for names, what in ((made.without_mask, 'scans without a mask'), (made.without_scan, 'masks without a scan')):
+        if names:
+            print(f'left out, {what}: {len(names)} (first: {names[0]})')
 
 
 if __name__ == '__main__':

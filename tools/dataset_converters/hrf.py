@@ -6,7 +6,7 @@ import sys
 from octfluid.utils.cli import ToolParser, exit_status_of
 
 
-def main() -> int | None:
+def main() -> None:
     """Parse the arguments and convert."""
     parser = ToolParser(
         'Copy the HRF photographs as they are, convert the vessel masks to 0/1, and write index.csv and the usual split.',
@@ -16,24 +16,18 @@ def main() -> int | None:
     parser.add_argument('--out', metavar='DIR', required=True, help='the data set to make; an earlier conversion is replaced')
     args = parser.parse_args()
 
-    from rich.console import Console
-    from rich.progress import Progress
+    from octfluid.datasets.prepare.hrf import prepare
 
-    from octfluid.datasets.hrf_prepare import EYES, GROUPS, SIZE_DIR, SPLIT, prepare
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task('converting photographs', total=None)
-        summary = prepare(args.raw_dir, args.out, lambda done, total: bar.update(task, completed=done, total=total))
-    pairing, out = summary.pairing, summary.out_dir
-    for line in pairing.left_out:
+    made = prepare(args.raw_dir, args.out)
+    for line in made.left_out:
         print(f'left out: {line}')
-    if pairing.absent:
-        print(f'not there: {", ".join(pairing.absent)} of the {EYES * len(GROUPS)} published')
-    print(f'{summary.train + summary.val} photographs from {pairing.folder}, {summary.vessel_share:.2%} of their pixels vessel')
-    print(f'{summary.train} to train on, {summary.val} to validate on')
-    print(f'photographs and masks: {out}/{SIZE_DIR}')
-    print(f'list of photographs: {out}/index.csv    split: {out}/splits/{SPLIT}_{{train,val}}.txt')
+    if made.absent:
+        print(f'not there: {", ".join(made.absent)} of the 45 published')
+    train, val = len(made.split.train), len(made.split.val)
+    print(f'{train + val} photographs from {made.folder}, {made.vessel_share:.2%} of their pixels vessel')
+    print(f'{train} to train on, {val} to validate on')
+    print(f'photographs and masks: {made.out_dir}/native')
+    print(f'list of photographs: {made.out_dir}/index.csv    split: {made.out_dir}/splits/usual_{{train,val}}.txt')
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ def size(text: str) -> tuple[int, int]:
     return int(match.group(1)), int(match.group(2))
 
 
-def main() -> int | None:
+def main() -> None:
     """Parse the arguments and write the data set."""
     parser = ToolParser(
         'Make a data set of phantoms (toy B-scans with known fluid) in the layout of a prepared data set.',
@@ -31,27 +31,13 @@ def main() -> int | None:
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='the same seed gives the same phantoms (default: 0)')
     args = parser.parse_args()
 
-    from rich.console import Console
-    from rich.progress import Progress
+    from octfluid.datasets.prepare.phantom import write_phantom_dataset
 
-    from octfluid.datasets.phantom_prepare import write_phantom_dataset
-
-    console = Console(stderr=True)
-    # Without a terminal, rich would print an empty line.
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task('drawing phantoms', total=None)
-        summary = write_phantom_dataset(
-            args.out,
-            args.subjects,
-            args.slices,
-            *args.size,
-            args.seed,
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    print(f'{summary.train + summary.val} phantoms, {summary.with_fluid} with fluid ({summary.fluid_share:.2%} of all pixels)')
-    print(f'{summary.train} to train on, {summary.val} of other subjects held out')
-    print(f'images and masks: {summary.out_dir}/native')
-    print(f'list of scans: {summary.out_dir}/index.csv    split: {summary.out_dir}/splits/heldout_{{train,val}}.txt')
+    made = write_phantom_dataset(args.out, args.subjects, args.slices, *args.size, args.seed)
+    print(f'{made.train + made.val} phantoms, {made.with_fluid} with fluid ({made.fluid_share:.2%} of all pixels)')
+    print(f'{made.train} to train on, {made.val} of other subjects held out')
+    print(f'images and masks: {made.out_dir}/native')
+    print(f'list of scans: {made.out_dir}/index.csv    split: {made.out_dir}/splits/heldout_{{train,val}}.txt')
 
 
 if __name__ == '__main__':

@@ -1,0 +1,85 @@
+"""What the dataset converters share: making the folder, writing pictures and the index, and the progress bar."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from octfluid.datasets.integrity import KINDS, SUFFIX
+from octfluid.datasets.splits import Split, write_splits
+from octfluid.io.results import write_csv
+from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.errors import InputError
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a converter writes: columns of ``index.csv``, folders of one image size each, pattern of the files in ``splits/``.
+
+    Masks are ``.png`` files, images of ``image_suffix``.
+    """
+
+    columns: tuple[str, ...]
+    sizes: tuple[str, ...]
+    lists: str
+    image_suffix: str = SUFFIX
+
+    @contextmanager
+    def new(self, out_dir: Path) -> Iterator[Path]:
+        """Give a new folder with the folders for images and masks; it becomes ``out_dir`` if the block ends without an error.
+
+        Raises:
+            InputError: ``out_dir`` holds anything but an earlier conversion of this layout.
+        """
+        with atomic_folder(out_dir, self._is_earlier) as folder:
+            for size in self.sizes:
+                for kind in KINDS:
+                    (folder / size / kind).mkdir(parents=True)
+            yield folder
+
+    def write_lists(self, folder: Path, rows: Sequence[Sequence], splits: Mapping[str, Split]) -> None:
+        """Write ``index.csv``, with a row of values in the order of the columns for each scan, and ``splits/``."""
+        write_csv(folder / 'index.csv', self.columns, [dict(zip(self.columns, row, strict=True)) for row in rows])
+        write_splits(folder / 'splits', splits)
+
+    def _is_earlier(self, folder: Path) -> bool:
+        index = folder / 'index.csv'
+        header, *lines = index.read_bytes().splitlines() if index.is_file() else [b'']
+        if header != ','.join(self.columns).encode() or not (folder / 'splits').is_dir():
+            return False
+        names = [line.partition(b',')[0].decode(errors='replace') for line in lines]
+        kinds = zip(KINDS, (self.image_suffix, SUFFIX), strict=True)
+        ours = {f'{size}/{kind}/{name}{end}' for kind, end in kinds for size in self.sizes for name in names}
+        lists = re.compile(rf'index\.csv|splits/{self.lists}')
+        for path in sorted(folder.rglob('*')):
+            name = path.relative_to(folder).as_posix()
+            if name in ours or lists.fullmatch(name) or (path.is_dir() and not path.is_symlink()):
+                continue
+            raise InputError(f'{path}: not made by this converter, and would be deleted; move it, or choose another --out')
+        return True
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 (H, W) pixels as a PNG, inside a folder of `Layout.new`."""
+    # Encoded in memory first: writing to a full disk, Pillow may raise an OSError without the system's reason.
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, 'PNG')
+    path.write_bytes(buffer.getvalue())
+
+
+def tracked(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """Yield the items; a terminal shows a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    # Without a terminal, rich would print an empty line.
+    yield from track(items, description, total, console=console, transient=True, disable=not console.is_terminal)

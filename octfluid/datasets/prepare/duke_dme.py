@@ -1,0 +1,112 @@
+"""From the published Duke DME volumes to the prepared data set that configs read (layout in `octfluid.datasets.integrity`)."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from octfluid.datasets.prepare.common import Layout, tracked, write_png
+from octfluid.datasets.splits import DUKE_LISTS, GradedBScan, build_splits, paper_rows
+from octfluid.io.duke_mat import SUBJECT_FILE, read_subject, subject_number
+from octfluid.utils.errors import InputError
+
+SUBJECTS = range(1, 11)
+PAPER_SIZE = (256, 256)
+LAYOUT = Layout(
+    columns=('name', 'paper_name', 'subject', 'slice', 'fluid_px_native', 'fluid_px_256'),
+    sizes=('native', 'paper_256'),
+    lists=DUKE_LISTS,
+)
+# The paper's threshold. Pockets are numbered from 1, so any value between 0 and 1 gives the same mask; NaN gives background.
+_FLUID_ABOVE = 0.3
+_HOW_TO_GET = 'get it with: bash scripts/download_data.sh duke'
+
+
+class PrepareSummary(NamedTuple):
+    """Number of B-scans in the files, of those with an annotation, which were written, and of those with fluid.
+
+    ``sources`` are the files that were read, by subject number.
+    """
+
+    slices: int
+    graded: int
+    with_fluid: int
+    sources: dict[int, Path]
+    out_dir: Path
+
+
+def prepare(
+    raw_dir: str | os.PathLike, out_dir: str | os.PathLike, grader: int = 1, allow_missing: bool = False
+) -> PrepareSummary:
+    """Convert ``Subject_*.mat`` into images, masks, ``index.csv`` and splits.
+
+    Masks are 1 where the annotation is above 0.3, else 0. ``native/`` keeps the scan's size; ``paper_256/`` is Pillow's
+    default (bicubic) resize of the 8-bit image and of the 0/1 mask to 256x256, which is what the paper did. The same input
+    gives the same bytes. ``out_dir`` changes only at the very end: an interrupted or failed conversion leaves it as it was.
+
+    Args:
+        raw_dir: Folder with the files, or with one folder that holds them (as the archive unpacks).
+        out_dir: Created, or replaced if it holds nothing but an earlier conversion.
+        grader: 1 or 2, whose annotation to use.
+        allow_missing: Go on with fewer than the ten subjects.
+
+    Raises:
+        InputError: Nothing to convert, subjects missing, a bad file, or an ``out_dir`` with other content.
+        OSError: Reading or writing failed, such as a full disk.
+    """
+    sources = find_subjects(Path(raw_dir), allow_missing)
+    paper_names = {row.scan.name: row.paper_name for row in paper_rows()}
+    slices, scans, rows = 0, [], []
+    with LAYOUT.new(out_dir) as folder:
+        for path in tracked(sources.values(), len(sources), 'converting subjects'):
+            subject = read_subject(path, grader)
+            slices += subject.images.shape[2]
+            for z in subject.graded_slices:
+                mask = (subject.fluid[:, :, z] > _FLUID_ABOVE).astype(np.uint8)
+                scan = GradedBScan(subject.subject, z, bool(mask.any()))
+                areas = _write(folder, scan.name, np.ascontiguousarray(subject.images[:, :, z]), mask)
+                rows.append((scan.name, paper_names.get(scan.name), scan.subject, z, *areas))
+                scans.append(scan)
+        if not scans:
+            raise InputError(f'{raw_dir}: no graded slice, manualFluid{grader} is NaN everywhere; try the other grader')
+        LAYOUT.write_lists(folder, rows, build_splits(scans))
+    return PrepareSummary(slices, len(scans), sum(scan.has_fluid for scan in scans), sources, Path(out_dir))
+
+
+def find_subjects(raw: Path, allow_missing: bool = False) -> dict[int, Path]:
+    """Find ``Subject_*.mat`` in a folder, or in the one of its sub-folders that has such files.
+
+    Returns:
+        Path by subject number, ascending.
+
+    Raises:
+        InputError: No such folder or file, two files of one subject, or fewer than the ten subjects unless allowed.
+    """
+    if not raw.is_dir():
+        raise InputError(f'{raw}: no such folder; expected the one with Subject_01.mat ... Subject_10.mat ({_HOW_TO_GET})')
+    found = sorted(path for path in (*raw.glob('*'), *raw.glob('*/*')) if SUBJECT_FILE.fullmatch(path.name))
+    paths = [path for path in found if path.parent == raw] or found
+    if not paths:
+        raise InputError(f'{raw}: no Subject_*.mat in it or one level down ({_HOW_TO_GET})')
+    files: dict[int, Path] = {}
+    for path in paths:
+        other = files.setdefault(subject_number(path), path)
+        if other != path:
+            raise InputError(f'{path}: and {other} are both subject {subject_number(path)}; keep one, or name one folder')
+    if (missing := [f'Subject_{number:02d}.mat' for number in SUBJECTS if number not in files]) and not allow_missing:
+        raise InputError(
+            f'{paths[0].parent}: missing {", ".join(missing)}; add them, or go on without them with --allow-missing'
+        )
+    return dict(sorted(files.items()))
+
+
+def _write(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) -> tuple[int, int]:
+    """Write a B-scan and its mask at both sizes; return the mask's pixels of fluid at each."""
+    # Pillow's default filter, bicubic; for masks too, as the paper did.
+    small_image, small_mask = (np.asarray(Image.fromarray(pixels).resize(PAPER_SIZE)) for pixels in (image, mask))
+    for size, pair in zip(LAYOUT.sizes, ((image, mask), (small_image, small_mask)), strict=True):
+        for kind, pixels in zip(('images', 'annotations'), pair, strict=True):
+            write_png(folder / size / kind / f'{name}.png', pixels)
+    return int(mask.sum()), int(small_mask.sum())

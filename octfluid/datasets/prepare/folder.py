@@ -1,0 +1,164 @@
+"""From a folder of scans and a folder of masks to a prepared data set: other devices, or your own scans to train on."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from octfluid.datasets.prepare.common import Layout, tracked, write_png
+from octfluid.datasets.splits import ALL, INNER_FOLDS, GradedBScan, Split, inner_folds
+from octfluid.io.gray import highest, to_gray, white_of
+from octfluid.io.images import load_picture
+from octfluid.io.readers import natural_key
+from octfluid.utils.errors import InputError
+
+LAYOUT = Layout(
+    columns=('name', 'subject', 'slice', 'group', 'fluid_px_native'),
+    sizes=('native',),
+    lists=rf'(all_train|fold[1-{INNER_FOLDS}]_(train|val))\.txt',
+)
+MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
+SUFFIXES = (*MASK_SUFFIXES, '.jpg', '.jpeg')
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
+
+
+class FolderSummary(NamedTuple):
+    """Number of pairs that were written, of those with fluid, and of patients; names of scans and masks without a partner."""
+
+    scans: int
+    with_fluid: int
+    subjects: int
+    without_mask: list[str]
+    without_scan: list[str]
+    splits: list[str]
+    out_dir: Path
+
+
+def prepare_folder(
+    images: str | os.PathLike, masks: str | os.PathLike, out_dir: str | os.PathLike, subject: str = '(.+)', folds: bool = False
+) -> FolderSummary:
+    """Write ``native/{images,annotations}/<name>.png``, ``index.csv`` and the split ``all``.
+
+    With ``folds`` also the splits ``fold1`` to ``fold3``, which divide the patients among them: each validates on a third.
+
+    Scans are stored as 8-bit gray, at their own size, and masks as 0 and 1. Nothing is resized.
+
+    Args:
+        images: Folder of scans of 8 bits, gray or with three equal channels, or of 16 bits, gray: these are brought to 8.
+        masks: Folder of masks with the names of their scans: 0, and 1 or 255 for fluid.
+        out_dir: Created, or replaced if it holds nothing but an earlier conversion; changes only at the very end.
+        subject: Regular expression that a whole name matches; its first group that takes part names the patient. By default
+            each scan is of a patient of its own.
+        folds: Write the three splits by patient, too.
+
+    Raises:
+        InputError: No scan with a mask, fewer than three patients for folds, two scans of one name, a name that ``subject``
+            does not match or that has other characters than letters, digits and ``. _ -``, a file that is no such scan or mask,
+            or a mask of another size than its scan's.
+    """
+    scans, truths = _files(Path(images), SUFFIXES), _files(Path(masks), MASK_SUFFIXES)
+    if Path(images).resolve() == Path(masks).resolve():
+        raise InputError(f'{images}: is named for the scans and for the masks; expected two folders')
+    paired = sorted(scans.keys() & truths.keys(), key=lambda name: natural_key(Path(name)))
+    if not paired:
+        raise InputError(f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}')
+    patients = _patients(paired, subject)
+    if folds and len(set(patients)) < INNER_FOLDS:
+        raise InputError(f'{images}: scans of {len(set(patients))} patients; expected at least {INNER_FOLDS} for --folds')
+    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients), start=1)}
+    rows, graded = [], []
+    with LAYOUT.new(out_dir) as folder:
+        for name, patient in tracked(zip(paired, patients, strict=True), len(paired), 'scans'):
+            image, mask = read_scan(scans[name]), read_mask(truths[name])
+            if image.shape != mask.shape:
+                raise InputError(f'{truths[name]}: has {mask.shape} pixels; expected {image.shape}, as {scans[name]}')
+            write_png(folder / f'native/images/{name}.png', image)
+            write_png(folder / f'native/annotations/{name}.png', mask)
+            scan = GradedBScan(numbers[patient], patients[: len(rows)].count(patient), bool(mask.any()))
+            rows.append((name, scan.subject, scan.slice, patient, int(mask.sum())))
+            graded.append(scan)
+        splits = {ALL: Split(tuple(paired), ()), **(_folds(paired, graded) if folds else {})}
+        LAYOUT.write_lists(folder, rows, splits)
+    alone, lost = sorted(scans.keys() - truths.keys()), sorted(truths.keys() - scans.keys())
+    with_fluid = sum(scan.has_fluid for scan in graded)
+    return FolderSummary(len(rows), with_fluid, len(numbers), alone, lost, list(splits), Path(out_dir))
+
+
+def read_scan(path: Path) -> np.ndarray:
+    """Return a scan as uint8 (H, W), 16 bits scaled by the bits in use; `InputError` for other pictures than gray ones."""
+    pixels = _read_gray(path)
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.rint(to_gray(pixels, white_of(pixels.dtype, highest(pixels, str(path))))).astype(np.uint8)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Return a mask of 0, and 1 or white, as uint8 (H, W) of 0 and 1; `InputError` for one with other values."""
+    pixels = _read_gray(path)
+    values = np.unique(pixels)
+    if not any(set(values) <= {0, fluid} for fluid in (1, 255, 65535)):
+        raise InputError(f'{path}: a mask with the values {", ".join(map(str, values[:6]))}; expected 0 and 1, or 0 and 255')
+    return (pixels > 0).astype(np.uint8)
+
+
+def _read_gray(path: Path) -> np.ndarray:
+    """Return uint8 or uint16 (H, W)."""
+    image = load_picture(path)
+    # The numbers of a palette mean nothing; its colours are what is seen.
+    seen_as = {'1': 'L', 'P': 'RGBA', 'LA': 'RGBA', 'RGB': 'RGBA'}
+    pixels = np.asarray(image.convert(seen_as.get(image.mode, image.mode)))
+    if seen_as.get(image.mode, image.mode) == 'RGBA':
+        if (pixels[..., 3] != 255).any():
+            raise InputError(f'{path}: is transparent in part; expected gray alone, convert it first')
+        if (pixels[..., :3] != pixels[..., :1]).any():
+            raise InputError(f'{path}: is in colour; expected gray')
+        pixels = np.ascontiguousarray(pixels[..., 0])
+    if pixels.ndim != 2 or pixels.dtype.kind != 'u' or pixels.dtype.itemsize > 2:
+        raise InputError(f'{path}: has {image.mode} pixels; expected gray of 8 or 16 bits, convert it first')
+    return pixels.astype(pixels.dtype.newbyteorder('='))
+
+
+def _folds(names: Sequence[str], scans: Sequence[GradedBScan]) -> dict[str, Split]:
+    """Return three splits by patient, balanced by their scans with fluid."""
+    splits = {}
+    for number, fold in enumerate(inner_folds(scans), start=1):
+        held = [scan.subject in fold for scan in scans]
+        sides = ([name for name, val in zip(names, held, strict=True) if val == side] for side in (False, True))
+        splits[f'fold{number}'] = Split(*map(tuple, sides))
+    return splits
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Return the pictures in a folder by name."""
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder')
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or path.name.startswith('.'):
+            continue
+        other = found.setdefault(path.stem.lower(), path)  # a.png and A.png are one file on some systems
+        if other != path:
+            raise InputError(f'{path}: {other.name} is there too; expected one file of each name')
+        if not _NAME.fullmatch(path.stem):
+            raise InputError(f'{path}: expected a name of letters, digits and . _ -')
+    return {path.stem: path for path in found.values()}
+
+
+def _patients(names: Sequence[str], subject: str) -> list[str]:
+    """Return the patient of each name."""
+    try:
+        pattern = re.compile(subject)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InputError(f'--subject {subject!r}: not a regular expression ({error})') from error
+    patients, spellings = [], {}
+    for name in names:
+        match = pattern.fullmatch(name)
+        if not (groups := [group for group in match.groups() if group] if match else []):
+            raise InputError(f'--subject {subject!r}: names no patient for {name}; expected a group in parentheses to do so')
+        patients.append(groups[0])
+        if (other := spellings.setdefault(groups[0].lower(), groups[0])) != groups[0]:
+            raise InputError(f'--subject {subject!r}: names patients {other} and {groups[0]}; expected one spelling')
+    return patients

@@ -1,0 +1,127 @@
+"""From the published HRF photographs and vessel masks to the prepared data set that configs read.
+
+The layout is that of `octfluid.datasets.integrity`, with the photographs as the JPEG files they are published as: written
+again as PNG they would take ten times the space and hold the same pixels.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from octfluid.datasets.prepare.common import Layout, tracked, write_png
+from octfluid.datasets.splits import Split
+from octfluid.io.images import load_picture
+from octfluid.utils.errors import InputError
+
+# Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma: 15 in each group, each of another person. The usual split
+# trains on eyes 1..5 of each group and validates on the others.
+GROUPS, EYES, TRAINING_EYES = ('h', 'dr', 'g'), 15, 5
+LAYOUT = Layout(
+    columns=('name', 'subject', 'slice', 'group', 'vessel_px'),
+    sizes=('native',),
+    lists=r'usual_(train|val)\.txt',
+    image_suffix='.jpg',
+)
+_NAME = re.compile(r'(\d{2})_(h|dr|g)')
+_VESSEL_FROM = 128
+_HOW_TO_GET = 'get it with: bash scripts/download_data.sh hrf'
+
+
+class PrepareSummary(NamedTuple):
+    """What was in ``folder``: the names of both sides, a line for each file that takes no part, published names not there.
+
+    ``vessel_share`` is the share of all pixels that are vessel, 0..1.
+    """
+
+    folder: Path
+    split: Split
+    left_out: list[str]
+    absent: list[str]
+    vessel_share: float
+    out_dir: Path
+
+
+def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSummary:
+    """Copy the photographs unchanged, write the masks as 0/1, and write ``index.csv`` and the usual split.
+
+    ``native/images/<name>.jpg`` has the bytes of the published file, ``native/annotations/<name>.png`` is 1 where the
+    published mask is 128 or more (pixel // 128, as MMSegmentation's converter). A subject's number is the eye's, plus 100 with
+    retinopathy, plus 200 with glaucoma. The same input gives the same bytes, and ``out_dir`` changes only at the very end: an
+    interrupted or failed conversion leaves it as it was.
+
+    Args:
+        raw_dir: Folder with ``images`` and ``manual1``, or with one folder that holds them.
+        out_dir: Created, or replaced if it holds nothing but an earlier conversion.
+
+    Raises:
+        InputError: Nothing to convert, nothing to train or to validate on, a damaged file, a photograph and a mask of
+            different size, a mask that is not two-valued, or an ``out_dir`` with other content.
+        OSError: Reading or writing failed, such as a full disk.
+    """
+    folder = _find_folder(Path(raw_dir))
+    left_out: list[str] = []
+    images = _files_by_eye(folder / 'images', ('.jpg', '.jpeg'), left_out)
+    masks = _files_by_eye(folder / 'manual1', ('.tif', '.tiff'), left_out)
+    left_out += [f'{images[eye]}: has no mask' for eye in sorted(images.keys() - masks.keys())]
+    left_out += [f'{masks[eye]}: has no photograph' for eye in sorted(masks.keys() - images.keys())]
+    paired = sorted(images.keys() & masks.keys())
+    split = Split(*(tuple(_name(eye) for eye in paired if (eye[1] > TRAINING_EYES) == later) for later in (False, True)))
+    if not (split.train and split.val):
+        numbers = '01..05' if not split.train else '06..15'
+        raise InputError(f'{folder}: no photograph {numbers} with a mask; expected the whole data set ({_HOW_TO_GET})')
+    rows, pixels = [], 0
+    with LAYOUT.new(out_dir) as new:
+        for eye in tracked(paired, len(paired), 'converting photographs'):
+            name, mask = _name(eye), _read_mask(images[eye], masks[eye])
+            (new / f'native/images/{name}.jpg').write_bytes(images[eye].read_bytes())
+            write_png(new / f'native/annotations/{name}.png', mask)
+            rows.append((name, 100 * eye[0] + eye[1], 0, GROUPS[eye[0]], int(mask.sum())))
+            pixels += mask.size
+        LAYOUT.write_lists(new, rows, {'usual': split})
+    published = [(group, eye) for group in range(len(GROUPS)) for eye in range(1, EYES + 1)]
+    absent = [_name(eye) for eye in published if eye not in images and eye not in masks]
+    return PrepareSummary(folder, split, left_out, absent, sum(row[-1] for row in rows) / pixels, Path(out_dir))
+
+
+def _find_folder(raw: Path) -> Path:
+    folders = [folder for folder in (raw, *sorted(raw.glob('*'))) if all((folder / k).is_dir() for k in ('images', 'manual1'))]
+    if not folders:
+        raise InputError(f'{raw}: no folders images and manual1 in it or one level down ({_HOW_TO_GET})')
+    if len(folders) > 1 and folders[0] != raw:
+        raise InputError(f'{raw}: HRF photographs in several folders: {", ".join(f.name for f in folders)}; name one of them')
+    return folders[0]
+
+
+def _files_by_eye(folder: Path, suffixes: tuple[str, ...], left_out: list[str]) -> dict[tuple[int, int], Path]:
+    """Return the files of one folder by (group, eye); the suffix may be in either case, as in the published archive."""
+    found: dict[tuple[int, int], Path] = {}
+    for path in sorted(folder.iterdir()):
+        match = _NAME.fullmatch(path.stem.lower()) if path.suffix.lower() in suffixes else None
+        if match is not None:
+            other = found.setdefault((GROUPS.index(match[2]), int(match[1])), path)
+            if other != path:
+                raise InputError(f'{path}: and {other.name} are both {match[0]}; remove one')
+        elif not path.name.startswith('.'):
+            left_out.append(f'{path}: expected a name such as 01_dr{suffixes[0]}')
+    return found
+
+
+def _name(eye: tuple[int, int]) -> str:
+    return f'{eye[1]:02d}_{GROUPS[eye[0]]}'
+
+
+def _read_mask(image_path: Path, mask_path: Path) -> np.ndarray:
+    """Check a photograph and its mask; return the mask as uint8 (H, W) of 0 and 1."""
+    image, mask = load_picture(image_path), load_picture(mask_path)
+    if (image.format, image.mode) != ('JPEG', 'RGB'):
+        raise InputError(f'{image_path}: is a {image.mode} image in {image.format} format; expected an RGB JPEG')
+    if image.size != mask.size:
+        raise InputError(f'{mask_path}: is {mask.height}x{mask.width}; expected {image.height}x{image.width}, as {image_path}')
+    values = mask.getcolors() if mask.mode == 'L' else []  # of 256 at most
+    low, *high = sorted(value for _, value in values) or [0]
+    if len(high) != 1 or not low < _VESSEL_FROM <= high[0]:
+        raise InputError(f'{mask_path}: expected an 8-bit gray mask of two values, 0 for background and 255 for vessel')
+    return np.asarray(mask) // _VESSEL_FROM

@@ -1,0 +1,139 @@
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from tiny_data import VOLUME, pixels, write_subject
+
+from octfluid.datasets.prepare.duke_dme import prepare
+from octfluid.utils.errors import InputError
+
+
+@pytest.fixture
+def raw(tmp_path):
+    for number in range(1, 11):
+        write_subject(tmp_path / 'raw', number)
+    return tmp_path / 'raw'
+
+
+def rows_of(folder):
+    with open(folder / 'index.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_masks_images_and_index(tmp_path, raw):
+    images, _ = write_subject(raw, 1, graded=(0, 2), pockets=(2,))
+    made = prepare(raw, tmp_path / 'out')
+    assert (made.slices, made.graded, made.with_fluid, list(made.sources)) == (40, 20, 10, list(range(1, 11)))
+    expected = np.zeros(VOLUME[:2], np.uint8)
+    expected[4:12, 10:18] = 1
+    np.testing.assert_array_equal(pixels(tmp_path / 'out/native/images/s01_z02.png'), images[:, :, 2])
+    np.testing.assert_array_equal(pixels(tmp_path / 'out/native/annotations/s01_z02.png'), expected)
+    small_mask = pixels(tmp_path / 'out/paper_256/annotations/s01_z02.png')
+    assert small_mask.shape == (256, 256) and set(np.unique(small_mask)) == {0, 1}
+    assert len(list((tmp_path / 'out/paper_256/images').iterdir())) == 20
+    rows = rows_of(tmp_path / 'out')
+    assert [row['name'] for row in rows[:3]] == ['s01_z00', 's01_z02', 's02_z01']
+    assert rows[1] == {
+        'name': 's01_z02', 'paper_name': '', 'subject': '1', 'slice': '2', 'fluid_px_native': '64',
+        'fluid_px_256': str(small_mask.sum()),
+    }  # fmt: skip
+    assert (tmp_path / 'out/splits/subject01_val.txt').read_text() == 's01_z00\ns01_z02\n'
+
+
+def test_threshold_and_ungraded_pixels(tmp_path, raw):
+    fluid = np.full(VOLUME, np.nan)
+    fluid[:, :, 0] = 0
+    fluid[0, :4, 0] = [0.3, 0.31, 15, np.nan]
+    write_subject(raw, 1, manualFluid1=fluid)
+    prepare(raw, tmp_path / 'out')
+    assert pixels(tmp_path / 'out/native/annotations/s01_z00.png')[0, :5].tolist() == [0, 1, 1, 0, 0]
+
+
+def test_grader_2(tmp_path):
+    write_subject(tmp_path / 'raw', 1, manualFluid2=np.ones(VOLUME))
+    assert prepare(tmp_path / 'raw', tmp_path / 'out', grader=2, allow_missing=True).with_fluid == 4
+
+
+def test_missing_subjects(tmp_path, raw):
+    prepare(raw, tmp_path / 'out')
+    (raw / 'Subject_10.mat').unlink()
+    with pytest.raises(InputError, match=r'missing Subject_10\.mat; .*--allow-missing'):
+        prepare(raw, tmp_path / 'out')
+    assert list(prepare(raw, tmp_path / 'out', allow_missing=True).sources) == list(range(1, 10))
+    assert not list((tmp_path / 'out').rglob('s10_*'))
+
+
+def test_archive_with_a_folder_inside(tmp_path, raw):
+    assert prepare(tmp_path, tmp_path / 'out').graded == 20
+    shutil.copytree(raw, tmp_path / 'copy')
+    with pytest.raises(InputError, match='are both subject 1;'):
+        prepare(tmp_path, tmp_path / 'out')
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    (lambda raw: shutil.rmtree(raw), r'raw: no such folder; .*download_data\.sh duke'),
+    (lambda raw: [path.unlink() for path in raw.iterdir()], r'raw: no Subject_\*\.mat'),
+    (lambda raw: [write_subject(raw, number, (), ()) for number in range(1, 11)], 'manualFluid1 is NaN everywhere'),
+    (lambda raw: shutil.copy(raw / 'Subject_10.mat', raw / 'subject_010.mat'), 'are both subject 10'),
+    (lambda raw: (raw / 'Subject_07.mat').write_bytes((raw / 'Subject_07.mat').read_bytes()[:700]), r'Subject_07\.mat'),
+])  # fmt: skip
+def test_what_cannot_be_converted_leaves_nothing(tmp_path, raw, change, said):
+    change(raw)
+    with pytest.raises(InputError, match=said):
+        prepare(raw, tmp_path / 'new/out')
+    assert not (tmp_path / 'new').exists()
+
+
+@pytest.fixture(scope='module')
+def shared():
+    folder = os.environ.get('OCTFLUID_SHARED_DATA')
+    if not folder:
+        pytest.skip('OCTFLUID_SHARED_DATA is not set: no real Duke data to convert')
+    return Path(folder) / 'duke_dme'
+
+
+@pytest.fixture(scope='module')
+def real(shared, tmp_path_factory):
+    out = tmp_path_factory.mktemp('real') / 'duke_dme'
+    made = prepare(shared / 'mat', out)
+    assert (made.slices, made.graded, made.with_fluid) == (610, 110, 78)
+    return out
+
+
+def test_real_256_files_are_the_papers_pixel_for_pixel(real, shared):
+    for row in rows_of(real):
+        for kind in ('images', 'annotations'):
+            ours = pixels(real / f'paper_256/{kind}/{row["name"]}.png')
+            paper = pixels(shared / f'paper_256/{kind}/{row["paper_name"]}.png')
+            np.testing.assert_array_equal(ours, paper, err_msg=f'{kind} {row["name"]}')
+        assert int(row['fluid_px_256']) == ours.sum()
+
+
+def test_real_native_files_are_the_volumes_slices(real, shared):
+    stored = scipy.io.loadmat(shared / 'mat/Subject_06.mat', variable_names=['images', 'manualFluid1'])
+    rows = [row for row in rows_of(real) if row['subject'] == '6']
+    assert len(rows) == 11
+    for row in rows:
+        z = int(row['slice'])
+        mask = pixels(real / f'native/annotations/{row["name"]}.png')
+        np.testing.assert_array_equal(mask, stored['manualFluid1'][:, :, z] > 0.3)
+        np.testing.assert_array_equal(pixels(real / f'native/images/{row["name"]}.png'), stored['images'][:, :, z])
+
+
+def test_real_index_and_paper_split_are_the_references(real, shared):
+    index = rows_of(real)
+    with open(shared / 'index.csv', newline='') as file:
+        reference = list(csv.DictReader(file))
+    columns = ('paper_name', 'subject', 'slice')
+    assert [(*map(row.get, columns), int(row['fluid_px_native'])) for row in index] == [
+        (row['paper_name'], str(int(row['subject'])), str(int(row['slice'])), int(row['fluid_px'])) for row in reference
+    ]
+    paper_name = {row['name']: row['paper_name'] for row in index}
+    for subset, count in (('train', 88), ('val', 22)):
+        ours = {paper_name[name] for name in (real / f'splits/paper_{subset}.txt').read_text().split()}
+        assert ours == set((shared / f'paper_256/splits/{subset}.txt').read_text().split())
+        assert len(ours) == count

@@ -1,0 +1,203 @@
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_data import pixels, save
+
+from octfluid.datasets.prepare.folder import prepare_folder, read_mask, read_scan
+from octfluid.utils.errors import InputError
+
+SHAPES = {'Cirrus_1': (5, 7), 'Cirrus_2': (6, 4), 'Topcon_1': (3, 3)}
+BY_DEVICE = r'([A-Z][a-z]+)_\d+'
+EYE = np.eye(3, dtype=np.uint8)
+
+
+def scan_of(name):
+    return np.random.default_rng(len(name)).integers(0, 256, SHAPES[name], dtype=np.uint8)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Three scans of two devices; the first two hold 4 and 2 pixels of fluid, saved as 255 and as 1, the third has no fluid."""
+    for kind in ('images', 'masks'):
+        (tmp_path / 'raw' / kind).mkdir(parents=True)
+    for name, fluid, value in (('Cirrus_1', 4, 255), ('Cirrus_2', 2, 1), ('Topcon_1', 0, 1)):
+        mask = np.zeros(SHAPES[name], np.uint8)
+        mask[1, :fluid] = value
+        save(tmp_path / f'raw/images/{name}.png', scan_of(name))
+        save(tmp_path / f'raw/masks/{name}.png', mask)
+    return tmp_path / 'raw'
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / 'out/data'
+
+
+@pytest.fixture
+def prepare(raw, out):
+    return lambda *subject, **options: prepare_folder(raw / 'images', raw / 'masks', out, *subject, **options)
+
+
+def rows_of(out):
+    return [line.split(',') for line in (out / 'index.csv').read_text().splitlines()[1:]]
+
+
+def test_scans_stay_as_they_are_and_masks_become_0_and_1(prepare, out):
+    assert prepare()[:3] == (3, 2, 3)
+    for name, fluid in (('Cirrus_1', 4), ('Cirrus_2', 2), ('Topcon_1', 0)):
+        expected = np.zeros(SHAPES[name], np.uint8)
+        expected[1, :fluid] = 1
+        np.testing.assert_array_equal(pixels(out / f'native/images/{name}.png'), scan_of(name))
+        np.testing.assert_array_equal(pixels(out / f'native/annotations/{name}.png'), expected)
+
+
+def test_index_numbers_patients_and_counts_their_scans_and_their_fluid(prepare, out, raw):
+    for number in (10, 9):  # scans of a patient are in the order in which people count
+        save(raw / f'images/Topcon_{number}.png', EYE)
+        save(raw / f'masks/Topcon_{number}.png', EYE)
+    assert prepare(BY_DEVICE).subjects == 2
+    assert (out / 'index.csv').read_bytes() == (
+        b'name,subject,slice,group,fluid_px_native\nCirrus_1,1,0,Cirrus,4\nCirrus_2,1,1,Cirrus,2\nTopcon_1,2,0,Topcon,0\n'
+        b'Topcon_9,2,1,Topcon,3\nTopcon_10,2,2,Topcon,3\n'
+    )
+    assert os.listdir(out / 'splits') == ['all_train.txt']
+    assert (out / 'splits/all_train.txt').read_text().split() == [row[0] for row in rows_of(out)]
+
+
+@pytest.mark.parametrize(('subject', 'patients'), [
+    ((), ['Cirrus_1', 'Cirrus_2', 'Topcon_1']),
+    ((r'(Cir)rus_\d|(.+)',), ['Cir', 'Cir', 'Topcon_1']),  # the first group that takes part
+])  # fmt: skip
+def test_what_names_the_patient(prepare, out, subject, patients):
+    prepare(*subject)
+    assert [row[3] for row in rows_of(out)] == patients
+
+
+def test_scans_and_masks_without_a_partner_are_left_out_and_named(prepare, raw, out):
+    prepare()
+    (raw / 'masks/Cirrus_2.png').rename(raw / 'masks/Cirrus_3.png')
+    made = prepare(BY_DEVICE)
+    assert (made.scans, made.with_fluid, made.without_mask, made.without_scan) == (2, 1, ['Cirrus_2'], ['Cirrus_3'])
+    assert sorted(os.listdir(out / 'native/images')) == ['Cirrus_1.png', 'Topcon_1.png']
+
+
+def test_folds_divide_the_patients(prepare, raw, out):
+    for patient in range(5):
+        for place in range(2):
+            save(raw / f'images/P{patient}_{place}.png', np.full((4, 4), 9, np.uint8))
+            save(raw / f'masks/P{patient}_{place}.png', np.full((4, 4), patient % 2, np.uint8))
+    made = prepare(r'([A-Za-z0-9]+)_\d+', folds=True)
+    assert made.splits == ['all', 'fold1', 'fold2', 'fold3'] and made.subjects == 7
+    lists = {path.stem: path.read_text().split() for path in (out / 'splits').glob('fold*.txt')}
+    every = sorted(name for number in (1, 2, 3) for name in lists[f'fold{number}_val'])
+    assert every == sorted(row[0] for row in rows_of(out)) and len(every) == 13
+    for number in (1, 2, 3):
+        train, val = lists[f'fold{number}_train'], lists[f'fold{number}_val']
+        assert sorted(train + val) == every and val
+        assert not {name.partition('_')[0] for name in train} & {name.partition('_')[0] for name in val}
+    prepare()  # without folds, their lists go
+    assert os.listdir(out / 'splits') == ['all_train.txt']
+
+
+def rename(before, after):
+    return lambda raw: [(raw / f'{kind}/{before}.png').rename(raw / f'{kind}/{after}.png') for kind in ('images', 'masks')]
+
+
+def put(name, scan):
+    return lambda raw: save(raw / name, scan)
+
+
+@pytest.mark.parametrize(('change', 'subject', 'said'), [
+    (lambda raw: None, '(Cirrus', r"--subject '\(Cirrus'"),
+    (lambda raw: None, '(a{99999999999})', '--subject'),
+    (lambda raw: None, '.+', 'Cirrus_1; expected a group'),
+    (lambda raw: None, '(Cirrus|Topcon)', 'Cirrus_1; '),  # all of a name has to match
+    (lambda raw: None, '(x)?.+', 'Cirrus_1; '),
+    # Patients that differ in case may be one patient, on both sides of a fold.
+    (rename('Cirrus_2', 'CIRRUS_2'), r'([A-Za-z]+)_\d+', 'Cirrus and CIRRUS'),
+    (rename('Cirrus_2', 'CIRRUS_1'), '(.+)', r'CIRRUS_1\.png is there too'),
+    (put('images/Topcon_1.bmp', EYE), '(.+)', r'Topcon_1\.bmp is there too'),
+    (put('images/-x.png', EYE), '(.+)', r'-x\.png: expected a name'),
+    (lambda raw: (raw / 'masks').rename(raw / 'truth'), '(.+)', 'masks: no such folder'),
+    (lambda raw: [path.unlink() for path in (raw / 'masks').iterdir()], '(.+)', 'none of its 3 scans has a mask'),
+    (put('masks/Topcon_1.png', np.zeros((3, 4), np.uint8)), '(.+)', r'masks/Topcon_1\.png: .*images/Topcon_1\.png'),
+    (lambda raw: (raw / 'images/Topcon_1.png').write_bytes(b'\x89PNG'), '(.+)', r'images/Topcon_1\.png'),
+])  # fmt: skip
+def test_what_cannot_be_converted_leaves_nothing(prepare, raw, tmp_path, change, subject, said):
+    change(raw)
+    with pytest.raises(InputError, match=said):
+        prepare(subject)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_too_few_patients_and_one_folder_for_both_are_refused(prepare, raw, tmp_path):
+    with pytest.raises(InputError, match='scans of 2 patients'):
+        prepare(BY_DEVICE, folds=True)
+    with pytest.raises(InputError, match='expected two folders'):
+        prepare_folder(raw / 'masks', raw / '../raw/masks', tmp_path / 'out')
+
+
+def picture(mode, *colours):
+    image = Image.fromarray(EYE, 'P')
+    image.putpalette([value for colour in colours for value in colour])
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize(('image', 'shown'), [
+    (Image.fromarray(EYE * 200), EYE * 200),
+    (picture('P', (30, 30, 30), (200, 200, 200)), np.where(EYE, 200, 30)),  # a palette of grays
+    (picture('RGB', (30, 30, 30), (200, 200, 200)), np.where(EYE, 200, 30)),
+    (picture('RGBA', (30, 30, 30), (200, 200, 200)), np.where(EYE, 200, 30)),
+    (Image.fromarray(EYE == 1), EYE * 255),
+    # 16 bits are scaled by the number of bits in use.
+    (Image.fromarray(EYE.astype(np.uint16) * 4095), EYE * 255),
+    (Image.fromarray(EYE.astype(np.uint16) * 65535), EYE * 255),
+    (Image.fromarray(EYE.astype(np.uint16) * 200), EYE * 200),
+])  # fmt: skip
+def test_gray_pictures_of_any_kind_are_scans(tmp_path, image, shown):
+    image.save(tmp_path / 'scan.png')
+    scan = read_scan(tmp_path / 'scan.png')
+    assert scan.dtype == np.uint8
+    np.testing.assert_array_equal(scan, shown)
+
+
+def with_alpha(path):
+    image = Image.fromarray(EYE).convert('LA')
+    image.putalpha(Image.fromarray(EYE * 255))
+    image.save(path, 'PNG')
+
+
+@pytest.mark.parametrize(('write', 'said'), [
+    (lambda path: picture('P', (0, 0, 0), (255, 0, 0)).save(path, 'PNG'), 'in colour'),
+    (lambda path: picture('RGB', (0, 0, 0), (255, 0, 0)).save(path), 'in colour'),
+    (lambda path: picture('CMYK', (0, 0, 0), (9, 9, 9)).save(path), 'CMYK'),
+    (with_alpha, 'transparent'),
+    (lambda path: save(path, EYE.astype(np.float32)), 'F pixels'),
+    (lambda path: Image.fromarray(EYE).save(path, save_all=True, append_images=[Image.fromarray(EYE)]), '2 pages'),
+    (lambda path: save(path, EYE[:, :1]), '3x1'),
+    (lambda path: cv2.imwrite(str(path), np.zeros((9, 9, 3), np.uint16)), 'colour'),
+    (lambda path: Image.fromarray(EYE.astype(np.uint16)).save(path, tiffinfo={262: 0}), '0 means white'),
+])  # fmt: skip
+def test_pictures_that_would_lose_their_content_are_refused(tmp_path, write, said):
+    write(tmp_path / 'scan.tif')
+    with pytest.raises(InputError, match=rf'scan\.tif: .*{said}'):
+        read_scan(tmp_path / 'scan.tif')
+
+
+@pytest.mark.parametrize('mask', [EYE, EYE * 255, EYE.astype(np.uint16) * 65535, EYE == 1])
+def test_masks(tmp_path, mask):
+    save(tmp_path / 'mask.png', mask)
+    found = read_mask(tmp_path / 'mask.png')
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, EYE)
+
+
+@pytest.mark.parametrize('mask', [EYE * 2, np.arange(9, dtype=np.uint8).reshape(3, 3), EYE.astype(np.uint16) * 4095,
+                                  np.array([[0, 1, 255]] * 3, np.uint8), np.array([[0, 1, 65535]] * 3, np.uint16)])  # fmt: skip
+def test_masks_with_other_values_are_refused(tmp_path, mask):
+    save(tmp_path / 'mask.png', mask)
+    with pytest.raises(InputError, match=rf'mask\.png: .*{mask.max() if mask.max() > 10 else mask[0].max()}'):
+        read_mask(tmp_path / 'mask.png')
