@@ -290,3 +290,13 @@ def dataset_spec(cfg: Config) -> DatasetSpec:
         image_suffix=cls.IMAGE_SUFFIX,
         image_modes=cls.IMAGE_MODES,
     )
+
+
+def split_of(cfg: Config) -> str:
+    """Return the name of the split that a resolved config uses."""
+    return cfg.split
+
+
+def data_root_of(cfg: Config) -> str:
+    """Return the folder of the data set that a resolved config uses."""
+    return cfg.data_root

@@ -94,7 +94,7 @@ def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path,
 
 def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypatch, capsys):
     pytest.importorskip('mmengine')
-    from octfluid.engine import cluster
+    from octfluid.engine import slurm as cluster
     from octfluid.engine.sweep import Outcome
 
     write_data(tmp_path / 'data')
@@ -152,11 +152,10 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
     (['no.py', '--seeds', '0'], 'no.py: no such config file'),
     ([CONFIG, '--seeds', '0', '1', '0'], 'seeds given more than once: 0'),
     ([CONFIG, '--seeds', '0', '--jobs', '0'], '--jobs: 0: expected a whole number, 1 or more'),
-    ([CONFIG, '--seeds', '0', '--jobs', 'many'], '--jobs: many: expected a whole number, 1 or more, or auto'),
-    ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], "--gpus '': expected numbers"),
+    ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], '--gpus'),
     ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--jobs', '2'], '--jobs, --gpus: are for --executor local'),
     ([CONFIG, '--seeds', '0', '--slurm', 'time=60'], '--slurm: is for --executor slurm'),
-    ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--slurm', 'tiem=60'], "unknown parameter 'tiem'; did you mean 'time'"),
+    ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--slurm', 'tiem=60'], '--slurm time'),
     ([CONFIG], 'the following arguments are required: --seeds'),
 ])  # fmt: skip
 def test_bad_arguments_are_one_line_and_status_2(arguments, message, tmp_path):
@@ -172,7 +171,6 @@ def test_jobs_follow_the_gpus(monkeypatch):
         ([], 1),
         (['--gpus', '0,1'], 2),
         (['--gpus', '0,1', '--jobs', '4'], 4),
-        (['--jobs', 'auto'], 'auto'),
     ):
         monkeypatch.setattr(sys, 'argv', ['sweep.py', 'a.py', '--seeds', '0', *extra])
         assert tool.parse_args().jobs == expected

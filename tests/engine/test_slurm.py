@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from octfluid.engine import cluster
-from octfluid.engine.cluster import TrainingJob, parse_parameters, require_slurm, run_on_cluster
+from octfluid.engine import slurm as cluster
+from octfluid.engine.slurm import TrainingJob, parse_parameters, require_slurm, run_on_cluster
 from octfluid.engine.sweep import split_done
 from octfluid.records.record import write_record
 from octfluid.utils.errors import InputError
@@ -86,7 +86,7 @@ def test_a_job_that_dies_is_an_outcome(bench, monkeypatch):
     bench.behave({'0': 'kill the job'})
     [outcome] = sweep(bench, [0])
     assert outcome.status == 'failed'
-    assert outcome.message.endswith('ended without a result (FINISHED); last in its log: training')
+    assert outcome.message.endswith('ended without a result (FINISHED); last line of its log: training')
 
 
 def test_an_error_of_the_job_itself_is_an_outcome(bench):
@@ -118,8 +118,8 @@ def test_after_a_timeout_the_same_job_resumes(bench):
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from octfluid.engine.cluster import run_on_cluster
-from octfluid.engine.sweep_plan import Resolved, plan_runs
+from octfluid.engine.slurm import run_on_cluster
+from octfluid.engine.sweep import Resolved, plan_runs
 from octfluid.utils.cli import exit_status_of
 
 folder, cluster = Path(sys.argv[1]), sys.argv[2]
@@ -181,21 +181,19 @@ def test_parameters():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(('items', 'message'), [
-    (['partition=gpu'], 'no time; expected the minutes that one run may take, such as time=240'),
-    ([], 'no time'),
-    (['time=60', 'partitoin=gpu'], "unknown parameter 'partitoin'; did you mean 'partition'"),
-    (['time=60', 'nodes=2'], "unknown parameter 'nodes'; did you mean 'nodelist'? Expected one of time, gpus_per_node"),
-    (['time=1-00:00:00'], 'expected whole minutes, at least 1'),
-    (['time=0'], 'expected whole minutes, at least 1'),
-    (['time=60', 'gpus_per_node=one'], 'expected a whole number'),
-    (['time=60', 'time=90'], 'time is given more than once'),
-    (['time'], '--slurm time: expected KEY=VALUE'),
+@pytest.mark.parametrize(('items', 'named'), [
+    (['partition=gpu'], 'such as time=240'), (['time=1-00:00:00'], 'time=1-00'), (['time=0'], 'time=0'),
+    (['time=60', 'time=90'], 'time=90'), (['time'], '--slurm time'),
 ])  # fmt: skip
-def test_bad_parameters(items, message):
-    with pytest.raises(InputError) as caught:
+def test_bad_parameters(items, named):
+    with pytest.raises(InputError, match=named):
         parse_parameters(items)
-    assert message in str(caught.value)
+
+
+def test_an_unknown_parameter_is_named_before_a_job_is_submitted(bench, slurm):
+    with pytest.raises(InputError, match='partitoin'):
+        run_on_cluster(bench.plan([0]), bench.command, {'time': 5, 'partitoin': 'gpu'})
+    assert not (slurm / 'submitted').exists()
 
 
 def test_without_slurm_or_submitit(monkeypatch, tmp_path):
