@@ -212,9 +212,9 @@ def _fetch(url: str) -> Path:
 
 
 def _source(name: str) -> str:
-    if fnmatch.fnmatch(name, '*_40k_hrf_2020*.pth') or fnmatch.fnmatch(name, '*unet_s5-d16_zoo_*.safetensors'):
+    if fnmatch.fnmatch(name, '*_40k_hrf_2020*.pth') or fnmatch.fnmatch(name, '*unet_s5-d16_*_zoo-????????.pth'):
         return 'hrf-zoo'
-    return 'hrf-own' if fnmatch.fnmatch(name, '*unet_s5-d16_hrf_*.safetensors') else 'other'
+    return 'hrf-own' if fnmatch.fnmatch(name, '*unet_s5-d16_*_hrf-????????.pth') else 'other'
 
 
 def find_own_checkpoints(work_dir: str | Path) -> list[Path]:

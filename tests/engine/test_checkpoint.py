@@ -194,7 +194,7 @@ def test_url_needs_no_file():
 @pytest.mark.parametrize(('name', 'source'), [
     (ZOO, 'hrf-zoo'),
     ('fcn_unet_s5-d16_256x256_40k_hrf_20201223_173724-d89cf1ed.pth', 'hrf-zoo'),
-    ('pspnet_unet_s5-d16_hrf_0123abcd.safetensors', 'hrf-own'),
+    ('pspnet_unet_s5-d16_256x256_8k_hrf-0123abcd.pth', 'hrf-own'),
     ('iter_400.pth', 'other'),
 ])  # fmt: skip
 def test_source_follows_from_the_name(name, source, tmp_path):

@@ -7,7 +7,8 @@ FULL_OWN, SHORT_OWN, ZOO = Start('hrf-own', 40000), Start('hrf-own', 1000), Star
 
 @pytest.mark.parametrize(('source', 'name', 'iterations'), [
     ('hrf-own', 'pspnet_unet_s5-d16_hrf_1000i_1a2b3c4d.safetensors', 1000),
-    ('hrf-own', 'fcn_unet_s5-d16_hrf_40000i_12345678.safetensors', 40000),
+    ('hrf-own', 'fcn_unet_s5-d16_256x256_8k_hrf-12345678.pth', 8000),
+    ('hrf-own', 'fcn_unet_s5-d16_256x256_900i_hrf-12345678.pth', 900),
     ('hrf-zoo', 'pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-fdb7e29b.pth', 40000),
     ('hrf-zoo', 'https://example.org/a/fcn_unet_s5-d16_256x256_40k_hrf_20201223_173724-d89cf1ed.pth', 40000),
     ('hrf-zoo', 'pspnet_unet_s5-d16_zoo_40000i_12345678.safetensors', 40000),
