@@ -162,7 +162,9 @@ def name_of(cfg: Config, data: str, iterations: int) -> str:
         network = f'plain-unet_s{len(backbone.channels)}-d{2 ** (len(backbone.channels) - 1)}'
     else:
         network = f'unet_s{backbone.num_stages}-d{2 ** sum(backbone.downsamples)}'
-    crops = [f'{step.crop_size[0]}x{step.crop_size[1]}' for step in cfg.train_dataloader.dataset.pipeline if 'crop_size' in step]
+    crops = [
+        f'{step.crop_size[0]}x{step.crop_size[1]}' for step in cfg.train_dataloader.dataset.pipeline if 'crop_size' in step
+    ]
     length = f'{iterations}i' if iterations % 1000 else f'{iterations // 1000}k'
     return '_'.join([_HEADS[head], network, *crops[-1:], length, data])
 
@@ -170,7 +172,9 @@ def name_of(cfg: Config, data: str, iterations: int) -> str:
 def _own_record(path: str | os.PathLike, checkpoint: Path) -> dict[str, Any]:
     run, found = records.read_record(path), records.file_sha256(checkpoint)
     if run['checkpoint_sha256'] != found:
-        raise InputError(f'{path}: is the record of checkpoint {run["checkpoint_sha256"][:8]}..., {checkpoint} is {found[:8]}...')
+        raise InputError(
+            f'{path}: is the record of checkpoint {run["checkpoint_sha256"][:8]}..., {checkpoint} is {found[:8]}...'
+        )
     return run
 
 

@@ -52,7 +52,9 @@ def require_slurm() -> None:
     """
     _submitit()
     if missing := [name for name in ('sbatch', 'srun', 'scancel') if shutil.which(name) is None]:
-        raise InputError(f'no {missing[0]} on this machine; run this on a login node of the cluster, or without --executor slurm')
+        raise InputError(
+            f'no {missing[0]} on this machine; run this on a login node of the cluster, or without --executor slurm'
+        )
 
 
 def _submitit() -> Any:

@@ -29,6 +29,7 @@ MARKER = 'sweep.json'
 _SECONDS_TO_STOP = 60  # a training finishes its step and writes a checkpoint
 _SECONDS_BETWEEN_LOOKS = 0.1
 
+
 @dataclass(frozen=True)
 class Resolved:
     """A config under a given split and initial weights (a file or URL; None for random ones)."""

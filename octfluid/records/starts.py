@@ -8,7 +8,9 @@ from typing import Any
 FULL = 40_000
 """Iterations of the whole training on HRF vessels, the zoo's and ours."""
 
-_LENGTH = re.compile(r'_(\d+)([ik])_(?:hrf|zoo)-[0-9a-f]{8}\.pth$|_(?:hrf|zoo)_(\d+)i_')  # names of safetensors files came second
+_LENGTH = re.compile(
+    r'_(\d+)([ik])_(?:hrf|zoo)-[0-9a-f]{8}\.pth$|_(?:hrf|zoo)_(\d+)i_'
+)  # names of safetensors files came second
 _KEY = re.compile(r'(hrf|hrf-own|hrf-zoo)-(?:(\d+)i|unknown)')
 
 

@@ -190,8 +190,7 @@ def weights(folder):
     shutil.copy(folder / 'other.pth', folder / 'said.pth')
     (folder / 'said.json').write_text(json.dumps({'split': 'all', 'iterations': 'many'}))
     (folder / 'text.onnx').write_text('not a model')
-    shutil.copy(ROOT / 'checkpoints/duke_dme' / next((ROOT / 'checkpoints/duke_dme').glob('*.safetensors')).name,
-                folder / 'compact.safetensors')  # fmt: skip
+    shutil.copy(next((ROOT / 'checkpoints/duke_dme').glob('*.pth')), folder / 'compact.pth')
     foreign(folder / 'foreign.onnx')
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.engine import sweep as sweeps
 from octfluid.engine.sweep import (
     MARKER,
     SUPERSEDED,
@@ -14,7 +13,6 @@ from octfluid.engine.sweep import (
     PlannedRun,
     Resolved,
     find_record,
-    last_error_line,
     plan_runs,
     pooled_lines,
     split_done,
@@ -45,12 +43,6 @@ def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
         'train', 'c/a.py', '--work-dir', 'w/a/subject01_my-weights_seed7', '--resume', '--seed', '7', '--split', 'subject01',
         '--init', 'x.pth', '--amp', '--cfg-options', 'k=v',
     ]  # fmt: skip
-
-
-def test_plan_leaves_to_the_config_what_is_not_asked_for(bench):
-    run = bench.plan([3])[0]
-    folder = bench.folder / 'work' / 'a' / 'paper_scratch_seed3'
-    assert run.command([], resume=False) == ['a.py', '--work-dir', str(folder), '--seed', '3']
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
@@ -148,30 +140,6 @@ def test_parallel_jobs_overlap_and_share_gpus_and_cores(bench):
     assert {call['threads'] for call in calls} == {str(max(1, len(os.sched_getaffinity(0)) // 2))}
 
 
-def test_one_job_leaves_the_environment_alone(bench, monkeypatch):
-    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
-    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3')
-    bench.sweep([0])
-    assert (bench.calls[0]['gpu'], bench.calls[0]['threads']) == ('3', None)
-
-
-def test_a_broken_record_is_named_before_anything_runs(bench):
-    run = bench.plan([0])[0]
-    run.folder.mkdir(parents=True)
-    (run.folder / 'train_paper_scratch_400i_seed0.json').write_text('{"schema": ')
-    with pytest.raises(InputError, match='broken JSON'):
-        split_done([run])
-
-
-def test_last_error_line(tmp_path):
-    log = tmp_path / 'log'
-    for text, expected in (
-        ('x\nerror: a\nb\n\n', 'error: a'), ('error: a\nerror: b', 'error: b'), ('x\ny\n', 'y'), ('', '(the log is empty)')
-    ):  # fmt: skip
-        log.write_text(text)
-        assert last_error_line(log) == expected
-
-
 INTERRUPTED_SWEEP = """
 import sys
 from pathlib import Path
@@ -229,16 +197,6 @@ def test_folds_are_pooled_for_each_config_and_seed(folds):
         'leave-one-subject-out, b scratch seed 0: pooled scores withheld, no complete record of subject01, subject02',
     ]
     assert pooled_lines(outcomes[:2]) == []
-
-
-def test_protocols_are_expanded_before_anything_is_resolved(bench, monkeypatch):
-    """For each config by its own data set; a split that comes twice is refused."""
-    monkeypatch.setattr(sweeps, '_expand_splits', lambda config, names, options: [*names, f'of-{config.stem}'])
-    resolve = lambda config, split, init, options: Resolved('a' * 64, split, None, Path('data'))  # noqa: E731
-    runs = bench.plan([0], ['a.py', 'b.py'], splits=['paper'], resolve=resolve)
-    assert [(run.config.stem, run.split) for run in runs] == [('a', 'paper'), ('a', 'of-a'), ('b', 'paper'), ('b', 'of-b')]
-    with pytest.raises(InputError, match='splits given more than once: of-a'):
-        bench.plan([0], splits=['of-a'], resolve=resolve)
 
 
 def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench):
