@@ -75,8 +75,6 @@ def benchmark_record(kind: str, config: str, options: Mapping[str, Any], measure
     ).model_dump(mode='json', by_alias=True, exclude_unset=True)  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------------- taking turns
-
 _turn: Turn | None = None
 
 
@@ -92,10 +90,7 @@ def take_turns(
 ) -> dict[str, dict[str, Any]]:
     """Let contenders work in turns, each in its own process, after one turn each that is not measured.
 
-    Args:
-        contenders: Picklable functions that prepare a turn, by name.
-        repeats: Measured turns of each, >= 1. Each round begins with another contender.
-        progress: Called after each turn.
+    ``contenders`` are picklable functions that prepare a turn. Each of the ``repeats`` rounds begins with another one.
 
     Returns:
         By name ``turns``, in order, and ``peak_bytes``: the most memory of its process, or of the GPU for it.
@@ -148,9 +143,6 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start, result
-
-
-# --------------------------------------------------------------------------------------------------------- contenders
 
 
 @LOOPS.register_module()
@@ -280,9 +272,6 @@ def monai_training(batch: int, size: tuple[int, int], width: int, iterations: in
     return lambda: dict(seconds=_timed(steps)[0])
 
 
-# --------------------------------------------------------------------------------------------------------- benchmarks
-
-
 def benchmark_train(
     config: str, options: Mapping[str, Any], iterations: int, repeats: int, progress: Progress
 ) -> dict[str, Any]:
@@ -328,7 +317,7 @@ def benchmark_infer(
 
 
 def difference(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return the greatest difference in probability, and the shares of pixels whose masks at 0.5 differ, and of those marked."""
+    """Return the greatest difference in probability, the share of pixels whose masks at 0.5 differ, and the share marked."""
     one, two = (np.concatenate([found[name].ravel() for name in reference]) for found in (reference, other))
     masks = one > 0.5, two > 0.5
     return dict(

@@ -8,9 +8,8 @@ from typing import Any
 FULL = 40_000
 """Iterations of the whole training on HRF vessels, the zoo's and ours."""
 
-_LENGTH = re.compile(
-    r'_(\d+)([ik])_(?:hrf|zoo)-[0-9a-f]{8}\.pth$|_(?:hrf|zoo)_(\d+)i_'
-)  # names of safetensors files came second
+# As published now, ..._8k_hrf-1a2b3c4d.pth, and as earlier records have it, ..._hrf_1000i_1a2b3c4d.safetensors.
+_LENGTH = re.compile(r'_(\d+)([ik])_(?:hrf|zoo)-[0-9a-f]{8}\.pth$|_(?:hrf|zoo)_(\d+)i_')
 _KEY = re.compile(r'(hrf|hrf-own|hrf-zoo)-(?:(\d+)i|unknown)')
 
 

@@ -1,7 +1,5 @@
 import pickle
-import signal
 import stat
-import subprocess
 import sys
 
 import pytest
@@ -104,33 +102,6 @@ def test_after_a_timeout_the_same_job_resumes(bench):
     bench.behave({})
     assert again.result() == 0
     assert [call['resume'] for call in bench.calls] == [False, True]
-
-
-INTERRUPTED = """
-import sys
-from pathlib import Path
-from octfluid.engine.slurm import run_on_cluster
-from octfluid.engine.sweep import Resolved, plan_runs
-from octfluid.utils.cli import exit_status_of
-
-folder, cluster = Path(sys.argv[1]), sys.argv[2]
-resolve = lambda *_: Resolved('a' * 64, 'paper', None, Path('data'))
-runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=resolve)
-command = [sys.executable, str(folder / 'fake_train.py')]
-sys.exit(exit_status_of(lambda: run_on_cluster(runs, command, {'time': 5}, cluster=cluster) and 0))
-"""
-
-
-def test_an_interrupt_cancels_the_jobs(bench, listening, is_running):
-    bench.behave({'0': 'wait'})
-    command = [sys.executable, '-c', INTERRUPTED, str(bench.folder), 'local']
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
-    training = bench.wait_for_pid()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert 'error: interrupted' in errors.splitlines()  # beside what submitit's own process says of its end
-    bench.wait_for(lambda: not is_running(training))
 
 
 def test_jobs_of_slurm(bench, slurm):
