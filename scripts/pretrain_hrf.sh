@@ -5,7 +5,7 @@ unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/pretrain_hrf.sh [fcn|pspnet|deeplabv3] [--iters N] [--amp] [--half] [--name NAME] [--replace]
+usage: bash scripts/pretrain_hrf.sh [fcn|pspnet|deeplabv3] [--iters N] [--amp] [--half] [--name NAME]
                                     [--cfg-options KEY=VALUE ...]
 
 Trains configs/hrf/<head>.py (default: pspnet) in work_dirs/hrf/<head> and publishes the weights, with a card that says what they
@@ -17,9 +17,7 @@ scripts/download_data.sh). Run it again to go on where it stopped, from the last
   --amp            mixed precision, in training and in scoring: bfloat16 on CPUs and recent GPUs; a run must be extended with
                    the same choice
   --half           publish in 16 bits: half the size
-  --name NAME      begin of the published file's name (default: <head>_unet_s5-d16_hrf)
-  --replace        move weights of this head that were published before to checkpoints/hrf/superseded/; without it, this stops
-                   when there are some, because fine-tuning would not know which to start from
+  --name NAME      the published file's name before the digest (default: <head>_unet_s5-d16_256x256_<length>_hrf)
   --cfg-options    settings of the config to override, as for tools/train.py; last on the line
 
 Runs in the active environment, or in .venv; the environment variable PYTHON names another interpreter.
@@ -36,7 +34,7 @@ refuse() {
     exit 2
 }
 
-head=pspnet iters=40000 name='' replace=''
+head=pspnet iters=40000 name=''
 training=() publishing=()
 while (($#)); do
     case $1 in
@@ -44,7 +42,6 @@ while (($#)); do
         fcn | pspnet | deeplabv3) head=$1 ;;
         --amp) training+=("$1") ;;
         --half) publishing+=("$1") ;;
-        --replace) replace=$1; publishing+=("$1") ;;
         --iters | --name)
             [[ -n ${2-} ]] || refuse "$1: expected a value"
             if [[ $1 == --iters ]]; then iters=$2; else name=$2; publishing+=("$1" "$2"); fi
@@ -61,6 +58,7 @@ done
 # As tools/publish_checkpoint.py will want it, but said before the training rather than after it.
 [[ -z $name || $name =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] || refuse "--name $name: expected letters, digits and . _ + -"
 [[ $iters =~ ^[1-9][0-9]*$ ]] || refuse "--iters $iters: expected a number of iterations, at least 1"
+((iters >= 500)) || publishing+=(--allow-short) # asked for by --iters
 
 # A path is meant from where this script was called.
 raw=${OCTFLUID_HRF_RAW-}
@@ -72,13 +70,6 @@ work=work_dirs/hrf/$head
 out=checkpoints/hrf
 
 step() { printf '\n== %s\n' "$*"; }
-
-# Said before the training rather than after it. Weights under a name of another kind are in nobody's way.
-network=${head}_unet_s5-d16
-published=$(find "$out" -maxdepth 1 -name "${network}_*.safetensors" -print -quit 2>/dev/null || true)
-if [[ -n $published && -z $replace && ${name:-${network}_hrf} == "${network}"_* ]]; then
-    refuse "$published is there already, and fine-tuning would not know which to start from; --replace moves it to $out/superseded/"
-fi
 
 if [[ ! -f data/hrf/index.csv ]]; then
     step "convert the HRF photographs"

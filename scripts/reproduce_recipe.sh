@@ -5,7 +5,7 @@ unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--steps] [--amp] [--jobs N|auto] [--gpus 0,1]
+usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--steps] [--amp] [--jobs N] [--gpus 0,1]
 
 Trains configs/duke_dme/<recipe>.py (default: compact) into work_dirs/recipe: on the paper's split, scored against its ground
 truth of 256x256 as the paper does; on both halves used in the literature; with each patient left out in turn; and on all scans.
@@ -93,9 +93,9 @@ if ! compgen -G "$whole/train_all_*.json" > /dev/null; then
 fi
 if [[ $recipe == compact ]] && compgen -G "$whole/train_all_*.json" > /dev/null; then
     checkpoint=$(ls -t "$whole"/iter_*.pth | head -n 1)
-    step tools/publish_checkpoint.py "$checkpoint" --out "$work/weights" --half --name octfluid-compact --replace \
+    step tools/publish_checkpoint.py "$checkpoint" --out "$work/weights" --half \
         --record "$(compgen -G "$whole/train_all_*.json" | head -n 1)"
-    for weights in "$work"/weights/octfluid-compact_*.safetensors; do
+    for weights in "$work"/weights/fcn_plain-unet_*.pth; do
         step tools/export_onnx.py "$config" "$weights" --half --out "$work/octfluid-compact.onnx" \
             --records "$work/compact" "$work/compact_paper256"
     done

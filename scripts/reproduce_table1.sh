@@ -8,7 +8,7 @@ usage() {
 usage: bash scripts/reproduce_table1.sh [fcn|pspnet|deeplabv3 ...] [--split all|paper] [--amp] [--finetuned CONFIG CHECKPOINT]
 
 Applies configs/table1/<head>.py (default: all three heads) to the Duke scans in data/duke_dme (see scripts/download_data.sh) with
-the weights that fine-tuning starts from: checkpoints/hrf/<head>_unet_s5-d16_*.safetensors (scripts/pretrain_hrf.sh), else the
+the weights that fine-tuning starts from: checkpoints/hrf/<head>_unet_s5-d16_*.pth (scripts/pretrain_hrf.sh), else the
 model zoo's in checkpoints/ (scripts/download_checkpoints.sh). Writes records to work_dirs/table1/<head>, the table to
 work_dirs/table1/report, and to work_dirs/table1/figures the validation scan with most fluid as the paper's figures show one:
 scan, PSPNet's zero-shot prediction (else that of the first head scored), the fine-tuned one if given, ground truth. Run it again
@@ -68,7 +68,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for file in ${finetuned[@]+"${finetuned[@]}"}; do
     [[ -f $file ]] || refuse "--finetuned: no file $file"
 done
-case ${finetuned[1]-.pth} in *.pth | *.safetensors) ;; *) refuse "--finetuned: ${finetuned[1]}: expected a .pth or .safetensors file" ;; esac
+case ${finetuned[1]-.pth} in *.pth) ;; *) refuse "--finetuned: ${finetuned[1]}: expected a .pth file" ;; esac
 [[ -n $named ]] || heads=(pspnet fcn deeplabv3)
 source scripts/lib_install.sh
 
@@ -78,7 +78,7 @@ work=work_dirs/table1
 # Prints the files of the first kind of weights that this head has.
 weights_of() {
     local found
-    found=$(find -L checkpoints/hrf -maxdepth 1 -name "$1_unet_s5-d16_*.safetensors" 2>/dev/null || true)
+    found=$(find -L checkpoints/hrf -maxdepth 1 -name "$1_unet_s5-d16_*.pth" 2>/dev/null || true)
     [[ -n $found ]] || found=$(find -L checkpoints -maxdepth 1 -name "$1_unet_s5-d16_256x256_40k_hrf_*.pth" 2>/dev/null || true)
     echo "$found"
 }

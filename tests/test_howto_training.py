@@ -60,7 +60,6 @@ def put_weights(bench, config, *paths):
     """Write random weights of a config's network under some names."""
     from mmengine.registry import init_default_scope
     from mmseg.registry import MODELS
-    from safetensors.torch import save_file
 
     from octfluid.engine.config import load_config
 
@@ -69,10 +68,7 @@ def put_weights(bench, config, *paths):
     for path in paths:
         weights = MODELS.build(cfg.model).state_dict()
         (bench / path).parent.mkdir(parents=True, exist_ok=True)
-        if path.endswith('.safetensors'):
-            save_file(weights, bench / path)
-        else:
-            torch.save({'state_dict': weights}, bench / path)
+        torch.save({'state_dict': weights}, bench / path)
 
 
 def fewer(command):
@@ -87,13 +83,13 @@ def fewer(command):
 
 
 def test_train(bench):
-    put_weights(bench, 'table1/pspnet.py', 'checkpoints/hrf/pspnet_unet_s5-d16_hrf_1i_0.safetensors')
+    put_weights(bench, 'table1/pspnet.py', 'checkpoints/hrf/pspnet_unet_s5-d16_256x256_1i_hrf-01234567.pth')
     assert run_all('docs/how-to/train.md', bench, fewer) == ['train.py', 'dist_train.sh', 'train.py', 'train.py', 'train.py']
     assert (bench / 'work_dirs/mine/iter_2.pth').is_file()
 
 
 def test_evaluate(bench):
-    put_weights(bench, 'table1/pspnet.py', 'checkpoints/hrf/pspnet_unet_s5-d16_hrf_1i_0.safetensors',
+    put_weights(bench, 'table1/pspnet.py', 'checkpoints/hrf/pspnet_unet_s5-d16_256x256_1i_hrf-01234567.pth',
                 'work_dirs/10_crop320_wd1e-4/iter_400.pth')  # fmt: skip
     put_weights(bench, 'duke_dme/compact.py', 'work_dirs/a/iter_900.pth', 'work_dirs/b/iter_900.pth')
     for kind in ('images', 'annotations'):
@@ -106,13 +102,9 @@ def test_evaluate(bench):
 
 
 def test_export(bench):
-    from safetensors.torch import load_file
-
-    (shipped,) = bench.glob('checkpoints/duke_dme/*.safetensors')  # of random weights, 8 bits change too much
-    (bench / 'work_dirs/compact').mkdir(parents=True)
-    torch.save({'state_dict': load_file(shipped)}, bench / 'work_dirs/compact/iter_900.pth')
-    assert run_all('docs/how-to/export.md', bench) == ['export_onnx.py', 'export_onnx.py', 'predict.py']
-    assert (bench / 'compact_int8.onnx').stat().st_size < 0.4 * (bench / 'compact.onnx').stat().st_size
+    put_weights(bench, 'duke_dme/compact.py', 'work_dirs/compact/iter_900.pth')
+    assert run_all('docs/how-to/export.md', bench) == ['export_onnx.py']
+    assert (bench / 'compact.onnx').is_file()
 
 
 @pytest.mark.skipif(shutil.which('sbatch') is not None, reason='would submit jobs')

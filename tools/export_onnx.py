@@ -2,51 +2,39 @@
 """Export a checkpoint as one ONNX file that takes raw scans."""
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from octfluid.utils.cli import ToolParser, exit_status_of
-
-if TYPE_CHECKING:
-    from octfluid.engine.export import Agreement
 
 
 def parse_args() -> Namespace:
     """Parse the command line."""
     parser = ToolParser(
         'Export a checkpoint as one ONNX file that takes raw scans of any size, compare it with the network on the scans of '
-        'the data set, and write a card beside it.',
+        'the data set, and write a card.',
         'python tools/export_onnx.py configs/duke_dme/compact.py work_dirs/compact/iter_900.pth --out compact.onnx',
     )
     parser.add_argument('config', metavar='CONFIG', help='the config that the checkpoint was trained with')
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='a .pth or .safetensors file of tensors')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='a .pth file of tensors')
     parser.add_argument('--out', required=True, metavar='FILE.onnx', help='file to write; its card gets the suffix .md')
     parser.add_argument(
         '--records', nargs='+', type=Path, metavar='RECORD_OR_DIR', help='run records whose scores the file and card shall give'
     )
     parser.add_argument('--half', action='store_true', help='store in 16 bits what loses nothing by it: half the size')
-    parser.add_argument(
-        '--int8',
-        action='store_true',
-        help='do the convolutions in 8 bits: smaller and faster; the loss is measured on the data set',
-    )
+    parser.add_argument('--check', type=positive, metavar='N', help='compare on N scans, evenly spread (default: all)')
     parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     args = parser.parse_args()
-    if args.half and args.int8:
-        parser.error('--half, --int8: expected one of the two; in 8 bits the file is smaller still')
     if Path(args.out).suffix != '.onnx':
         parser.error(f'--out {args.out}: expected a name that ends in .onnx')
     return args
 
 
-def describe_int8(agreement: 'Agreement') -> str:
-    """Say what 8 bits cost, for the card and the console."""
-    before, after = agreement.dice
-    return (
-        f'convolutions in 8 bits. On the {agreement.scans} scans of the data set, trained on or not, they take the fluid Dice '
-        f'from {before:.4f} to {after:.4f}, and change {agreement.pixels:.3%} of the pixels'
-    )
+def positive(text: str) -> int:
+    """Read ``--check``."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f'{text}: expected a whole number, 1 or more')
+    return int(text)
 
 
 def main() -> None:
@@ -54,8 +42,7 @@ def main() -> None:
     args = parse_args()
     from octfluid.engine.checkpoint import read_checkpoint
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.export import export
-    from octfluid.engine.twins import require_twins
+    from octfluid.engine.export import export, require_twins
     from octfluid.inference.card import describe_training, render_card
     from octfluid.inference.model import ScanModel
     from octfluid.records.fingerprint import config_name
@@ -70,7 +57,7 @@ def main() -> None:
     card = out.with_suffix('.md')
     require_file_names([out, card])
     if card.is_file() and 'written by tools/export_onnx.py' not in card.read_text(encoding='utf-8', errors='replace'):
-        raise InputError(f'{card}: stands where the card would go and is none; choose another --out')
+        raise InputError(f'{card}: is not a card of this tool and stands where the card would go; choose another --out')
     cfg = load_config(args.config, parse_options(args.cfg_options))
     records = read_records(args.records) if args.records else []
     if args.records and not records:
@@ -81,20 +68,17 @@ def main() -> None:
     if origin.dataset not in (None, cfg.train_dataloader.dataset.type):
         raise InputError(
             f'{args.checkpoint}: trained on {origin.dataset}, but {args.config} is about {cfg.train_dataloader.dataset.type}; '
-            'export it with the config that it was trained with: the file and its card would tell of other scans'
+            'export it with the config that it was trained with'
         )
-    agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half, int8=args.int8)
+    agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half, check=args.check)
     info = ScanModel(out).info
     trained_on = describe_training(origin.split, config_name(args.config), origin.iterations, origin.seed)
-    precision = describe_int8(agreement) if args.int8 else None
-    write_text(card, render_card(info, out.name, trained_on, precision))
+    write_text(card, render_card(info, out.name, trained_on))
     what = 'scans' if agreement.real else 'images of noise (the data set is not here)'
     print(
         f'{agreement.scans} {what} compared with the network: probabilities differ by at most {agreement.difference:.1e}, '
         f'masks in {agreement.pixels:.4%} of the pixels'
     )
-    if precision:
-        print(precision)
     print(f'model: {out} ({out.stat().st_size / 1e6:.1f} MB), card: {card}')
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from octfluid.utils.cli import ToolParser, exit_status_of, seed_number
 from octfluid.utils.errors import InputError
 
-AUTO = 'auto'
 TRAIN = Path(__file__).resolve().with_name('train.py')
 
 
@@ -25,91 +24,65 @@ def parse_args() -> argparse.Namespace:
         '  python tools/sweep.py configs/table2/*.py --seeds 0 1 2 --executor slurm '
         '--slurm partition=gpu time=240 gpus_per_node=1',
     )
-    parser.add_argument('configs', nargs='+', type=Path, metavar='CONFIG', help='config files')
-    parser.add_argument(
-        '--seeds', nargs='+', action='extend', type=seed_number, required=True, metavar='N', help='random seeds'
-    )
-    parser.add_argument(
-        '--splits',
-        nargs='+',
-        action='extend',
-        metavar='NAME',
-        help='splits; halves stands for both halves of the literature, leave-one-subject-out for every subjectNN, whose scores '
-        "are also pooled (default: each config's own)",
-    )
-    parser.add_argument(
-        '--init', metavar='PATH|URL|none', help="initial weights, none for scratch (default: each config's own)"
-    )
-    parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/sweep'), help='folder (default: %(default)s)')
-    parser.add_argument(
-        '--executor', choices=['local', 'slurm'], default='local', help='run here, or as jobs of Slurm (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--slurm',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='K=V',
-        help='for the jobs: partition=, time= (minutes), gpus_per_node=, ...',
-    )
-    parser.add_argument(
-        '--jobs',
-        type=number_of_jobs,
-        metavar='N|auto',
-        help='parallel processes; auto: as many as the memory of each GPU (without one, of the machine) has room for, as the '
-        'first of them show (default: one a GPU in --gpus, else 1)',
-    )
-    parser.add_argument('--gpus', default='', metavar='0,1', help='GPUs to share out among the jobs')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action='extend', default=[], metavar='K=V', help='overrides for every config'
-    )
+    add, several = parser.add_argument, dict(nargs='+', action='extend')
+    add('configs', nargs='+', type=Path, metavar='CONFIG', help='config files')
+    add('--seeds', **several, type=seed_number, required=True, metavar='N', help='random seeds')
+    add('--splits', **several, metavar='NAME', help="splits; halves: both halves of the literature; leave-one-subject-out: "
+        "every subjectNN, with pooled scores (default: each config's own)")  # fmt: skip
+    add('--init', metavar='PATH|URL|none', help="initial weights; none: random ones (default: each config's own)")
+    add('--amp', action='store_true', help='mixed precision')
+    add('--work-dir', type=Path, default=Path('work_dirs/sweep'), help='folder (default: %(default)s)')
+    add('--executor', choices=['local', 'slurm'], default='local', help='run here, or as jobs of Slurm (default: %(default)s)')
+    add('--slurm', **several, default=[], metavar='K=V', help='for the jobs: partition=, time= (minutes), gpus_per_node=, ...')
+    add('--jobs', type=number_of_jobs, metavar='N', help='parallel processes (default: one a GPU in --gpus, else 1)')
+    add('--gpus', type=gpu_list, default=[], metavar='0,1', help='GPUs to share out among the jobs')
+    add('--cfg-options', **several, default=[], metavar='K=V', help='overrides for every config')
     args = parser.parse_args()
-    args.gpus = [gpu.strip() for gpu in args.gpus.split(',')] if args.gpus else []
-    if wrong := [gpu for gpu in args.gpus if not re.fullmatch(r'\d+|(GPU|MIG)-[\w/-]+', gpu)]:
-        parser.error(f'--gpus {wrong[0]!r}: expected numbers of GPUs (or their UUIDs) with commas between them, such as 0,1')
     if args.executor == 'slurm' and (args.gpus or args.jobs is not None):
         parser.error('--jobs, --gpus: are for --executor local; expected --slurm gpus_per_node=N for the GPUs of each job')
     if args.executor == 'local' and args.slurm:
         parser.error('--slurm: is for --executor slurm')
-    args.jobs = (len(args.gpus) or 1) if args.jobs is None else args.jobs
+    args.jobs = args.jobs or len(args.gpus) or 1
     return args
 
 
-def number_of_jobs(text: str) -> int | str:
+def number_of_jobs(text: str) -> int:
     """Read ``--jobs``."""
-    if text == AUTO:
-        return text
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text}: expected a whole number, 1 or more, or {AUTO}')
+        raise argparse.ArgumentTypeError(f'{text}: expected a whole number, 1 or more')
     return int(text)
+
+
+def gpu_list(text: str) -> list[str]:
+    """Read ``--gpus``."""
+    gpus = [gpu.strip() for gpu in text.split(',')]
+    if wrong := [gpu for gpu in gpus if not re.fullmatch(r'\d+|(GPU|MIG)-[\w/-]+', gpu)]:
+        raise argparse.ArgumentTypeError(f'{wrong[0]!r}: expected numbers of GPUs (or their UUIDs), such as 0,1')
+    return gpus
 
 
 def run_with_progress(runs: Sequence[Any], args: argparse.Namespace) -> list[Any]:
     """Run what is to do under a progress bar with the time left; one line a finished run."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from octfluid.engine.cluster import run_on_cluster
+    from octfluid.engine import slurm
     from octfluid.engine.sweep import Outcome, run_all
 
-    columns = (TextColumn('runs'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('left'))
     console = Console(stderr=True)
-    quiet = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet) as progress:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task('runs', total=len(runs))
 
         def report(outcome: Outcome) -> None:
             progress.advance(task)
-            run = outcome.run
-            text = f'{outcome.status}: {run.config.stem} {run.name}'
+            text = f'{outcome.status}: {outcome.run.config.stem} {outcome.run.name}'
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
         command = [sys.executable, str(TRAIN)]
         if args.executor == 'slurm':
-            return run_on_cluster(runs, command, args.slurm, on_outcome=report)
-        jobs = None if args.jobs == AUTO else args.jobs
-        return run_all(runs, command, jobs=jobs, gpus=args.gpus, on_outcome=report)
+            return slurm.run_on_cluster(runs, command, args.slurm, on_outcome=report)
+        return run_all(runs, command, jobs=args.jobs, gpus=args.gpus, on_outcome=report)
 
 
 def print_table(outcomes: Sequence[Any]) -> None:
@@ -133,9 +106,8 @@ def print_table(outcomes: Sequence[Any]) -> None:
 def main() -> int:
     """Plan, run, and report."""
     args = parse_args()
-    from octfluid.engine.cluster import parse_parameters, require_slurm
-    from octfluid.engine.sweep import pooled_lines, split_done
-    from octfluid.engine.sweep_plan import plan_runs
+    from octfluid.engine.slurm import parse_parameters, require_slurm
+    from octfluid.engine.sweep import plan_runs, pooled_lines, split_done
     from octfluid.utils.atomic import require_folder
 
     if missing := [config for config in args.configs if not config.is_file()]:
@@ -148,8 +120,7 @@ def main() -> int:
         args.configs, args.seeds, args.work_dir, splits=args.splits, init=args.init, amp=args.amp, options=args.cfg_options
     )
     skipped, waiting = split_done(runs)
-    how = 'as many at a time as fit' if args.jobs == AUTO else f'{args.jobs} at a time'
-    how = 'each as a job' if args.executor == 'slurm' else how
+    how = 'each as a job' if args.executor == 'slurm' else f'{args.jobs} at a time'
     print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {how}', flush=True)
     if others := sum((outcome.record['precision'] == 'fp32') == args.amp for outcome in skipped):
         print(f'note: {others} of those done were trained {"without" if args.amp else "with"} --amp, and stay as they are')

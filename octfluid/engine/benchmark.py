@@ -1,228 +1,363 @@
-"""Measurements of speed and memory, kept as JSON files of their own schema (described in docs/run_record.md).
+"""Measure speed and memory: training, scoring of the validation scans, and the making of training samples.
 
-On a machine with other work to do, seconds say little: what is compared is measured by turns, and the ratio of each pair is
-what counts.
+What is compared works in turns, because other programs make seconds on a shared machine unreliable; the ratio of the seconds of
+one round is what counts. "stock" is MMSegmentation's own runner on the same config without this package's speed settings.
 """
 
+import importlib.util
 import itertools
+import logging
 import multiprocessing
-import resource
 import statistics
-import sys
+import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
+import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
-from torch.utils.data import DataLoader, Dataset
+from mmengine.registry import LOOPS, init_default_scope
+from mmengine.runner import IterBasedTrainLoop, Runner
+from pydantic import BaseModel, Field
 
-import octfluid
-import octfluid.register
-from octfluid.datasets.fluid_dataset import seeded_draws
-from octfluid.datasets.sampler import CountedSampler, SampleDraw
-from octfluid.datasets.windows import HEAD
-from octfluid.engine.plan import cpu_name, versions
+import octfluid.register  # registers what configs name
+from octfluid.datasets.sampler import CountedSampler
+from octfluid.engine.checkpoint import load_weights, read_checkpoint
+from octfluid.engine.config import load_config, split_of
+from octfluid.engine.misfit import build_network
+from octfluid.engine.optim import enable_mixed_precision, mixed_precision
+from octfluid.engine.plan import cpu_name, device_name, peak_memory, versions
 from octfluid.records.fingerprint import config_name
 from octfluid.records.record import git_state, source_sha256
-from octfluid.reporting.speed import SCHEMA
-from octfluid.utils.errors import InputError
+from octfluid.utils.errors import InputError, WorkError
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]
+STOCK = 'stock'
+SPEED_SETTINGS = ('channels_last', 'reuse_memory', 'window_batch', 'prepare_weights')
+_ENDLESS = 10**9
+
+Turn = Callable[[], dict[str, float]]
+"""Does the work once; returns its ``seconds`` and, in training, the seconds it ``waited`` for data."""
+Progress = Callable[[int, int], None]
+"""Called with (turns done, turns in all)."""
 
 
-def benchmark_record(kind: str, config: str, overrides: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a benchmark's JSON content: what was measured, and on what.
+class Benchmark(BaseModel):
+    """The JSON record of a benchmark; docs/run_record.md describes the fields that each kind measures."""
 
-    Args:
-        kind: What is measured, such as ``'data'``.
-        config: The config file as given.
-        overrides: ``--cfg-options`` by dotted key.
-        measured: Fields of that kind.
-    """
-    return dict(
-        schema=SCHEMA,
-        kind=kind,
-        config=config_name(config),
-        overrides={key: value for key, value in overrides.items() if key != 'data_root'},
-        git=git_state(ROOT),
-        source_sha256=source_sha256(ROOT),
-        device=cpu_name(),  # what makes samples, on a machine with a GPU too
-        versions=versions(),
-        **measured,
-    )
+    schema_: Literal['octfluid.benchmark/1'] = Field('octfluid.benchmark/1', serialization_alias='schema')
+    kind: Literal['train', 'infer', 'data']
+    config: str
+    overrides: dict[str, Any]
+    git: dict[str, Any] | None
+    source_sha256: str
+    device: str
+    versions: dict[str, str]
+    settings: dict[str, Any]
+    contenders: dict[str, Any] | None = None
+    timings: dict[str, Any] | None = None
+    memory: dict[str, int | None] | None = None
+    summary: dict[str, Any]
 
 
-def benchmark_data(
-    cfg: Config, samples: int, repeats: int, progress: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
-    """Measure how fast one loader process makes training samples, with ``window_first`` (fast) and without (stock).
+def benchmark_record(kind: str, config: str, options: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON content of a benchmark: the ``measured`` fields and the circumstances, without the place of the data."""
+    return Benchmark(
+        schema_='octfluid.benchmark/1', kind=kind, config=config_name(config), git=git_state(ROOT),
+        source_sha256=source_sha256(ROOT), device=cpu_name(), versions=versions(),
+        overrides={key: value for key, value in options.items() if not key.endswith('data_root')}, **measured,
+    ).model_dump(mode='json', by_alias=True, exclude_unset=True)  # fmt: skip
 
-    Both make the same samples, each the whole of its pipeline, by turns in this process and on one thread, as a worker does.
 
-    Args:
-        cfg: A resolved config.
-        samples: Samples in a repetition, at least 1.
-        repeats: Repetitions, at least 1.
-        progress: Called with (repetitions done, repetitions in all).
+_turn: Turn | None = None
+
+
+def _take_turn(make: Callable[[], Turn]) -> dict[str, float]:
+    """Work once, in the contender's own process; the first call prepares the work."""
+    global _turn
+    _turn = _turn or make()
+    return _turn()
+
+
+def take_turns(
+    contenders: Mapping[str, Callable[[], Turn]], repeats: int, progress: Progress = lambda done, total: None
+) -> dict[str, dict[str, Any]]:
+    """Let contenders work in turns, each in its own process, after one turn each that is not measured.
+
+    ``contenders`` are picklable functions that prepare a turn. Each of the ``repeats`` rounds begins with another one.
 
     Returns:
-        The fields ``settings``, ``timings``, ``memory``, ``summary`` of a benchmark.
+        By name ``turns``, in order, and ``peak_bytes``: the most memory of its process, or of the GPU for it.
 
     Raises:
-        InputError: The data are missing, or the config's training resizes whole images without a random scale, so that there
-            is nothing to compare.
+        InputError, WorkError: A contender failed.
     """
-    init_default_scope('mmseg')
-    loader, seed = cfg.train_dataloader, cfg.randomness.seed
-    steps = [step.type for step in loader.dataset.pipeline[: len(HEAD)]]
-    if steps != [step.__name__ for step in HEAD]:
-        raise InputError(
-            f'{cfg.filename}: trains with {", ".join(steps)}; expected a pipeline that begins with '
-            f'{", ".join(step.__name__ for step in HEAD)}, such as that of configs/hrf/pspnet.py'
-        )
-    workers = max(1, loader.get('num_workers', 0))
-    with _one_thread():
-        stock, _ = _build(loader.dataset, window_first=False)
-        fast, build_seconds = _build(loader.dataset, window_first=True)
-        draws = list(itertools.islice(CountedSampler(fast, seed=seed), samples))
-        difference, masks_equal = _compare(stock, fast, draws)
-        timings = dict(build_seconds=build_seconds, **_by_turns(stock, fast, draws, repeats, progress))
-        timings['stages'] = dict(stock=_stages(stock, draws), fast=_stages(fast, draws))
-        memory = dict(
-            decoded_bytes=fast.pipeline.transforms[0].bytes,
-            peak_rss_bytes=_peak_rss(),
-            pss_bytes=_memory_with_workers(fast, workers, loader.batch_size, seed),
-        )
+    names, found = list(contenders), {name: dict(turns=[]) for name in contenders}
+    with ExitStack() as stack:
+        spawn = multiprocessing.get_context('spawn')
+        pools = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in names}
+        order = [names, *(names[first % len(names) :] + names[: first % len(names)] for first in range(repeats))]
+        for done, name in enumerate(itertools.chain(*order), start=1):
+            try:
+                turn = pools[name].submit(_take_turn, contenders[name]).result()
+            except RuntimeError as error:  # its process ended, or a step failed
+                raise WorkError(f'{name}: {type(error).__name__}: {" ".join(str(error).split())[:300]}') from error
+            if done > len(names):
+                found[name]['turns'].append(turn)
+            progress(done, len(names) * (repeats + 1))
+        for name in names:
+            found[name]['peak_bytes'] = pools[name].submit(peak_memory).result()
+    return found
+
+
+def ratios(reference: list[float], other: list[float]) -> dict[str, float]:
+    """Return median, least and greatest of the ratios of paired seconds: above 1 where the other is faster."""
+    paired = [one / another for one, another in zip(reference, other, strict=True)]
+    return dict(ratio_median=statistics.median(paired), ratio_min=min(paired), ratio_max=max(paired))
+
+
+def _fields(settings: dict[str, Any], found: Mapping[str, dict[str, Any]], units: int) -> dict[str, Any]:
+    seconds = {name: [turn['seconds'] for turn in one['turns']] for name, one in found.items()}
+    summary = {}
+    for name, one in found.items():
+        waited = [turn['waited'] / turn['seconds'] for turn in one['turns'] if 'waited' in turn]
+        summary[name] = ratios(seconds[STOCK], seconds[name]) | dict(per_second=units / statistics.median(seconds[name]))
+        if waited:
+            summary[name]['share_waiting'] = statistics.median(waited)
+    machine = dict(threads=torch.get_num_threads(), device=device_name(), mixed_precision=mixed_precision())
+    settings |= dict(repeats=len(seconds[STOCK])) | machine
+    return dict(settings=settings, contenders=dict(found), summary=summary)
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start, result
+
+
+@LOOPS.register_module()
+class SteppedTrainLoop(IterBasedTrainLoop):
+    """mmengine's training loop, some iterations at a time."""
+
+    def run(self) -> None:
+        """Do what comes before the first iteration."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+
+    def step(self, iterations: int) -> float:
+        """Train for some iterations; return the seconds spent waiting for data."""
+        waited = 0.0
+        for _ in range(iterations):
+            self.runner.model.train()
+            asked = time.perf_counter()
+            batch = next(self.dataloader_iterator)
+            waited += time.perf_counter() - asked
+            self.run_iter(batch)
+        return waited
+
+
+def stock_config(cfg: Config) -> None:
+    """Remove the speed settings of this package from a config, in place: sampler, caches, hooks, memory layout, metric.
+
+    Network, losses, data, transforms, optimizer and schedule stay.
+    """
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.window_first, loader.dataset.cache_bytes = False, 0
+    cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
+    cfg.optim_wrapper.optimizer.pop('fused', None)
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook['type'] == 'EMAHook']
+    cfg.val_evaluator = cfg.test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
+    for key in SPEED_SETTINGS:
+        cfg.pop(key, None)
+
+
+def _runner(config: str, options: Mapping[str, Any], stock: bool, amp: bool, training: bool) -> Runner:
+    """Build a runner that starts from random weights, logs nothing, and writes nothing that outlives the process."""
+    from octfluid.engine.building import Request, build_runner
+
+    cfg = load_config(config, dict(options))
+    # mmengine would set it, with a warning: this process was spawned.
+    multiprocessing.set_start_method(cfg.env_cfg.mp_cfg.mp_start_method, force=True)
+    cfg.init = cfg.load_from = None
+    cfg.visualizer = dict(type='Visualizer')
+    cfg.default_hooks.checkpoint = None
+    unwanted = ('ProgressHook',) if training else ('ProgressHook', 'EMAHook')  # weights to score are an average already
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook['type'] not in unwanted]
+    cfg.train_cfg.update(type='SteppedTrainLoop', max_iters=_ENDLESS, val_interval=_ENDLESS)
+    if not training:
+        cfg.default_hooks.logger = None
+    elif amp:
+        enable_mixed_precision(cfg)
+    with tempfile.TemporaryDirectory(prefix='octfluid-benchmark-') as folder:
+        if stock:
+            stock_config(cfg)
+            cfg.work_dir, cfg.launcher, cfg.log_level, cfg.experiment_name = folder, 'none', 'ERROR', f'stock_{time.time_ns()}'
+            return Runner.from_cfg(cfg)
+        runner = build_runner(cfg, Request(config, folder, {}, amp=amp), training)
+    for handler in runner.logger.handlers:
+        handler.setLevel(logging.ERROR)
+    return runner
+
+
+def training(config: str, options: Mapping[str, Any], iterations: int, *, stock: bool = False, amp: bool = False) -> Turn:
+    """Prepare turns of a number of training iterations of a config; ``amp`` is mixed precision, not with ``stock``."""
+    runner = _runner(config, options, stock, amp, training=True)
+    runner._val_loop = None
+    runner.train()
+
+    def turn() -> dict[str, float]:
+        seconds, waited = _timed(lambda: runner.train_loop.step(iterations))
+        return dict(seconds=seconds, waited=waited)
+
+    return turn
+
+
+def scoring(
+    config: str, options: Mapping[str, Any], weights: str, keep: str, *, stock: bool = False, amp: bool = False
+) -> Turn:
+    """Prepare turns of scoring the validation scans of a config: reading, prediction and metric.
+
+    The first turn writes the probability of the second class of each scan, by name, to ``keep``, an ``.npz`` file.
+    """
+    runner = _runner(config, options, stock, amp, training=False)
+    runner.model.load_state_dict(torch.load(weights, map_location='cpu', weights_only=True))
+    if not stock:
+        runner.prepare_scoring()
+    kept: dict[str, np.ndarray] = {}
+
+    def note(_model: Any, _inputs: Any, samples: Any) -> None:
+        for sample in samples:
+            found = sample.get('fluid_probability')
+            kept[sample.name] = (sample.seg_logits.data.float().softmax(0)[1] if found is None else found.data[0]).cpu().numpy()
+
+    handle = runner.model.register_forward_hook(note)
+
+    @torch.no_grad()
+    def turn() -> dict[str, float]:
+        seconds, _ = _timed(runner.test_loop.run)
+        if not Path(keep).exists():
+            handle.remove()
+            np.savez(keep, **kept)
+        return dict(seconds=seconds)
+
+    return turn
+
+
+def monai_training(batch: int, size: tuple[int, int], width: int, iterations: int) -> Turn:
+    """Prepare turns of training MONAI's basic U-Net, as wide and deep as U-Net s5-d16, on noise in a plain loop in float32."""
+    from monai.networks.nets import BasicUNet
+
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    net = BasicUNet(2, in_channels=3, out_channels=2, features=(*(width * 2**stage for stage in range(5)), width)).to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    images = torch.randn(batch, 3, *size, device=device)
+    labels = (torch.rand(batch, *size, device=device) > 0.99).long()
+
+    def steps() -> None:
+        for _ in range(iterations):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(net(images), labels).backward()
+            optimizer.step()
+
+    return lambda: dict(seconds=_timed(steps)[0])
+
+
+def benchmark_train(
+    config: str, options: Mapping[str, Any], iterations: int, repeats: int, progress: Progress
+) -> dict[str, Any]:
+    """Measure training iterations a second: stock, this package in both precisions, MONAI's U-Net where it is installed."""
+    cfg = load_config(config, dict(options))
+    of = partial(partial, training, config, options, iterations)
+    racing = {STOCK: of(stock=True), 'octfluid, fp32': of(), 'octfluid, mixed precision': of(amp=True)}
+    batch, backbone, dataset = cfg.train_dataloader.batch_size, cfg.model.backbone, cfg.train_dataloader.dataset
+    window = next((step.crop_size for step in dataset.pipeline if 'crop_size' in step), dataset.get('scan_size'))
+    if window and backbone.type == 'UNet' and backbone.get('num_stages') == 5 and importlib.util.find_spec('monai'):
+        width = backbone.get('base_channels', 64)
+        racing['MONAI BasicUNet, plain loop, fp32'] = partial(monai_training, batch, tuple(window), width, iterations)
+    settings = dict(unit='iteration', iterations=iterations, batch=batch, window=window and list(window))
+    return _fields(settings, take_turns(racing, repeats, progress), iterations)
+
+
+def benchmark_infer(
+    config: str, options: Mapping[str, Any], checkpoint: str | None, repeats: int, progress: Progress
+) -> dict[str, Any]:
+    """Measure how fast the validation scans are scored, and how far results differ from stock's.
+
+    All use the weights of ``checkpoint``; None for random ones.
+    """
+    network = build_network(load_config(config, dict(options)))
+    if checkpoint is not None:
+        load_weights(network, read_checkpoint(checkpoint)['state_dict'], Path(checkpoint).name)
+    with tempfile.TemporaryDirectory(prefix='octfluid-benchmark-') as folder:
+        weights = f'{folder}/weights.pth'
+        torch.save(network.state_dict(), weights)
+        of = partial(partial, scoring, config, options, weights)
+        racing = {
+            STOCK: of(f'{folder}/0.npz', stock=True),
+            'octfluid, fp32': of(f'{folder}/1.npz'),
+            'octfluid, mixed precision': of(f'{folder}/2.npz', amp=True),
+        }
+        found = take_turns(racing, repeats, progress)
+        kept = [dict(np.load(path)) for path in sorted(Path(folder).glob('*.npz'))]
+    settings = dict(unit='scan', scans=len(kept[0]), weights='random' if checkpoint is None else Path(checkpoint).name)
+    fields = _fields(settings, found, len(kept[0]))
+    for name, other in zip(racing, kept, strict=True):
+        fields['summary'][name] |= difference(kept[0], other)
+    return fields
+
+
+def difference(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the greatest difference in probability, the share of pixels whose masks at 0.5 differ, and the share marked."""
+    one, two = (np.concatenate([found[name].ravel() for name in reference]) for found in (reference, other))
+    masks = one > 0.5, two > 0.5
     return dict(
-        settings=dict(
-            samples=samples, repeats=repeats, seed=seed, split=cfg.split, scans=len(fast), threads=1, workers=workers
-        ),
-        timings=timings,
-        memory=memory,
-        summary=dict(**_summary(timings, samples), largest_difference=difference, masks_equal=masks_equal),
+        largest_difference=float(np.abs(one - two).max()),
+        mask_difference=float((masks[0] != masks[1]).mean()),
+        marked=float(masks[0].mean()),
     )
 
 
-def _build(settings: Mapping[str, Any], window_first: bool) -> tuple[Any, float]:
-    """Return a dataset and the seconds that it took to build it."""
+def benchmark_data(config: str, options: Mapping[str, Any], samples: int, repeats: int, progress: Progress) -> dict[str, Any]:
+    """Measure how fast one thread makes training samples, with ``window_first`` (fast) and without (stock).
+
+    Raises:
+        InputError: The data are missing, or the pipeline has no RandomResize and so nothing to save.
+    """
     from mmseg.registry import DATASETS
 
-    start = time.perf_counter()
-    dataset = DATASETS.build({**settings, 'window_first': window_first})
-    return dataset, time.perf_counter() - start
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread, as loader workers do."""
-    threads = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
+    cfg = load_config(config, dict(options))
+    settings, seed = cfg.train_dataloader.dataset, cfg.randomness.seed
+    if 'RandomResize' not in [step.type for step in settings.pipeline]:
+        raise InputError(f'{config}: trains without RandomResize; expected a pipeline such as that of configs/hrf/pspnet.py')
+    init_default_scope('mmseg')
+    torch.set_num_threads(1)  # as in a loader worker
     cv2.setNumThreads(0)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads[0])
-        cv2.setNumThreads(threads[1])
-
-
-def _compare(stock: Dataset, fast: Dataset, draws: Sequence[SampleDraw]) -> tuple[int, bool]:
-    """Return by how many gray levels the images of both differ at most, and whether the masks are equal. Warms up, too."""
-    difference, equal = 0, True
-    for draw in draws:
-        one, other = stock[draw], fast[draw]
-        difference = max(difference, int((one['inputs'].int() - other['inputs'].int()).abs().max()))
+    stock = DATASETS.build({**settings, 'window_first': False})
+    build_seconds, fast = _timed(lambda: DATASETS.build({**settings, 'window_first': True}))
+    draws = list(itertools.islice(CountedSampler(fast, seed=seed), samples))
+    levels, equal = 0, True
+    for one, other in ((stock[draw], fast[draw]) for draw in draws):  # warms up, too
+        levels = max(levels, int((one['inputs'].int() - other['inputs'].int()).abs().max()))
         equal = equal and torch.equal(one['data_samples'].gt_sem_seg.data, other['data_samples'].gt_sem_seg.data)
-    return difference, equal
-
-
-def _by_turns(
-    stock: Dataset,
-    fast: Dataset,
-    draws: Sequence[SampleDraw],
-    repeats: int,
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, list[float]]:
-    """Return the seconds of every repetition."""
     seconds: dict[str, list[float]] = dict(stock_seconds=[], fast_seconds=[])
     for done in range(1, repeats + 1):
-        seconds['stock_seconds'].append(_seconds(stock, draws))
-        seconds['fast_seconds'].append(_seconds(fast, draws))
-        if progress is not None:
-            progress(done, repeats)
-    return seconds
-
-
-def _seconds(dataset: Dataset, draws: Sequence[SampleDraw]) -> float:
-    start = time.perf_counter()
-    for draw in draws:
-        dataset[draw]
-    return time.perf_counter() - start
-
-
-def _stages(dataset: Any, draws: Sequence[SampleDraw]) -> dict[str, float]:
-    """Return the mean seconds a sample by transform."""
-    spent: dict[str, float] = {}
-    for draw in draws:
-        with seeded_draws(draw.seed):
-            sample = dataset.get_data_info(draw.index)
-            for step in dataset.pipeline.transforms:
-                start = time.perf_counter()
-                sample = step(sample)
-                name = type(step).__name__
-                spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
-    return {name: seconds / len(draws) for name, seconds in spent.items()}
-
-
-def _summary(timings: Mapping[str, Any], samples: int) -> dict[str, float]:
-    ratios = [stock / fast for stock, fast in zip(timings['stock_seconds'], timings['fast_seconds'], strict=True)]
+        for name, dataset in (('stock', stock), ('fast', fast)):
+            seconds[f'{name}_seconds'].append(_timed(lambda dataset=dataset: [dataset[draw] for draw in draws])[0])
+        progress(done, repeats)
+    rate = {f'{name}_samples_per_second': samples / statistics.median(seconds[f'{name}_seconds']) for name in ('stock', 'fast')}
     return dict(
-        ratio_median=statistics.median(ratios),
-        ratio_min=min(ratios),
-        ratio_max=max(ratios),
-        stock_samples_per_second=samples / statistics.median(timings['stock_seconds']),
-        fast_samples_per_second=samples / statistics.median(timings['fast_seconds']),
+        settings=dict(samples=samples, repeats=repeats, seed=seed, split=split_of(cfg), scans=len(fast), threads=1, workers=0),
+        timings=dict(build_seconds=build_seconds, **seconds),
+        memory=dict(decoded_bytes=fast.pipeline.transforms[0].bytes, peak_rss_bytes=peak_memory(), pss_bytes=None),
+        summary=ratios(*seconds.values()) | rate | dict(largest_difference=levels, masks_equal=equal),
     )
-
-
-def _peak_rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
-
-
-def _memory_with_workers(dataset: Dataset, workers: int, batch_size: int, seed: int) -> int | None:
-    """Return the most memory in bytes that this process and its loader workers held between batches; pages shared count once.
-
-    None where the system does not say (Linux does).
-    """
-    peak = 0
-    with warnings.catch_warnings(action='ignore', category=UserWarning):  # more workers than cores do no harm here
-        loader = DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=CountedSampler(dataset, seed=seed),
-            num_workers=workers,
-            collate_fn=pseudo_collate,
-            multiprocessing_context='fork',
-        )
-        for _ in itertools.islice(loader, 4 * workers):
-            processes = ['self', *(child.pid for child in multiprocessing.active_children())]
-            held = [_proportional_bytes(process) for process in processes]
-            if None in held:
-                return None
-            peak = max(peak, sum(held))
-    return peak
-
-
-def _proportional_bytes(process: int | str) -> int | None:
-    """Return a process's proportional set size in bytes: shared pages divided by the number of processes that share them."""
-    try:
-        lines = Path(f'/proc/{process}/smaps_rollup').read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith('Pss:')), None)

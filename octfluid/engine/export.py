@@ -1,16 +1,17 @@
-"""From a trained checkpoint to one ONNX file that takes raw scans and needs neither torch nor a config."""
+"""Export a trained network as one ONNX file that takes raw scans and runs without torch and without a config."""
 
 import contextlib
 import io
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -19,55 +20,124 @@ from torch import Tensor, nn
 import octfluid.register  # registers what configs name, and silences what mmseg says at import
 from octfluid.datasets.splits import load_index
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
-from octfluid.engine.config import dataset_spec
+from octfluid.engine.config import dataset_spec, load_config
 from octfluid.engine.misfit import build_network
-from octfluid.engine.quantize import quantize
-from octfluid.inference import ood as domain
+from octfluid.inference import ood
 from octfluid.inference.model import ModelInfo, ScanModel
 from octfluid.models.resample import resize
-from octfluid.records.record import file_sha256
+from octfluid.models.slide import window_profile, window_starts
+from octfluid.records.fingerprint import config_sha256
+from octfluid.records.origin import Origin
+from octfluid.records.record import file_sha256, result_changing_overrides
 from octfluid.utils.atomic import atomic_path
 from octfluid.utils.errors import InputError, WorkError
 
 OPSET = 20
 MOST_DIFFERENT_PIXELS = 1e-3
-"""Share of a set of scans' pixels in which the file's mask may differ from the network's."""
+"""Share of all pixels in which the masks of the file and the network may differ."""
 MOST_DIFFERENCE = 1e-3
-"""Of the two probabilities of any pixel, unless the file is of 8 bits."""
-MOST_LOST = 0.005
-"""Of the Dice of fluid, by a file of 8 bits."""
-_HALF_FROM = 64  # elements of a weight from which on it pays to store it in 16 bits
+"""Difference that the two probabilities of a pixel may have."""
+_HALF_FROM = 64  # elements from which on 16 bits save more than the cast takes
+_SAME = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks')
+_ROOT = Path(octfluid.__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an exported file and the network agree.
+    """How far an exported file and its network agree.
 
     Attributes:
-        scans: How many scans were compared.
-        real: Whether they are those of the config's data set; else they are noise, because it is not there.
-        difference: Greatest difference of a pixel's two probabilities.
+        scans: Number of scans compared.
+        real: They are scans of the config's data set, not noise.
+        difference: Greatest difference between a pixel's two probabilities.
         pixels: Share of the pixels in which the masks differ.
-        dice: Of fluid with the ground truth, pooled over all scans: the network's and the file's, in [0, 1]; None where it was
-            not asked for.
     """
 
     scans: int
     real: bool
     difference: float
     pixels: float
-    dice: tuple[float, float] | None = None
 
 
-class _ScanToProbability(nn.Module):
-    """Raw scans (N, 1, H, W) to the probability of fluid (N, 1, H, W)."""
+class _ScanSegmentor(nn.Module):
+    """Raw scans (N, 1, H, W) to the probability of fluid (N, 1, H, W); a `ScanSegmentor` does its own preprocessing."""
 
     def __init__(self, segmentor: nn.Module) -> None:
         super().__init__()
-        self.segmentor = segmentor
+        self.segmentor, self.threshold = segmentor, segmentor.threshold
 
     def forward(self, scan: Tensor) -> Tensor:
         return resize(self.segmentor.foreground(scan), scan.shape[2], scan.shape[3]).clamp(0, 1)
+
+
+class _EncoderDecoder(nn.Module):
+    """The same for any `EncoderDecoder`, with the resize of the test pipeline and the data preprocessor's mean and std.
+
+    Windows of slide inference go through the network as one batch.
+    """
+
+    threshold = 0.5
+
+    def __init__(self, segmentor: nn.Module, channels: int, size: tuple[int, int] | None) -> None:
+        super().__init__()
+        self.segmentor, self.channels, self.size, self.places = segmentor, channels, size, None
+        if segmentor.test_cfg.mode == 'slide':
+            window = [min(pixels, side) for pixels, side in zip(segmentor.test_cfg.crop_size, size, strict=True)]
+            rows, columns = map(window_starts, size, window, segmentor.test_cfg.stride)
+            high, wide = (window_profile(side, segmentor.test_cfg.get('weighting'), torch.ones(1)) for side in window)
+            self.places, self.window = [(y, x) for y in rows for x in columns], tuple(window)
+            self.register_buffer('weight', high[:, None] * wide)
+            self.register_buffer('total', sum(self._placed(self.weight, place) for place in self.places))
+
+    def _placed(self, values: Tensor, place: tuple[int, int]) -> Tensor:
+        (y, x), (height, width) = place, self.window
+        return nn.functional.pad(values, (x, self.size[1] - x - width, y, self.size[0] - y - height))
+
+    def _logits(self, images: Tensor) -> Tensor:
+        if self.places is None:
+            shape = tuple(images.shape[2:])
+            return self.segmentor.encode_decode(images, [dict(ori_shape=shape, img_shape=shape, pad_shape=shape)])
+        height, width = self.window
+        windows = torch.cat([images[:, :, y : y + height, x : x + width] for y, x in self.places])
+        logits = self.segmentor.encode_decode(windows, [dict(img_shape=self.window, pad_shape=self.window)])
+        logits = logits.unflatten(0, (len(self.places), -1)) * self.weight
+        return sum(self._placed(logits[index], place) for index, place in enumerate(self.places)) / self.total
+
+    def forward(self, scan: Tensor) -> Tensor:
+        size, images = scan.shape[2:], scan
+        if self.size is not None:
+            images = nn.functional.interpolate(images, self.size, mode='bilinear')
+        images = images.expand(-1, self.channels, -1, -1)
+        preprocessor = self.segmentor.data_preprocessor
+        if preprocessor._enable_normalize:
+            images = (images - preprocessor.mean) / preprocessor.std
+        logits = self._logits(images)
+        logits = nn.functional.interpolate(logits, size, mode='bilinear', align_corners=self.segmentor.align_corners)
+        return logits.softmax(dim=1)[:, 1:2]
+
+
+def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
+    """Return a trained network with all its preprocessing: raw scans (N, 1, H, W), 0..255, to the probability of fluid.
+
+    An `EncoderDecoder` works at the size that the test pipeline gives scans of the data set's size, whatever the scan's size.
+
+    Raises:
+        InputError: Slide inference where the number of windows depends on the scan, which an ONNX graph cannot hold; or the
+            checkpoint is missing, unsafe or of another architecture.
+    """
+    own, slides, size = cfg.model.type == 'ScanSegmentor', cfg.model.test_cfg.mode == 'slide', dataset_spec(cfg).size
+    for step in cfg.test_dataloader.dataset.pipeline:
+        if step.type == 'Resize' and not (step.get('keep_ratio') and size is None):
+            scale = tuple(step.scale)
+            size = mmcv.rescale_size(size[::-1], scale)[::-1] if step.get('keep_ratio') else scale[::-1]
+    if slides and (own or size is None):
+        raise InputError(
+            f'{cfg.filename}: test_cfg.mode=slide on scans of any size: an ONNX graph cannot hold a number of windows that '
+            "depends on the scan; expected test_cfg.mode='whole', or an EncoderDecoder and a data set with scan_size"
+        )
+    network = build_network(cfg).eval()
+    load_weights(network, read_checkpoint(checkpoint)['state_dict'], Path(checkpoint).name)
+    return (_ScanSegmentor(network) if own else _EncoderDecoder(network, cfg.model.backbone.get('in_channels', 3), size)).eval()
 
 
 def export(
@@ -77,107 +147,70 @@ def export(
     *,
     scores: Sequence[Mapping[str, Any]] = (),
     half: bool = False,
-    int8: bool = False,
+    check: int | None = None,
 ) -> Agreement:
-    """Write a checkpoint as ONNX and keep the file only if it gives the masks that the network gives.
+    """Write a checkpoint as ONNX. The file is kept only if it gives the masks of the network.
 
     Args:
-        cfg: From `octfluid.engine.config.load_config`; its network must be a `ScanSegmentor` that takes scans whole.
+        cfg: From `octfluid.engine.config.load_config`.
         checkpoint: A file as `octfluid.engine.checkpoint.read_checkpoint` takes it.
         out: The ``.onnx`` file.
-        scores: What the file shall say of how good the model is.
-        half: Store weights that float16 holds exactly in it, such as those of a file published with ``--half``; the results
-            are the same.
-        int8: Do the convolutions in 8 bits, see `octfluid.engine.quantize`; the loss is measured on the config's data set.
+        scores: Scores for the file's metadata.
+        half: Store weights that float16 holds exactly in 16 bits, such as those published with ``--half``.
+        check: Compare on this many scans, evenly spread over the data set; None for all.
 
     Raises:
-        InputError: The network cannot be exported, the checkpoint is missing, unsafe or of another architecture, or the data
-            set is unfit or, where 8 bits take it, not there.
-        WorkError: The export fails, or the file gives other masks; no file is left.
+        InputError: As `load_network`; or a scan of the data set cannot be read.
+        WorkError: ONNX cannot hold the network, or the file gives other masks. No file is left.
     """
-    network = _network(cfg, Path(checkpoint))
-    dataset = _dataset_class(cfg)
-    scans, real = scans_of(cfg)
-    if int8 and not real:
-        where = dataset_spec(cfg).root
-        raise InputError(f'{where}: no scans there; --int8 takes those of the config, to choose ranges and measure the loss')
-    truths = _truths_of(cfg) if int8 else None
-    if truths and [one.shape for one in truths] != [one.shape for one in scans]:
-        raise InputError(f'{dataset_spec(cfg).root}: masks of other sizes than their scans; see tools/check_dataset.py')
-    info = ModelInfo(
-        version=octfluid.__version__,
-        classes=dataset_spec(cfg).classes,
-        threshold=network.threshold,
-        domain=dict(dataset.DOMAIN) | (look_of(cfg, scans) if real else {}),
-        weights_sha256=file_sha256(checkpoint),
-        scores=[dict(score) for score in scores],
-        licence=dataset.LICENCE,
-    )
-    content = _serialized(network, info, half)
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(quantize(content, scans) if int8 else content)
-        agreement = compare(network, ScanModel(temporary), scans, real, truths)
-        _require(agreement, Path(out))
-    return agreement
-
-
-def _require(agreement: Agreement, out: Path) -> None:
-    """Raise WorkError if a file differs from its network by more than it may."""
-    if agreement.dice is None and (agreement.difference > MOST_DIFFERENCE or agreement.pixels > MOST_DIFFERENT_PIXELS):
-        raise WorkError(
-            f'{out}: not written, the exported model differs from the network by up to {agreement.difference:.2g} in '
-            f'probability and in {agreement.pixels:.2%} of all pixels; expected at most {MOST_DIFFERENCE:g} and '
-            f'{MOST_DIFFERENT_PIXELS:.1%}'
-        )
-    if agreement.pixels > MOST_DIFFERENT_PIXELS:
-        raise WorkError(
-            f'{out}: not written, 8 bits change {agreement.pixels:.2%} of all pixels; expected at most '
-            f'{MOST_DIFFERENT_PIXELS:.1%}; export without --int8'
-        )
-    if agreement.dice is not None and agreement.dice[0] - agreement.dice[1] > MOST_LOST:
-        raise WorkError(
-            f'{out}: not written, 8 bits take the fluid Dice on the data set from {agreement.dice[0]:.4f} to '
-            f'{agreement.dice[1]:.4f}; expected to lose at most {MOST_LOST:g}; export without --int8'
-        )
-
-
-def _dataset_class(cfg: Config) -> type:
     from mmseg.registry import DATASETS
 
-    return DATASETS.get(cfg.train_dataloader.dataset.type)
-
-
-def _network(cfg: Config, checkpoint: Path) -> nn.Module:
-    if cfg.model.type != 'ScanSegmentor' or cfg.model.test_cfg.mode != 'whole':
-        raise InputError(
-            f'{cfg.filename}: model.type is {cfg.model.type} with test_cfg.mode={cfg.model.test_cfg.mode}; expected a '
-            'ScanSegmentor that takes scans whole, such as configs/duke_dme/compact.py: exported models take raw scans of any '
-            'size'
-        )
-    network = build_network(cfg)
-    load_weights(network, read_checkpoint(checkpoint)['state_dict'], checkpoint.name)
-    return network.eval()
+    network, dataset = load_network(cfg, checkpoint), DATASETS.get(cfg.train_dataloader.dataset.type)
+    scans, real = scans_of(cfg)
+    look = None
+    if real:
+        subjects = [row.subject for row in load_index(dataset_spec(cfg).root).values()]
+        look = ood.fit(np.array([ood.features(scan) for scan in scans]), subjects)
+    info = ModelInfo(
+        version=octfluid.__version__, classes=dataset_spec(cfg).classes, threshold=network.threshold,
+        domain=dict(dataset.DOMAIN) | (dict(look=look.to_json()) if look else {}), weights_sha256=file_sha256(checkpoint),
+        scores=[dict(score) for score in scores], licence=dataset.LICENCE,
+    )  # fmt: skip
+    spread = np.linspace(0, len(scans) - 1, min(check or len(scans), len(scans))).astype(int)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(_serialized(network, info, half))
+        found = compare(network, ScanModel(temporary), [scans[place] for place in spread], real)
+        if found.difference > MOST_DIFFERENCE or found.pixels > MOST_DIFFERENT_PIXELS:
+            raise WorkError(
+                f'{out}: not written, the exported model differs from the network by up to {found.difference:.2g} in '
+                f'probability and in {found.pixels:.2%} of all pixels'
+            )
+    return found
 
 
 def _serialized(network: nn.Module, info: ModelInfo, half: bool) -> bytes:
     try:
         import onnx
-        import onnxscript  # noqa: F401  torch's exporter needs it
+        from onnx_ir.passes.common import ClearMetadataAndDocStringPass
     except ImportError as error:
         raise InputError(f"export needs the package '{error.name}'; install it with pip install 'octfluid[deploy]'") from error
-    size = {0: torch.export.Dim('number'), 2: torch.export.Dim('height'), 3: torch.export.Dim('width')}
-    example = torch.rand(2, 1, 130, 190) * 255  # no side of it is the working size, and it is more than one scan
+    sizes = {0: torch.export.Dim('number'), 2: torch.export.Dim('height'), 3: torch.export.Dim('width')}
+    example = torch.rand(2, 1, 130, 190) * 255  # more than one scan, and not of the working size
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
+    silence = io.StringIO()  # the exporter prints its progress and advice
     try:
-        with _silence():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
+            warnings.simplefilter('ignore')
             program = torch.onnx.export(
-                _ScanToProbability(network).eval(), (example,), input_names=['scan'], output_names=['probability'],
-                dynamic_shapes={'scan': size}, dynamo=True, opset_version=OPSET, verbose=False,
+                network, (example,), input_names=['scan'], output_names=['probability'], dynamic_shapes={'scan': sizes},
+                dynamo=True, opset_version=OPSET, verbose=False,
             )  # fmt: skip
     except Exception as error:
-        # The exporter reports what it cannot express through many types of exception.
-        raise WorkError(f'the network cannot be exported to ONNX ({" ".join(str(error).split())[:200]})') from error
+        # The exporter raises many types of exception for what it cannot express.
+        raise WorkError(f'the network cannot be exported to ONNX ({" ".join(str(error).split())[:300]})') from error
+    ClearMetadataAndDocStringPass()(program.model)  # they name files of this machine
     model = program.model_proto
-    _strip(model)
+    del model.metadata_props[:]
     if half:
         _store_half(model, onnx)
     onnx.helper.set_model_props(model, info.to_metadata())
@@ -186,114 +219,74 @@ def _serialized(network: nn.Module, info: ModelInfo, half: bool) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-@contextlib.contextmanager
-def _silence() -> Any:
-    """Keep the exporter's progress and advice off the console."""
-    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter('ignore')
-        yield
-
-
-def _strip(model: Any) -> None:
-    """Drop what the exporter notes of the code that each node came from, paths of this machine included."""
-    for item in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
-        item.doc_string = ''
-        del item.metadata_props[:]
-    for item in model.graph.initializer:
-        item.doc_string = ''
-        del item.metadata_props[:]
-    del model.metadata_props[:]
-
-
 def _store_half(model: Any, onnx: Any) -> None:
-    """Store float32 weights that lose nothing by it in 16 bits, each with a cast that the runtime folds when it loads."""
+    """Store float32 weights that float16 holds exactly in 16 bits, each with a cast that the runtime folds when it loads."""
     casts = []
     for tensor in model.graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < _HALF_FROM:
-            continue
-        narrow = values.astype(np.float16)
-        if not np.array_equal(narrow.astype(np.float32), values):
-            continue
-        name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(narrow, f'{name}.half'))
-        casts.append(onnx.helper.make_node('Cast', [f'{name}.half'], [name], to=onnx.TensorProto.FLOAT))
+        values, name = onnx.numpy_helper.to_array(tensor), tensor.name
+        with np.errstate(over='ignore'):
+            narrow = values.astype(np.float16)
+        if values.dtype == np.float32 and values.size >= _HALF_FROM and np.array_equal(narrow.astype(np.float32), values):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(narrow, f'{name}.half'))
+            casts.append(onnx.helper.make_node('Cast', [f'{name}.half'], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
 
 def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
-    """Return scans to compare on: all of the config's data set or, where that is not there, noise of its and another size.
-
-    Returns:
-        Gray values, uint8 (H, W); and whether they are real.
-
-    Raises:
-        InputError: A scan of the data set cannot be read.
-    """
+    """Return all scans of the config's data set and True; without the data, noise of two sizes and False. uint8, (H, W)."""
     spec = dataset_spec(cfg)
     folder = Path(spec.root) / spec.size_dir / 'images'
-    if folder.is_dir():
-        paths = [folder / f'{name}{spec.image_suffix}' for name in load_index(spec.root)]
-        if not paths:
-            raise InputError(f'{spec.root}/index.csv: names no scan; make the data set again')
-        return [_read(path) for path in paths], True
-    random = np.random.default_rng(0)
-    return [random.integers(0, 256, size, dtype=np.uint8) for size in (spec.size or (496, 768), (333, 500))], False
-
-
-def _truths_of(cfg: Config) -> list[np.ndarray]:
-    """Return the masks of all scans of a config's data set, uint8 (H, W), in the order of `scans_of`."""
-    spec = dataset_spec(cfg)
-    return [_read(Path(spec.root) / spec.size_dir / 'annotations' / f'{name}.png') for name in load_index(spec.root)]
-
-
-def look_of(cfg: Config, scans: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Describe how the scans of a config's data set look, so that whoever predicts is warned of others: ``look``, or nothing.
-
-    Args:
-        cfg: A resolved config.
-        scans: From `scans_of`, of the data set.
-    """
-    subjects = [row.subject for row in load_index(dataset_spec(cfg).root).values()]
-    look = domain.fit(np.array([domain.features(scan) for scan in scans]), subjects)
-    return dict(look=look.to_json()) if look else {}
-
-
-def _read(path: Path) -> np.ndarray:
-    if (scan := cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) is None:
-        raise InputError(f'{path}: cannot be read as an image; check the data set with tools/check_dataset.py')
-    return scan
+    if not folder.is_dir():
+        random = np.random.default_rng(0)
+        return [random.integers(0, 256, size, dtype=np.uint8) for size in (spec.size or (496, 768), (333, 500))], False
+    paths = [folder / f'{name}{spec.image_suffix}' for name in load_index(spec.root)]
+    scans = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
+    if not scans or any(scan is None for scan in scans):
+        raise InputError(f'{folder}: a scan of the index is missing or damaged; check with tools/check_dataset.py')
+    return scans, True
 
 
 @torch.no_grad()
-def compare(
-    network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], real: bool, truths: Sequence[np.ndarray] | None = None
-) -> Agreement:
-    """Compare an exported file with the network it was made from, scan by scan.
+def compare(network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], real: bool) -> Agreement:
+    """Compare an exported file with its network (from `load_network`), scan by scan: uint8 (H, W), at least one."""
+    from rich.console import Console
+    from rich.progress import track
 
-    Args:
-        network: A `ScanSegmentor` in evaluation.
-        model: The file.
-        scans: uint8 (H, W), at least one.
-        real: Whether they are scans rather than noise.
-        truths: Their masks, uint8 (H, W), 1 for fluid, 255 for what does not count.
-    """
-    wrapped = _ScanToProbability(network)
-    difference, differing, pixels = 0.0, 0, 0
-    both, marked = np.zeros(2, np.int64), np.zeros(2, np.int64)
-    for place, scan in enumerate(scans):
-        ours = wrapped(torch.from_numpy(scan).float()[None, None])[0, 0].numpy()
+    console = Console(stderr=True)
+    difference, differing = 0.0, 0
+    for scan in track(scans, 'comparing', console=console, transient=True, disable=not console.is_terminal):
+        ours = network(torch.from_numpy(scan).float()[None, None])[0, 0].numpy()
         theirs = model.probability(scan[None])[0]
         difference = max(difference, float(np.abs(ours - theirs).max()))
-        masks = np.stack([ours, theirs]) > model.info.threshold
-        differing += int(np.count_nonzero(masks[0] != masks[1]))
-        pixels += scan.size
-        if truths is not None:
-            counted, fluid = truths[place] != 255, truths[place] == 1
-            both += (masks & fluid).sum((1, 2))
-            marked += (masks & counted).sum((1, 2)) + fluid.sum()
-    dice = None if truths is None else tuple((2 * both / np.maximum(marked, 1)).tolist())
-    return Agreement(len(scans), real, difference, differing / pixels, dice)
+        differing += int(np.count_nonzero((ours > model.info.threshold) != (theirs > model.info.threshold)))
+    return Agreement(len(scans), real, difference, differing / sum(scan.size for scan in scans))
+
+
+def require_twins(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]], told: Origin | None = None) -> None:
+    """Check that records, whose scores go to the card, are of networks trained as the exported one; scoring may differ.
+
+    Raises:
+        InputError: A record's config has changed since or differs from ``cfg``, or the weights (``told``) were trained for
+            another number of iterations or with settings that the config lacks.
+    """
+    told = told or Origin()
+    changed = [name for name in result_changing_overrides(told.overrides) if name != 'train_cfg.max_iters']
+    known: dict[tuple[str, str], Config] = {}
+    for path, record in records:
+        name, key = record['config'], (record['config'], record['split'])
+        other = known[key] = known.get(key) or load_config(_ROOT / name, split=record['split'])
+        if config_sha256(other) != record['config_sha256']:
+            raise InputError(
+                f'{path}: {name} has been changed since, or was overridden; expected records of the config as it is'
+            )
+        different = [part for part in _SAME if cfg.get(part) != other.get(part)]
+        if cfg.train_dataloader.dataset.pipeline != other.train_dataloader.dataset.pipeline:
+            different.append('train_dataloader')
+        if told.iterations not in (None, record['iterations']):
+            different.append(f'iterations ({record["iterations"]}, the exported network has {told.iterations})')
+        if different or changed:
+            raise InputError(
+                f'{path}: {name} differs from {cfg.filename} and the exported network in {", ".join(different + changed)}'
+            )

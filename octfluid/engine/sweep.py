@@ -1,19 +1,22 @@
-"""Many trainings: every config x split x seed as a process of its own, resumable, none stopping the others."""
+"""Train every config x split x seed, each in its own process: resumable, and one failure does not stop the others."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from octfluid.datasets.splits import load_index
-from octfluid.engine.room import Room, cores, fixed_rooms, measured_rooms
-from octfluid.engine.sweep_plan import PlannedRun
-from octfluid.records.record import read_records, to_run
+from octfluid.datasets.lists import expand_protocols, load_index
+from octfluid.datasets.splits import PROTOCOLS
+from octfluid.records.record import file_sha256, read_records, to_run
 from octfluid.reporting import folds
 from octfluid.reporting.markdown import percent
 from octfluid.utils.atomic import write_json
@@ -23,22 +26,159 @@ from octfluid.utils.text import read_json
 
 SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
-_SECONDS_TO_STOP = 60  # for the step that a training is at, and its checkpoint
+_SECONDS_TO_STOP = 60  # a training finishes its step and writes a checkpoint
 _SECONDS_BETWEEN_LOOKS = 0.1
-_SECONDS_BETWEEN_MEASUREMENTS = 1.0
-_Entry = tuple[PlannedRun, subprocess.Popen, Room, int]  # the last: how long its log was at the start
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A config under a given split and initial weights (a file or URL; None for random ones)."""
+
+    config_sha256: str
+    split: str
+    weights: str | None
+    data_root: Path
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training of a sweep.
+
+    Attributes:
+        config: Config file.
+        seed: Random seed.
+        split: Name of the split.
+        init: Label of the initial weights: the stem of their file, or ``scratch``.
+        identity: The fields a finished run's record must have: config_sha256, split, seed, and ``init`` (None, the name of a
+            URL, or the sha256 of a file).
+        amp: Train in mixed precision.
+        data_root: Folder of the data set.
+        work_dir: Folder of the sweep.
+        arguments: Arguments of the training command after the config, except ``--work-dir`` and ``--resume``.
+    """
+
+    config: Path
+    seed: int
+    split: str
+    init: str
+    identity: dict[str, Any]
+    amp: bool
+    data_root: Path
+    work_dir: Path
+    arguments: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the run, unique among the runs of its config."""
+        return f'{self.split}_{self.init}_seed{self.seed}'
+
+    @property
+    def folder(self) -> Path:
+        """Work folder of the run."""
+        return self.work_dir / self.config.stem / self.name
+
+    @property
+    def log(self) -> Path:
+        """File with the output of the training process."""
+        return self.folder / 'train.log'
+
+    def command(self, train: Sequence[str], resume: bool) -> list[str]:
+        """Return the command line of the run; ``train`` is the training command."""
+        return [*train, str(self.config), '--work-dir', str(self.folder), *(['--resume'] if resume else []), *self.arguments]
+
+
+def resolve_config(config: Path, split: str | None, init: str | None, options: Sequence[str]) -> Resolved:
+    """Resolve a config as ``tools/train.py`` does.
+
+    Raises:
+        InputError: The config cannot be used, its data set has no such split or one whose sides overlap, or its initial
+            weights are missing or unsafe.
+    """
+    from octfluid.datasets.integrity import refuse_overlap
+    from octfluid.engine.checkpoint import find_initial_weights
+    from octfluid.engine.config import data_root_of, load_config, parse_options, split_of
+    from octfluid.records.fingerprint import config_sha256
+
+    cfg = load_config(config, parse_options(options), split=split, init=init)
+    split, root = split_of(cfg), data_root_of(cfg)
+    refuse_overlap(root, split)
+    weights = find_initial_weights(cfg.init.files) if cfg.get('init') else cfg.get('load_from')
+    if weights and '://' not in weights:
+        _require_weights(weights)
+    return Resolved(config_sha256(cfg), split, weights, Path(root))
+
+
+@cache
+def _require_weights(path: str) -> None:
+    """Read a file of initial weights once, before any run of the sweep fails because of it."""
+    from octfluid.engine.checkpoint import read_checkpoint
+
+    read_checkpoint(path)
+
+
+def _expand_splits(config: Path, names: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Replace protocols, such as ``leave-one-subject-out``, by the splits of the config's data set."""
+    from octfluid.engine.config import data_root_of, load_config, parse_options
+
+    if not set(names) & set(PROTOCOLS):
+        return list(names)
+    return expand_protocols(data_root_of(load_config(config, parse_options(options))), names)
+
+
+def _refuse_repeated(what: str, values: Sequence[Any]) -> None:
+    if repeated := [str(value) for value, number in Counter(values).items() if number > 1]:
+        raise InputError(f'{what} given more than once: {", ".join(repeated)}; expected each once')
+
+
+@cache
+def _init_identity(weights: str | None) -> dict[str, str] | None:
+    if weights is None:
+        return None
+    return {'name': weights} if '://' in weights else {'sha256': file_sha256(weights)}
+
+
+def plan_runs(
+    configs: Sequence[Path],
+    seeds: Sequence[int],
+    work_dir: Path,
+    *,
+    splits: Sequence[str] | None = None,
+    init: str | None = None,
+    amp: bool = False,
+    options: Sequence[str] = (),
+    resolve: Callable[[Path, str | None, str | None, Sequence[str]], Resolved] = resolve_config,
+) -> list[PlannedRun]:
+    """List the runs of a sweep: configs in the order given, then splits (and protocols), then seeds.
+
+    ``splits`` and ``init`` replace those of the configs; ``init='none'`` means random weights. ``options`` are ``KEY=VALUE``.
+
+    Raises:
+        InputError: A repeated or negative seed, a repeated split or config name, or a config that cannot be used.
+    """
+    _refuse_repeated('seeds', seeds)
+    _refuse_repeated('config names', [Path(config).stem for config in configs])
+    if negative := [seed for seed in seeds if seed < 0]:
+        raise InputError(f'seed {negative[0]}: expected a number >= 0')
+    runs = []
+    for config in map(Path, configs):
+        names = _expand_splits(config, splits or (), options)
+        _refuse_repeated('splits', names)
+        for asked in names or (None,):
+            found = resolve(config, asked, init, options)
+            label = re.sub(r'[^A-Za-z0-9_.+-]+', '-', Path(found.weights).stem) if found.weights else 'scratch'
+            same = dict(config_sha256=found.config_sha256, split=found.split, init=_init_identity(found.weights))
+            common = [*(['--split', asked] if asked else []), *(['--init', init] if init else []), *(['--amp'] if amp else [])]
+            common += ['--cfg-options', *options] if options else []
+            for seed in seeds:
+                identity, arguments = {**same, 'seed': seed}, ('--seed', str(seed), *common)
+                where = found.data_root, Path(work_dir)
+                runs.append(PlannedRun(config, seed, found.split, label, identity, amp, *where, arguments))
+    return runs
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
-
-    Attributes:
-        run: The run.
-        status: ``done``, ``skipped`` (its record was there already) or ``failed``.
-        record: Its run record, None when it failed.
-        message: The last error line of a failed run, else empty.
-    """
+    """The result of a run: ``done``, ``skipped`` (its record exists already), or ``failed`` with an error message."""
 
     run: PlannedRun
     status: str
@@ -47,15 +187,15 @@ class Outcome:
 
 
 def find_record(run: PlannedRun) -> dict[str, Any] | None:
-    """Return the finished run's record, None when there is none that agrees with its identity.
+    """Return the record of a finished run, or None if no record has the run's identity.
 
     Raises:
         InputError: A record in the run's folder is broken.
     """
     if not run.folder.is_dir():
         return None
+    wanted = run.identity['init']
     for _, record in read_records([run.folder]):
-        wanted = run.identity['init']
         found = record['init'] and {key: record['init'][key] for key in wanted or ('name',)}
         same = all(record[key] == run.identity[key] for key in ('config_sha256', 'split', 'seed'))
         if same and found == wanted and (record['kind'], record['variant']) == ('train', ''):
@@ -63,14 +203,19 @@ def find_record(run: PlannedRun) -> dict[str, Any] | None:
     return None
 
 
-def _prepare(run: PlannedRun) -> bool:
-    """Make the run's folder ready and tell whether there is something to resume.
+def split_done(runs: Sequence[PlannedRun]) -> tuple[list[Outcome], list[PlannedRun]]:
+    """Separate the runs that have a record from those to train."""
+    found = [(run, find_record(run)) for run in runs]
+    return [Outcome(run, 'skipped', record) for run, record in found if record], [run for run, record in found if not record]
 
-    A folder that holds another run (an earlier version of the config, other weights, another precision) is moved below
-    `SUPERSEDED`, so that nothing of it is resumed, reported or lost.
+
+def _prepare(run: PlannedRun) -> bool:
+    """Prepare the run's folder; return whether it has a checkpoint to resume from.
+
+    If the folder holds another run (an earlier version of the config, other weights, another precision), that run moves below
+    `SUPERSEDED`: it must not be resumed or reported, and the user keeps it.
     """
-    content = {**run.identity, 'amp': run.amp}
-    marker, checkpoint = run.folder / MARKER, run.folder / 'last_checkpoint'
+    content, marker = {**run.identity, 'amp': run.amp}, run.folder / MARKER
     try:
         same = read_json(marker) == content
     except InputError:
@@ -82,69 +227,53 @@ def _prepare(run: PlannedRun) -> bool:
         aside.mkdir(parents=True, exist_ok=True)
         shutil.move(run.folder, aside / f'{run.name}_{number}')
     write_json(marker, content)
-    return checkpoint.is_file()
+    return (run.folder / 'last_checkpoint').is_file()
 
 
 def start(run: PlannedRun, command: Sequence[str], gpu: str | None = None, threads: int | None = None) -> subprocess.Popen:
-    """Start a run's training, from its last checkpoint if it has one, with its output in the run's log.
+    """Start the training of a run, from its last checkpoint if there is one. Its output goes to the run's log.
 
-    Args:
-        run: The run; its folder is made ready.
-        command: The training command.
-        gpu: Value for CUDA_VISIBLE_DEVICES, None leaves it alone.
-        threads: Value for OMP_NUM_THREADS, None leaves it alone.
+    ``gpu`` and ``threads`` set CUDA_VISIBLE_DEVICES and OMP_NUM_THREADS, where given.
     """
     resume = _prepare(run)
-    environment = dict(os.environ)
-    if gpu is not None:
-        environment['CUDA_VISIBLE_DEVICES'] = gpu
-    if threads is not None:
-        environment['OMP_NUM_THREADS'] = str(threads)
+    changes = {'CUDA_VISIBLE_DEVICES': gpu, 'OMP_NUM_THREADS': threads and str(threads)}
+    environment = os.environ | {key: value for key, value in changes.items() if value is not None}
     with open(run.log, 'ab' if resume else 'wb') as log:
-        # A session of its own: Ctrl-C reaches this process alone, which then stops the run and its data workers together.
+        # In a new session Ctrl-C reaches only this process, which then stops the training and its data workers together.
         return subprocess.Popen(
-            run.command(command, resume),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
+            run.command(command, resume), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            env=environment, start_new_session=True,
+        )  # fmt: skip
 
 
-def stop(processes: Sequence[subprocess.Popen]) -> None:
-    """Ask processes and their children to end, wait, and insist."""
-    for process in processes:
-        _signal_group(process, signal.SIGTERM)
-    deadline = time.monotonic() + _SECONDS_TO_STOP
-    for process in processes:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            _signal_group(process, signal.SIGKILL)
-            process.wait()
-
-
-def _signal_group(process: subprocess.Popen, number: int) -> None:
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            return  # it ended between the two calls
+@contextmanager
+def stopped(processes: Callable[[], Sequence[subprocess.Popen]]) -> Iterator[None]:
+    """When the block ends, terminate the processes that still run, with their children; kill them if that takes too long."""
+    try:
+        yield
+    finally:
+        left = processes()
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in (one for one in left if one.poll() is None):
+                with suppress(ProcessLookupError):  # it ended between the two calls
+                    os.killpg(process.pid, number)
+            for process in left:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(1.0, deadline - time.monotonic()))
 
 
 def last_error_line(log: Path) -> str:
-    """Return the last line of a log that starts with ``error:``, or its last line that is not empty."""
+    """Return the last line of a log that starts with ``error:``, else its last line that is not empty."""
     with open(log, 'rb') as file:
         file.seek(max(0, log.stat().st_size - 65536))
         text = file.read().decode('utf-8', errors='replace')
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith('error:')]
-    return (errors or lines or ['(the log is empty)'])[-1]
+    return ([line for line in lines if line.startswith('error:')] or lines or ['(the log is empty)'])[-1]
 
 
 def outcome_of(run: PlannedRun, status: int) -> Outcome:
-    """Return how a run ended whose process ended with ``status`` (negative: the number of the signal that killed it)."""
+    """Return the outcome of a run from the exit status of its process (negative: killed by the signal of that number)."""
     if status == 0:
         try:
             record = find_record(run)
@@ -157,94 +286,54 @@ def outcome_of(run: PlannedRun, status: int) -> Outcome:
     return Outcome(run, 'failed', message=f'{last_error_line(run.log)} ({how})')
 
 
-def split_done(runs: Sequence[PlannedRun]) -> tuple[list[Outcome], list[PlannedRun]]:
-    """Separate the runs whose record is there already from those to do."""
-    found = [(run, find_record(run)) for run in runs]
-    return [Outcome(run, 'skipped', record) for run, record in found if record], [run for run, record in found if not record]
-
-
-def _take(waiting: list[PlannedRun]) -> PlannedRun | None:
-    """Take the first run that no other process trains: another sweep, or a training that has outlived one."""
-    run = next((run for run in waiting if not is_locked(run.folder)), None)
-    if run is not None:
-        waiting.remove(run)
-    return run
-
-
-def _ended(running: list[_Entry], waiting: list[PlannedRun]) -> list[Outcome]:
-    """Take what has ended from what runs; if another process had begun the same run meanwhile, that is waited for."""
-    outcomes = []
-    for entry in list(running):
-        run, process, *_ = entry
-        if (status := process.poll()) is not None:
-            running.remove(entry)
-            if status and is_locked(run.folder):
-                waiting.append(run)
-            else:
-                outcomes.append(outcome_of(run, status))
-    return outcomes
-
-
 def run_all(
     runs: Sequence[PlannedRun],
     command: Sequence[str],
     *,
-    jobs: int | None = 1,
+    jobs: int = 1,
     gpus: Sequence[str] = (),
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Run trainings, some at a time.
+    """Train runs on this machine, ``jobs`` at a time, and return their outcomes in the order of ``runs``.
 
-    Args:
-        runs: What to run, in this order.
-        command: The training command, such as ``[sys.executable, 'tools/train.py']``.
-        jobs: Parallel processes, >= 1; with more than one, each is given its share of the cores as OMP_NUM_THREADS. None: as
-            many as the memory of each GPU, or of the machine, has room for (see `octfluid.engine.room.measured_rooms`).
-        gpus: Values for CUDA_VISIBLE_DEVICES, shared out among the jobs in turn; empty leaves it alone.
-        on_outcome: Called after each run.
-
-    Returns:
-        Outcomes in the order of ``runs``. A run that another process trains is waited for. When interrupted, the running
-        processes are stopped before the exception goes on.
-
-    Raises:
-        InputError: The memory is not known that shall decide how many run at a time.
+    With several jobs, each gets its share of the cores as OMP_NUM_THREADS and, in turn, one of ``gpus`` as
+    CUDA_VISIBLE_DEVICES. A run that another process trains is waited for. An exception, such as Ctrl-C, stops the processes.
     """
-    rooms = measured_rooms(gpus) if jobs is None else fixed_rooms(min(jobs, len(runs)), gpus)
-    most = sum(room.most for room in rooms)
-    threads = max(1, cores() // most) if most > 1 else None
+    jobs = min(jobs, len(runs))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    threads = max(1, cores // jobs) if jobs > 1 else None
     waiting, outcomes = list(runs), {}
-    running: list[_Entry] = []
-    try:
+    running: dict[int, tuple[PlannedRun, subprocess.Popen]] = {}
+
+    def finish(outcome: Outcome) -> None:
+        outcomes[outcome.run.folder] = outcome
+        on_outcome(outcome)
+
+    with stopped(lambda: [process for _, process in running.values()]):
         while waiting or running:
-            ended = []
-            for room in rooms:
-                space = room.has_space([(run.log, begin) for run, _, where, begin in running if where is room])
-                if not space or (run := _take(waiting)) is None:
-                    continue
+            for slot in (slot for slot in range(jobs) if slot not in running):
+                if (run := next((run for run in waiting if not is_locked(run.folder)), None)) is None:
+                    break
+                waiting.remove(run)
                 if record := find_record(run):
-                    ended.append(Outcome(run, 'skipped', record))
+                    finish(Outcome(run, 'skipped', record))
                 else:
-                    process = start(run, command, room.gpu, threads)
-                    running.append((run, process, room, run.log.stat().st_size))
-            for outcome in ended + _ended(running, waiting):
-                outcomes[outcome.run.folder] = outcome
-                on_outcome(outcome)
-            if running or waiting:
-                time.sleep(_SECONDS_BETWEEN_LOOKS if jobs else _SECONDS_BETWEEN_MEASUREMENTS)
-    finally:
-        stop([process for _, process, *_ in running])
+                    running[slot] = run, start(run, command, gpus[slot % len(gpus)] if gpus else None, threads)
+            for slot, (run, process) in list(running.items()):
+                if (status := process.poll()) is not None:
+                    del running[slot]
+                    if status and is_locked(run.folder):  # another process began the same run at the same moment
+                        waiting.append(run)
+                    else:
+                        finish(outcome_of(run, status))
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
     return [outcomes[run.folder] for run in runs]
 
 
 def pooled_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """Say what the folds of leave-one-subject-out come to together: one line a config, initial weights and seed.
+    """Pool the folds of leave-one-subject-out: one line for each config, initial weights and seed.
 
-    Args:
-        outcomes: Of all runs of a sweep, those of other protocols included.
-
-    Returns:
-        Lines with the scores over all folds, in percent, or with the folds that are missing: then the scores are withheld.
+    A line has the scores over all folds in percent. While folds are missing, it names them and gives no score.
 
     Raises:
         InputError: Records that cannot be pooled, see `octfluid.reporting.folds.pool`; or a data set without an index.
@@ -264,9 +353,7 @@ def pooled_lines(outcomes: Sequence[Outcome]) -> list[str]:
             missing = ', '.join(pooled.missing if pooled else folds.fold_names(expected))
             lines.append(f'{title}: pooled scores withheld, no complete record of {missing}')
         else:
-            scores = ', '.join(
-                f'{label} {percent(pooled.scores[name])} %'
-                for name, label in (('mIoU', 'mIoU'), ('mDice', 'mDice'), ('Dice', 'foreground Dice'))
-            )
+            shown = (('mIoU', 'mIoU'), ('mDice', 'mDice'), ('Dice', 'foreground Dice'))
+            scores = ', '.join(f'{label} {percent(pooled.scores[name])} %' for name, label in shown)
             lines.append(f'{title}: {scores}, pooled over {len(pooled.runs)} folds, {len(pooled.images)} images')
     return lines

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.engine.sweep import run_all
-from octfluid.engine.sweep_plan import Resolved, plan_runs
+from octfluid.engine.sweep import Resolved, plan_runs, run_all
 from octfluid.records.record import write_record
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'smoke' / 'phantom.py'

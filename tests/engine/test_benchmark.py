@@ -1,54 +1,130 @@
-import mmap
+import functools
+import multiprocessing
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 
 from octfluid.engine import benchmark
-from octfluid.engine.benchmark import benchmark_record
+from octfluid.engine.benchmark import benchmark_record, ratios, take_turns
+from octfluid.engine.config import load_config
+from octfluid.utils.errors import InputError, WorkError
+
+CONFIG = str(Path(__file__).resolve().parents[2] / 'configs/smoke/phantom.py')
 
 
-class Samples(dict):
-    """Stands in for a data set: an image and a mask of one pixel each by draw."""
-
-    def __getitem__(self, draw):
-        gray, label = super().__getitem__(draw)
-        truth = SegDataSample(gt_sem_seg=PixelData(data=torch.tensor([[[label]]])))
-        return dict(inputs=torch.tensor([[[gray]]], dtype=torch.uint8), data_samples=truth)
+@pytest.fixture(autouse=True)
+def start_method_as_before():
+    before = multiprocessing.get_start_method()
+    yield
+    multiprocessing.set_start_method(before, force=True)
 
 
-@pytest.mark.parametrize(('other', 'expected'), [
-    ({1: (250, 0), 2: (3, 1)}, (0, True)),
-    ({1: (255, 0), 2: (0, 1)}, (5, True)),
-    ({1: (250, 1), 2: (3, 1)}, (0, False)),
-])  # fmt: skip
-def test_differences_are_seen(other, expected):
-    assert benchmark._compare(Samples({1: (250, 0), 2: (3, 1)}), Samples(other), [1, 2]) == expected
+@pytest.fixture
+def options(tiny_options):
+    loaders = {f'{loader}_dataloader.persistent_workers': False for loader in ('train', 'val')}
+    return {key: value for key, value in tiny_options.items() if not key.startswith('train_cfg')} | loaders
 
 
-def test_ratio_is_that_of_pairs():
+def writing(path, name):
+    """Note each turn, and its process, in a file."""
+
+    def turn():
+        with open(path, 'a') as file:
+            file.write(f'{name}{os.getpid()}\n')
+        return dict(seconds=2.0, waited=0.5)
+
+    return turn
+
+
+def raising(error):
+    def turn():
+        raise error
+
+    return turn
+
+
+def leaving():
+    return functools.partial(os._exit, 7)
+
+
+def test_contenders_take_turns_each_in_its_process(tmp_path):
+    racing = {name: functools.partial(writing, str(tmp_path / 'turns'), name) for name in ('a', 'b')}
+    heard = []
+    found = take_turns(racing, 3, lambda *done: heard.append(done))
+    lines = (tmp_path / 'turns').read_text().split()
+    # One round that is not measured, then each round begun by another.
+    assert ''.join(line[0] for line in lines) == 'ab' + 'ab' + 'ba' + 'ab'
+    assert len(set(lines)) == 2 and str(os.getpid()) not in ''.join(lines)
+    assert found['a']['turns'] == [dict(seconds=2.0, waited=0.5)] * 3 and found['b']['peak_bytes'] > 10**7
+    assert heard == [(done, 8) for done in range(1, 9)]
+
+
+@pytest.mark.parametrize(('contender', 'error', 'named'), [
+    (functools.partial(raising, InputError('no such data')), InputError, '^no such data$'),
+    (functools.partial(raising, RuntimeError('no memory')), WorkError, '^b: RuntimeError: no memory$'),
+    (leaving, WorkError, '^b: BrokenProcessPool'),
+], ids=['input', 'step', 'death'])  # fmt: skip
+def test_failures_are_one_line(contender, error, named):
+    with pytest.raises(error, match=named):
+        take_turns({'b': contender}, 1)
+
+
+def test_ratios_are_those_of_pairs():
     # On a machine that slows down to a tenth half-way, the ratio of each pair is still 4, or 5.
-    timings = dict(stock_seconds=[4.0, 50.0, 40.0], fast_seconds=[1.0, 10.0, 10.0])
-    assert benchmark._summary(timings, samples=20) == dict(
-        ratio_median=4, ratio_min=4, ratio_max=5, stock_samples_per_second=0.5, fast_samples_per_second=2
-    )
+    assert ratios([4.0, 50.0, 40.0], [1.0, 10.0, 10.0]) == dict(ratio_median=4.0, ratio_min=4.0, ratio_max=5.0)
 
 
-def test_memory_is_that_of_all_processes():
-    held = benchmark._proportional_bytes('self')
-    if held is None:
-        pytest.skip('this system does not say how much memory a process shares')
-    # From the system itself: the C library may have kept as much for reuse.
-    ballast = np.frombuffer(mmap.mmap(-1, 64 << 20), np.uint8)
-    ballast[:] = 1
-    assert benchmark._proportional_bytes('self') - held == pytest.approx(ballast.nbytes, rel=0.1)
-    assert benchmark._proportional_bytes(0) is None
+@pytest.mark.parametrize('how', [dict(stock=True), dict(amp=True)], ids=['stock', 'mixed'])
+def test_training_takes_as_many_steps_as_asked(options, how, monkeypatch):
+    steps = []
+    run_iter = benchmark.SteppedTrainLoop.run_iter
+    monkeypatch.setattr(benchmark.SteppedTrainLoop, 'run_iter', lambda self, batch: steps.append(run_iter(self, batch)))
+    turn = benchmark.training(CONFIG, options, 3, **how)
+    assert steps == []
+    for turns in (1, 2):
+        found = turn()
+        assert len(steps) == 3 * turns
+        assert 0 < found['waited'] < found['seconds']
 
 
-def test_record_names_no_place(request):
+def test_stock_has_none_of_our_speed_settings(options):
+    cfg = load_config(CONFIG, options)
+    benchmark.stock_config(cfg)
+    assert cfg.train_dataloader.sampler.type == 'InfiniteSampler'
+    assert cfg.train_dataloader.dataset.cache_bytes == cfg.val_dataloader.dataset.cache_bytes == 0
+    assert 'fused' not in cfg.optim_wrapper.optimizer and cfg.custom_hooks == []
+    assert not any(cfg.get(key) for key in benchmark.SPEED_SETTINGS)
+    assert cfg.test_evaluator.type == 'IoUMetric'
+
+
+def test_scoring_gives_stock_masks_from_the_same_weights(options, tmp_path):
+    network = benchmark.build_network(load_config(CONFIG, options))
+    torch.save(network.state_dict(), tmp_path / 'w.pth')
+    kept = []
+    for name, how in (('stock', dict(stock=True)), ('fp32', {}), ('mixed', dict(amp=True))):
+        turn = benchmark.scoring(CONFIG, options, str(tmp_path / 'w.pth'), str(tmp_path / f'{name}.npz'), **how)
+        assert turn()['seconds'] > 0 and turn()['seconds'] > 0
+        kept.append(dict(np.load(tmp_path / f'{name}.npz')))
+    assert kept[0].keys() == kept[1].keys() == {f's03_z0{number}' for number in range(4)}
+    same = benchmark.difference(kept[0], kept[1])
+    assert same['largest_difference'] < 1e-4 and same['mask_difference'] <= 1e-4
+    assert 0 < benchmark.difference(kept[0], kept[2])['largest_difference'] < 0.02
+
+
+def test_differences_by_hand():
+    reference = dict(one=np.array([[0.2, 0.6], [0.4, 0.9]]), two=np.array([[0.1]]))
+    other = dict(one=np.array([[0.2, 0.4], [0.4, 0.9]]), two=np.array([[0.7]]))
+    found = benchmark.difference(reference, other)
+    assert found == dict(largest_difference=pytest.approx(0.6), mask_difference=2 / 5, marked=2 / 5)
+
+
+def test_a_record_names_no_place(request):
     config = request.config.rootpath / 'configs/hrf/pspnet.py'
-    record = benchmark_record('data', str(config), {'data_root': '/somewhere', 'split': 'other'}, dict(summary={'a': 1}))
+    measured = dict(settings={}, memory=dict(pss_bytes=None), summary={'a': 1})
+    record = benchmark_record('data', str(config), {'data_root': '/somewhere', 'split': 'other'}, measured)
     assert (record['config'], record['overrides'], record['summary']) == ('configs/hrf/pspnet.py', {'split': 'other'}, {'a': 1})
-    assert record['schema'] == 'octfluid.benchmark/1'
+    assert (record['schema'], record['memory']) == ('octfluid.benchmark/1', {'pss_bytes': None})
+    assert 'contenders' not in record

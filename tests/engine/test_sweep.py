@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.engine import sweep_plan
-from octfluid.engine.room import Room, fixed_rooms
-from octfluid.engine.sweep import MARKER, SUPERSEDED, Outcome, find_record, last_error_line, pooled_lines, split_done
-from octfluid.engine.sweep_plan import PlannedRun, Resolved, plan_runs
+from octfluid.engine.sweep import (
+    MARKER,
+    SUPERSEDED,
+    Outcome,
+    PlannedRun,
+    Resolved,
+    find_record,
+    plan_runs,
+    pooled_lines,
+    split_done,
+)
 from octfluid.records.record import file_sha256, write_record
 from octfluid.utils.errors import InputError
 
@@ -36,12 +43,6 @@ def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
         'train', 'c/a.py', '--work-dir', 'w/a/subject01_my-weights_seed7', '--resume', '--seed', '7', '--split', 'subject01',
         '--init', 'x.pth', '--amp', '--cfg-options', 'k=v',
     ]  # fmt: skip
-
-
-def test_plan_leaves_to_the_config_what_is_not_asked_for(bench):
-    run = bench.plan([3])[0]
-    folder = bench.folder / 'work' / 'a' / 'paper_scratch_seed3'
-    assert run.command([], resume=False) == ['a.py', '--work-dir', str(folder), '--seed', '3']
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
@@ -139,50 +140,10 @@ def test_parallel_jobs_overlap_and_share_gpus_and_cores(bench):
     assert {call['threads'] for call in calls} == {str(max(1, len(os.sched_getaffinity(0)) // 2))}
 
 
-def test_as_many_jobs_as_there_is_memory_for(bench, monkeypatch):
-    place = Room(None, most=3, memory=lambda: (1, 1000))
-    monkeypatch.setattr('octfluid.engine.sweep.measured_rooms', lambda gpus: [place])
-    monkeypatch.setattr('octfluid.engine.sweep._SECONDS_BETWEEN_MEASUREMENTS', 0.05)
-    bench.behave({str(seed): 'parallel' for seed in range(6)})
-    assert [outcome.status for outcome in bench.sweep(range(2), jobs=None)] == ['done'] * 2
-    first, second = sorted(bench.calls, key=lambda call: call['seed'])
-    # The stand-in never says that it trains: nobody knows what it takes, and each works alone.
-    assert second['start'] > first['end']
-    place._each = 1.0
-    bench.sweep(range(3, 6), jobs=None)
-    starts, ends = zip(*((call['start'], call['end']) for call in bench.calls if call['seed'] > 2), strict=True)
-    assert max(starts) < min(ends)
-
-
-def test_one_job_leaves_the_environment_alone(bench, monkeypatch):
-    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
-    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3')
-    bench.sweep([0])
-    assert (bench.calls[0]['gpu'], bench.calls[0]['threads']) == ('3', None)
-
-
-def test_a_broken_record_is_named_before_anything_runs(bench):
-    run = bench.plan([0])[0]
-    run.folder.mkdir(parents=True)
-    (run.folder / 'train_paper_scratch_400i_seed0.json').write_text('{"schema": ')
-    with pytest.raises(InputError, match='broken JSON'):
-        split_done([run])
-
-
-def test_last_error_line(tmp_path):
-    log = tmp_path / 'log'
-    for text, expected in (
-        ('x\nerror: a\nb\n\n', 'error: a'), ('error: a\nerror: b', 'error: b'), ('x\ny\n', 'y'), ('', '(the log is empty)')
-    ):  # fmt: skip
-        log.write_text(text)
-        assert last_error_line(log) == expected
-
-
 INTERRUPTED_SWEEP = """
 import sys
 from pathlib import Path
-from octfluid.engine.sweep import run_all
-from octfluid.engine.sweep_plan import Resolved, plan_runs
+from octfluid.engine.sweep import Resolved, plan_runs, run_all
 from octfluid.utils.cli import exit_status_of
 
 folder = Path(sys.argv[1])
@@ -238,16 +199,6 @@ def test_folds_are_pooled_for_each_config_and_seed(folds):
     assert pooled_lines(outcomes[:2]) == []
 
 
-def test_protocols_are_expanded_before_anything_is_resolved(bench, monkeypatch):
-    """For each config by its own data set; a split that comes twice is refused."""
-    monkeypatch.setattr(sweep_plan, 'expand_splits', lambda config, names, options: [*names, f'of-{config.stem}'])
-    resolve = lambda config, split, init, options: Resolved('a' * 64, split, None, Path('data'))  # noqa: E731
-    runs = bench.plan([0], ['a.py', 'b.py'], splits=['paper'], resolve=resolve)
-    assert [(run.config.stem, run.split) for run in runs] == [('a', 'paper'), ('a', 'of-a'), ('b', 'paper'), ('b', 'of-b')]
-    with pytest.raises(InputError, match='splits given more than once: of-a'):
-        bench.plan([0], splits=['of-a'], resolve=resolve)
-
-
 def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench):
     run = bench.plan([0])[0]
     hold = (
@@ -262,12 +213,3 @@ def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench)
         outcomes = bench.sweep([0, 1])
     assert [outcome.status for outcome in outcomes] == ['skipped', 'done']
     assert [call['seed'] for call in bench.calls] == [1]
-
-
-def test_more_jobs_than_runs_are_no_more_than_runs(bench, monkeypatch):
-    from octfluid.engine import sweep
-
-    made = []
-    monkeypatch.setattr(sweep, 'fixed_rooms', lambda jobs, gpus: made.append(jobs) or fixed_rooms(jobs, gpus))
-    assert [outcome.status for outcome in bench.sweep(seeds=(0, 1), jobs=10**9)] == ['done', 'done']
-    assert made == [2]

@@ -1,5 +1,6 @@
 """The model that comes with the package is what its card, its weights and the records say it is."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,8 +9,7 @@ import pytest
 import torch
 
 from octfluid.engine.config import load_config
-from octfluid.engine.export import MOST_DIFFERENT_PIXELS, _network, compare
-from octfluid.engine.twins import require_twins
+from octfluid.engine.export import MOST_DIFFERENT_PIXELS, compare, load_network, require_twins
 from octfluid.inference.card import describe_training, render_card
 from octfluid.inference.model import ScanModel, shipped_model
 from octfluid.io.duke_mat import read_subject
@@ -29,16 +29,17 @@ def model():
 
 @pytest.fixture(scope='module')
 def weights():
-    (path,) = (ROOT / 'checkpoints/duke_dme').glob('octfluid-compact_*.safetensors')
+    (path,) = (ROOT / 'checkpoints/duke_dme').glob('fcn_plain-unet_*.pth')
     return path
 
 
 def test_it_is_small_and_says_what_weights_it_holds(model, weights):
     assert shipped_model().stat().st_size <= 8e6
-    assert model.info.weights_sha256 == file_sha256(weights)
-    assert weights.stem.endswith(model.info.weights_sha256[:8])
+    card = json.loads(weights.with_suffix('.json').read_text())
+    assert card['sha256'] == file_sha256(weights) and weights.stem.endswith(card['sha256'][:8])
+    assert model.info.weights_sha256 == card['same_as']['sha256']  # the same tensors, as they were exported
     assert origin_of(weights, {}).split == 'all'
-    network = _network(load_config(CONFIG), weights)
+    network = load_network(load_config(CONFIG), weights)
     assert sum(parameter.numel() for parameter in network.parameters()) <= 2_000_000
 
 
@@ -67,7 +68,7 @@ def test_the_record_of_its_training_is_committed(weights):
 
 def test_it_gives_the_masks_of_its_network_on_noise(model, weights):
     noise = [np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8) for size in ((496, 768), (201, 333))]
-    agreement = compare(_network(load_config(CONFIG), weights), model, noise, real=False)
+    agreement = compare(load_network(load_config(CONFIG), weights), model, noise, real=False)
     assert agreement.difference < 1e-4
 
 
@@ -80,7 +81,7 @@ def test_it_gives_the_masks_of_its_network_on_all_110_graded_scans(model, weight
         volume = read_subject(path)
         scans += [np.ascontiguousarray(volume.images[:, :, z]) for z in volume.graded_slices]
     assert len(scans) == 110
-    network = _network(load_config(CONFIG), weights)
+    network = load_network(load_config(CONFIG), weights)
     agreement = compare(network, model, scans, real=True)
     assert agreement.pixels <= MOST_DIFFERENT_PIXELS and agreement.difference < 1e-3
     # Fluid is found at all: an empty mask agrees with an empty mask.

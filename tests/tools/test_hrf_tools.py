@@ -75,20 +75,6 @@ def test_pretrain_converts_trains_and_publishes(pretrain, repository, tmp_path):
     assert [step.split()[0] for step in steps] == ['tools/publish_checkpoint.py']
 
 
-def test_pretrain_stops_before_training_if_weights_are_in_the_way(pretrain, repository):
-    old = repository / 'checkpoints/hrf/pspnet_unet_s5-d16_hrf_1000i_01234567.safetensors'
-    old.parent.mkdir(parents=True)
-    old.touch()
-    done, steps = pretrain('--iters', '4000')
-    assert (done.returncode, steps) == (2, [])
-    assert done.stderr.count('\n') == 1
-    assert f'checkpoints/hrf/{old.name} is there already' in done.stderr
-    for arguments in (['--replace'], ['fcn'], ['--name', 'trial']):
-        done, steps = pretrain(*arguments)
-        assert done.returncode == 0
-        assert ('--replace' in steps[-1], '--name trial' in steps[-1]) == (arguments == ['--replace'], '--name' in arguments)
-
-
 def test_pretrain_keeps_the_status_of_a_failure(pretrain):
     done, steps = pretrain(FAKE_STATUS='2')
     assert (done.returncode, len(steps)) == (2, 1)
@@ -115,17 +101,16 @@ def test_from_photographs_to_published_weights_and_further(repository, tmp_path,
     script, out = repository / 'scripts/pretrain_hrf.sh', repository / 'checkpoints/hrf'
     done = run('bash', script, 'fcn', '--iters', 2, '--half', '--cfg-options', *TINY, env=environment)
     assert done.returncode == 0, done.stderr
-    first = next(out.glob('fcn_unet_s5-d16_hrf_2i_*.safetensors'))
+    first = next(out.glob('fcn_unet_s5-d16_*_2i_hrf-*.pth'))
     card = json.loads(first.with_suffix('.json').read_text())
     assert (card['config'], card['iterations'], card['precision']) == ('configs/hrf/fcn.py', 2, 'fp16')
     assert set(card['scores']) >= {'IoU.vessel', 'Dice.vessel'}
     assert card['overrides']['model.backbone.base_channels'] == 4
 
-    done = run('bash', script, 'fcn', '--iters', 3, '--replace', '--cfg-options', *TINY, env=environment)
+    done = run('bash', script, 'fcn', '--iters', 3, '--cfg-options', *TINY, env=environment)
     assert done.returncode == 0, done.stderr
     assert 'training from iteration 2 to iteration 3' in done.stdout + done.stderr
     record = json.loads((repository / 'work_dirs/hrf/fcn/train_usual_scratch_3i_seed0.json').read_text())
     # The learning rate goes on with the schedule of 40 000 iterations.
     assert record['history'][-1]['lr'] == pytest.approx((0.01 - 1e-4) * (1 - 2 / 40_000) ** 0.9 + 1e-4, rel=1e-8)
-    assert [path.name.split('_')[4] for path in out.glob('*.safetensors')] == ['3i']
-    assert (out / 'superseded' / first.name).is_file()
+    assert len(list(out.glob('*_3i_hrf-*.pth'))) == 1 and first.is_file()

@@ -14,7 +14,7 @@ if [[ $1 == tools/train.py ]]; then
 fi
 if [[ $1 == tools/publish_checkpoint.py ]]; then
     while [[ $1 != --out ]]; do shift; done
-    mkdir -p "$2" && touch "$2/octfluid-compact_900i_12345678.safetensors"
+    mkdir -p "$2" && touch "$2/fcn_plain-unet_900i_duke-12345678.pth"
 fi
 if [[ $1 == tools/sweep.py && $* == *compact_paper256* ]]; then
     for seed in ${SEEDS-}; do
@@ -58,9 +58,9 @@ def test_every_protocol_then_the_model_then_the_report(script):
         sweep('configs/duke_dme/compact_paper256.py'),
         sweep('configs/duke_dme/compact.py', 'halves leave-one-subject-out'),
         f'tools/train.py configs/duke_dme/compact.py --split all --seed 0 --work-dir {WORK}/compact/all_seed0 --resume',
-        f'tools/publish_checkpoint.py {checkpoint} --out {WORK}/weights --half --name octfluid-compact --replace '
+        f'tools/publish_checkpoint.py {checkpoint} --out {WORK}/weights --half '
         f'--record {WORK}/compact/all_seed0/train_all_scratch_900i_seed0.json',
-        f'tools/export_onnx.py configs/duke_dme/compact.py {WORK}/weights/octfluid-compact_900i_12345678.safetensors --half '
+        f'tools/export_onnx.py configs/duke_dme/compact.py {WORK}/weights/fcn_plain-unet_900i_duke-12345678.pth --half '
         f'--out {WORK}/octfluid-compact.onnx --records {WORK}/compact {WORK}/compact_paper256',
         f'tools/report.py {WORK} --out {WORK}/report',
     ]

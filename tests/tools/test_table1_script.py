@@ -44,7 +44,7 @@ def script(repository, tmp_path):
 def add_weights(repository):
     """Put a file in place of a head's weights; returns its path from the repository."""
 
-    def add(head, name='_hrf_1000i_01234567.safetensors', folder='checkpoints/hrf'):
+    def add(head, name='_256x256_1k_hrf-01234567.pth', folder='checkpoints/hrf'):
         path = repository / folder / f'{head}_unet_s5-d16{name}'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(head)
@@ -122,10 +122,10 @@ def test_missing_weights_are_an_error_if_named_and_listed_if_not(script, add_wei
 
 def test_two_files_of_weights_are_refused(script, add_weights):
     add_weights('fcn')
-    add_weights('fcn', '_hrf_40000i_89abcdef.safetensors')
+    add_weights('fcn', '_256x256_40k_hrf-89abcdef.pth')
     done, steps = script('fcn')
     assert (done.returncode, done.stderr.count('\n'), steps) == (2, 1, [])
-    assert done.stderr.count('.safetensors') == 2
+    assert done.stderr.count('.pth') == 2
 
 
 def test_a_scored_head_is_skipped(script, add_weights):
@@ -229,7 +229,7 @@ def test_bad_arguments_are_one_line_and_status_2(script, add_weights, arguments)
 def test_from_weights_to_table_and_pictures(repository, tmp_path, phantoms, tiny_network):
     config, weights = tiny_network
     (repository / 'configs').unlink()
-    for path in ('configs/table1/fcn.py', 'checkpoints/hrf/fcn_unet_s5-d16_hrf_0i_01234567.safetensors'):
+    for path in ('configs/table1/fcn.py', 'checkpoints/hrf/fcn_unet_s5-d16_256x256_1i_hrf-01234567.pth'):
         (repository / path).parent.mkdir(parents=True)
         shutil.copy(config if path.endswith('.py') else weights, repository / path)
     command = ['bash', repository / 'scripts/reproduce_table1.sh', 'fcn', '--finetuned', config, weights]

@@ -1,13 +1,11 @@
 import pickle
-import signal
 import stat
-import subprocess
 import sys
 
 import pytest
 
-from octfluid.engine import cluster
-from octfluid.engine.cluster import TrainingJob, parse_parameters, require_slurm, run_on_cluster
+from octfluid.engine import slurm as cluster
+from octfluid.engine.slurm import TrainingJob, parse_parameters, require_slurm, run_on_cluster
 from octfluid.engine.sweep import split_done
 from octfluid.records.record import write_record
 from octfluid.utils.errors import InputError
@@ -86,16 +84,7 @@ def test_a_job_that_dies_is_an_outcome(bench, monkeypatch):
     bench.behave({'0': 'kill the job'})
     [outcome] = sweep(bench, [0])
     assert outcome.status == 'failed'
-    assert outcome.message.endswith('ended without a result (FINISHED); last in its log: training')
-
-
-def test_an_error_of_the_job_itself_is_an_outcome(bench):
-    [run] = bench.plan([0])
-    run.folder.mkdir(parents=True)
-    (run.folder / 'train_paper_scratch_400i_seed0.json').write_text('{"schema": ')
-    [outcome] = sweep(bench, [0])
-    assert outcome.status == 'failed'
-    assert 'broken JSON' in outcome.message and '\n' not in outcome.message
+    assert outcome.message.endswith('ended without a result (FINISHED); last line of its log: training')
 
 
 def test_a_job_that_finds_the_record_of_an_earlier_one_trains_nothing(bench):
@@ -113,33 +102,6 @@ def test_after_a_timeout_the_same_job_resumes(bench):
     bench.behave({})
     assert again.result() == 0
     assert [call['resume'] for call in bench.calls] == [False, True]
-
-
-INTERRUPTED = """
-import sys
-from pathlib import Path
-from octfluid.engine.cluster import run_on_cluster
-from octfluid.engine.sweep_plan import Resolved, plan_runs
-from octfluid.utils.cli import exit_status_of
-
-folder, cluster = Path(sys.argv[1]), sys.argv[2]
-resolve = lambda *_: Resolved('a' * 64, 'paper', None, Path('data'))
-runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=resolve)
-command = [sys.executable, str(folder / 'fake_train.py')]
-sys.exit(exit_status_of(lambda: run_on_cluster(runs, command, {'time': 5}, cluster=cluster) and 0))
-"""
-
-
-def test_an_interrupt_cancels_the_jobs(bench, listening, is_running):
-    bench.behave({'0': 'wait'})
-    command = [sys.executable, '-c', INTERRUPTED, str(bench.folder), 'local']
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
-    training = bench.wait_for_pid()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert 'error: interrupted' in errors.splitlines()  # beside what submitit's own process says of its end
-    bench.wait_for(lambda: not is_running(training))
 
 
 def test_jobs_of_slurm(bench, slurm):
@@ -163,16 +125,12 @@ def test_interrupted_jobs_of_slurm_are_cancelled(bench, slurm, monkeypatch):
     assert (slurm / 'cancelled').read_text() == '77\n'
 
 
-def test_a_job_that_slurm_refuses_is_one_line(bench, slurm, capfd):
-    with pytest.raises(InputError, match=r'^Slurm refuses the job of a paper_scratch_seed0: sbatch: error: invalid partition'):
-        run_on_cluster(bench.plan([0]), bench.command, {'time': 5, 'partition': 'none'})
-    assert capfd.readouterr().err == ''
+@pytest.mark.parametrize('wrong', [{'partition': 'none'}, {'partitoin': 'gpu'}])
+def test_a_job_that_slurm_refuses_is_one_line(bench, slurm, capfd, wrong):
+    with pytest.raises(InputError, match=r'partition|partitoin') as caught:
+        run_on_cluster(bench.plan([0]), bench.command, {'time': 5, **wrong})
+    assert (capfd.readouterr().err, str(caught.value).count('\n')) == ('', 0)
     assert bench.calls == []
-
-
-def test_nothing_to_do_submits_nothing(bench):
-    assert run_on_cluster([], bench.command, {'time': 5}, cluster='local') == []
-    assert not (bench.folder / 'work').exists()
 
 
 def test_parameters():
@@ -181,21 +139,13 @@ def test_parameters():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(('items', 'message'), [
-    (['partition=gpu'], 'no time; expected the minutes that one run may take, such as time=240'),
-    ([], 'no time'),
-    (['time=60', 'partitoin=gpu'], "unknown parameter 'partitoin'; did you mean 'partition'"),
-    (['time=60', 'nodes=2'], "unknown parameter 'nodes'; did you mean 'nodelist'? Expected one of time, gpus_per_node"),
-    (['time=1-00:00:00'], 'expected whole minutes, at least 1'),
-    (['time=0'], 'expected whole minutes, at least 1'),
-    (['time=60', 'gpus_per_node=one'], 'expected a whole number'),
-    (['time=60', 'time=90'], 'time is given more than once'),
-    (['time'], '--slurm time: expected KEY=VALUE'),
+@pytest.mark.parametrize(('items', 'named'), [
+    (['partition=gpu'], 'such as time=240'), (['time=1-00:00:00'], 'time=1-00'), (['time=0'], 'time=0'),
+    (['time=60', 'time=90'], 'time=90'), (['time'], '--slurm time'),
 ])  # fmt: skip
-def test_bad_parameters(items, message):
-    with pytest.raises(InputError) as caught:
+def test_bad_parameters(items, named):
+    with pytest.raises(InputError, match=named):
         parse_parameters(items)
-    assert message in str(caught.value)
 
 
 def test_without_slurm_or_submitit(monkeypatch, tmp_path):
