@@ -19,7 +19,7 @@ def main() -> int | None:
     )
     args = parser.parse_args()
 
-    from octfluid.engine.data_check import check_data
+    from octfluid.engine.config import check_data, dataset_spec, load_config, parse_options
 
     from octfluid.datasets.integrity import subject_overlap
     from octfluid.engine.config import dataset_spec, load_config, parse_options

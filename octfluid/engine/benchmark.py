@@ -28,9 +28,8 @@ from pydantic import BaseModel, Field
 
 import octfluid.register  # registers what configs name
 from octfluid.datasets.sampler import CountedSampler
-from octfluid.engine.checkpoint import load_weights, read_checkpoint
-from octfluid.engine.config import load_config, split_of
-from octfluid.engine.misfit import build_network
+from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
+from octfluid.engine.config import build_network, load_config
 from octfluid.engine.optim import enable_mixed_precision, mixed_precision
 from octfluid.engine.plan import cpu_name, device_name, peak_memory, versions
 from octfluid.records.fingerprint import config_name

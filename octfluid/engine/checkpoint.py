@@ -1,10 +1,11 @@
 """Checkpoints of MMSegmentation, read without running code, loaded whole, and described for the record."""
 
 import hashlib
+import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from torch import nn
 from octfluid.records.record import file_sha256
 from octfluid.utils.atomic import atomic_path
 from octfluid.utils.errors import InputError
+from octfluid.utils.text import read_json
 
 WAYS_ON = (
     'get it with `bash scripts/download_checkpoints.sh` (OpenMMLab zoo), train it with `bash scripts/pretrain_hrf.sh`, name '
@@ -26,7 +28,6 @@ WAYS_ON = (
 )
 _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.pth$')
 _ZOO = re.compile(r'_40k_hrf_2020\d{4}_\d{6}-([0-9a-f]{8})\.pth$')
-_OWN = re.compile(r'_(\d+k?)(?:i)?_hrf-([0-9a-f]{8})\.pth$')
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,47 @@ def describe_weights(name: str, loaded: int, total: int) -> InitialWeights:
     if named and digest.startswith(named.group(1)):
         source = 'hrf-zoo' if _ZOO.search(local.name) else 'hrf-own' if '_hrf-' in local.name else 'other'
     return InitialWeights(source, name if '://' in name else local.name, digest, loaded, total)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The training that weights come from; None for what they do not say.
+
+    Attributes:
+        split: Name of the split.
+        dataset: Type of the data set, such as ``'DukeDMEDataset'``.
+        iterations: Of the training.
+        seed: Of the training.
+        overrides: Config settings that were overridden in the training, by dotted key.
+    """
+
+    split: str | None = None
+    dataset: str | None = None
+    iterations: int | None = None
+    seed: int | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def origin_of(name: str | Path, stored: Mapping[str, Any]) -> Origin:
+    """Read what weights say of their training: a checkpoint in itself, published weights in the card next to them.
+
+    Args:
+        name: The file or URL.
+        stored: Its content, from `read_checkpoint`.
+
+    Raises:
+        InputError: The card is damaged.
+    """
+    meta, run = stored.get('meta') or {}, stored.get('run')
+    if run:
+        settings = run['settings']
+        overrides = json.loads(run['overrides'])
+        return Origin(settings['split'], run['dataset'], meta.get('iter'), settings['seed'], overrides)
+    card = fetch(str(name)).with_suffix('.json')
+    said = read_json(card) if card.is_file() else {}
+    if not isinstance(said, dict) or not str(said.get('schema', '')).startswith('octfluid.weights/'):
+        return Origin(iterations=meta.get('iter'), seed=meta.get('seed'))
+    return Origin(said['split'], said['dataset'], said['iterations'], said['seed'], said['overrides'])
 
 
 def last_checkpoint(work_dir: str | Path) -> Path | None:

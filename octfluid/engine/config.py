@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmseg.registry import DATASETS, MODELS
+from torch import nn
 
 import octfluid.register  # noqa: F401  registers what configs name
 from octfluid.datasets.fluid_dataset import FluidDataset
@@ -231,8 +234,6 @@ class DatasetSpec:
 
 
 def _class_of(dataset: Any) -> type | None:
-    from mmseg.registry import DATASETS
-
     return DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
 
 
@@ -299,3 +300,16 @@ def check_data(cfg: Config) -> DatasetReport:
     if spec.truth_dir != spec.size_dir:
         report.problems += check(spec.truth_dir, None).problems
     return report
+
+
+def build_network(cfg: Config) -> nn.Module:
+    """Build the network of a config, with random weights.
+
+    Raises:
+        InputError: A setting does not fit; the message is the library's.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    try:
+        return MODELS.build(cfg.model)
+    except Exception as error:
+        raise InputError(f'{cfg.filename}: {type(error).__name__}: {" ".join(str(error).split())}') from error

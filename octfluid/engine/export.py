@@ -19,15 +19,13 @@ from torch import Tensor, nn
 
 import octfluid.register  # registers what configs name, and silences what mmseg says at import
 from octfluid.datasets.splits import load_index
-from octfluid.engine.checkpoint import load_weights, read_checkpoint
-from octfluid.engine.config import dataset_spec, load_config
-from octfluid.engine.misfit import build_network
+from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
+from octfluid.engine.config import build_network, dataset_spec, load_config
 from octfluid.inference import ood
 from octfluid.inference.model import ModelInfo, ScanModel
 from octfluid.models.resample import resize
 from octfluid.models.slide import window_profile, window_starts
 from octfluid.records.fingerprint import config_sha256
-from octfluid.records.origin import Origin
 from octfluid.records.record import file_sha256, result_changing_overrides
 from octfluid.utils.atomic import atomic_path
 from octfluid.utils.errors import InputError, WorkError

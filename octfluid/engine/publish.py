@@ -13,12 +13,10 @@ from mmengine.config import Config
 from pydantic import BaseModel, Field
 
 import octfluid
-from octfluid.engine.checkpoint import describe_weights, load_weights, read_checkpoint
-from octfluid.engine.config import load_config, split_of
-from octfluid.engine.misfit import build_network
+from octfluid.engine.checkpoint import describe_weights, load_weights, origin_of, read_checkpoint
+from octfluid.engine.config import build_network, load_config
 from octfluid.records import record as records
-from octfluid.records.fingerprint import config_name, config_sha256
-from octfluid.records.origin import origin_of
+from octfluid.records.fingerprint import config_name, config_sha256, split_of
 from octfluid.utils.atomic import require_file_names, require_folder, write_bytes, write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
@@ -115,7 +113,7 @@ def publish(
     dataset, meta = cfg.train_dataloader.dataset.type, stored.get('meta', {})
     if told.dataset not in (None, dataset):
         raise InputError(f'{path}: is about {dataset}, but the weights were trained on {told.dataset}; pass their own config')
-    origin = describe_weights(checkpoint, *load_weights(build_network(cfg), stored['state_dict'], str(checkpoint)))
+    origin = describe_weights(str(checkpoint), *load_weights(build_network(cfg), stored['state_dict'], str(checkpoint)))
     data = 'zoo' if origin.source == 'hrf-zoo' else _DATA.get(dataset, dataset)
     iterations = meta.get('iter') or (run or {}).get('iterations')  # the record of a test has 0
     seed = run['seed'] if run else meta.get('seed')

@@ -17,7 +17,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from octfluid.engine.checkpoint import InitialWeights, describe_weights, fetch, last_checkpoint
+from octfluid.engine.checkpoint import InitialWeights, Origin, describe_weights, fetch, last_checkpoint, origin_of
 from octfluid.engine.ensemble import EnsembleHook
 from octfluid.engine.hooks import bare_model, is_training
 from octfluid.engine.performance import PerformanceHook, precision_of
@@ -89,10 +89,10 @@ class RunRecordHook(Hook):
         self.variant = variant
         self.config = config
         self.init: InitialWeights | None = None
-        self.run: dict[str, Any] = {}  # what the loaded checkpoint says of its own training
+        self.run: dict[str, Any] = {}  # what the loaded checkpoint holds of its own training
+        self.origin = Origin()
         self.earlier = 0.0  # seconds spent by processes that this one resumes
         self.start = time.perf_counter()
-        self.loaded_iterations = 0
         self.scored_at = -1
         self.path: Path | None = None
 
@@ -119,7 +119,7 @@ class RunRecordHook(Hook):
             InputError: A resume of a run with other settings or data.
         """
         self.run = checkpoint.get('run') or {}
-        self.loaded_iterations = int((checkpoint.get('meta') or {}).get('iter') or 0)
+        self.origin = origin_of(str(runner._load_from), checkpoint)
         total = len(bare_model(runner).state_dict())
         if runner._resume:
             self._require_same_run(runner)
@@ -238,9 +238,8 @@ class RunRecordHook(Hook):
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Write the record of the test."""
-        trained = self.run.get('settings', {}).get('split')
-        split = fingerprint.split_of(runner.cfg, tested=True)
-        same_data = self.run.get('dataset') == runner.cfg.test_dataloader.dataset.type
+        trained, split = self.origin.split, fingerprint.split_of(runner.cfg, tested=True)
+        same_data = self.origin.dataset == runner.cfg.test_dataloader.dataset.type
         seen = f'trained-on-{trained}' if same_data and trained and (trained != split or trained == 'all') else ''
         if seen:
             runner.logger.warning(f"trained on split '{trained}': scans of split '{split}' may have been in its training")
@@ -249,8 +248,8 @@ class RunRecordHook(Hook):
         number = len(runner.test_dataloader.dataset)
         measured = dict(
             kind='test',
-            iterations=self.loaded_iterations,
-            seed=self.run.get('settings', {}).get('seed') or 0,
+            iterations=self.origin.iterations or 0,
+            seed=self.origin.seed or 0,
             checkpoint_sha256=self._tested_sha256(runner),
             wall_seconds=round(seconds, 3),
             images_per_second=round(number / seconds, 3),
@@ -258,7 +257,7 @@ class RunRecordHook(Hook):
             precision=scoring,
             variant='+'.join(filter(None, (seen, self.variant, '' if scoring == 'fp32' else scoring))),
             split=split,
-            overrides={**json.loads(self.run.get('overrides', '{}')), **self._overrides(runner)},
+            overrides={**self.origin.overrides, **self._overrides(runner)},
         )
         self._write(runner, runner.test_loop, metrics, measured)
 

@@ -14,8 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from octfluid.datasets.lists import expand_protocols, load_index
-from octfluid.datasets.splits import PROTOCOLS
+from octfluid.datasets.splits import PROTOCOLS, expand_protocols, load_index
 from octfluid.records.record import file_sha256, read_records, to_run
 from octfluid.reporting import folds
 from octfluid.reporting.markdown import percent
@@ -51,7 +50,7 @@ class PlannedRun:
         init: Label of the initial weights: the stem of their file, or ``scratch``.
         identity: The fields a finished run's record must have: config_sha256, split, seed, and ``init`` (None, the name of a
             URL, or the sha256 of a file).
-        amp: Train in mixed precision.
+        amp: ``'on'`` or ``'auto'`` as ``tools/train.py --amp`` takes them, None for the config's precision.
         data_root: Folder of the data set.
         work_dir: Folder of the sweep.
         arguments: Arguments of the training command after the config, except ``--work-dir`` and ``--resume``.
@@ -62,7 +61,7 @@ class PlannedRun:
     split: str
     init: str
     identity: dict[str, Any]
-    amp: bool
+    amp: str | None
     data_root: Path
     work_dir: Path
     arguments: tuple[str, ...]
@@ -95,15 +94,17 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
             weights are missing or unsafe.
     """
     from octfluid.datasets.integrity import refuse_overlap
-    from octfluid.engine.checkpoint import find_initial_weights
-    from octfluid.engine.config import data_root_of, load_config, parse_options, split_of
-    from octfluid.records.fingerprint import config_sha256
+    from octfluid.engine.checkpoint import WAYS_ON
+    from octfluid.engine.config import data_root_of, load_config, parse_options
+    from octfluid.records.fingerprint import config_sha256, split_of
 
     cfg = load_config(config, parse_options(options), split=split, init=init)
     split, root = split_of(cfg), data_root_of(cfg)
     refuse_overlap(root, split)
-    weights = find_initial_weights(cfg.init.files) if cfg.get('init') else cfg.get('load_from')
+    weights = cfg.get('load_from')
     if weights and '://' not in weights:
+        if not Path(weights).is_file():
+            raise InputError(f'initial weights not found: {weights}; {WAYS_ON}')
         _require_weights(weights)
     return Resolved(config_sha256(cfg), split, weights, Path(root))
 
@@ -144,7 +145,7 @@ def plan_runs(
     *,
     splits: Sequence[str] | None = None,
     init: str | None = None,
-    amp: bool = False,
+    amp: str | None = None,
     options: Sequence[str] = (),
     resolve: Callable[[Path, str | None, str | None, Sequence[str]], Resolved] = resolve_config,
 ) -> list[PlannedRun]:
@@ -167,7 +168,7 @@ def plan_runs(
             found = resolve(config, asked, init, options)
             label = re.sub(r'[^A-Za-z0-9_.+-]+', '-', Path(found.weights).stem) if found.weights else 'scratch'
             same = dict(config_sha256=found.config_sha256, split=found.split, init=_init_identity(found.weights))
-            common = [*(['--split', asked] if asked else []), *(['--init', init] if init else []), *(['--amp'] if amp else [])]
+            common = [*(['--split', asked] if asked else []), *(['--init', init] if init else []), *(['--amp', amp] if amp else [])]
             common += ['--cfg-options', *options] if options else []
             for seed in seeds:
                 identity, arguments = {**same, 'seed': seed}, ('--seed', str(seed), *common)

@@ -8,7 +8,8 @@ from typing import Any
 FULL = 40_000
 """Iterations of the whole training on HRF vessels, the zoo's and ours."""
 
-_LENGTH = re.compile(r'_(?:hrf|zoo)_(\d+)i_')
+# As published now, ..._8k_hrf-1a2b3c4d.pth, and as earlier records have it, ..._hrf_1000i_1a2b3c4d.safetensors.
+_LENGTH = re.compile(r'_(\d+)([ik])_(?:hrf|zoo)-[0-9a-f]{8}\.pth$|_(?:hrf|zoo)_(\d+)i_')
 _KEY = re.compile(r'(hrf|hrf-own|hrf-zoo)-(?:(\d+)i|unknown)')
 
 
@@ -29,13 +30,13 @@ def source_iterations(init: Mapping[str, Any] | None) -> int | None:
         init: A run record's ``init``.
 
     Returns:
-        The number in the name of published weights (``..._hrf_1000i_...``), 40 000 for the zoo's own files, 0 for training from
+        The number in the name of published weights (``..._8k_hrf-...``), 40 000 for the zoo's own files, 0 for training from
         scratch, None if the name has no number.
     """
     if init is None:
         return 0
     if match := _LENGTH.search(init['name']):
-        return int(match[1])
+        return int(match[1] or match[3]) * (1000 if match[2] == 'k' else 1)
     return FULL if init['source'] == 'hrf-zoo' and '_40k_hrf_' in init['name'] else None
 
 
