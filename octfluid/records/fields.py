@@ -58,8 +58,6 @@ def optional(rule: tuple) -> tuple:
 COUNT = (is_count, 'a non-negative integer')
 OPTIONAL_COUNT = optional(COUNT)
 AMOUNT = (lambda value: is_number(value) and value >= 0, 'a number >= 0')
-OPTIONAL_AMOUNT = optional(AMOUNT)
-OPTIONAL_NUMBER = optional((is_number, 'a finite number'))
 FRACTION = (lambda value: value is None or (is_number(value) and 0 <= value <= 1), 'a fraction in [0, 1] or null')
 HASH = (matches(_SHA256), 'the 64 hex digits of a SHA-256')
 OBJECT = (lambda value: isinstance(value, Mapping), 'an object')

@@ -213,7 +213,8 @@ class Image(Counts):
         _need((self.extra.hd95_px or 0) <= diagonal, f'.extra.hd95_px is {self.extra.hd95_px}; expected at most {diagonal:.1f}')
 
     def _check_classes(self, pixels: int) -> None:
-        _need(len(self.classes) > 2 and 'background' in self.classes, '.classes: expected more than two, background among them')
+        names = list(self.classes)
+        _need(len(names) > 2 and names[0] == 'background', f'.classes is of {names}; expected more than two, background first')
         areas = {name: counts._areas() for name, counts in self.classes.items()}
         for name, found in areas.items():
             _need(found['all'] == pixels, f'.classes.{name} has {found["all"]} pixels; expected {pixels}')

@@ -88,12 +88,6 @@ def test_each_measure_is_named_and_rests_on_a_number_of_images():
     assert {measure.unit for measure in MEASURES.values()} == {'%', 'px', ''}
 
 
-def test_each_seed_is_measured_on_its_own():
-    other = [{**image, 'tp': image['tp'] + image['fn'], 'fn': 0} for image in IMAGES]
-    values = measured(IMAGES, other)['recall']
-    assert values.tolist() == [pytest.approx(16 / 26), 1]
-
-
 def test_nothing_true_and_nothing_predicted_scores_nothing():
     values = single([row('a', 1, 0, 0, 0, 100, **masks(None, None, 0, 0, 0, 0))])
     defined = {name: value for name, value in values.items() if not np.isnan(value)}
@@ -196,29 +190,6 @@ def test_measures_equal_those_of_scikit_learn_and_scipy(pairs):
         # All of these cases occur, and in none of the measures is every group undefined.
         assert all(np.isfinite(values).any() for values in expected.values())
         assert all(np.isnan(expected[name]).any() for name in ('precision', 'recall', 'image_dice', 'false_positive_px'))
-
-
-def test_measures_from_masks_are_means_of_what_the_records_hold():
-    rng = np.random.default_rng(3)
-    for _ in range(200):
-        images = []
-        for index, (true, predicted) in enumerate(rng.integers(0, 2, (4, 2))):
-            surface = float(rng.random()) if true and predicted else None if true == predicted else 0.0
-            distance = float(rng.integers(0, 9)) if true and predicted else None
-            pockets = rng.integers(0, 4, 4)
-            counts = (int(true and predicted), int(predicted), int(true), 9)
-            images.append(row(str(index), 1, *counts, **masks(surface, distance, *map(int, pockets))))
-        ours = single(images)
-        surfaces = [image['extra']['surface_dice_1px'] for image in images if image['fn']]
-        distances = [image['extra']['hd95_px'] for image in images if image['extra']['hd95_px'] is not None]
-        assert ours['surface_dice_1px'] == pytest.approx(np.mean(surfaces) if surfaces else np.nan, nan_ok=True)
-        assert ours['surface_dice_2px'] == pytest.approx(np.mean(surfaces) if surfaces else np.nan, nan_ok=True)
-        assert ours['hd95_px'] == pytest.approx(np.mean(distances) if distances else np.nan, nan_ok=True)
-        true, found, predicted, right = (
-            sum(image['extra']['pockets'][key] for image in images) for key in ('true', 'found', 'predicted', 'right')
-        )
-        assert ours['pocket_sensitivity'] == pytest.approx(found / true if true else np.nan, nan_ok=True)
-        assert ours['pocket_precision'] == pytest.approx(right / predicted if predicted else np.nan, nan_ok=True)
 
 
 def sums_of(true, predicted, centre=0):

@@ -119,7 +119,7 @@ def test_the_scale_of_a_pixel_is_the_packages():
 
 
 def test_the_limits_of_intervals_and_of_p_are_the_packages():
-    assert f'fewer than {MIN_SUBJECTS} patients there is none' in WORDS
+    assert f'fewer than {MIN_SUBJECTS} patients there is no interval' in WORDS
     assert f'more than {100 * MAX_UNDEFINED:.0f} % of the draws' in WORDS
     assert f'up to P = {EXACT_SUBJECTS}, and' in WORDS
     assert f'{2 / 2**10:.3f} with ten patients, {2 / 2**5} with five' in WORDS
