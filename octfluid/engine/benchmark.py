@@ -30,15 +30,14 @@ import octfluid.register  # registers what configs name
 from octfluid.datasets.sampler import CountedSampler
 from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
-from octfluid.engine.optim import enable_mixed_precision, mixed_precision
-from octfluid.engine.plan import cpu_name, device_name, peak_memory, versions
+from octfluid.engine.performance import mixed_precision, use_precision
+from octfluid.engine.record_hook import device_name, peak_memory, versions
 from octfluid.records.fingerprint import config_name
 from octfluid.records.record import git_state, source_sha256
 from octfluid.utils.errors import InputError, WorkError
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]
 STOCK = 'stock'
-SPEED_SETTINGS = ('channels_last', 'reuse_memory', 'window_batch', 'prepare_weights')
 _ENDLESS = 10**9
 
 Turn = Callable[[], dict[str, float]]
@@ -69,7 +68,7 @@ def benchmark_record(kind: str, config: str, options: Mapping[str, Any], measure
     """Return the JSON content of a benchmark: the ``measured`` fields and the circumstances, without the place of the data."""
     return Benchmark(
         schema_='octfluid.benchmark/1', kind=kind, config=config_name(config), git=git_state(ROOT),
-        source_sha256=source_sha256(ROOT), device=cpu_name(), versions=versions(),
+        source_sha256=source_sha256(ROOT), device=device_name(), versions=versions(),
         overrides={key: value for key, value in options.items() if not key.endswith('data_root')}, **measured,
     ).model_dump(mode='json', by_alias=True, exclude_unset=True)  # fmt: skip
 
@@ -166,7 +165,7 @@ class SteppedTrainLoop(IterBasedTrainLoop):
 
 
 def stock_config(cfg: Config) -> None:
-    """Remove the speed settings of this package from a config, in place: sampler, caches, hooks, memory layout, metric.
+    """Remove the speed settings of this package from a config, in place: sampler, caches, hooks, metric.
 
     Network, losses, data, transforms, optimizer and schedule stay.
     """
@@ -174,38 +173,33 @@ def stock_config(cfg: Config) -> None:
         loader.dataset.window_first, loader.dataset.cache_bytes = False, 0
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.optim_wrapper.optimizer.pop('fused', None)
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook['type'] == 'EMAHook']
     cfg.val_evaluator = cfg.test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
-    for key in SPEED_SETTINGS:
-        cfg.pop(key, None)
+    for name in ('performance', 'step_seed', 'finite'):
+        cfg.default_hooks[name] = None
 
 
 def _runner(config: str, options: Mapping[str, Any], stock: bool, amp: bool, training: bool) -> Runner:
-    """Build a runner that starts from random weights, logs nothing, and writes nothing that outlives the process."""
-    from octfluid.engine.building import Request, build_runner
-
+    """Build a Runner that starts from random weights, logs nothing, and writes nothing that outlives the process."""
     cfg = load_config(config, dict(options))
     # mmengine would set it, with a warning: this process was spawned.
     multiprocessing.set_start_method(cfg.env_cfg.mp_cfg.mp_start_method, force=True)
-    cfg.init = cfg.load_from = None
-    cfg.visualizer = dict(type='Visualizer')
-    cfg.default_hooks.checkpoint = None
-    unwanted = ('ProgressHook',) if training else ('ProgressHook', 'EMAHook')  # weights to score are an average already
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook['type'] not in unwanted]
+    cfg.load_from, cfg.visualizer = None, dict(type='Visualizer')
+    for name in ('checkpoint', 'initial_weights', 'progress', 'record', 'stop', 'visualization'):
+        cfg.default_hooks[name] = None
     cfg.train_cfg.update(type='SteppedTrainLoop', max_iters=_ENDLESS, val_interval=_ENDLESS)
     if not training:
         cfg.default_hooks.logger = None
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks', []) if hook['type'] != 'EMAHook']
+    if stock:
+        stock_config(cfg)
+    elif amp and training:
+        use_precision(cfg, mixed_precision())
     elif amp:
-        enable_mixed_precision(cfg)
+        cfg.default_hooks.performance.scoring = mixed_precision()
+    cfg.launcher, cfg.log_level, cfg.experiment_name = 'none', 'ERROR', f'benchmark_{time.time_ns()}'
     with tempfile.TemporaryDirectory(prefix='octfluid-benchmark-') as folder:
-        if stock:
-            stock_config(cfg)
-            cfg.work_dir, cfg.launcher, cfg.log_level, cfg.experiment_name = folder, 'none', 'ERROR', f'stock_{time.time_ns()}'
-            return Runner.from_cfg(cfg)
-        runner = build_runner(cfg, Request(config, folder, {}, amp=amp), training)
-    for handler in runner.logger.handlers:
-        handler.setLevel(logging.ERROR)
-    return runner
+        cfg.work_dir = folder
+        return Runner.from_cfg(cfg)
 
 
 def training(config: str, options: Mapping[str, Any], iterations: int, *, stock: bool = False, amp: bool = False) -> Turn:
@@ -230,8 +224,8 @@ def scoring(
     """
     runner = _runner(config, options, stock, amp, training=False)
     runner.model.load_state_dict(torch.load(weights, map_location='cpu', weights_only=True))
-    if not stock:
-        runner.prepare_scoring()
+    runner._test_loop = runner.build_test_loop(runner._test_loop)
+    runner.call_hook('before_run')
     kept: dict[str, np.ndarray] = {}
 
     def note(_model: Any, _inputs: Any, samples: Any) -> None:

@@ -118,6 +118,7 @@ class PerformanceHook(Hook):
         self.window_batch = window_batch
         self.mixed_scoring = mixed_scoring
         self.scoring = scoring
+        self.prepared = False
 
     def before_run(self, runner: Any) -> None:
         """Prepare memory, its layout, slide inference and the precision of scoring."""
@@ -142,7 +143,9 @@ class PerformanceHook(Hook):
 
     def before_test(self, runner: Any) -> None:
         """Prepare the weights, which nothing trains any more; not where an average of them is exchanged during the test."""
-        if self.prepare_weights and not any(isinstance(hook, EMAHook) for hook in runner.hooks):
+        averaged = any(isinstance(hook, EMAHook) for hook in runner.hooks)
+        if self.prepare_weights and not averaged and not self.prepared:
+            self.prepared = True
             prepare_weights(bare_model(runner), self.scoring)
 
 
