@@ -12,7 +12,7 @@ from PIL import Image
 from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import Scan, build_splits, is_list_name, paper_rows, parse_name, write_splits
 from octfluid.io.duke_mat import SUBJECT_FILE, read_subject, subject_number
-from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.atomic import atomic_folder
 from octfluid.utils.errors import InputError
 
 SUBJECTS = tuple(range(1, 11))

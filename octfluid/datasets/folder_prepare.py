@@ -13,7 +13,7 @@ from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import INNER_FOLDS, Scan, Split, inner_folds, write_splits
 from octfluid.io.readers import natural_key
 from octfluid.io.results import write_csv
-from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.atomic import atomic_folder
 from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.jpg', '.jpeg')

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from octfluid.io.gray import highest, to_gray, white_of
 from octfluid.io.images import load_picture
+from octfluid.io.scan import highest, to_gray, white_of
 from octfluid.utils.errors import InputError
 
 _MODES = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I', 'I;16', 'I;16B', 'I;16L', 'F')

@@ -16,7 +16,7 @@ import numpy as np
 from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import Split, write_splits
 from octfluid.io.images import load_picture
-from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.atomic import atomic_folder
 from octfluid.utils.errors import InputError
 
 GROUPS = ('h', 'dr', 'g')

@@ -11,7 +11,7 @@ import numpy as np
 from octfluid.datasets.phantoms import SHARE_WITHOUT_FLUID, SMALLEST_SIDE, draw_anatomy, render
 from octfluid.datasets.prepared import is_earlier_conversion, write_png
 from octfluid.datasets.splits import Scan, Split, parse_name, write_splits
-from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.atomic import atomic_folder
 from octfluid.utils.errors import InputError
 
 MOST_SUBJECTS, MOST_SLICES, MOST_SIDE = 1000, 1000, 2048

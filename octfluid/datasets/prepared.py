@@ -11,7 +11,7 @@ from octfluid.utils.errors import InputError
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write uint8 (H, W) pixels as a PNG, inside a folder of `octfluid.utils.atomic_folder`."""
+    """Write uint8 (H, W) pixels as a PNG, inside an `octfluid.utils.atomic.atomic_folder`."""
     # Encoded in memory first: writing to a full disk, Pillow may raise an OSError without the system's reason.
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, 'PNG')

@@ -193,7 +193,7 @@ def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
     """Write ``<split>_train.txt`` and ``<split>_val.txt``, one name a line; no file for an empty side.
 
     Args:
-        folder: Created when missing; inside a folder of `octfluid.utils.atomic_folder`, so the files are written plainly.
+        folder: Created when missing; inside an `atomic_folder`, so the files are written plainly.
         splits: From `build_splits`.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def test_killed_conversions(warm, raw, tmp_path):
 
     def look():
         if not out.exists():  # killed while it exchanged the two: the next call brings the earlier one back
-            return None if [name for name in hidden(place) if name.startswith('.old-out-')] else 'no data set is left'
+            return None if [name for name in hidden(place) if name.startswith('.octfluid-old-out')] else 'no data set is left'
         return None if contents(out) in whole.values() else 'a mixture of both'
 
     def finish(running, status):

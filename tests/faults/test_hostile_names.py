@@ -92,7 +92,7 @@ def test_an_export_names_pictures_beside_it_alone(tmp_path, place):
     Image.fromarray(SCAN).save(tmp_path / 'secret.tif')
     export = write_export(folder)
     export.write_text(export.read_text().replace('C:\\export\\a.tif', place.replace('{outside}', str(tmp_path))))
-    with pytest.raises(InputError, match='copy the whole export') as raised:
+    with pytest.raises(InputError, match=r'export\.xml: ') as raised:
         read_scans(export)
     assert '\n' not in str(raised.value)
 
@@ -103,7 +103,7 @@ def test_an_export_reads_no_other_file_by_an_entity(tmp_path, entity):
     (tmp_path / 'secret').write_text('patient')
     path = tmp_path / 'a.xml'
     path.write_text(f'<!DOCTYPE a [<!ENTITY x {entity.format(path=tmp_path / "secret")}>]><HEDX>&x;</HEDX>')
-    with pytest.raises(InputError, match='defines entities') as raised:
+    with pytest.raises(InputError, match='cannot be read') as raised:
         read_scans(path)
     assert 'patient' not in str(raised.value)
 
