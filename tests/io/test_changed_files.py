@@ -14,6 +14,7 @@ from fuzz_targets import TARGETS
 
 from octfluid.utils.errors import OctfluidError
 
+
 @pytest.fixture(scope='module')
 def seeds(tmp_path_factory):
     """Good files of every kind, each in a folder with what belongs to it."""

@@ -63,7 +63,7 @@ def test_whole_numbers_of_another_type_are_accepted(tmp_path):
 
 @pytest.mark.parametrize(('bad', 'said'), [
     (dict(manualFluid1=np.zeros((6, 8, 2))), r"'images' has shape \(6, 8, 3\) and 'manualFluid1' \(6, 8, 2\)"),
-    (dict(images=np.zeros((6, 8), np.uint8)), r"'images' \(shape \(6, 8\)\)"), (dict(images=np.full(SHAPE, np.nan)), 'from nan'),
+    (dict(images=np.zeros((6, 8), np.uint8)), r"'images' .*\(6, 8\)"), (dict(images=np.full(SHAPE, np.nan)), 'from nan'),
     (dict(images=np.where(images() == 5, np.nan, images())), 'from nan'),
     (dict(images=images().astype(float) * 16), 'from 0 to 2288'), (dict(images=images().astype(float) - 300), 'from -300'),
     (dict(images=np.full(SHAPE, 'x', dtype=object)), "'images' is not a real"), (dict(manualFluid1={'a': 1}), "'manualFluid1'"),
