@@ -101,7 +101,7 @@ def read_e2e(path: Path) -> list[Scan]:
         for number, series in enumerate(reader.series):
             try:
                 with reading(path, private=True):
-                    scans += filter(None, [read_series(path, series, str(number))])
+                    scans += filter(None, [_read_series(path, series, str(number))])
             except InputError:
                 unread += 1
     if not scans:
@@ -112,14 +112,8 @@ def read_e2e(path: Path) -> list[Scan]:
     return [replace(scans[0], series='')] if len(scans) == 1 else scans
 
 
-def read_series(path: Path, series: Any, label: str) -> Scan | None:
-    """Read one series of an ``.e2e`` file, as eyepy presents it; None of one without B-scans.
-
-    Args:
-        path: Of the file.
-        series: eyepy's ``E2ESeriesStructure``.
-        label: Its number in the file.
-    """
+def _read_series(path: Path, series: Any, label: str) -> Scan | None:
+    """Read one ``E2ESeriesStructure`` of eyepy; None of one without B-scans."""
     from eyepy.io.he.e2e_format import TypesEnum
 
     images, without = [], 0

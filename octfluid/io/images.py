@@ -35,9 +35,10 @@ def read_image(path: Path) -> Scan:
     def read(place: int) -> np.ndarray:
         page = _page(image, path, place, pages)[0]  # it stays open: to find a page, Pillow walks past all before it
         if (page.shape, page.dtype) != (first.shape, first.dtype):
+            (height, width), (first_height, first_width) = page.shape, first.shape
             raise InputError(
-                f'{path}: page {place} has {page.shape} {page.dtype} pixels, unlike the {first.shape} {first.dtype} of the '
-                'first; expected one size and kind in a file'
+                f'{path}: B-scan {place} has {height}x{width} pixels, unlike the {first_height}x{first_width} of the first, or '
+                f'{page.dtype} values, unlike {first.dtype}; expected one size and kind in a file'
             )
         highest(page, path)
         return page

@@ -45,9 +45,6 @@ def _kind_of(path: Path) -> str | None:
 def read_scans(path: Path) -> list[Scan]:
     """Read what a file holds: one scan or, of a file with several series, each of them.
 
-    Args:
-        path: A file.
-
     Raises:
         InputError: It is missing, of a kind that is not read, damaged, or holds no B-scan.
         ModuleNotFoundError: The package for its kind is not installed.
@@ -140,10 +137,10 @@ def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = Fals
 def _is_folder(path: Path) -> bool:
     try:
         path.stat()
-    except FileNotFoundError as error:
-        raise InputError(f'{path}: no such file or folder') from error
-    except (OSError, ValueError) as error:  # a name that no file can have, or a folder on the way that may not be looked into
-        raise InputError(f'{path}: {(getattr(error, "strerror", None) or str(error)).lower()}') from error
+    except (OSError, ValueError) as error:  # missing, of a name that no file can have, or behind a folder without permission
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        why = 'no such file or folder' if missing else (getattr(error, 'strerror', None) or str(error)).lower()
+        raise InputError(f'{path}: {why}') from error
     if not (path.is_dir() or path.is_file()):
         raise InputError(f'{path}: neither a file nor a folder; expected scans')
     return path.is_dir()
@@ -211,10 +208,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def read_folder(folder: Path) -> Scan:
-    """Read a folder of B-scans, one a file, as one volume: by the numbers in DICOM files, else in natural order of names.
-
-    Args:
-        folder: With pictures or DICOM files of one B-scan each, all of one size.
+    """Read a folder of pictures or DICOM files, a B-scan each, as one volume: by the numbers in DICOM, else in natural order.
 
     Raises:
         InputError: The folder is empty, a file is not a single B-scan, or their sizes differ.

@@ -3,9 +3,9 @@
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,8 @@ from octfluid.utils.lock import TEMPORARY, locked
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside ``path``; it takes that name when the block ends without an error.
 
-    A process that is killed may leave a file whose name begins with `TEMPORARY`, see `octfluid.utils.lock.occupied`.
-
-    Args:
-        path: The final file. Its folder is created when missing.
-
-    Yields:
-        A path in the same folder with the same suffix, so that writers that look at the suffix work. When the block
-        raises, the temporary file is removed and what stood at ``path`` is untouched.
+    It has the same suffix, for writers that look at that. Missing folders are created. When the block raises, the temporary
+    file is removed and what stood at ``path`` is untouched; a killed process leaves it (`octfluid.utils.lock.occupied`).
 
     Raises:
         InputError: ``path`` is a folder.
@@ -33,26 +27,17 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     require_file_names([path])
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f'{TEMPORARY}{secrets.token_hex(4)}{path.suffix}')
     try:
+        temporary.touch()
         yield temporary
         flush(temporary)
-        temporary.chmod(_permissions(path))
+        with contextlib.suppress(OSError):  # a file that is replaced leaves its permissions
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
         flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _permissions(path: Path) -> int:
-    """Return what open() would leave a file with: its own if it is there, else the usual ones (mkstemp makes private files)."""
-    with contextlib.suppress(OSError):
-        return stat.S_IMODE(path.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def flush(path: Path) -> None:
@@ -137,11 +122,7 @@ def _swap(temporary: Path, final: Path, old: Path) -> None:
 
 
 def require_folder(path: str | os.PathLike, what: str) -> None:
-    """Refuse an output folder that cannot be one.
-
-    Args:
-        path: The folder, which need not exist.
-        what: What to call it in the message, such as ``'--work-dir'``.
+    """Refuse an output folder that cannot be one; it need not exist. ``what`` names it, such as ``'--work-dir'``.
 
     Raises:
         InputError: It, or what should hold it, is a file or a link that leads nowhere, or cannot be written to.

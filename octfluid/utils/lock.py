@@ -26,9 +26,9 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
     A process that this one forks does not hold it.
 
     Args:
-        folder: Created when missing, and then removed if nothing has been put in it.
+        folder: Created when missing, and then removed if it is still empty.
         name: Of the file in it that is locked; removed at the end.
-        shown: What another process would disturb, for the message; None: the folder.
+        shown: Named in the message; None: the folder.
 
     Raises:
         InputError: Another process is at work in the folder.
@@ -51,15 +51,7 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
 
 @contextmanager
 def occupied(folder: str | os.PathLike, *below: str) -> Iterator[None]:
-    """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it.
-
-    Args:
-        folder: Created when missing.
-        below: Names of folders in it that are cleared, too.
-
-    Raises:
-        InputError: Another process is at work in the folder.
-    """
+    """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it and ``below``."""
     folders = [Path(folder), *(Path(folder) / name for name in below)]
     with locked(folder):
         try:

@@ -117,7 +117,7 @@ def test_a_page_that_is_cut_off_is_not_passed_over(tmp_path):
     (GRAY, GRAY.astype(np.uint16)), (GRAY.astype(np.uint16), GRAY), (GRAY, GRAY[:36]),
 ], ids=['bytes', 'words', 'sizes'])  # fmt: skip
 def test_pages_of_two_kinds_or_sizes_are_refused(tmp_path, pages):
-    with pytest.raises(InputError, match=r'v\.tif: page 1 has '):
+    with pytest.raises(InputError, match=r'v\.tif: B-scan 1 has '):
         list(read(save(tmp_path / 'v.tif', *pages)).frames)
 
 
