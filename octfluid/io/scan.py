@@ -209,10 +209,8 @@ def reading(path: Path, private: bool = False) -> Iterator[None]:
     except PermissionError as error:
         raise InputError(f'{path}: no permission to read it') from error
     except Exception as error:
-        words = (not private and ' '.join(str(error).split())[:120]) or type(error).__name__
-        raise InputError(
-            f'{path}: cannot be read as an image ({words}); damaged or of another kind, export it again'
-        ) from error
+        said = (not private and ' '.join(str(error).split())[:120]) or type(error).__name__
+        raise InputError(f'{path}: cannot be read as an image ({said}); damaged or of another kind, export it again') from error
 
 
 def require_volume(path: Path, number: int, height: int, width: int, size: int = 1) -> None:

@@ -3,7 +3,7 @@
     python tests/faults/atheris_fuzz.py vol --seconds 300 --corpus work_dirs/corpus/vol
 
 Atheris is no dependency of this package: `pip install atheris==3.0.0`. What is found is written to `--found`; made as small
-as can be, it belongs into tests/findings/<reader>, where tests read it.
+as can be, it belongs into tests/io/test_changed_files.py.
 """
 
 import argparse
