@@ -181,7 +181,7 @@ def _of(scans: Iterable[GradedBScan], subjects: Iterable[int]) -> list[GradedBSc
 def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
     """Write ``<split>_train.txt`` and ``<split>_val.txt``, one name a line; no file for an empty side.
 
-    The folder is created; it lies inside a folder of `octfluid.utils.atomic_folder`, so the files are written plainly.
+    The folder is created; it lies inside a folder of `octfluid.utils.atomic.atomic_folder`, so the files are written plainly.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, split in splits.items():

@@ -14,9 +14,8 @@ from octfluid.inference.etdrs import SectorVolume
 from octfluid.inference.measurements import ScanMeasurement, measure_scan, thickness, volume_mm3
 from octfluid.inference.model import ScanModel
 from octfluid.inference.settings import AS_THE_FILE_SAYS, Settings, check_fovea, scale_of, sectors_of_volume
-from octfluid.io.gray import whiten_filling
 from octfluid.io.readers import find_inputs
-from octfluid.io.scan import Scan, Spacing
+from octfluid.io.scan import Scan, Spacing, whiten_filling
 from octfluid.utils.errors import InputError, WorkError
 
 _JUDGED = 16  # B-scans of a volume are looked at to tell whether it is what the model was made for

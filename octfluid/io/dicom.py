@@ -1,25 +1,17 @@
 """Reader of ophthalmic tomography in DICOM: single and multi-frame, plain or compressed."""
 
-import io
-import logging
-import textwrap
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from octfluid.io.gray import highest, to_gray, white_of
-from octfluid.io.images import require_few_passes
-from octfluid.io.scan import Frames, Scan, Spacing, raster_of, require_frames, require_size, spacing_from
+from octfluid.io.scan import Frames, Scan, Spacing, highest, raster_of, require_volume, spacing_from, to_gray, white_of
 from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.dcm', '.dicom')
 MODALITY = 'OPT'
-_STORAGE = {'1.2.840.10008.5.1.4.1.1.77.1.5.4': 'Ophthalmic Tomography', '1.2.840.10008.5.1.4.1.1.7': 'Secondary Capture'}
+_SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7'
 _PERSONAL = (
     'PatientName', 'PatientID', 'PatientBirthDate', 'PatientSex', 'PatientAge', 'StudyDate', 'SeriesDate',
     'AcquisitionDateTime', 'ContentDate', 'StudyTime', 'AccessionNumber', 'InstitutionName', 'ReferringPhysicianName',
@@ -35,146 +27,70 @@ def read_dicom(path: Path) -> Scan:
         path: The file. Its modality must be OPT, or it must be a secondary capture in gray.
 
     Raises:
-        InputError: It is no DICOM, damaged, of another modality, in colour, or compressed in a way that is not read here.
+        InputError: Another modality, no image, in colour, or values that would be read wrongly.
+        ModuleNotFoundError: pydicom is not installed.
     """
     import pydicom
-
-    try:
-        with _quiet():
-            _refuse_deflated(path)
-            dataset = pydicom.dcmread(path, defer_size='1 MB')
-            return _scan(path, dataset)
-    except (InputError, PermissionError):
-        raise
-    except pydicom.errors.InvalidDicomError as error:
-        raise InputError(f'{path}: not a DICOM file, or cut short; expected ophthalmic tomography') from error
-    except Exception as error:
-        # pydicom raises what the damage leads to: AttributeError, ValueError, EOFError, NotImplementedError and more. Its
-        # words are not repeated: they may quote what the file says of a person.
-        raise InputError(f'{path}: damaged, or not an image ({type(error).__name__}); export it again') from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep pydicom from printing values that it finds odd: they may be of persons."""
-    logging.getLogger('pydicom').setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        yield
-
-
-def _refuse_deflated(path: Path) -> None:
-    """Refuse a file that is packed as a whole: pydicom unpacks it whatever it comes to, and images are never packed so."""
     from pydicom.filereader import read_file_meta_info
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
+    from pydicom.pixels import pixel_array
 
-    if read_file_meta_info(path).get('TransferSyntaxUID') == DeflatedExplicitVRLittleEndian:
-        raise InputError(
-            f'{path}: packed as a whole (deflated), which is not read here; export it with compressed frames or plain'
-        )
-
-
-def _scan(path: Path, dataset: Any) -> Scan:
-    modality, kind = dataset.get('Modality', ''), str(dataset.get('SOPClassUID', ''))
-    if 'Rows' not in dataset or 'PixelData' not in dataset:
-        raise InputError(f'{path}: a DICOM file without an image; expected ophthalmic tomography')
-    if modality != MODALITY and not (_STORAGE.get(kind) == 'Secondary Capture' and modality in ('', 'OT', 'SC')):
-        raise InputError(f'{path}: its modality is {modality or "not given"}; expected {MODALITY}, ophthalmic tomography')
-    if dataset.get('SamplesPerPixel', 1) != 1:
-        raise InputError(f'{path}: an image in colour ({dataset.get("PhotometricInterpretation")}); expected gray B-scans')
-    require_size(dataset.Rows, dataset.Columns, str(path))
-    number = int(dataset.get('NumberOfFrames', 1) or 1)
-    require_frames(number, str(path))
-    _require_plain_gray(path, dataset, number)
+    if read_file_meta_info(path).get('TransferSyntaxUID') == pydicom.uid.DeflatedExplicitVRLittleEndian:
+        # pydicom would unpack it to any size; images are never packed so.
+        raise InputError(f'{path}: packed as a whole (deflated); export it with compressed frames or plain')
+    dataset = pydicom.dcmread(path, defer_size='1 MB')
+    number = _check(path, dataset)
     inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
     white = float((1 << int(dataset.get('BitsStored', 8))) - 1)  # a word of 16 bits may hold 12, or any fewer
 
+    def values(place: int) -> np.ndarray:
+        found = pixel_array(dataset, index=place, raw=True)
+        highest(found, path)
+        return found
+
     def read(place: int) -> np.ndarray:
-        gray = to_gray(_frame(path, dataset, place), white)
+        gray = to_gray(values(place), white)
         return 255 - gray if inverted else gray
 
-    first = _frame(path, dataset, 0)  # whatever is wrong with its compression shows now
-    if first.dtype != np.uint8 and not inverted:  # of the bits that it says it stores, all values may use fewer
-        white = min(white, white_of(first.dtype, max(float(_frame(path, dataset, place).max()) for place in range(number))))
-    measures = _measures(dataset)
-    notes = ('its DICOM modality is not OPT but a secondary capture',) if modality != MODALITY else ()
+    frames = Frames(number, values, path)
+    first = frames[0]  # whatever is wrong with its compression shows now
+    if first.dtype != np.uint8 and not inverted:  # all values may use fewer bits than it says
+        white = min(white, white_of(first.dtype, max(float(frame.max()) for frame in frames)))
+    order = str(dataset.get('InstanceNumber', ''))
     return Scan(
         path,
-        Frames(number, read),
+        Frames(number, read, path),
         is_volume=number > 1,
-        spacing=measures,
+        spacing=_spacing(dataset),
         laterality=_laterality(dataset),
         device=' '.join(str(dataset.get(key)) for key in ('Manufacturer', 'ManufacturerModelName') if dataset.get(key)) or None,
         identifiers={key: str(dataset.get(key)) for key in _PERSONAL if dataset.get(key)},
-        notes=notes,
-        order=_order(dataset),
+        notes=('its DICOM modality is not OPT but a secondary capture',) if dataset.get('Modality') != MODALITY else (),
+        order=int(order) if order.isdecimal() else None,
     )
 
 
-def _require_plain_gray(path: Path, dataset: Any, number: int) -> None:
-    """Refuse numbers that are no gray values as they stand, and a file with more frames than it says."""
-    photometric = dataset.get('PhotometricInterpretation')
-    if photometric not in (None, 'MONOCHROME1', 'MONOCHROME2'):
-        raise InputError(f'{path}: its numbers are {photometric}, no gray values; expected MONOCHROME1 or MONOCHROME2')
-    stored, high = int(dataset.get('BitsStored', 8)), int(dataset.get('HighBit', dataset.get('BitsStored', 8) - 1))
-    if high != stored - 1:
+def _check(path: Path, dataset: Any) -> int:
+    """Return the number of frames; refuse what is no tomography, and numbers that are no gray values as they stand."""
+    modality, photometric = dataset.get('Modality', ''), dataset.get('PhotometricInterpretation', 'MONOCHROME2')
+    if 'Rows' not in dataset or 'PixelData' not in dataset:
+        raise InputError(f'{path}: a DICOM file without an image; expected ophthalmic tomography')
+    if modality != MODALITY and not (dataset.get('SOPClassUID') == _SECONDARY_CAPTURE and modality in ('', 'OT', 'SC')):
+        raise InputError(f'{path}: its modality is {modality or "not given"}; expected {MODALITY}, ophthalmic tomography')
+    if dataset.get('SamplesPerPixel', 1) != 1 or photometric not in ('MONOCHROME1', 'MONOCHROME2'):
+        raise InputError(f'{path}: its pixels are {photometric}; expected gray values, MONOCHROME1 or MONOCHROME2')
+    number, bits = int(dataset.get('NumberOfFrames', 1) or 1), int(dataset.get('BitsAllocated', 8))
+    require_volume(path, number, dataset.Rows, dataset.Columns, bits // 8)
+    stored = int(dataset.get('BitsStored', 8))
+    if int(dataset.get('HighBit', stored - 1)) != stored - 1:
         raise InputError(
-            f'{path}: its values have {stored} bits of which the highest is number {high}; expected {stored - 1}, as the '
-            'standard has it; export it again'
+            f'{path}: its highest bit is number {dataset.HighBit} of {stored}; expected {stored - 1}; export it again'
         )
-    syntax = dataset.file_meta.get('TransferSyntaxUID')
-    frame = dataset.Rows * dataset.Columns * int(dataset.get('BitsAllocated', 8)) // 8
-    if syntax is not None and not syntax.is_encapsulated and len(dataset.PixelData) >= (number + 1) * frame > 0:
+    syntax, frame = dataset.file_meta.get('TransferSyntaxUID'), dataset.Rows * dataset.Columns * bits // 8
+    if syntax is not None and not syntax.is_encapsulated and len(dataset.PixelData) >= (number + 1) * frame:
         raise InputError(
             f'{path}: says that it has {number} B-scans, and holds {len(dataset.PixelData) // frame}; export it again'
         )
-
-
-def _frame(path: Path, dataset: Any, place: int) -> np.ndarray:
-    """Return the values of a frame, checked."""
-    from pydicom.pixels import pixel_array
-
-    try:
-        with _quiet():
-            _check_frame(path, dataset, place)
-            values = pixel_array(dataset, index=place, raw=True)
-            highest(values, str(path))
-            return values
-    except InputError:
-        raise
-    except Exception as error:
-        # As above; for want of a decoder it is a RuntimeError or a NotImplementedError.
-        syntax = getattr(dataset.file_meta, 'TransferSyntaxUID', None)
-        reason = textwrap.shorten(str(error), 120, placeholder=' ...')
-        raise InputError(
-            f'{path}: frame {place} cannot be decoded, {getattr(syntax, "name", syntax)} ({reason}); if a decoder is missing, '
-            "install it with pip install 'octfluid[io]'"
-        ) from error
-
-
-def _check_frame(path: Path, dataset: Any, place: int) -> None:
-    """Refuse a compressed frame that says itself that it is of another size: decoders allocate what it says."""
-    from pydicom.encaps import get_frame
-
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        return
-    tables = [dataset.get(f'ExtendedOffsetTable{which}') for which in ('', 'Lengths')]
-    number = int(dataset.get('NumberOfFrames', 1) or 1)
-    frame = io.BytesIO(
-        get_frame(dataset.PixelData, place, extended_offsets=tables if all(tables) else None, number_of_frames=number)
-    )
-    require_few_passes(frame, path)
-    frame.seek(0)
-    try:
-        with Image.open(frame, formats=('JPEG', 'JPEG2000')) as image:
-            width, height = image.size
-    except UnidentifiedImageError:  # compressed in another way, in which a frame does not say its size
-        return
-    if (height, width) != (dataset.Rows, dataset.Columns):
-        raise InputError(
-            f'{path}: frame {place} is compressed from {height}x{width} pixels; expected {dataset.Rows}x{dataset.Columns}, as '
-            'the file says; export it again'
-        )
+    return number
 
 
 def _groups(dataset: Any) -> list[Any]:
@@ -183,7 +99,7 @@ def _groups(dataset: Any) -> list[Any]:
     return [*shared, *(dataset.get('PerFrameFunctionalGroupsSequence') or []), dataset]
 
 
-def _measures(dataset: Any) -> Spacing | None:
+def _spacing(dataset: Any) -> Spacing | None:
     for group in _groups(dataset):
         for holder in (*(group.get('PixelMeasuresSequence') or []), group):
             if spacing := holder.get('PixelSpacing'):
@@ -195,19 +111,12 @@ def _measures(dataset: Any) -> Spacing | None:
 
 
 def _positions(dataset: Any) -> list[list[float] | None]:
-    """Return where each frame lies in space; None for one of which the file does not say."""
+    """Return where each frame lies in space; None for one without a position."""
     found = []
     for group in dataset.get('PerFrameFunctionalGroupsSequence') or []:
         places = [holder.get('ImagePositionPatient') for holder in group.get('PlanePositionSequence') or []]
         found.append(list(map(float, places[0])) if places and places[0] else None)
     return found
-
-
-def _order(dataset: Any) -> int | None:
-    try:
-        return int(dataset.get('InstanceNumber'))
-    except (TypeError, ValueError):
-        return None
 
 
 def _laterality(dataset: Mapping[str, Any]) -> str | None:

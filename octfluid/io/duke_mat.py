@@ -1,24 +1,27 @@
 """Reader of the Duke DME volumes as published: one MATLAB file a subject (Chiu et al., Biomed. Opt. Express 6, 2015)."""
 
+import contextlib
 import os
 import re
-import warnings
-from collections.abc import Sequence
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 
-from octfluid.io.mat_headers import check_variables
+from octfluid.io.scan import Frames, Scan, reading, require_bytes, require_volume
 from octfluid.utils.errors import InputError
+from octfluid.utils.text import require_file
 
 SUBJECT_FILE = re.compile(r'Subject_(\d+)\.mat', re.IGNORECASE)
 GRADERS = (1, 2)
 _IMAGES = 'images'
-_NUMERIC = frozenset(('uint8', 'int8', 'uint16', 'int16', 'uint32', 'int32', 'uint64', 'int64', 'single', 'double'))
 # Resampling with a cubic filter overshoots by a gray level or so; anything further out is another scale.
 _OVERSHOOT = 1.0
+_HEADER, _PACKED, _HEAD = 128, 15, 4096  # bytes of a header; kind of a compressed variable; bytes of its start
+_COMPLEX, _KINDS = 0x800, (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)  # a flag of variables; kinds of numbers: whole and floating
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def subject_number(path: str | os.PathLike) -> int:
 
 
 def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
-    """Read one ``Subject_XX.mat``; variables other than the two needed are never loaded.
+    """Read one ``Subject_XX.mat``.
 
     ``images`` may be stored as integers or floats. Floats are taken as gray values 0..255, rounded, and clipped where they
     overshoot that range by at most one gray level. A float volume whose maximum is at most 1 is ambiguous: it is taken as
@@ -73,12 +76,11 @@ def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
     """
     if grader not in GRADERS:
         raise InputError(f'grader {grader!r}: expected 1 or 2')
-    subject = subject_number(path)
-    annotation = f'manualFluid{grader}'
-    _check_layout(path, (_IMAGES, annotation))
-    # One variable at a time, so that a volume of float images is freed before the annotation is loaded.
-    images = _to_gray(path, _load(path, _IMAGES))
-    fluid = np.asarray(_load(path, annotation), dtype=np.float64)
+    subject, key = subject_number(path), f'manualFluid{grader}'
+    images = read_images(path)
+    fluid = np.asarray(_load(Path(path), key), dtype=np.float64)
+    if fluid.shape != images.shape:
+        raise InputError(f"{path}: '{_IMAGES}' has shape {images.shape} and '{key}' {fluid.shape}; expected the same shape")
     return DukeSubject(subject, images, fluid)
 
 
@@ -91,64 +93,68 @@ def read_images(path: str | os.PathLike) -> np.ndarray:
     Raises:
         InputError: As `read_subject`, for ``images``.
     """
-    _check_layout(path, (_IMAGES,))
-    return _to_gray(path, _load(path, _IMAGES))
+    return _to_gray(path, _load(Path(path), _IMAGES))
 
 
-def _check_layout(path: str | os.PathLike, keys: Sequence[str]) -> None:
-    """Refuse missing keys, wrong types and wrong shapes from the headers alone, before anything large is loaded."""
-    _matlab(path, check_variables, keys=keys)
-    listed = _matlab(path, scipy.io.whosmat)
-    present = {name: (shape, kind) for name, shape, kind in listed}
-    for key in keys:
-        if sum(name == key for name, *_ in listed) > 1:  # of which the one that is loaded might be another than is judged here
-            raise InputError(f"{path}: holds more than one variable '{key}'; expected one")
+def read_mat(path: Path) -> Scan:
+    """Read variable ``images`` of a MATLAB file as a volume; the file does not say of what scale it is."""
+    images = read_images(path)
+    height, width, number = images.shape
+    require_volume(path, number, height, width)
+    return Scan(path, Frames(number, lambda place: np.ascontiguousarray(images[:, :, place])), is_volume=number > 1)
+
+
+def _load(path: Path, key: str) -> np.ndarray:
+    """Load one variable; others stay in the file."""
+    require_file(path)
+    with reading(path):
+        try:
+            _require_sound(path, key)
+            present = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+        except NotImplementedError as error:
+            raise InputError(f'{path}: is in MATLAB format 7.3 (HDF5); save it in MATLAB with the option -v7') from error
         if key not in present:
             held = ', '.join(sorted(present)) or 'no variables'
             raise InputError(f"{path}: no variable '{key}'; the file holds {held}; if it was cut short, fetch it again")
-        shape, kind = present[key]
-        if kind not in _NUMERIC:
-            raise InputError(f"{path}: '{key}' is a MATLAB {kind}; expected a numeric array (height, width, slices)")
-        if len(shape) != 3 or 0 in shape:
-            raise InputError(f"{path}: '{key}' has shape {shape}; expected three dimensions (height, width, slices)")
-    first, last = keys[0], keys[-1]
-    if present[first][0] != present[last][0]:
-        raise InputError(
-            f"{path}: '{first}' has shape {present[first][0]} and '{last}' {present[last][0]}; expected the same shape"
-        )
-
-
-def _load(path: str | os.PathLike, key: str) -> np.ndarray:
-    array = _matlab(path, scipy.io.loadmat, variable_names=[key])[key]
-    # A header can promise more than the data hold, and complex numbers are announced as plain doubles.
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in 'uif' or array.ndim != 3:
-        raise InputError(f"{path}: '{key}' is not a real numeric array of three dimensions (height, width, slices)")
+        array = scipy.io.loadmat(path, variable_names=[key])[key]
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in 'uif' or array.ndim != 3 or not array.size:
+        shape = present[key]
+        raise InputError(f"{path}: '{key}' (shape {shape}) is not a real numeric array of three axes (height, width, slices)")
     return array
 
 
-def _matlab(path: str | os.PathLike, reader, **options):
-    """Call one of scipy's readers; whatever it raises becomes an InputError."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: no such file')
-    try:
-        with warnings.catch_warnings():
-            # Variables that are not ours may be of kinds that scipy warns about.
-            warnings.simplefilter('ignore')
-            return reader(path, **options)
-    except NotImplementedError as error:
-        raise InputError(
-            f'{path}: is in MATLAB format 7.3 (HDF5), which is not read here; save it in MATLAB with the option -v7'
-        ) from error
-    except PermissionError as error:
-        raise InputError(f'{path}: no permission to read it') from error
-    except InputError:
-        raise
-    except Exception as error:
-        # On damaged files scipy raises ValueError, TypeError, OSError, zlib.error, struct.error, MemoryError and more.
-        raise InputError(
-            f'{path}: not a MATLAB file, or truncated or damaged ({type(error).__name__}: {error}); download it again'
-        ) from error
+def _require_sound(path: Path, key: str) -> None:
+    """Check what the variables of a file say of themselves (MAT-File Format, level 5), before scipy follows it.
+
+    scipy reserves memory for whatever size a variable states, and ends the process on kinds of numbers that the format lacks.
+    """
+    with open(path, 'rb') as file:
+        start = file.read(_HEADER)
+        if len(start) < _HEADER or 0 in start[:4]:
+            return  # of another format, which scipy checks
+        order = '<' if start.endswith(b'IM') else '>'
+        while len(tag := file.read(8)) == 8:
+            kind, size = struct.unpack(f'{order}2I', tag)
+            after = file.tell() + size
+            head = file.read(min(size, _HEAD))
+            if kind == _PACKED:
+                head = zlib.decompressobj().decompress(head, _HEAD)[8:]
+            with contextlib.suppress(struct.error):  # scipy never loads a variable of another layout
+                flags, (*_, place) = struct.unpack_from(f'{order}8xI', head)[0], _part(path, head, 16, order)
+                _, length, begin, place = _part(path, head, place, order)
+                numbers = _part(path, head, place, order)[0]
+                if head[begin : begin + length] == key.encode() and (flags & _COMPLEX or numbers not in _KINDS):
+                    raise InputError(f"{path}: '{key}' is not a real numeric array of three axes (height, width, slices)")
+            file.seek(after)
+
+
+def _part(path: Path, head: bytes, place: int, order: str) -> tuple[int, int, int, int]:
+    """Return kind and size of the part of a variable at a place, where its content begins, and where the next part does."""
+    kind, size = struct.unpack_from(f'{order}2I', head, place)
+    if kind >> 16:  # up to four bytes, which stand in the tag itself
+        return kind & 0xFFFF, kind >> 16, place + 4, place + 8
+    require_bytes(path, size)
+    return kind, size, place + 8, place + 8 + -(-size // 8) * 8
 
 
 def _to_gray(path: str | os.PathLike, raw: np.ndarray) -> np.ndarray:
@@ -156,16 +162,10 @@ def _to_gray(path: str | os.PathLike, raw: np.ndarray) -> np.ndarray:
     if raw.dtype == np.uint8:
         return raw
     low, high = float(raw.min()), float(raw.max())
-    if np.isnan(low):
-        raise InputError(f"{path}: '{_IMAGES}' contains NaN; expected gray values 0..255")
-    if low < -_OVERSHOOT or high > 255 + _OVERSHOOT:
+    if not (low >= -_OVERSHOOT and high <= 255 + _OVERSHOOT):  # so is NaN
         raise InputError(f"{path}: '{_IMAGES}' holds values from {low:g} to {high:g}; expected gray values 0..255")
-    scale = 255.0 if high <= 1 and _has_fractions(raw) else 1.0
+    fractions = high <= 1 and any((raw[:, :, z] % 1 != 0).any() for z in range(raw.shape[2]))
     gray = np.empty(raw.shape, np.uint8, order='F')
     for z in range(raw.shape[2]):
-        gray[:, :, z] = np.clip(np.rint(raw[:, :, z] * scale), 0, 255)
+        gray[:, :, z] = np.clip(np.rint(raw[:, :, z] * (255.0 if fractions else 1.0)), 0, 255)
     return gray
-
-
-def _has_fractions(raw: np.ndarray) -> bool:
-    return any((raw[:, :, z] % 1 != 0).any() for z in range(raw.shape[2]))

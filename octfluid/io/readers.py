@@ -1,6 +1,5 @@
-"""Which reader takes which file, and which files a user's paths come to."""
+"""The reader of each kind of file, and the scans that a user's files and folders come to."""
 
-import errno
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,55 +8,42 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
-from octfluid.io import dicom, heidelberg, heyex, images, mat_volume, nifti, topcon
+from octfluid.io import dicom, duke_mat, heidelberg, heyex, images, nifti, topcon
 from octfluid.io.results import MANIFEST, holds_results
-from octfluid.io.scan import Frames, Scan
+from octfluid.io.scan import Frames, Scan, reading
 from octfluid.utils.errors import InputError
 
-_Reader = Callable[[Path], Scan | list[Scan]]
-
-
-_READERS: dict[str, _Reader] = {
+_READERS: dict[str, Callable[[Path], Scan | list[Scan]]] = {
     **dict.fromkeys(images.SUFFIXES, images.read_image),
     **dict.fromkeys(dicom.SUFFIXES, dicom.read_dicom),
     **dict.fromkeys(nifti.SUFFIXES, nifti.read_nifti),
-    **dict.fromkeys(mat_volume.SUFFIXES, mat_volume.read_mat),
+    '.mat': duke_mat.read_mat,
     **dict.fromkeys(topcon.SUFFIXES, topcon.read_fda),
     '.vol': heidelberg.read_vol,
     '.e2e': heidelberg.read_e2e,
     '.xml': heyex.read_xml,
 }
 SUFFIXES = tuple(_READERS)
-_OF_VOLUMES = (*images.SUFFIXES, *dicom.SUFFIXES)
 """Names of files that are read end in one of these, in small letters or capitals."""
+_OF_VOLUMES = (*images.SUFFIXES, *dicom.SUFFIXES)
+_IMPERSONAL = (*images.SUFFIXES, *nifti.SUFFIXES, '.mat')  # the others may hold names of patients
 
 
 def suffix_of(path: Path) -> str | None:
-    """Return which of `SUFFIXES` a file's name ends in; None if in none."""
+    """Return the one of `SUFFIXES` that a file's name ends in; None if it ends in another."""
     return next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(suffix)), None)
 
 
-def _is_dicom(path: Path) -> bool:
-    """Tell whether a file without a suffix of its own is DICOM, as scanners name them."""
-    with open(path, 'rb') as file:
-        return file.read(132)[128:] == b'DICM'
-
-
 def _kind_of(path: Path) -> str | None:
-    """Return what `suffix_of` says or, of a file without one of `SUFFIXES` that is DICOM, that of DICOM."""
-    suffix = suffix_of(path)
-    with suppress(PermissionError):  # of a folder, what may not be read and is not named like a scan is left out
-        return dicom.SUFFIXES[0] if suffix is None and _is_dicom(path) else suffix
-    return None
+    """Return what `suffix_of` says; of a file without such a name that holds DICOM, as scanners write it, that of DICOM."""
+    if suffix := suffix_of(path):
+        return suffix
+    with suppress(PermissionError), open(path, 'rb') as file:  # in a folder, such a file is left out
+        return dicom.SUFFIXES[0] if file.read(132)[128:] == b'DICM' else None
 
 
 def read_scans(path: Path) -> list[Scan]:
     """Read what a file holds: one scan or, of a file with several series, each of them.
-
-    Args:
-        path: A file.
 
     Raises:
         InputError: It is missing, of a kind that is not read, damaged, or holds no B-scan.
@@ -65,13 +51,11 @@ def read_scans(path: Path) -> list[Scan]:
     """
     if not path.is_file():
         raise InputError(f'{path}: no such file')
-    suffix = suffix_of(path)
-    try:
-        if suffix is None and not _is_dicom(path):
-            raise InputError(f'{path}: of a kind that is not read; expected one of {", ".join(SUFFIXES)}')
-        found = _READERS[suffix or '.dcm'](path)
-    except PermissionError as error:
-        raise InputError(f'{path}: no permission to read it') from error
+    kind = _kind_of(path)
+    if kind is None:
+        raise InputError(f'{path}: of a kind that is not read; expected one of {", ".join(SUFFIXES)}')
+    with reading(path, private=kind not in _IMPERSONAL):
+        found = _READERS[kind](path)
     return found if isinstance(found, list) else [found]
 
 
@@ -115,16 +99,13 @@ def find_inputs(
     """
     found: dict[Path, tuple[Path, Path]] = {}
     for path in paths:
-        _require_there(path)
-        if not (path.is_dir() or path.is_file()):
-            raise InputError(f'{path}: neither a file nor a folder; expected scans')
-        if not path.is_dir():
+        if not _is_folder(path):
             found.setdefault(_place(path), (path, Path(stem_of_file(path))))
             continue
         if holds_results(path):
             raise InputError(f'{path}: holds results of an earlier call ({MANIFEST}); expected the folder of the scans')
-        folders = _folders(path, recursive, leave_out)
-        below = [one for folder in folders for one in (_volume(folder) if volume else _files(folder))]
+        folders = list(_folders(path, recursive, leave_out))
+        below = [one for one in folders if _pictures(one)] if volume else [file for one in folders for file in _files(one)]
         if not below:
             deeper = '' if recursive else '; --recursive looks into the folders below'
             raise InputError(f'{path}: nothing to read in this folder; expected files of {", ".join(SUFFIXES)}{deeper}')
@@ -135,36 +116,34 @@ def find_inputs(
     return _named(list(found.values()))
 
 
-def _require_there(path: Path) -> None:
-    try:
-        path.stat()
-    except (OSError, ValueError) as error:
-        why = 'no such file or folder'
-        if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            why = error.strerror.lower()  # a folder on the way may not be looked into, or the name is too long
-        raise InputError(f'{path}: {why}') from error
-
-
 def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = False, results: Path | None = None) -> list[Path]:
-    """List what of folders `find_inputs` passes over, but for hidden files: what is of no kind that is read.
-
-    Among it are links that lead nowhere and what is no file, such as a pipe, whatever their names end in.
+    """List the files of folders that `find_inputs` passes over, but for hidden ones: of no kind that is read.
 
     Args:
         paths: As given to `find_inputs`, and so are the next two.
         volume: Of a volume's folder, only pictures and DICOM are read.
         recursive: Look into folders below.
         results: A folder that is not looked into.
+
+    Returns:
+        Their paths, with links that lead nowhere and what is no file, such as a pipe, whatever their names end in.
     """
-    found = []
-    for folder in (below for path in paths if path.is_dir() for below in _folders(path, recursive, results)):
-        for entry in _entries(folder):
-            if entry.is_dir():
-                continue
-            kind = _kind_of(entry) if entry.is_file() else None
-            if kind is None or (volume and kind not in _OF_VOLUMES):
-                found.append(entry)
-    return found
+    kinds = _OF_VOLUMES if volume else SUFFIXES
+    folders = [below for path in paths if path.is_dir() for below in _folders(path, recursive, results)]
+    entries = [entry for folder in folders for entry in _entries(folder) if not entry.is_dir()]
+    return [entry for entry in entries if not entry.is_file() or _kind_of(entry) not in kinds]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:  # missing, of a name that no file can have, or behind a folder without permission
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        why = 'no such file or folder' if missing else (getattr(error, 'strerror', None) or str(error)).lower()
+        raise InputError(f'{path}: {why}') from error
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f'{path}: neither a file nor a folder; expected scans')
+    return path.is_dir()
 
 
 def _place(path: Path) -> Path:
@@ -198,32 +177,24 @@ def stem_of_file(path: Path) -> str:
     return stem if stem.strip('. ') else 'scan'
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    entries = _entries(folder)
-    named = {entry: heyex.pictures_of(entry) for entry in entries if entry.suffix.lower() == '.xml' and entry.is_file()}
-    pictures = set().union(*named.values())
-    for entry in entries:
-        # An XML file of something else is no input, and the pictures of an export are read with it.
-        if entry.is_file() and _kind_of(entry) and entry.name not in pictures and named.get(entry, {'some'}):
-            yield entry
-
-
-def _volume(folder: Path) -> Sequence[Path]:
-    """Return a folder that holds pictures; of another, nothing."""
-    return [folder] if _pictures(folder) else []
+def _files(folder: Path) -> list[Path]:
+    """Return the scans of a folder, but for other XML, and for the pictures of an export, which are read with it."""
+    files = [entry for entry in _entries(folder) if entry.is_file() and _kind_of(entry)]
+    exports = {entry: heyex.pictures_of(entry) for entry in files if _kind_of(entry) == '.xml'}
+    pictures = set().union(*filter(None, exports.values()))
+    return [entry for entry in files if entry.name not in pictures and exports.get(entry, set()) is not None]
 
 
 def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
     """Give each input a name of its own: its stem or, where several share that, with its suffix, then with a number."""
-    stems = [stem.as_posix() for _, stem in found]
-    shared = Counter(text.lower() for text in stems)
+    shared = Counter(stem.as_posix().lower() for _, stem in found)
     names: list[str] = []
     taken: set[str] = set()
-    for (path, stem), text in zip(found, stems, strict=True):
-        name = text
-        if shared[text.lower()] > 1 and (suffix := suffix_of(path)):
-            name = stem.with_name(stem.name + suffix.replace('.', '_')).as_posix()
-        base, number = name, 1
+    for path, stem in found:
+        base = stem.as_posix()
+        if shared[base.lower()] > 1 and (suffix := suffix_of(path)):
+            base = stem.with_name(stem.name + suffix.replace('.', '_')).as_posix()
+        name, number = base, 1
         while name.lower() in taken:
             number += 1
             name = f'{base}_{number}'
@@ -237,13 +208,10 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def read_folder(folder: Path) -> Scan:
-    """Read a folder of B-scans, one a file, as one volume: by the numbers in DICOM files, else in natural order of names.
-
-    Args:
-        folder: With pictures or DICOM files of one B-scan each, all of one size.
+    """Read a folder of pictures or DICOM files, a B-scan each, as one volume: by the numbers in DICOM, else in natural order.
 
     Raises:
-        InputError: There is none, one is not a single B-scan, or their sizes differ.
+        InputError: The folder is empty, a file is not a single B-scan, or their sizes differ.
     """
     paths = _pictures(folder)
     if not paths:
@@ -253,23 +221,23 @@ def read_folder(folder: Path) -> Scan:
         (scan, *more) = read_scans(path)
         if more or len(scan.frames) != 1:
             raise InputError(f'{path}: holds several B-scans; expected one in each file of a volume')
-        first = scan.frames[0]
-        if shape is not None and first.shape != shape:
+        found = scan.frames[0].shape
+        if found != (shape := shape or found):
             raise InputError(
-                f'{path}: {first.shape[0]}x{first.shape[1]} pixels, unlike the {shape[0]}x{shape[1]} of {paths[0].name}; '
+                f'{path}: {found[0]}x{found[1]} pixels, unlike the {shape[0]}x{shape[1]} of {paths[0].name}; '
                 'expected B-scans of one size in a volume; leave out --volume to take them one by one'
             )
-        shape, coloured = first.shape, max(coloured, scan.coloured)
-        scans.append(replace(scan, frames=Frames(1, lambda _, one=path: _only(one))))
+        coloured = max(coloured, scan.coloured)
+        scans.append(replace(scan, frames=Frames(1, lambda _, one=path: read_scans(one)[0].frames[0])))  # keeps no pixels
     orders = [scan.order for scan in scans]
     if None not in orders and len(set(orders)) == len(orders):  # files of a series say which is which; names do not
-        scans = [scan for _, scan in sorted(zip(orders, scans, strict=True), key=lambda pair: pair[0])]
+        scans.sort(key=lambda scan: scan.order)
     spacings, sides = {scan.spacing for scan in scans}, {scan.laterality for scan in scans}
     differing = [what for what, values in (('scale', spacings), ('side', sides)) if len(values) > 1]
     notes = {note for scan in scans for note in scan.notes}
+    notes |= {f'its files differ in {what}: none is used' for what in differing}
     if gap := _gap(paths):
         notes.add(f'the numbers in its file names leave a gap before {gap}: distances are taken for equal all the same')
-    notes |= {f'its files differ in {what}: none is used' for what in differing}
     return Scan(
         folder,
         Frames(len(scans), lambda place: scans[place].frames[0]),
@@ -292,7 +260,3 @@ def _gap(paths: Sequence[Path]) -> str | None:
     steps = [int(after[-1]) - int(before[-1]) for before, after in pairwise(numbers)]
     usual = Counter(steps).most_common(1)[0][0]
     return next((path.name for path, step in zip(paths[1:], steps, strict=True) if step != usual), None)
-
-
-def _only(path: Path) -> np.ndarray:
-    return read_scans(path)[0].frames[0]

@@ -16,13 +16,13 @@ from octfluid.utils.atomic import write_bytes, write_text
 
 SCHEMA = 'octfluid.prediction/1'
 MANIFEST, UNFINISHED = 'manifest.json', 'manifest.partial.json'
-"""What a call of the command notes of itself, where its results are."""
+"""What a call of the command writes about itself, where its results are."""
 _FORMULA = ('=', '+', '-', '@')
 _START_OF_MANIFEST = 1 << 16
 
 
 def holds_results(folder: Path) -> bool:
-    """Tell whether a call of the command has left its results in a folder: their masks would be taken for scans."""
+    """Return whether a call of the command has left its results in a folder: their masks would be taken for scans."""
     for name in (MANIFEST, UNFINISHED):
         if os.path.isfile(folder / name):  # not of a folder that may not be looked into
             with open(folder / name, 'rb') as file:
@@ -87,13 +87,7 @@ class NiftiWriter:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table; None is an empty cell, and no cell is a formula to a spreadsheet.
-
-    Args:
-        path: The file.
-        columns: In order.
-        rows: By column; what lacks one has an empty cell.
-    """
+    """Write a table of rows by column; what is missing or None is an empty cell, and no cell is a formula to a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(columns)

@@ -1,22 +1,26 @@
 """A scan as every reader returns it: gray B-scans in order, with what the file says of scale, side and person."""
 
+import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from octfluid.utils.errors import InputError
 
-LEAST_SIDE, MOST_PIXELS = 32, 1 << 24
-"""Pixels of a B-scan: of its shorter side at least, in all at most."""
-MOST_FRAMES = 10_000
-"""B-scans of a scan."""
-AXIAL_UM = (1.0, 20.0)
-FIELD_MM = (1.0, 30.0)
+LEAST_SIDE, MOST_PIXELS, MOST_FRAMES = 32, 1 << 24, 10_000
+"""Pixels of a B-scan's shorter side at least; pixels of a B-scan, and B-scans of a scan, at most."""
+MOST_BYTES, MOST_TIMES = 1 << 26, 100
+"""Any scan may take so many bytes in memory; a larger one this many times its file: B-scans shrink by a factor of 2 to 20."""
+AXIAL_UM, FIELD_MM = (1.0, 20.0), (1.0, 30.0)
+"""What a pixel's height and a B-scan's width can be in an eye; anything else is another unit."""
 LENGTH_MM = (1e-6, 1e3)
-"""What a pixel's height and a B-scan's width can be in an eye; anything else is some other unit."""
+_BITS = (8, 10, 12, 14, 16)
 
 
 @dataclass(frozen=True)
@@ -34,21 +38,16 @@ class Spacing:
     slice: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise InputError of what is no length."""
-        for name in ('axial', 'lateral', 'slice'):
-            value = getattr(self, name)
+        """Raise InputError if a value is not a length."""
+        for name, value in (('axial', self.axial), ('lateral', self.lateral), ('slice', self.slice)):
             if value is None and name == 'slice':
                 continue
-            if not (isinstance(value, Real) and LENGTH_MM[0] <= value <= LENGTH_MM[1]) or isinstance(value, bool):
+            if isinstance(value, bool) or not isinstance(value, Real) or not LENGTH_MM[0] <= value <= LENGTH_MM[1]:
                 raise InputError(f'{name} spacing {value!r}: expected mm, from {LENGTH_MM[0]:g} to {LENGTH_MM[1]:g}')
-            object.__setattr__(self, name, float(value))  # NumPy's numbers fit into no JSON
+            object.__setattr__(self, name, float(value))  # JSON cannot hold NumPy's numbers
 
     def doubts(self, width: int) -> list[str]:
-        """Say what is absurd for an eye.
-
-        Args:
-            width: Of a B-scan, in pixels.
-        """
+        """Return what is absurd for an eye, a phrase each; ``width`` is that of a B-scan, in pixels."""
         found = []
         if not AXIAL_UM[0] <= 1000 * self.axial <= AXIAL_UM[1]:
             found.append(f'a pixel {1000 * self.axial:g} um high; expected {AXIAL_UM[0]:g} to {AXIAL_UM[1]:g} um')
@@ -60,11 +59,9 @@ class Spacing:
 
 
 def spacing_from(axial: float | None, lateral: float | None, between: float | None = None) -> Spacing | None:
-    """Return the spacing that a file's numbers in mm give; None where they are missing or no lengths."""
-    lengths = [
-        value if value is not None and LENGTH_MM[0] <= value <= LENGTH_MM[1] else None for value in (axial, lateral, between)
-    ]
-    return None if None in lengths[:2] else Spacing(*(length and float(length) for length in lengths))
+    """Return the spacing that a file's numbers in mm give; None where a pixel's sides are missing or not lengths."""
+    sizes = [size if size is not None and LENGTH_MM[0] <= size <= LENGTH_MM[1] else None for size in (axial, lateral, between)]
+    return None if None in sizes[:2] else Spacing(*sizes)
 
 
 @dataclass(frozen=True)
@@ -95,20 +92,17 @@ def raster_of(starts: Sequence[Sequence[float] | None], ends: Sequence[Sequence[
         B-scans that cross each other, turn, or stand in groups have none.
     """
     positions = [*starts, *(ends or [])]
-    if len(starts) < 2 or any(position is None for position in positions):
+    if len(starts) < 2 or any(position is None for position in positions) or not np.isfinite(positions).all():
         return Raster()
     first = np.asarray(starts, float)
-    if not np.isfinite(np.asarray(positions, float)).all():
-        return Raster()
     steps = [np.diff(first, axis=0)]
     horizontal = bottom_up = None
     if ends is not None:
         last = np.asarray(ends, float)
-        lines = last - first
         steps += [np.diff(last, axis=0)]
-        if not _alike(lines):
+        if not _alike(last - first):
             return Raster()
-        middle = np.median(lines, axis=0)
+        middle = np.median(last - first, axis=0)
         horizontal = bool(abs(middle[0]) > np.abs(middle[1:]).max())
         bottom_up = bool(first[0, 1] > first[-1, 1]) if horizontal and first.shape[1] == 2 else None
     if not all(map(_alike, steps)):
@@ -117,7 +111,7 @@ def raster_of(starts: Sequence[Sequence[float] | None], ends: Sequence[Sequence[
 
 
 def _alike(vectors: np.ndarray) -> bool:
-    """Tell whether all vectors are within a tenth of the median one, which is not 0."""
+    """Return whether all vectors are within a tenth of the median one, which is not 0."""
     middle = np.median(vectors, axis=0)
     length = np.linalg.norm(middle)
     return bool(length > 0 and np.linalg.norm(vectors - middle, axis=1).max() <= 0.1 * length)
@@ -129,10 +123,14 @@ class Frames(Sequence):
     Args:
         number: How many there are.
         read: Returns the one at a place from 0.
+        path: The file that they are read from, for messages.
+
+    Raises:
+        InputError: From an access to a B-scan: it cannot be read.
     """
 
-    def __init__(self, number: int, read: Callable[[int], np.ndarray]) -> None:
-        self._number, self._read = number, read
+    def __init__(self, number: int, read: Callable[[int], np.ndarray], path: Path | None = None) -> None:
+        self._number, self._read, self._path = number, read, path
 
     def __len__(self) -> int:
         return self._number
@@ -140,10 +138,10 @@ class Frames(Sequence):
     def __getitem__(self, place: int) -> np.ndarray:
         if not 0 <= place < self._number:
             raise IndexError(place)
-        return self._read(place)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return map(self._read, range(self._number))
+        if self._path is None:
+            return self._read(place)
+        with reading(self._path):
+            return self._read(place)
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ class Scan:
         spacing: From the file, or None.
         raster: How the B-scans lie, as far as the file says.
         laterality: 'OD' (right), 'OS' (left), or None where the file does not say.
-        series: What tells several volumes of one file apart, else empty.
+        series: Number of the volume in a file of several, else empty.
         device: What the file calls the instrument, or None.
         identifiers: What names a person or a day, by its field's name; written nowhere unless it is asked for.
         coloured: Share of pixels of the first B-scan that are no shade of gray.
@@ -165,7 +163,7 @@ class Scan:
         order: Number of the B-scan in its series, where each is a file of its own and says so.
         affine: Of a NIfTI file, (4, 4), which its mask shares.
         files: Names of the files that the B-scans are from, in order, where each has its own; else empty.
-        why_no_scale: To say if ``spacing`` is None and nobody gives another.
+        why_no_scale: Shown if ``spacing`` is None and the user gives no other.
     """
 
     path: Path
@@ -184,35 +182,121 @@ class Scan:
     files: tuple[str, ...] = ()
     why_no_scale: str = 'the file does not say how large a pixel is'
 
-    def __post_init__(self) -> None:
-        """Raise InputError of no B-scans, or of more than an eye is ever scanned with."""
-        require_frames(len(self.frames), str(self.path))
-
     def file_of(self, place: int) -> str:
         """Return the name of the file that a B-scan is from."""
         return self.files[place] if self.files else Path(self.path).name
 
 
-def require_frames(number: int, where: str) -> None:
-    """Refuse a number of B-scans that can be none.
+@contextmanager
+def reading(path: Path, private: bool = False) -> Iterator[None]:
+    """Turn whatever a library raises on a damaged file into an InputError of one line, and keep libraries silent.
+
+    Args:
+        path: The file that is read.
+        private: Do not repeat the library's words: they may quote what the file says of a person.
 
     Raises:
-        InputError: There is none, or more than `MOST_FRAMES`.
+        InputError: Anything but InputError and ModuleNotFoundError comes from the block.
+    """
+    for name in ('pydicom', 'eyepy', 'nibabel.global'):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    except (InputError, ModuleNotFoundError):
+        raise
+    except PermissionError as error:
+        raise InputError(f'{path}: no permission to read it') from error
+    except Exception as error:
+        said = (not private and ' '.join(str(error).split())[:120]) or type(error).__name__
+        raise InputError(f'{path}: cannot be read as an image ({said}); damaged or of another kind, export it again') from error
+
+
+def require_volume(path: Path, number: int, height: int, width: int, size: int = 1) -> None:
+    """Refuse sizes that no scan has (B-scans, pixels, bytes a pixel), before memory is reserved for them.
+
+    Raises:
+        InputError: Too small or too large, or far more bytes than the file can hold.
     """
     if not 1 <= number <= MOST_FRAMES:
-        raise InputError(f'{where}: says that it has {number} B-scans; expected 1 to {MOST_FRAMES}')
+        raise InputError(f'{path}: says that it has {number} B-scans; expected 1 to {MOST_FRAMES}')
+    if min(height, width) < LEAST_SIDE or height * width > MOST_PIXELS:
+        raise InputError(
+            f'{path}: {height}x{width} pixels; expected a B-scan, at least {LEAST_SIDE}x{LEAST_SIDE} and at most '
+            f'{MOST_PIXELS / 1e6:.0f} million pixels; cut it or scale it down'
+        )
+    require_bytes(path, number * height * width * size)
 
 
-def require_size(height: int, width: int, where: str) -> None:
-    """Refuse a B-scan that can be none.
+def require_bytes(path: Path, size: int) -> None:
+    """Refuse a file that would take far more bytes in memory than a scan of its size does.
 
     Raises:
-        InputError: Too few pixels or too many.
+        InputError: More than `MOST_BYTES`, and more than `MOST_TIMES` the file's own size.
     """
-    if min(height, width) < LEAST_SIDE:
-        raise InputError(f'{where}: {height}x{width} pixels; expected a B-scan, at least {LEAST_SIDE}x{LEAST_SIDE}')
-    if height * width > MOST_PIXELS:
-        raise InputError(
-            f'{where}: {height}x{width} pixels; expected at most {MOST_PIXELS / 1e6:.0f} million, as no B-scan has more; '
-            'cut it or scale it down'
-        )
+    held = path.stat().st_size
+    if size > max(MOST_BYTES, MOST_TIMES * held):
+        raise InputError(f'{path}: holds {size / 1e6:.0f} MB or more in {held / 1e6:.3f} MB; it is damaged, export it again')
+
+
+def highest(values: np.ndarray, where: str | Path) -> float:
+    """Return the greatest of real numbers; raise InputError, which names ``where``, if one is NaN, infinite or negative."""
+    if values.dtype.kind == 'f' and not np.isfinite(values).all():
+        raise InputError(f'{where}: holds NaN or infinite values; expected gray values')
+    if values.dtype.kind in 'if' and values.min() < 0:
+        raise InputError(f'{where}: holds values down to {values.min():g}; expected gray values, 0 or more')
+    return float(values.max())
+
+
+def white_of(values: np.dtype, top: float) -> float:
+    """Return the value that means white in a file whose greatest value is ``top``.
+
+    255 for bytes; 1 for truth values, and for fractions up to 1; else the greatest number of 8, 10, 12, 14 or 16 bits that
+    ``top`` fits into, since devices store 12 bits in words of 16; beyond those ``top`` itself.
+    """
+    if values.kind == 'b' or (values.kind == 'f' and top <= 1):
+        return 1.0
+    if values == np.uint8:
+        return 255.0
+    return next((float((1 << bits) - 1) for bits in _BITS if top <= (1 << bits) - 1), top)
+
+
+def to_gray(values: np.ndarray, white: float) -> np.ndarray:
+    """Return gray values 0..255 of (H, W) real numbers, ``white`` from `white_of`: bytes as they are, else float32."""
+    if values.dtype == np.uint8 and white == 255:
+        return values
+    return np.clip(values.astype(np.float32) * np.float32(255 / white), 0, 255)
+
+
+def gray_frames(values: np.ndarray, path: Path) -> Frames:
+    """Return the B-scans of a volume (Z, H, W) of real numbers, in gray values of one scale.
+
+    Raises:
+        InputError: Not three axes of real numbers, a size that no scan has, or NaN, infinite or negative values.
+    """
+    if values.ndim != 3 or values.dtype.kind not in 'buif':
+        raise InputError(f'{path}: holds {values.dtype} values of shape {values.shape}; expected gray B-scans of one size')
+    require_volume(path, *values.shape, values.dtype.itemsize)
+    white = white_of(values.dtype, highest(values, path))
+    return Frames(len(values), lambda place: to_gray(np.ascontiguousarray(values[place]), white))
+
+
+def whiten_filling(gray: np.ndarray) -> np.ndarray:
+    """Set the white filling beside a scan to 255, where the file has it darker.
+
+    Devices fill the corners that a turned scan leaves empty with white, and networks ignore them by that value. In files that
+    were scaled, cut or written with more bits the value is another: the greatest of the scan, if squares of 5x5 pixels have it.
+
+    Args:
+        gray: (H, W), gray values 0..255; not changed.
+    """
+    top = gray.max()
+    if not 128 <= top < 254.5:
+        return gray
+    at_top = (gray == top).astype(np.uint8)
+    if not cv2.erode(at_top, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
+        return gray
+    changed = gray.copy()
+    changed[at_top == 1] = 255
+    return changed

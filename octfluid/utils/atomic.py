@@ -1,34 +1,25 @@
-"""Files that are either whole or absent: written under a temporary name, then renamed."""
+"""Files and folders that are either whole or absent: written under a temporary name, then renamed."""
 
 import contextlib
-import errno
 import json
 import os
+import secrets
 import shutil
 import stat
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from octfluid.utils.errors import InputError
-
-TEMPORARY = '.tmp-octfluid-'
-"""How names begin of what is being written; nobody else's do, so that what a killed process has left can be removed."""
+from octfluid.utils.lock import TEMPORARY, locked
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside ``path``; it takes that name when the block ends without an error.
 
-    A process that is killed may leave a file whose name begins with `TEMPORARY`, see `remove_left_over`.
-
-    Args:
-        path: The final file. Its folder is created when missing.
-
-    Yields:
-        A path in the same folder with the same suffix, so that writers that look at the suffix work. When the block
-        raises, the temporary file is removed and whatever stood at ``path`` is untouched.
+    It has the same suffix, for writers that look at that. Missing folders are created. When the block raises, the temporary
+    file is removed and what stood at ``path`` is untouched; a killed process leaves it (`octfluid.utils.lock.occupied`).
 
     Raises:
         InputError: ``path`` is a folder.
@@ -36,30 +27,21 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     require_file_names([path])
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f'{TEMPORARY}{secrets.token_hex(4)}{path.suffix}')
     try:
+        temporary.touch()
         yield temporary
         flush(temporary)
-        temporary.chmod(_permissions(path))
+        with contextlib.suppress(OSError):  # a file that is replaced leaves its permissions
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
         flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _permissions(path: Path) -> int:
-    """Return what open() would leave a file with: its own if it is there, else the usual ones (mkstemp makes private files)."""
-    with contextlib.suppress(OSError):
-        return stat.S_IMODE(path.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
 def flush(path: Path) -> None:
-    """Have the disk take in a file's content, or a folder's names, so that they are there after a loss of power."""
+    """Put a file's content, or a folder's names, on the disk, so that they are there after a loss of power."""
     # Some systems cannot open folders, and some network file systems cannot flush them.
     with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():
         handle = os.open(path, os.O_RDONLY)
@@ -69,36 +51,83 @@ def flush(path: Path) -> None:
             os.close(handle)
 
 
-def remove_left_over(folder: str | os.PathLike) -> None:
-    """Remove what killed processes have left half-written in a folder that no other process works in.
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Give an empty folder beside ``path``; it takes that name when the block ends without an error.
+
+    Write files inside plainly. An old folder at ``path`` is moved aside, the new one is moved in, and only then is the old one
+    deleted, so that a reader never finds a mixture of both. What a killed process has left beside ``path`` goes with the next
+    call for the same ``path``; if it was killed while it exchanged the two, the old folder comes back first.
 
     Args:
-        folder: In which what begins with `TEMPORARY` goes; not in folders below.
+        path: The final folder. Missing parents are created; a symbolic link is followed and stays.
+        is_ours: Called with the folder that stands at ``path`` if it is not empty; True allows replacing it.
+
+    Yields:
+        The temporary folder. When the block raises, it is removed, with the parents created for it, and what stood at
+        ``path`` is untouched.
+
+    Raises:
+        InputError: ``path`` is a file, or a folder with other content than ours, checked before the block is entered and again
+            at its end; another process is making it; or it lies where nothing can be written.
     """
-    for path in Path(folder).glob(f'{TEMPORARY}*'):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    final = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for links in a circle
+    require_folder(final.parent, f'{path}: its folder')
+    _refuse_foreign(final, path, is_ours)
+    created = [folder for folder in final.parents if not folder.exists()]
+    temporary, old = (final.with_name(f'.octfluid-{kind}-{final.name}') for kind in ('new', 'old'))
+    try:
+        with locked(final.parent, f'.lock-{final.name}', path):
+            if old.exists() and not final.exists():
+                old.rename(final)
+            for left in (old, temporary):
+                shutil.rmtree(left, ignore_errors=True)
+            try:
+                temporary.mkdir()
+                yield temporary
+                _refuse_foreign(final, path, is_ours)
+                for written in (*temporary.rglob('*'), temporary):
+                    flush(written)
+                _swap(temporary, final, old)
+                flush(final.parent)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    except BaseException:
+        for folder in created:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _refuse_foreign(final: Path, shown: str | os.PathLike, is_ours: Callable[[Path], bool]) -> None:
+    if os.path.lexists(final) and not final.is_dir():
+        raise InputError(f'{shown}: is a file, or a link in a circle; expected a folder or a name that is still free')
+    if final.is_dir() and any(final.iterdir()) and not is_ours(final):
+        raise InputError(
+            f'{shown}: holds files that this command did not make and would delete; '
+            'expected an empty folder or an earlier result; choose another folder or empty this one'
+        )
+
+
+def _swap(temporary: Path, final: Path, old: Path) -> None:
+    if final.exists():
+        final.rename(old)
+    try:
+        temporary.rename(final)
+    except BaseException:
+        if old.exists():
+            old.rename(final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def require_folder(path: str | os.PathLike, what: str) -> None:
-    """Refuse an output folder that cannot be one.
-
-    Args:
-        path: The folder, which need not exist.
-        what: What to call it in the message, such as ``'--work-dir'``.
+    """Refuse an output folder that cannot be one; it need not exist. ``what`` names it, such as ``'--work-dir'``.
 
     Raises:
-        InputError: It, or what should hold it, is a file or a link that leads nowhere, or cannot be written to; or its name is
-            too long.
+        InputError: It, or what should hold it, is a file or a link that leads nowhere, or cannot be written to.
     """
     path = Path(path)
-    try:
-        path.stat()
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise InputError(f'{what} {str(path)[:60]}...: {error.strerror.lower()}; choose a shorter one') from error
     standing = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     if not standing.is_dir():
         kind = 'a file' if standing.exists() else 'a link that leads nowhere'
@@ -108,7 +137,7 @@ def require_folder(path: str | os.PathLike, what: str) -> None:
 
 
 def require_file_names(paths: Iterable[str | os.PathLike]) -> None:
-    """Refuse to write files where folders stand, best before the work whose results they hold.
+    """Refuse to write files where folders stand, before the work whose results they hold.
 
     Raises:
         InputError: One is a folder.

@@ -21,15 +21,13 @@ class InputError(OctfluidError):
 class WorkError(OctfluidError):
     """Work that began with good input and failed, such as a full disk (exit status 1)."""
 
-    exit_status = 1
-
 
 class Interrupted(KeyboardInterrupt):
     """A signal has ended the work; what handles Ctrl-C handles this.
 
     Args:
         number: Of the signal.
-        message: What it came to; None says nothing but which signal it was.
+        message: What it came to; None: which signal it was.
 
     Attributes:
         number: Of the signal.

@@ -1,11 +1,11 @@
-"""One process at a time in a folder."""
+"""One process at a time in a folder, and no remains of killed ones."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from octfluid.utils.atomic import remove_left_over
 from octfluid.utils.errors import InputError
 
 try:
@@ -14,19 +14,21 @@ except ModuleNotFoundError:  # Windows, where a folder is not locked
     fcntl = None
 
 LOCK = '.lock'
+TEMPORARY = '.tmp-octfluid-'
+"""How names of half-written files begin; no other names do, so that the remains of a killed process can be removed."""
 
 
 @contextmanager
 def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike | None = None) -> Iterator[None]:
     """Keep other processes out of a folder while the block runs.
 
-    The lock is the system's: it ends with the process, however that ends, and what is left of it in the folder keeps nobody
-    out. A process that this one forks does not hold it.
+    The lock is the system's: it ends with the process, however that ends, and a file that is left of it keeps no process out.
+    A process that this one forks does not hold it.
 
     Args:
-        folder: Created when missing, and then removed if nothing has been put in it.
+        folder: Created when missing, and then removed if it is still empty.
         name: Of the file in it that is locked; removed at the end.
-        shown: What another process would disturb, for the message; None: the folder.
+        shown: Named in the message; None: the folder.
 
     Raises:
         InputError: Another process is at work in the folder.
@@ -49,15 +51,7 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
 
 @contextmanager
 def occupied(folder: str | os.PathLike, *below: str) -> Iterator[None]:
-    """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it.
-
-    Args:
-        folder: Created when missing.
-        below: Names of folders in it that are cleared, too.
-
-    Raises:
-        InputError: Another process is at work in the folder.
-    """
+    """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it and ``below``."""
     folders = [Path(folder), *(Path(folder) / name for name in below)]
     with locked(folder):
         try:
@@ -69,8 +63,17 @@ def occupied(folder: str | os.PathLike, *below: str) -> Iterator[None]:
                 remove_left_over(one)
 
 
+def remove_left_over(folder: str | os.PathLike) -> None:
+    """Remove what begins with `TEMPORARY` in a folder (not below it) that no other process works in."""
+    for path in Path(folder).glob(f'{TEMPORARY}*'):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def is_locked(folder: str | os.PathLike) -> bool:
-    """Tell whether another process is at work in a folder."""
+    """Return whether another process is at work in a folder."""
     if not (Path(folder) / LOCK).exists():
         return False
     try:
@@ -96,7 +99,4 @@ def _take(path: Path, shown: str | os.PathLike) -> int:
             raise InputError(
                 f'{shown}: another process is at work here; wait until it ends, or choose another folder'
             ) from error
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)  # whoever held it has removed the file since: take the next one
+        os.close(handle)  # the process that held it has removed the file since: take the next one

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from octfluid.utils.errors import InputError
 
 MOST_BYTES = 1 << 26
-"""That a text file may have: the largest of ours, of a run on a hundred thousand scans, has a third of it."""
+"""The most bytes of a text file: the largest of ours, of a run on a hundred thousand scans, has a third of it."""
 
 
 def require_file(path: str | os.PathLike) -> None:
@@ -18,10 +18,9 @@ def require_file(path: str | os.PathLike) -> None:
     Raises:
         InputError: It is missing, a folder, or something else.
     """
-    if os.path.isfile(path):
-        return
-    found = 'a folder' if os.path.isdir(path) else 'a pipe, socket or device' if os.path.exists(path) else 'no such file'
-    raise InputError(f'{path}: {found}; expected a file')
+    if not os.path.isfile(path):
+        found = 'a folder' if os.path.isdir(path) else 'a pipe, socket or device' if os.path.exists(path) else 'no such file'
+        raise InputError(f'{path}: {found}; expected a file')
 
 
 def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:
@@ -54,17 +53,17 @@ def json_files(folder: str | os.PathLike) -> Iterator[Path]:
     Raises:
         InputError: A folder cannot be read: what is in it would silently be missing.
     """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise InputError(f'{error.filename}: cannot be read ({error.strerror}); expected a folder to search') from error
+
     seen = set()
-    for here, folders, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
+    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(here)
         folders[:] = [] if real in seen else [name for name in folders if not name.startswith('.')]
         if real not in seen:
             yield from (Path(here) / name for name in names if name.endswith('.json') and not name.startswith('.'))
         seen.add(real)
-
-
-def _refuse_folder(error: OSError) -> NoReturn:
-    raise InputError(f'{error.filename}: cannot be read ({error.strerror}); expected a folder to search for records') from error
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -77,26 +76,20 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """Parse JSON from elsewhere than this process.
-
-    Args:
-        text: All of it.
-        where: What messages name.
+    """Parse JSON from elsewhere than this process; ``where`` is what messages name.
 
     Raises:
         InputError: It is no JSON, holds NaN or infinity, or is such that Python gives up: brackets within brackets, a number
             of thousands of digits.
     """
+
+    def refuse(name: str) -> NoReturn:
+        raise ValueError(f'{name} is no number')
+
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
-        raise InputError(
-            f'{where}: broken JSON at line {error.lineno}, column {error.colno} ({error.msg}); delete the file or restore it'
-        ) from error
+        place = f'line {error.lineno}, column {error.colno}'
+        raise InputError(f'{where}: broken JSON at {place} ({error.msg}); delete the file or restore it') from error
     except (RecursionError, ValueError) as error:
-        reason = 'brackets within brackets' if isinstance(error, RecursionError) else error
-        raise InputError(f'{where}: JSON that octfluid does not write ({reason}); delete the file or restore it') from error
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f'{name} is no number')
+        raise InputError(f'{where}: JSON that octfluid does not write ({error}); delete the file or restore it') from error

@@ -48,9 +48,8 @@ def test_one_bad_file_among_many(run, scans, tmp_path):
     (scans / 'b9.png').write_text('a letter')
     status, said, errors = run(scans, '--out', tmp_path / 'out', *SCALE)
     assert status == 1 and '3 of 4 inputs done' in said
-    assert [line for line in errors.splitlines() if line.startswith('failed: ')] == [
-        f'failed: {scans / "b9.png"}: not a PNG, JPEG, BMP or TIFF picture, whatever its name says; expected a B-scan'
-    ]
+    (failed,) = (line for line in errors.splitlines() if line.startswith('failed: '))
+    assert failed.startswith(f'failed: {scans / "b9.png"}: cannot be read as an image')
     assert [row['input'] for row in table(tmp_path / 'out')] == ['b8', 'b10', 'b11']
     inputs = json.loads((tmp_path / 'out/manifest.json').read_text())['inputs']
     assert [one['status'] for one in inputs] == ['done', 'failed', 'done', 'done'] and 'a letter' not in inputs[1]['error']

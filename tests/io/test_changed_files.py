@@ -1,7 +1,6 @@
-"""Files that once broke a reader, and a few changed ones of every kind; many more are read by `faults/test_fuzz.py`."""
+"""A few changed files of every kind; many more are read by `faults/test_fuzz.py`."""
 
 import warnings
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,8 +13,6 @@ from faults.mutations import change
 from fuzz_targets import TARGETS
 
 from octfluid.utils.errors import OctfluidError
-
-FINDINGS = sorted(path for path in (Path(__file__).parents[1] / 'findings').glob('*/*') if path.is_file())
 
 
 @pytest.fixture(scope='module')
@@ -33,6 +30,7 @@ def outcome(target, path, content):
             warnings.simplefilter('ignore')
             target.read(path)
     except OctfluidError as error:
+        assert '\n' not in str(error) and str(path.parent) in str(error)
         return error
     return None
 
@@ -44,11 +42,9 @@ def test_good_files_are_read(name, seeds):
     assert [outcome(target, folder / f'x{target.suffix}', target.pack(content)) for content in files] == [None] * len(files)
 
 
-@pytest.mark.parametrize('path', FINDINGS, ids=lambda path: f'{path.parent.name}-{path.name}')
-def test_what_once_broke_a_reader_is_one_line(path, tmp_path):
-    target = TARGETS[path.parent.name]
-    error = outcome(target, tmp_path / f'x{target.suffix}', path.read_bytes())
-    assert error is not None and '\n' not in str(error) and str(error).startswith(str(tmp_path))
+@pytest.mark.parametrize(('name', 'content'), [('record', b'[' * 100_000), ('record', b'9' * 5000), ('heyex', b'<a>' * 10)])
+def test_what_once_broke_a_reader_is_one_line(name, content, tmp_path):
+    assert outcome(TARGETS[name], tmp_path / f'x{TARGETS[name].suffix}', content) is not None
 
 
 @pytest.mark.parametrize('name', TARGETS)
@@ -57,5 +53,4 @@ def test_what_once_broke_a_reader_is_one_line(path, tmp_path):
 def test_only_our_own_errors_come_out_of_a_changed_file(name, seeds, rng):
     folder, files = seeds[name]
     target = TARGETS[name]
-    error = outcome(target, folder / f'x{target.suffix}', target.pack(change(rng, files, target.words)))
-    assert error is None or str(folder) in str(error)
+    outcome(target, folder / f'x{target.suffix}', target.pack(change(rng, files, target.words)))

@@ -11,7 +11,7 @@ from scipy.io import savemat
 from vol_files import vol_bytes
 
 from octfluid.io.readers import find_inputs, left_out, read_folder, read_scans
-from octfluid.io.scan import Raster, Spacing, raster_of, spacing_from
+from octfluid.io.scan import Spacing
 from octfluid.utils.errors import InputError
 
 VOLUME = np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8)
@@ -39,7 +39,7 @@ def test_dicom_without_a_suffix_is_known_by_its_content(tmp_path):
     write_dicom(tmp_path / 'IM0001')
     assert len(read_scans(tmp_path / 'IM0001')[0].frames) == 3
     (tmp_path / 'IM0002').write_bytes(b'a letter')
-    with pytest.raises(InputError, match=r'IM0002: of a kind that is not read; expected one of \.png'):
+    with pytest.raises(InputError, match=r'IM0002: .* \.png'):
         read_scans(tmp_path / 'IM0002')
 
 
@@ -55,6 +55,7 @@ def test_folders_below_are_taken_on_demand_and_kept_in_names(tmp_path):
     (tmp_path / 'in/loop').symlink_to(tmp_path / 'in')
     assert names(find_inputs([tmp_path / 'in'])) == ['a']
     assert names(find_inputs([tmp_path / 'in'], recursive=True)) == ['a', 'one/a']
+    assert names(find_inputs([tmp_path / 'in'], recursive=True, leave_out=tmp_path / 'in/one')) == ['a']
 
 
 def test_names_are_unique(tmp_path):
@@ -80,7 +81,7 @@ def test_results_of_an_earlier_call_are_no_scans(tmp_path, name):
     (tmp_path / f'all/scans/{name}').write_text('{"schema": "of something else"}')
     assert names(find_inputs([tmp_path / 'all'], recursive=True)) == ['scans/a']
     assert [path.name for path in left_out([tmp_path / 'all'], recursive=True)] == [name]
-    with pytest.raises(InputError, match=r'out: holds results of an earlier call .*; expected the folder of the scans'):
+    with pytest.raises(InputError, match='out: holds results'):
         find_inputs([tmp_path / 'all/out'])
 
 
@@ -98,75 +99,26 @@ def test_a_folder_as_a_volume(tmp_path):
     (scan,) = one.read()
     assert scan.is_volume
     np.testing.assert_array_equal(list(scan.frames), VOLUME)
-
-
-def test_folders_of_volumes(tmp_path):
     put(tmp_path / 'all/v1', 'b1.png')
     put(tmp_path / 'all/v2', 'b1.png')
     assert names(find_inputs([tmp_path / 'all'], volume=True, recursive=True)) == ['all/v1', 'all/v2']
 
 
-def test_a_dicom_series_as_a_volume_keeps_scale_and_side(tmp_path):
-    for place in range(2):
-        write_dicom(tmp_path / f'{place}.dcm', VOLUME[place : place + 1], PixelSpacing=[0.004, 0.012], ImageLaterality='R')
-    scan = read_folder(tmp_path)
-    assert scan.spacing == Spacing(0.004, 0.012) and scan.laterality == 'OD'
-
-
 def test_b_scans_of_different_sizes_are_no_volume(tmp_path):
     put(tmp_path / 'v', 'b1.png')
     Image.fromarray(VOLUME[0][:36]).save(tmp_path / 'v/b2.png')
-    with pytest.raises(InputError, match=r'b2\.png: 36x50 pixels, unlike the 40x50 of b1\.png; .* leave out --volume'):
+    with pytest.raises(InputError, match=r'b2\.png: 36x50 pixels, .* 40x50 of b1\.png'):
         read_folder(tmp_path / 'v')
 
 
 @pytest.mark.parametrize(('path', 'said'), [
-    ('none.png', 'no such file or folder'), ('empty', 'nothing to read in this folder; .* --recursive looks into'),
+    ('none.png', 'none.png: no such file'), ('empty', 'empty: .* --recursive'), ('x' * 300 + '.png', 'too long'),
+    ('dir/' * 2000 + 'a.png', 'too long'),
 ])  # fmt: skip
 def test_nothing_to_read_is_one_line(tmp_path, path, said):
     put(tmp_path / 'empty/below', 'a.png')
     with pytest.raises(InputError, match=said):
         find_inputs([tmp_path / path])
-
-
-@pytest.mark.parametrize(('lengths', 'expected'), [
-    ((0.004, 0.01, 0.2), Spacing(0.004, 0.01, 0.2)), ((0.004, 0.01), Spacing(0.004, 0.01)),
-    ((0.004, 0.01, 0.0), Spacing(0.004, 0.01)),
-    ((None, 0.01), None), ((0.004, float('nan')), None), ((-1.0, 0.01), None),
-    ((0.004, 0.01, float('inf')), Spacing(0.004, 0.01)),
-])  # fmt: skip
-def test_lengths_that_are_none_are_no_scale(lengths, expected):
-    assert spacing_from(*lengths) == expected
-
-
-STAR = [(np.cos(angle), np.sin(angle)) for angle in np.radians([0, 30, 60, 90, 120, 150])]
-
-
-@pytest.mark.parametrize(('starts', 'ends', 'expected'), [
-    ([(0, 0), (0, 1), (0, 2)], [(5, 0), (5, 1), (5, 2)], Raster(1.0, True, False)),
-    ([(0, 2), (0, 1), (0, 0)], [(5, 2), (5, 1), (5, 0)], Raster(1.0, True, True)),
-    ([(0, 0), (1, 0), (2, 0)], [(0, 5), (1, 5), (2, 5)], Raster(1.0, False, None)),
-    ([(0, 0), (0, 1), (0, 3)], [(5, 0), (5, 1), (5, 3)], Raster(None, True, None)),
-    (STAR, [(-x, -y) for x, y in STAR], Raster()),
-    ([(0, 0), None, (0, 2)], [(5, 0), (5, 1), (5, 2)], Raster()),
-    ([(0, 0)], [(5, 0)], Raster()), ([(1, 1), (1, 1)], [(5, 1), (5, 1)], Raster(None, True, None)),
-    ([(0, 0), (0, float('nan'))], None, Raster()),
-    ([(0, 0, 0), (3, 4, 0), (6, 8, 0)], None, Raster(5.0)), ([(0, 0, 0), (0, 3, 0), (0, 4, 0)], None, Raster()),
-])  # fmt: skip
-def test_how_b_scans_lie(starts, ends, expected):
-    found = raster_of(starts, ends)
-    assert (found.horizontal, found.bottom_up) == (expected.horizontal, expected.bottom_up)
-    assert found.distance == (None if expected.distance is None else pytest.approx(expected.distance))
-
-
-@pytest.mark.parametrize(('spacing', 'width', 'found'), [
-    (Spacing(0.00387, 0.01133, 0.123), 768, []), (Spacing(0.03, 0.01), 768, ['a pixel 30 um high']),
-    (Spacing(3.87, 11.33), 768, ['a pixel 3870 um high', 'a B-scan 8701.44 mm wide']),
-    (Spacing(0.004, 0.001), 512, ['a B-scan 0.512 mm wide']), (Spacing(0.004, 0.01, 123), 512, ['B-scans 123 mm apart']),
-])  # fmt: skip
-def test_absurd_scales(spacing, width, found):
-    doubts = spacing.doubts(width)
-    assert len(doubts) == len(found) and all(doubt.startswith(start) for doubt, start in zip(doubts, found, strict=True))
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
@@ -190,12 +142,6 @@ def test_no_name_means_a_folder(tmp_path, monkeypatch):
     assert [one.name for one in find_inputs([Path('..')], recursive=True)] == ['w/b1']
 
 
-def test_the_folder_of_results_is_not_looked_into(tmp_path):
-    put(tmp_path / 'in', 'a.png')
-    put(tmp_path / 'in/out', 'a_mask.png')
-    assert names(find_inputs([tmp_path / 'in'], recursive=True, leave_out=tmp_path / 'in/out')) == ['a']
-
-
 def test_files_of_a_volume_that_differ_in_scale_or_side_have_none(tmp_path):
     for place, side in enumerate('RL'):
         write_dicom(tmp_path / f'{place}.dcm', VOLUME[:1], PixelSpacing=[0.004, 0.01 + place], ImageLaterality=side)
@@ -206,7 +152,10 @@ def test_files_of_a_volume_that_differ_in_scale_or_side_have_none(tmp_path):
 
 def test_dicom_files_of_a_series_are_in_the_order_of_their_numbers(tmp_path):
     for name, number in (('a', 3), ('b', 1), ('c', 2)):
-        write_dicom(tmp_path / name, VOLUME[number - 1 : number], InstanceNumber=str(number))
+        given = dict(InstanceNumber=str(number), PixelSpacing=[0.004, 0.012], ImageLaterality='R')
+        write_dicom(tmp_path / name, VOLUME[number - 1 : number], **given)
+    scan = read_folder(tmp_path)
+    assert scan.spacing == Spacing(0.004, 0.012) and scan.laterality == 'OD'
     np.testing.assert_array_equal(list(read_folder(tmp_path).frames), VOLUME)
     assert read_folder(tmp_path).files == ('b', 'c', 'a')
     assert names(find_inputs([tmp_path])) == ['a', 'b', 'c']  # DICOM without a suffix, as scanners name it
@@ -236,21 +185,17 @@ def test_a_pipe_and_a_link_that_leads_nowhere_are_left_out_and_told(tmp_path):
         assert left_out([tmp_path], volume) == [tmp_path / 'b2.png', tmp_path / 'b3.png']
 
 
-@pytest.mark.parametrize('name', ['x' * 300 + '.png', 'dir/' * 2000 + 'a.png'])
-def test_a_name_that_no_file_can_have_is_one_line(tmp_path, name):
-    with pytest.raises(InputError, match='file name too long'):
-        find_inputs([tmp_path / name])
-
-
 def test_what_may_not_be_looked_at_in_a_folder_is_left_out(tmp_path, monkeypatch):
     put(tmp_path, 'a.png')
     (tmp_path / 'notes').touch()
 
-    def refuse(path):
+    def refuse(*_):
         raise PermissionError(13, 'no')
 
-    monkeypatch.setattr('octfluid.io.readers._is_dicom', refuse)
-    assert names(find_inputs([tmp_path])) == ['a'] and left_out([tmp_path]) == [tmp_path / 'notes']
+    monkeypatch.setattr('builtins.open', refuse)
+    found, passed_over = find_inputs([tmp_path]), left_out([tmp_path])
+    monkeypatch.undo()
+    assert names(found) == ['a'] and passed_over == [tmp_path / 'notes']
     monkeypatch.setattr(Path, 'iterdir', refuse)
     with pytest.raises(InputError, match='no permission to look into this folder'):
         find_inputs([tmp_path])

@@ -5,9 +5,8 @@ import sys
 
 import pytest
 
-from octfluid.utils.atomic import TEMPORARY
 from octfluid.utils.errors import InputError
-from octfluid.utils.lock import is_locked, locked, occupied
+from octfluid.utils.lock import TEMPORARY, is_locked, locked, occupied
 
 HOLD = """
 import os, sys, time

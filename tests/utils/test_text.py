@@ -17,34 +17,28 @@ def test_what_is_written_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(('content', 'said'), [
-    (b'{"a": 1,\n}', 'broken JSON at line 2, column 1 ('), (b'', 'broken JSON at line 1, column 1 ('),
-    (b'[' * 100000, 'JSON that octfluid does not write (brackets within brackets)'),
-    (b'9' * 5000, 'JSON that octfluid does not write (Exceeds the limit'),
-    (b'[NaN]', 'JSON that octfluid does not write (NaN is no number)'),
-    (b'[-Infinity]', 'JSON that octfluid does not write (-Infinity is no number)'),
-    (b'"\xff"', 'not UTF-8 at byte 1; expected a UTF-8 text file'),
+    (b'{"a": 1,\n}', 'line 2, column 1'), (b'', 'line 1, column 1'), (b'[' * 100000, 'recursion'), (b'9' * 5000, 'limit'),
+    (b'[NaN]', 'NaN'), (b'[-Infinity]', '-Infinity'), (b'"\xff"', 'UTF-8 at byte 1'),
 ])  # fmt: skip
 def test_what_is_no_json_is_one_line(tmp_path, content, said):
     path = tmp_path / 'a.json'
     path.write_bytes(content)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=said) as caught:
         read_json(path)
-    assert str(caught.value).startswith(f'{path}: {said}') and '\n' not in str(caught.value)
+    assert str(caught.value).startswith(f'{path}: ') and '\n' not in str(caught.value)
 
 
 def test_a_file_that_would_fill_the_memory_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(text, 'MOST_BYTES', 1 << 20)
     with open(tmp_path / 'a.json', 'wb') as file:
         file.truncate((1 << 20) + 1)
-    with pytest.raises(InputError, match=r'a\.json: has 1 MB; expected a text file, of at most 1 MB'):
+    with pytest.raises(InputError, match=r'a\.json: has 1 MB'):
         read_json(tmp_path / 'a.json')
 
 
 def test_what_is_no_file_is_not_read(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
     (tmp_path / 'device').symlink_to('/dev/zero')
-    for name, said in dict(pipe='a pipe, socket or device', device='a pipe, socket or device', no='no such file').items():
-        with pytest.raises(InputError, match=f'{name}: {said}; expected a file'):
+    for name in ('pipe', 'device', 'no', ''):
+        with pytest.raises(InputError, match=f'{name}: .* expected a file'):
             read_text(tmp_path / name)
-    with pytest.raises(InputError, match=': a folder; expected a file'):
-        read_text(tmp_path)

@@ -14,7 +14,7 @@ from PIL import Image
 from octfluid.datasets.integrity import KINDS, SUFFIX
 from octfluid.datasets.splits import Split, write_splits
 from octfluid.io.results import write_csv
-from octfluid.utils.atomic_folder import atomic_folder
+from octfluid.utils.atomic import atomic_folder
 from octfluid.utils.errors import InputError
 
 T = TypeVar('T')
