@@ -57,7 +57,7 @@ def refusal(call, *arguments):
 
 def test_inference_needs_none_of_the_packages_for_training():
     code = (
-        'import sys, octfluid.inference.model, octfluid.inference.card;'
+        'import sys, octfluid.inference.model, octfluid.engine.model_card;'
         'print([m for m in ("torch", "mmengine", "mmcv", "mmseg", "onnx") if m in sys.modules])'
     )
     assert subprocess.check_output([sys.executable, '-c', code], text=True).strip() == '[]'
