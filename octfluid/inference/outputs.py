@@ -263,9 +263,7 @@ class _ScanWriter:
             InputError: A file is taken or in the way.
         """
         if taken & set(self.files):
-            raise InputError(
-                f'{prediction.path}: its results have the names of those of another input; give it another --out'
-            )
+            raise InputError(f'{prediction.path}: its results have the names of those of another input; give it another --out')
         if prediction.is_volume:
             write_png(self._path('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up))
         for volume in self._volumes.values():
