@@ -44,34 +44,16 @@ def parse_args() -> Namespace:
         'python tools/benchmark.py scan',
     ))  # fmt: skip
     scan.add_argument('--model', default='', metavar='FILE.onnx', help='exported model (default: the shipped one)')
-    _add_growth(kinds)
     _add(kinds, 'launch', ROW10, 5, (
         'how soon tools begin',
         'Measure the time of --help of every tool, and that of a training from its command to its first iteration.',
         f'python tools/benchmark.py launch {ROW10}',
     ))  # fmt: skip
     args = parser.parse_args()
-    if min(getattr(args, 'scans', [1])) < 1:
-        parser.error(f'--scans {" ".join(map(str, args.scans))}: expected 1 or more of each')
     for name in ('samples', 'repeats', 'iterations'):
         if getattr(args, name, 1) < 1:
             parser.error(f'--{name} {getattr(args, name)}: expected 1 or more')
     return args
-
-
-def _add_growth(kinds: Any) -> None:
-    growth = kinds.add_parser(
-        'growth',
-        help='time and memory by the length of a volume',
-        description='Measure time and memory of an exported model on volumes of ever more B-scans of 496x768 pixels of noise.',
-        example='python tools/benchmark.py growth --scans 50 200 1000',
-    )
-    growth.add_argument(
-        '--scans', nargs='+', type=int, default=[50, 100, 200, 500, 1000], metavar='N', help='numbers (default: 50 to 1000)'
-    )
-    growth.add_argument('--model', default='', metavar='FILE.onnx', help='exported model (default: the shipped one)')
-    _add_out(growth)
-    growth.set_defaults(config='configs/duke_dme/compact.py', cfg_options=None)
 
 
 def _add(kinds: Any, name: str, config: str, repeats: int, texts: tuple[str, str, str]) -> ToolParser:
@@ -107,13 +89,6 @@ def with_progress(measure: Callable[[Callable[[int, int], None]], dict[str, Any]
 
 def measure(args: Namespace, options: dict[str, Any]) -> dict[str, Any]:
     """Return what a benchmark of the wanted kind finds."""
-    if args.kind == 'growth':
-        from octfluid.inference.growth import measure_growth
-        from octfluid.inference.model import ScanModel
-
-        ScanModel(args.model or None)
-        found = with_progress(lambda progress: measure_growth(args.scans, (496, 768), args.model, progress))
-        return dict(settings=dict(size=[496, 768], model=Path(args.model).name or 'octfluid-compact.onnx'), volumes=found)
     from octfluid.engine.config import load_config
 
     cfg = load_config(args.config, options)
@@ -158,13 +133,6 @@ def print_turns(record: Mapping[str, Any]) -> None:
         print(line)
 
 
-def print_growth(record: Mapping[str, Any]) -> None:
-    """Print what volumes of several lengths took."""
-    for found in record['volumes']:
-        each = found['seconds'] / found['scans']
-        print(f'{found["scans"]} B-scans: {found["seconds"]:.1f} s, {each:.3f} s each, peak {found["peak_bytes"] / 1e6:.0f} MB')
-
-
 def print_launch(record: Mapping[str, Any]) -> None:
     """Print how soon tools began."""
     for command, seconds in record['commands'].items():
@@ -204,7 +172,7 @@ def main() -> None:
 
     options = parse_options(args.cfg_options)
     record = benchmark_record(args.kind, args.config, options, measure(args, options))
-    dict(data=print_data, growth=print_growth, launch=print_launch).get(args.kind, print_turns)(record)
+    dict(data=print_data, launch=print_launch).get(args.kind, print_turns)(record)
     write_json(path, record)
     print(f'record: {path}')
 

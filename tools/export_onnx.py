@@ -55,8 +55,8 @@ def main() -> None:
     from octfluid.engine.checkpoint import read_checkpoint
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.export import export
-    from octfluid.engine.twins import require_twins
     from octfluid.engine.model_card import describe_training, render_card
+    from octfluid.engine.twins import require_twins
     from octfluid.inference.model import ScanModel
     from octfluid.records.fingerprint import config_name
     from octfluid.records.origin import origin_of

@@ -103,21 +103,15 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.start = total, 0, time.monotonic()
-        self.shown = sys.stderr.isatty()
 
-    def show(self, name: str, place: int, frames: int) -> None:
-        """Show that ``place`` of the ``frames`` B-scans of an input are done."""
-        if not self.shown:
+    def show(self, name: str = '', place: int = 0, frames: int = 1) -> None:
+        """Show that ``place`` of the ``frames`` B-scans of an input are done; without a name, remove the line."""
+        if not sys.stderr.isatty():
             return
         share = (self.done + place / frames) / self.total
         left = (time.monotonic() - self.start) * (1 - share) / share if share else 0
-        text = f'{self.done + 1} of {self.total}: {name}, B-scan {place} of {frames}, {left:.0f} s left'
+        text = f'{self.done + 1} of {self.total}: {name}, B-scan {place} of {frames}, {left:.0f} s left' if name else ''
         print(f'\r\x1b[K{text[:110]}', end='', file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Remove the line, so that another can be printed."""
-        if self.shown:
-            print('\r\x1b[K', end='', file=sys.stderr, flush=True)
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
@@ -139,15 +133,16 @@ def predict_input(predictor: 'Predictor', one: 'Input', settings: 'Settings', re
         OctfluidError, ModuleNotFoundError, OSError, MemoryError: The input cannot be read or done.
     """
     from octfluid.inference.outputs import sha256_of
+    from octfluid.inference.predictor import Outline
 
     entry = results.add_input(one.name, one.path)
     try:
         entry['sha256'] = sha256_of(one.path)
         for scan in one.read():
             number = len(scan.frames)
-            outline = predictor.outline(scan, settings)
+            outline = Outline(predictor, scan, settings)
             stem, found = results.write_scan(entry, outline, lambda done, number=number: progress.show(one.name, done, number))
-            progress.clear()
+            progress.show()
             _say(f'{stem}: {found.summary()}')
     except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
         entry |= dict(status='failed', error=reason_of(one.path, error))
@@ -189,7 +184,7 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise  # the next input would fail, too
             failed += 1
-            progress.clear()
+            progress.show()
             _say(f'failed: {reason_of(one.path, error)}', sys.stderr)
         progress.done += 1
     for warning, stems in results.warned.items():

@@ -18,6 +18,7 @@ KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores',
 SHIPPED = 'octfluid-compact.onnx'
 _INPUT, _OUTPUT = 'scan', 'probability'
 _MOST_THREADS = 1024
+_PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
 _AT_ONCE = 4  # scans: memory grows with them, speed hardly does
 
 
@@ -129,7 +130,8 @@ class ScanModel:
         try:
             # From bytes: a model without a path cannot read weights from other files.
             content = self.path.read_bytes()
-            self.session = onnxruntime.InferenceSession(content, options, providers=self._providers())
+            providers = [name for name in _PROVIDERS if name in onnxruntime.get_available_providers()]
+            self.session = onnxruntime.InferenceSession(content, options, providers=providers)
             metadata = self.session.get_modelmeta().custom_metadata_map
         except Exception as error:
             # The runtime has an exception of its own for every way in which a file can be wrong.
@@ -143,11 +145,6 @@ class ScanModel:
     def __reduce__(self) -> tuple[type, tuple[Path, int]]:
         """Pickle as a path, so that other processes can load it."""
         return type(self), (self.path, self.threads)
-
-    @staticmethod
-    def _providers() -> list[str]:
-        available = onnxruntime.get_available_providers()
-        return [name for name in ('CUDAExecutionProvider', 'CPUExecutionProvider') if name in available]
 
     def probability(self, scans: np.ndarray) -> np.ndarray:
         """Return the probability of fluid of each pixel.

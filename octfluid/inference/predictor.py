@@ -19,6 +19,7 @@ from octfluid.utils.errors import InputError, WorkError
 
 __all__ = ['Frame', 'Outline', 'Prediction', 'Predictor', 'Settings', 'Spacing']
 
+PathLike = str | os.PathLike
 _JUDGED = 16  # B-scans of a volume that the out-of-domain warning looks at
 
 
@@ -106,8 +107,8 @@ class Outline:
         laterality: 'OD', 'OS', or None.
 
     Raises:
-        InputError: While iterating: a B-scan cannot be read or has another size, or the fovea is outside of the scan.
-        WorkError: While iterating: the runtime fails.
+        InputError, WorkError: While iterating: a B-scan cannot be read or has another size, the fovea is outside of the scan,
+            or the runtime fails.
     """
 
     def __init__(self, predictor: 'Predictor', scan: Scan, settings: Settings, known: np.ndarray | None = None) -> None:
@@ -204,8 +205,8 @@ class Outline:
         )
 
 
-def _scans_of(path: str | os.PathLike, volume: bool, recursive: bool = False) -> Iterator[Scan]:
-    if not isinstance(path, str | os.PathLike) or not str(path):
+def _scans_of(path: PathLike, volume: bool, recursive: bool = False) -> Iterator[Scan]:
+    if not isinstance(path, PathLike) or not str(path):
         raise InputError(
             f'{path!r:.40}: expected the path of a scan; for an array use Predictor.model.mask, on (number, height, width)'
         )
@@ -233,13 +234,11 @@ class Predictor:
         ((1, 496, 768), 0)
     """
 
-    def __init__(self, model: str | os.PathLike | None = None, threads: int = 0) -> None:
+    def __init__(self, model: PathLike | None = None, threads: int = 0) -> None:
         self.model = ScanModel(model, threads)
         self.look = ood.Look.from_json(self.model.info.domain.get('look'))
 
-    def predict(
-        self, path: str | os.PathLike, *, volume: bool = False, probability: bool = False, **settings: Any
-    ) -> Prediction:
+    def predict(self, path: PathLike, *, volume: bool = False, probability: bool = False, **settings: Any) -> Prediction:
         """Read a file that holds one scan, outline its fluid and measure it.
 
         Args:
@@ -259,37 +258,16 @@ class Predictor:
         return self.predict_scan(scan, wanted, probability=probability)
 
     def predict_all(
-        self,
-        path: str | os.PathLike,
-        *,
-        volume: bool = False,
-        recursive: bool = False,
-        probability: bool = False,
-        **settings: Any,
+        self, path: PathLike, *, volume: bool = False, recursive: bool = False, probability: bool = False, **settings: Any
     ) -> Iterator[Prediction]:
-        """Read a file, or all of a folder, scan by scan; arguments as for `predict`; ``recursive`` takes folders below, too.
-
-        Raises:
-            InputError, WorkError: As `predict`, for the scan that is next.
-        """
+        """Read a file or a folder, scan by scan; as `predict`, and ``recursive`` takes folders below, too."""
         wanted = Settings(**settings)
         for scan in _scans_of(path, volume, recursive):
             yield self.predict_scan(scan, wanted, probability=probability)
 
-    def outline(self, scan: Scan, settings: Settings | None = None, known: np.ndarray | None = None) -> Outline:
-        """Return a pass over a scan, B-scan by B-scan; arguments as for `Outline`."""
-        return Outline(self, scan, settings or Settings(), known)
-
-    def predict_scan(
-        self,
-        scan: Scan,
-        settings: Settings | None = None,
-        *,
-        probability: bool = False,
-        known: np.ndarray | None = None,
-    ) -> Prediction:
-        """Outline and measure a scan that has been read; keeps its masks, and with ``probability`` its probabilities."""
-        outline = self.outline(scan, settings, known)
+    def predict_scan(self, scan: Scan, settings: Settings | None = None, *, probability: bool = False) -> Prediction:
+        """Outline and measure a scan from `octfluid.io.readers`; with ``probability``, keep the probabilities."""
+        outline = Outline(self, scan, settings or Settings())
         kept = [(frame.mask, frame.probability if probability else None) for frame in outline]
         masks, probabilities = zip(*kept, strict=True)
         return outline.prediction(np.stack(masks), np.stack(probabilities) if probability else None)

@@ -13,7 +13,7 @@ import numpy as np
 from octfluid.datasets.phantoms import make_phantom
 from octfluid.inference.measure import SCALE_OPTION
 from octfluid.inference.outputs import Results, sha256_of
-from octfluid.inference.predictor import Prediction, Predictor, Settings, Spacing
+from octfluid.inference.predictor import Outline, Prediction, Predictor, Settings, Spacing
 from octfluid.io.readers import read_scans, stem_of_file
 from octfluid.io.results import write_png
 from octfluid.io.scan import Frames, Scan
@@ -58,14 +58,11 @@ def parse_spacing(text: str | None) -> Spacing | None:
     if not text or not text.strip():
         return None
     try:
-        values = [float(part) for part in text.replace(';', ',').split(',')]
-    except ValueError:
-        values = []
-    if len(values) not in (2, 3) or not all(0 < value < float('inf') for value in values):
+        return Spacing(*map(float, text.replace(';', ',').split(',')))
+    except (ValueError, TypeError, InputError) as error:
         raise InputError(
-            f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.00387, 0.01133, 0.123'
-        )
-    return Spacing(*values)
+            f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.004, 0.011'
+        ) from error
 
 
 def example_file() -> str:
@@ -83,7 +80,7 @@ def outline(predictor: Predictor, path: Path, settings: Settings) -> Generator[t
     """
     scan, *more = read_scans(path)
     grays, probabilities, masks = [], [], []
-    going = predictor.outline(scan, settings)
+    going = Outline(predictor, scan, settings)
     for frame in going:
         grays.append(frame.gray)
         probabilities.append(frame.probability)
@@ -100,18 +97,13 @@ def outline(predictor: Predictor, path: Path, settings: Settings) -> Generator[t
 def at_threshold(predictor: Predictor, viewed: Viewed, threshold: float) -> Viewed:
     """Return the same scan at another threshold; the model does not run again."""
     settings = replace(viewed.settings, threshold=threshold)
-    prediction = predictor.predict_scan(viewed.scan, settings, known=viewed.probability)
-    return replace(viewed, settings=settings, prediction=prediction)
+    going = Outline(predictor, viewed.scan, settings, viewed.probability)
+    masks = np.stack([frame.mask for frame in going])
+    return replace(viewed, settings=settings, prediction=going.prediction(masks))
 
 
 def picture(viewed: Viewed, place: int, opacity: float) -> np.ndarray:
-    """Return a B-scan with its fluid coloured over it: RGB, uint8, enlarged as on overlays.
-
-    Args:
-        viewed: The scan.
-        place: Of the B-scan, from 0.
-        opacity: Of the colour, in [0, 1].
-    """
+    """Return the B-scan at a place from 0 with its fluid in colour of an opacity in [0, 1]: RGB, uint8, enlarged."""
     gray, mask = viewed.scan.frames[place], viewed.prediction.masks[place]
     scale = enlargement(gray.shape)
     plain = enlarged_scan(gray, scale).astype(np.float32)
@@ -141,7 +133,7 @@ def download(predictor: Predictor, viewed: Viewed) -> bytes:
         results = Results(Path(folder), predictor, given)
         entry = results.add_input(stem_of_file(viewed.path), viewed.path)
         entry['sha256'] = viewed.sha256
-        results.write_scan(entry, predictor.outline(viewed.scan, viewed.settings, viewed.probability))
+        results.write_scan(entry, Outline(predictor, viewed.scan, viewed.settings, viewed.probability))
         results.finish()
         for path in sorted(path for path in Path(folder).rglob('*') if path.is_file()):
             archive.write(path, path.relative_to(folder).as_posix())

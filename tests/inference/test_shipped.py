@@ -9,8 +9,8 @@ import torch
 
 from octfluid.engine.config import load_config
 from octfluid.engine.export import MOST_DIFFERENT_PIXELS, _network, compare
-from octfluid.engine.twins import require_twins
 from octfluid.engine.model_card import describe_training, render_card
+from octfluid.engine.twins import require_twins
 from octfluid.inference.model import ScanModel, shipped_model
 from octfluid.io.duke_mat import read_subject
 from octfluid.records.origin import origin_of

@@ -58,8 +58,6 @@ def test_data(tmp_path, tiny):
     (['data', '--samples', '0'], '--samples 0: expected 1 or more'),
     (['train', '--iterations', '0'], '--iterations 0: expected 1 or more'),
     (['infer', 'configs/hrf/none.py'], 'no config file at configs/hrf/none.py'),
-    (['growth', '--scans', '5', '0'], '--scans 5 0: expected 1 or more of each'),
-    (['growth', '--model', 'none.onnx'], 'none.onnx: no such model file'),
     (['scan', '--model', 'none.onnx'], 'none.onnx: no such model file'),
     (['data', '--repeats', 'many'], "invalid int value: 'many'"),
     ([], 'the following arguments are required: KIND'),
