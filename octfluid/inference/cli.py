@@ -127,11 +127,7 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 
 def predict_input(predictor: 'Predictor', one: 'Input', settings: 'Settings', results: 'Results', progress: Progress) -> None:
-    """Predict what an input holds, write the results of each scan and print a line about it.
-
-    Raises:
-        OctfluidError, ModuleNotFoundError, OSError, MemoryError: The input cannot be read or done.
-    """
+    """Predict what an input holds, write the results of each scan and print a line about it."""
     from octfluid.inference.outputs import sha256_of
     from octfluid.inference.predictor import Outline
 

@@ -120,8 +120,7 @@ class Results:
             The name of the results, and what was found.
 
         Raises:
-            InputError: As `Outline`, or a file is in the way.
-            WorkError: As `Outline`.
+            InputError, WorkError: As `Outline`, or a file is in the way.
         """
         stem = entry['input'] + (f'_{outline.scan.series}' if outline.scan.series else '')
         with _ScanWriter(self.out, stem, outline, self.save_probability) as writer:
@@ -252,16 +251,7 @@ class _ScanWriter:
         self._volumes[what].add(values)
 
     def finish(self, prediction: Prediction, taken: set[str], replace: bool) -> None:
-        """Write the en-face map of a volume and put all files in place.
-
-        Args:
-            prediction: Of the whole scan.
-            taken: Files of other inputs of this call.
-            replace: Replace files that are there.
-
-        Raises:
-            InputError: A file is taken or in the way.
-        """
+        """Write the en-face map of a volume and put all files in place; ``taken`` are the files of other inputs."""
         if taken & set(self.files):
             raise InputError(f'{prediction.path}: its results have the names of those of another input; give it another --out')
         if prediction.is_volume:
