@@ -98,11 +98,6 @@ def test_gray_values_of_any_type_and_layout_give_the_same(write, dtype):
     assert np.array_equal(ScanModel(write(), threads=1).probability(scans), scans.astype(np.float32) / 256)
 
 
-def test_the_threshold_of_the_file_is_used(write):
-    model = ScanModel(write(threshold='0.25'), threads=1)
-    assert model.mask(np.full((1, 1, 1), 65)).all() and not model.mask(np.full((1, 1, 1), 64)).any()
-
-
 @pytest.mark.parametrize('scans', [
     np.zeros((4, 5)), np.zeros((1, 1, 4, 5)), np.zeros((0, 4, 5)), np.zeros((1, 4, 0)), np.full((1, 4, 5), np.nan),
     np.where(np.eye(5), -np.inf, 7.0)[None], np.full((1, 4, 5), 256), np.full((1, 4, 5), -1), np.full((1, 4, 5), 0.5),

@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel
@@ -127,16 +125,6 @@ def test_names_are_not_formulas(run, tmp_path):
     Image.fromarray(FRAMES[0]).save(tmp_path / '=1+1.png')
     assert run(tmp_path / '=1+1.png', '--out', tmp_path / 'out')[0] == 0
     assert (tmp_path / 'out/measurements.csv').read_text().splitlines()[1].startswith("'=1+1,")
-
-
-def test_the_command_needs_no_torch(scans, tmp_path):
-    code = (
-        'import sys; sys.argv = ["predict.py", *sys.argv[1:]]\n'
-        'for name in ("torch", "mmseg", "mmengine", "matplotlib", "rich"): sys.modules[name] = None\n'
-        'from octfluid.inference.cli import console; console()'
-    )
-    subprocess.run([sys.executable, '-c', code, scans, '--out', tmp_path / 'out'], check=True, cwd=ROOT)
-    assert len(table(tmp_path / 'out')) == 4
 
 
 @pytest.mark.slow

@@ -64,16 +64,6 @@ def shown(page):
     return np.asarray(Image.open(io.BytesIO(page.request.get(url).body())).convert('RGB')).astype(int)
 
 
-def test_a_b_scan(page, tmp_path):
-    Image.fromarray(FRAMES[0]).save(tmp_path / 'bscan.png')
-    outline(page, tmp_path / 'bscan.png')
-    expected = ScanModel(threads=1).mask(FRAMES[:1])[0]
-    assert f'fluid {expected.sum()} px' in page.inner_text('#status')
-    coloured = np.ptp(shown(page), axis=2) > 20
-    small = np.asarray(Image.fromarray(coloured).resize(expected.shape[::-1], Image.NEAREST))
-    assert (small != expected).mean() < 0.02
-
-
 def test_a_volume_its_slider_map_threshold_and_zip(page, tmp_path):
     savemat(tmp_path / 'volume.mat', {'images': FRAMES.transpose(1, 2, 0)})
     page.fill('#spacing input, #spacing textarea', '0.004, 0.012, 0.25')

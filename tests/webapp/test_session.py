@@ -5,7 +5,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.io import savemat
 from vol_files import vol_bytes
 
@@ -103,7 +102,3 @@ def test_only_the_first_of_several_scans_and_a_warning(predictor, tmp_path, monk
     monkeypatch.setattr(session, 'read_scans', lambda path: once(path) * 2)
     viewed, _ = outlined(predictor, tmp_path / 'v.vol')
     assert any('holds 2 scans' in warning for warning in viewed.prediction.warnings)
-
-
-def test_the_example_is_a_scan():
-    assert np.asarray(Image.open(session.example_file())).shape == (496, 768)
