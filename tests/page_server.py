@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TOOL = Path(__file__).resolve().parents[1] / 'tools/app.py'
-# The command, with a line in its log for every connection and every look-up of a name that leaves this computer.
+# The command prints a line for every connection and every look-up of a name outside of this computer.
 WATCHED = """
 import runpy, sys
 
@@ -27,24 +27,20 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 """
 
 
-def _listen():
-    """Hear Ctrl-C even if whoever started the tests (nohup, a shell's background) has it ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Server:
-    """A running page: its address, its process, where its temporary files are, and what it says."""
+    """A running page: its address, its process, and what it prints."""
 
     def __init__(self, temporary, *options):
         with socket.socket() as probe:
             probe.bind(('127.0.0.1', 0))
-            self.port = probe.getsockname()[1]
-        self.address, self.temporary = f'http://127.0.0.1:{self.port}', Path(temporary)
-        self.log = self.temporary.with_name(f'{self.temporary.name}-{self.port}.log')
-        command = [sys.executable, '-c', WATCHED, str(TOOL), '--port', str(self.port), *map(str, options)]
-        environment = {**os.environ, 'TMPDIR': str(temporary)}
+            port = probe.getsockname()[1]
+        self.address, self.temporary = f'http://127.0.0.1:{port}', Path(temporary)
+        self.log = self.temporary.with_name(f'{self.temporary.name}-{port}.log')
+        command = [sys.executable, '-c', WATCHED, str(TOOL), '--port', str(port), *map(str, options)]
         with self.log.open('wb') as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, preexec_fn=_listen)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, 'TMPDIR': str(temporary)}
+            )
         while f'serving {self.address}' not in self.said():
             assert self.process.poll() is None, self.said()
             time.sleep(0.05)
@@ -53,26 +49,16 @@ class Server:
         """Everything on stdout and stderr so far."""
         return self.log.read_text()
 
-    def files(self):
-        """Temporary files but the lock."""
-        return [path for path in self.temporary.rglob('*') if path.is_file() and path.name != 'lock']
-
-    def memory(self):
-        """Resident bytes, as Linux says."""
-        return int(Path(f'/proc/{self.process.pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
-
-    def processor_seconds(self):
-        """Seconds of all cores that it has worked, as Linux says."""
-        fields = Path(f'/proc/{self.process.pid}/stat').read_text().rpartition(')')[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-
 
 @contextmanager
 def serving(temporary, *options):
-    """Serve a page; ended by SIGTERM unless it has ended before."""
+    """Serve a page; at the end SIGTERM ends it, nothing is left behind, and nothing has gone to another computer."""
     server = Server(temporary, *options)
     try:
         yield server
     finally:
-        server.process.terminate()
-        server.process.wait(30)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(60)
+    assert server.process.returncode == 143
+    assert [path for path in server.temporary.rglob('*') if path.is_file()] == []
+    assert 'outside: ' not in server.said()

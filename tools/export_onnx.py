@@ -40,13 +40,13 @@ def positive(text: str) -> int:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    from octfluid.engine.checkpoint import read_checkpoint
+    from octfluid.engine.checkpoint import origin_of, read_checkpoint
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.export import export, require_twins
-    from octfluid.inference.card import describe_training, render_card
+    from octfluid.engine.model_card import describe_training, render_card
     from octfluid.inference.model import ScanModel
     from octfluid.records.fingerprint import config_name
-        from octfluid.records.record import read_records, to_run
+    from octfluid.records.record import read_records, to_run
     from octfluid.reporting.model_scores import scores_of
     from octfluid.utils.atomic import require_file_names, require_folder, write_text
     from octfluid.utils.errors import InputError

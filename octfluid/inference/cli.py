@@ -1,12 +1,10 @@
 """Outline and measure fluid in scans, with an exported model; needs neither torch nor a config."""
 
 import errno
-import json
 import os
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,7 +12,8 @@ from octfluid.utils.cli import ToolParser, exit_status_of, reason_of
 from octfluid.utils.errors import InputError, OctfluidError
 
 if TYPE_CHECKING:
-    from octfluid.inference.predictor import Prediction, Predictor, Settings
+    from octfluid.inference.outputs import Results
+    from octfluid.inference.predictor import Predictor, Settings
     from octfluid.io.readers import Input
 
 
@@ -32,10 +31,8 @@ def _numbers(least: int, most: int, form: str) -> Any:
 
 
 def _path(text: str) -> Path:
-    if not text:
-        raise ArgumentTypeError(
-            'an empty name, as of a variable that is not set; expected a path'
-        )  # to Path, it is this folder
+    if not text:  # Path('') is the current folder
+        raise ArgumentTypeError('an empty name, as of a variable that is not set; expected a path')
     return Path(text)
 
 
@@ -86,10 +83,11 @@ def parse_args() -> Namespace:
 
 
 def settings_of(args: Namespace) -> 'Settings':
-    """Return what the user says of the scans."""
-    from octfluid.inference.predictor import Settings
-    from octfluid.io.scan import Spacing
+    """Return what the user says about the scans."""
+    from octfluid.inference.predictor import Settings, Spacing
 
+    if args.threshold is not None and not 0 < args.threshold < 1:
+        raise InputError(f'--threshold {args.threshold:g}: expected a number between 0 and 1')
     return Settings(
         spacing=Spacing(*args.spacing) if args.spacing else None,
         threshold=args.threshold,
@@ -101,76 +99,25 @@ def settings_of(args: Namespace) -> 'Settings':
 
 
 class Progress:
-    """One line on a terminal that says what is being done and how long it will take."""
+    """One line on a terminal: the current B-scan and the time left."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.start = total, 0, time.monotonic()
-        self.shown = sys.stderr.isatty()
 
-    def show(self, name: str, place: int, frames: int) -> None:
-        """Say which B-scan of which input is done."""
-        if not self.shown:
+    def show(self, name: str = '', place: int = 0, frames: int = 1) -> None:
+        """Show that ``place`` of the ``frames`` B-scans of an input are done; without a name, remove the line."""
+        if not sys.stderr.isatty():
             return
         share = (self.done + place / frames) / self.total
         left = (time.monotonic() - self.start) * (1 - share) / share if share else 0
-        text = f'{self.done + 1} of {self.total}: {name}, B-scan {place} of {frames}, {left:.0f} s left'
+        text = f'{self.done + 1} of {self.total}: {name}, B-scan {place} of {frames}, {left:.0f} s left' if name else ''
         print(f'\r\x1b[K{text[:110]}', end='', file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Take the line away, so that another can be printed."""
-        if self.shown:
-            print('\r\x1b[K', end='', file=sys.stderr, flush=True)
-
-
-def predict_input(
-    predictor: 'Predictor',
-    one: 'Input',
-    args: Namespace,
-    settings: 'Settings',
-    progress: Progress,
-    taken: set[str],
-    replace: bool,
-) -> Iterator[tuple[str, 'Prediction', list[str]]]:
-    """Predict what an input holds and write the results of each scan; yields its name, the prediction and its files.
-
-    ``taken`` are the files of this call so far; others that are there are put away only with ``replace``.
-    """
-    from octfluid.inference.outputs import ScanWriter, stem_of
-    from octfluid.inference.settings import scale_of
-
-    for scan in one.read():
-        stem = stem_of(one.name, scan.series)
-        spacing, side = scale_of(scan, settings)[0], settings.laterality or scan.laterality
-        with ScanWriter(args.out, stem, scan, spacing, side, args.save_prob, replace) as writer:
-
-            def on_frame(place: int, *found: Any, writer: Any = writer, total: int = len(scan.frames)) -> None:
-                writer.on_frame(place, *found)
-                progress.show(one.name, place + 1, total)
-
-            prediction = predictor.predict_scan(scan, settings, keep_masks=False, on_frame=on_frame)
-            if taken & set(writer.files):
-                raise InputError(f'{one.path}: its results have the names of those of another input; give it another --out')
-            writer.finish(prediction)
-        taken.update(writer.files)
-        yield stem, prediction, writer.files
-
-
-def line_of(stem: str, prediction: 'Prediction') -> str:
-    """Say in one line what was found."""
-    fluid = sum(found.fluid_px for found in prediction.scans)
-    if prediction.is_volume:
-        volume = '' if prediction.fluid_mm3 is None else f', {prediction.fluid_mm3:.4f} mm3'
-        marked = sum(found.fluid_px > 0 for found in prediction.scans)
-        return f'{stem}: fluid in {marked} of {len(prediction.scans)} B-scans, {fluid} px{volume}'
-    area = [found.fluid_mm2 for found in prediction.scans]
-    inside = '' if None in area else f', {sum(area):.4f} mm2'
-    return f'{stem}: fluid {fluid} px{inside}, in {sum(found.pockets for found in prediction.scans)} pockets'
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print one line; names of files may hold line breaks, and need not even be text.
+    """Print one line. Names of files may hold line breaks, and bytes that are not text.
 
-    Who has stopped to listen, as `head` does, is not spoken to again, and the work goes on: its results are files.
+    If the reader of the stream has ended, as `head` does, later lines go nowhere and the work goes on: its results are files.
     """
     stream = stream or sys.stdout
     try:
@@ -179,15 +126,27 @@ def _say(text: str, stream: TextIO | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _say_warnings(warned: dict[str, list[str]]) -> None:
-    """Print each warning once, with the scans that it is true of."""
-    for warning, stems in warned.items():
-        where = stems[0] if len(stems) == 1 else f'{len(stems)} scans (first: {stems[0]})'
-        _say(f'warning: {where}: {warning}', sys.stderr)
+def predict_input(predictor: 'Predictor', one: 'Input', settings: 'Settings', results: 'Results', progress: Progress) -> None:
+    """Predict what an input holds, write the results of each scan and print a line about it."""
+    from octfluid.inference.outputs import sha256_of
+    from octfluid.inference.predictor import Outline
+
+    entry = results.add_input(one.name, one.path)
+    try:
+        entry['sha256'] = sha256_of(one.path)
+        for scan in one.read():
+            number = len(scan.frames)
+            outline = Outline(predictor, scan, settings)
+            stem, found = results.write_scan(entry, outline, lambda done, number=number: progress.show(one.name, done, number))
+            progress.show()
+            _say(f'{stem}: {found.summary()}')
+    except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
+        entry |= dict(status='failed', error=reason_of(one.path, error))
+        raise
 
 
 def run(args: Namespace) -> int:
-    """Check what is asked for, and predict in a folder that no other process writes to."""
+    """Check the arguments, then predict in a folder that is locked against other processes."""
     from octfluid.io.readers import find_inputs, left_out
     from octfluid.utils.atomic import require_folder
     from octfluid.utils.lock import occupied
@@ -196,8 +155,6 @@ def run(args: Namespace) -> int:
     if any(os.path.isdir(path) and args.out.resolve() == path.resolve() for path in args.inputs):
         raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
     inputs = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
-    if args.threshold is not None and not 0 < args.threshold < 1:
-        raise InputError(f'--threshold {args.threshold:g}: expected a number between 0 and 1')
     settings = settings_of(args)
     if passed_over := left_out(args.inputs, args.volume, args.recursive, args.out):
         more = '' if len(passed_over) == 1 else f' and {len(passed_over) - 1} more'
@@ -207,53 +164,30 @@ def run(args: Namespace) -> int:
 
 
 def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') -> int:
-    """Predict all inputs, and write tables and manifest."""
-    from octfluid.inference import manifest as manifests
-    from octfluid.inference import outputs
+    """Predict all inputs, write tables and manifest, and return the exit status."""
+    from octfluid.inference.outputs import MANIFEST, TABLE, Results
     from octfluid.inference.predictor import Predictor
-    from octfluid.utils.atomic import require_file_names, write_json
 
-    started = time.time()
-    predictor = Predictor(args.model)
     given = {key: value for key, value in vars(args).items() if key not in ('inputs', 'out', 'model', 'overwrite')}
-    manifest = manifests.manifest_of(predictor, given)
-    require_file_names(args.out / name for name in manifests.WRITTEN)
-    begun = json.loads(json.dumps(dict(names=[one.name for one in inputs], **manifest)))
-    replace = args.overwrite or (args.out / manifests.UNFINISHED).exists()
-    manifests.refuse_another_call(args.out, begun, args.overwrite)
-    manifests.refuse_old_results(args.out, inputs, args.overwrite)  # last, because with --overwrite it removes them
-    write_json(args.out / manifests.UNFINISHED, begun)
-    rows, measured, progress, failed, taken = [], [], Progress(len(inputs)), 0, set()
-    warned: dict[str, list[str]] = {}
+    predictor = Predictor(args.model)
+    results = Results(args.out, predictor, given, args.save_prob, args.keep_identifiers)
+    results.begin(inputs, args.overwrite)
+    progress, failed = Progress(len(inputs)), 0
     for one in inputs:
-        entry = dict(input=one.name, file=one.path.name, sha256=None, status='done', outputs=[], warnings=[])
-        manifest['inputs'].append(entry)
         try:
-            entry['sha256'] = manifests.sha256_of(one.path)
-            for stem, prediction, files in predict_input(predictor, one, args, settings, progress, taken, replace):
-                rows += outputs.rows_of(stem, prediction)
-                measured.append(outputs.to_json(stem, prediction, args.keep_identifiers))
-                entry['outputs'] += files
-                entry['warnings'] += prediction.warnings
-                progress.clear()
-                _say(line_of(stem, prediction))
-                for warning in prediction.warnings:
-                    warned.setdefault(warning, []).append(stem)
+            predict_input(predictor, one, settings, results, progress)
         except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                raise  # the next would fare no better
+                raise  # the next input would fail, too
             failed += 1
-            reason = reason_of(one.path, error)
-            entry |= dict(status='failed', error=reason)
-            progress.clear()
-            _say(f'failed: {reason}', sys.stderr)
+            progress.show()
+            _say(f'failed: {reason_of(one.path, error)}', sys.stderr)
         progress.done += 1
-    _say_warnings(warned)
-    outputs.write_tables(args.out, rows)
-    write_json(args.out / manifests.MEASUREMENTS, measured)
-    write_json(args.out / manifests.MANIFEST, manifest | dict(seconds=round(time.time() - started, 2)))
-    (args.out / manifests.UNFINISHED).unlink(missing_ok=True)
-    _say(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / manifests.TABLE}, {args.out / manifests.MANIFEST}')
+    for warning, stems in results.warned.items():
+        where = stems[0] if len(stems) == 1 else f'{len(stems)} scans (first: {stems[0]})'
+        _say(f'warning: {where}: {warning}', sys.stderr)
+    results.finish()
+    _say(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / TABLE}, {args.out / MANIFEST}')
     return 0 if not failed else 2 if failed == len(inputs) else 1
 
 

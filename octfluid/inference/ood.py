@@ -1,9 +1,9 @@
-"""Does a scan look like those that the model was made for? A few numbers of its picture, and what they were in training.
+"""Out-of-domain warning: compares a few features of a scan with those of the training scans.
 
-Nothing here knows what is ill or well: it is about photographs, scans upside down, inverted prints and other instruments.
+It finds photographs, scans upside down, inverted prints and other instruments. It does not judge disease.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 FEATURES = ('layering', 'darkness', 'turn', 'spread', 'grain')
-"""Names of what `features` returns, in order."""
+"""Names of the values of `features`, in order."""
 LAYERING, DARKNESS, COLOURED = 1.4, 0.4, 0.05
-"""Least layering and most darkness of a B-scan, and most of its pixels that may be in colour."""
-_SIZE = (192, 128)  # width, height that scans are judged at
-_FILLED = 5  # pixels: squares of black or white from this size on are what a device fills in, not tissue
+"""Limits of a B-scan: least layering, most darkness, largest share of pixels in colour."""
+_SIZE = (192, 128)  # width, height
+_FILLED = 5  # pixels: larger squares of black or white are filled in by a device, not tissue
 _WHITE, _NEARLY_WHITE = 250, 225
 _COMPARED = ('layering', 'darkness', 'spread', 'grain')
 _WORDS = {
@@ -27,7 +27,7 @@ _WORDS = {
 
 
 def features(scan: np.ndarray) -> np.ndarray:
-    """Measure a scan's picture.
+    """Return the features of a scan.
 
     Args:
         scan: Gray values 0..255, (H, W), any real dtype.
@@ -71,7 +71,7 @@ def features(scan: np.ndarray) -> np.ndarray:
 def _filled(values: np.ndarray) -> np.ndarray:
     """Return where a device has filled in black or white, bool (H, W), with a pixel around it.
 
-    JPEG makes of white many shades of nearly white; what hangs together with squares of white belongs to them.
+    JPEG turns white into many shades of nearly white: what is connected to a white square belongs to it.
     """
     square = np.ones((_FILLED, _FILLED), np.uint8)
     black = cv2.morphologyEx((values <= 0.5).astype(np.uint8), cv2.MORPH_OPEN, square)
@@ -82,7 +82,7 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _compared(measured: np.ndarray) -> np.ndarray:
-    """Return the features that are compared with training, on scales where they spread evenly."""
+    """Return the logarithms of the features that are compared with training."""
     chosen = measured[..., [FEATURES.index(name) for name in _COMPARED]]
     return np.log(np.maximum(chosen, 1e-6))
 
@@ -102,18 +102,18 @@ class Look:
     limit: float
 
     def distance(self, measured: np.ndarray) -> float:
-        """Return how far a scan is from those of the training, in standard deviations."""
+        """Return the Mahalanobis distance of a scan from those of the training."""
         offset = _compared(measured) - np.array(self.mean)
         return float(np.sqrt(offset @ np.array(self.precision) @ offset))
 
     def difference(self, measured: np.ndarray) -> str:
-        """Say in what a scan differs most."""
+        """Return in words the feature that differs most."""
         deviations = (_compared(measured) - np.array(self.mean)) * np.sqrt(np.diag(np.array(self.precision)))
         most = int(np.abs(deviations).argmax())
         return _WORDS[_COMPARED[most]][int(deviations[most] > 0)]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain numbers, rounded to what they are worth."""
+        """Return it as plain numbers, rounded."""
         return dict(
             mean=[round(value, 5) for value in self.mean],
             precision=[[round(value, 4) for value in row] for row in self.precision],
@@ -122,7 +122,7 @@ class Look:
 
     @classmethod
     def from_json(cls, content: Any) -> 'Look | None':
-        """Return what `to_json` gave; None where a model's file holds nothing of the kind."""
+        """Return the look that `to_json` wrote; None for anything else."""
         try:
             mean, precision = np.array(content['mean'], float), np.array(content['precision'], float)
             limit = float(content['limit'])
@@ -134,13 +134,12 @@ class Look:
 
 
 def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Look | None:
-    """Describe how scans look; None of fewer than 12 scans or 3 subjects, which say too little.
+    """Describe how scans look; None with fewer than 12 scans or 3 subjects, which are too few.
 
     Args:
         measured: `features` of each, (N, 5); scans of one gray, all 0, are left out.
-        groups: Subject of each: a patient's scans are alike, so each patient counts the same, and the limit is chosen on
-            patients that had no part in mean and covariance.
-        share: Of a left-out patient's scans that shall be within the limit, in (0, 1).
+        groups: Subject of each scan. Every subject has the same weight, and the limit is chosen on left-out subjects.
+        share: Share of a left-out subject's scans within the limit, in (0, 1).
     """
     shown = measured.any(axis=1)
     names = np.array([str(group) for group in groups])[shown]
@@ -159,24 +158,24 @@ def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Loo
 
 
 def _moments(values: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    counts: Mapping[str, int] = dict(zip(*np.unique(names, return_counts=True), strict=True))
-    weights = np.array([1 / counts[name] for name in names])
+    _, groups, counts = np.unique(names, return_inverse=True, return_counts=True)
+    weights = 1 / counts[groups]
     mean = np.average(values, axis=0, weights=weights)
     covariance = np.cov(values, rowvar=False, aweights=weights) + 1e-6 * np.eye(values.shape[1])
     return mean, np.linalg.inv(covariance)
 
 
 def judge(measured: Sequence[np.ndarray], coloured: float, look: Look | None, device: str) -> list[str]:
-    """Say why B-scans do not look like what the model was made for; nothing where they do.
+    """Return why B-scans do not look like those that the model was made for; empty if they do.
 
     Args:
-        measured: `features` of some B-scans of one scan, at least one; scans of one gray do not count.
+        measured: `features` of at least one B-scan of a scan; those of one gray do not count.
         coloured: Share of pixels in colour.
-        look: Of the training, or None if the model's file does not say.
-        device: What the model was made for.
+        look: Of the training, or None.
+        device: The instrument that the model was made for.
 
     Returns:
-        Reasons, each for most of the B-scans.
+        Reasons that hold for most of the B-scans.
     """
     shown = np.array([one for one in measured if one.any()])
     if not len(shown):

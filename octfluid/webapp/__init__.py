@@ -1,1 +1,1 @@
-"""The web page: one scan or volume at a time, outlined, looked at and taken home."""
+"""The web page, on one's own computer: outline one scan or volume, look at it, save the results."""

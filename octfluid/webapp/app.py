@@ -1,10 +1,10 @@
-"""What happens when a visitor uses the page."""
+"""What is on the page, and what happens when somebody uses it; Gradio keeps each user's scan in its session."""
 
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Generator
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,197 +12,177 @@ from typing import Any
 import gradio as gr
 
 from octfluid.inference.predictor import Predictor, Settings
-from octfluid.io.results import write_png
+from octfluid.io.readers import SUFFIXES
 from octfluid.utils.cli import reason_of
-from octfluid.utils.errors import InputError, OctfluidError
-from octfluid.webapp import layout, session
-from octfluid.webapp.session import Limits, Viewed
-from octfluid.webapp.shelf import Shelf, Visitor
+from octfluid.utils.errors import OctfluidError
+from octfluid.visualization.enface import draw_enface, row_to_bscan
+from octfluid.webapp import session
+from octfluid.webapp.session import Viewed
 
-SECONDS_KEPT = 1800  # a scan that nobody looks at any more, and a file that nobody fetches
+SIDES = {'as the file says': None, 'right (OD)': 'OD', 'left (OS)': 'OS'}
+THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace'])  # fonts of the browser's computer
+CSS = '#picture img {width: 100%; object-fit: contain} #enface img {cursor: pointer} #status {min-height: 3.2em}'
+_BUTTONS = ['download', 'fullscreen']  # no sharing: that would send the scan away
 _SECONDS_BETWEEN_STEPS = 0.3
-_MARKUP = re.compile(r'[!-/:-@\[-`{-~]')  # ASCII punctuation, any of which Markdown takes as it is after a backslash
-_GONE = 'This scan is not kept here any more; outline it again.'
+_SECONDS_KEPT = 1800  # files for the browser
+_MARKUP = re.compile(r'[!-/:-@\[-`{-~]')
 
 
-def _visitor(request: gr.Request) -> Visitor:
-    return request.username, str(request.session_hash)
+def _plain(text: str) -> str:
+    """Return Markdown that shows a text as it is: a file's name must not become a link or a picture."""
+    return _MARKUP.sub(r'\\\g<0>', ' '.join(text.split()))
 
 
 def _status(viewed: Viewed) -> str:
     warnings = ''.join(f'\n- ⚠ {_plain(warning)}' for warning in viewed.warnings)
-    return f'**{_plain(viewed.name)}: {session.summary(viewed)}**{warnings}'
+    return f'**{_plain(f"{viewed.path.name}: {viewed.prediction.summary()}")}**{warnings}'
 
 
-def _plain(text: str) -> str:
-    """Return text as Markdown that shows it as it is: what a file is called must not become a link or a picture."""
-    return _MARKUP.sub(r'\\\g<0>', ' '.join(text.split()))
-
-
-def _hidden() -> Any:
-    return gr.update(value=None, visible=False)
+def _shown(viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
+    """Return picture, slider of B-scans, map and table."""
+    found, number = viewed.prediction, len(viewed.scan.frames)
+    mapped = draw_enface(found.thickness_px, found.spacing, found.bottom_up) if found.is_volume else None
+    place = min(max(int(place), 0), number - 1)
+    return (
+        session.picture(viewed, place, opacity),
+        gr.update(maximum=max(number - 1, 1), value=place, interactive=number > 1, label=f'B-scan (0 to {number - 1})'),
+        gr.update(value=mapped, visible=mapped is not None),
+        session.table(viewed),
+    )
 
 
 class Page:
-    """What the page does, for any number of visitors.
+    """What the page does with a predictor."""
 
-    Args:
-        predictor: Outlines.
-        shelf: Keeps what is outlined.
-        limits: Of the work on one scan.
-    """
-
-    def __init__(self, predictor: Predictor, shelf: Shelf, limits: Limits) -> None:
-        self.predictor, self.shelf, self.limits = predictor, shelf, limits
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
         self._busy = threading.Lock()
 
-    def stop(self, seconds: float = 10) -> None:
-        """Wait until the model does nothing, and let nobody use it again: a process that ends meanwhile would crash."""
-        self._busy.acquire(timeout=seconds)
+    def stop(self) -> None:
+        """Wait until the model is idle and block it: ONNX Runtime crashes if the process ends while it works."""
+        self._busy.acquire(timeout=10)
 
     def outline(
-        self, file: str | None, spacing: str, side: str, threshold: float, opacity: float, request: gr.Request
+        self, file: str | None, spacing: str, side: str, threshold: float, opacity: float
     ) -> Generator[tuple, None, None]:
-        """Outline a file; yields the outputs of the button. An earlier scan is gone at once."""
-        visitor = _visitor(request)
-        self.shelf.drop(visitor)
-        nothing = (False, None, gr.update(interactive=False), _hidden(), [], gr.update(interactive=False), _hidden())
+        """Outline a file; yields status, scan, picture, slider, map, table, button and file of the ZIP."""
+        hidden, disabled = gr.update(value=None, visible=False), gr.update(interactive=False)
+        nothing = (None, None, disabled, hidden, [], disabled, hidden)
         if not file:
-            yield ('Choose a file first, or try the example.', '', *nothing)
+            yield ('Choose a file first, or try the example.', *nothing)
             return
-        yield ('Reading the file ...', '', *nothing)
+        yield ('Reading the file ...', *nothing)
         try:
-            settings = Settings(spacing=session.parse_spacing(spacing), threshold=threshold, laterality=layout.SIDES.get(side))
-            begun = shown = time.monotonic()
-            # Closed with this generator, which Gradio closes when a visitor cancels or leaves: the model stops then.
-            with closing(session.outline(self.predictor, Path(file), settings, self.limits)) as steps:
-                while True:
-                    try:
-                        with self._busy:
-                            done, number = next(steps)
-                    except StopIteration as end:
-                        viewed = end.value
-                        break
-                    now = time.monotonic()
-                    if now - shown > _SECONDS_BETWEEN_STEPS:
-                        shown = now
-                        left = (now - begun) * (number - done) / done
-                        yield ('Outlining ...', layout.progress_bar(done, number, left), *nothing)
-            self.shelf.put(visitor, viewed)
-            seen = self._shown(visitor, viewed, len(viewed.scan.frames) // 2, opacity)
-            yield (_status(viewed), '', True, *seen, gr.update(interactive=True), _hidden())
+            settings = Settings(spacing=session.parse_spacing(spacing), threshold=threshold, laterality=SIDES.get(side))
+            steps, begun, shown = session.outline(self.predictor, Path(file), settings), time.monotonic(), 0.0
+            while True:
+                try:
+                    with self._busy:
+                        done, number = next(steps)
+                except StopIteration as end:
+                    viewed = end.value
+                    break
+                now = time.monotonic()
+                if now - shown > _SECONDS_BETWEEN_STEPS:
+                    shown, left = now, (now - begun) * (number - done) / done
+                    yield (f'Outlining: B-scan {done} of {number}, about {left:.0f} s left', *nothing)
+            seen = _shown(viewed, len(viewed.scan.frames) // 2, opacity)
+            yield (_status(viewed), viewed, *seen, gr.update(interactive=True), hidden)
         except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
-            # The name that Gradio keeps a file under is nobody's business.
-            said = reason_of(Path(file), error).replace(str(file), Path(file).name)
-            yield (f'**Not done.** {_plain(said)}', '', *nothing)
+            said = reason_of(Path(file), error).replace(file, Path(file).name)
+            yield (f'**Not done.** {_plain(said)}', *nothing)
 
-    def redraw(self, outlined: bool, place: int, opacity: float, request: gr.Request) -> tuple:
-        """Return what to say, and the picture of another B-scan, or with other colours."""
-        visitor = _visitor(request)
-        viewed = self.shelf.get(visitor)
+    def redraw(self, viewed: Viewed | None, place: int, opacity: float) -> Any:
+        """Return the picture of another B-scan, or with another opacity."""
         if viewed is None:
-            return _GONE if outlined else gr.skip(), gr.skip()
-        return gr.skip(), self._picture(visitor, viewed, place, opacity)
+            return gr.skip()
+        return session.picture(viewed, min(int(place), len(viewed.scan.frames) - 1), opacity)
 
-    def rethreshold(self, outlined: bool, threshold: float, place: int, opacity: float, request: gr.Request) -> tuple:
-        """Return status, what is seen, and what can be had at another threshold."""
-        visitor = _visitor(request)
-        viewed = self.shelf.get(visitor)
+    def rethreshold(self, viewed: Viewed | None, threshold: float, place: int, opacity: float) -> tuple:
+        """Return status, scan, picture, slider, map, table and the file of the ZIP at another threshold."""
         if viewed is None:
-            return _GONE if outlined else gr.skip(), *(gr.skip(),) * 5
+            return (gr.skip(),) * 7
         found = session.at_threshold(self.predictor, viewed, threshold)
-        if not self.shelf.replace(visitor, viewed, found):  # another scan has taken its place
-            return (*(gr.skip(),) * 6,)
-        return _status(found), *self._shown(visitor, found, place, opacity), _hidden()
+        return _status(found), found, *_shown(found, place, opacity), gr.update(value=None, visible=False)
 
-    def go_to(self, request: gr.Request, clicked: gr.SelectData) -> Any:
-        """Return the B-scan where a visitor clicked on the map."""
-        viewed = self.shelf.get(_visitor(request))
-        place = None if viewed is None else session.bscan_at(viewed, int(clicked.index[1]))
+    def go_to(self, viewed: Viewed | None, clicked: gr.SelectData) -> Any:
+        """Return the B-scan at the clicked place of the map."""
+        if viewed is None:
+            return gr.skip()
+        found = viewed.prediction
+        place = row_to_bscan(int(clicked.index[1]), found.thickness_px.shape, found.spacing, found.bottom_up)
         return gr.skip() if place is None else place
 
-    def pack(self, request: gr.Request) -> tuple[str | Any, Any]:
-        """Return what to say, and the ZIP with all results."""
-        visitor = _visitor(request)
-        viewed = self.shelf.get(visitor)
-        path = None if viewed is None else self.shelf.new_file(visitor, f'octfluid_{viewed.name}.zip')
-        if path is None:
-            return _GONE, _hidden()
-        path.write_bytes(session.download(self.predictor, viewed))
-        return gr.skip(), gr.update(value=str(path), visible=True)
-
-    def leave(self, request: gr.Request) -> None:
-        """Note that a visitor has left."""
-        self.shelf.leave(_visitor(request))
-
-    def _drawn(self, visitor: Visitor, name: str, picture: Any, passing: bool = False) -> str | None:
-        # Not left to Gradio, which names a file by its content: two visitors with one scan would write and read one file.
-        path = None if picture is None else self.shelf.new_file(visitor, name, passing)
-        if path is None:
-            return None
-        write_png(path, picture)
-        return str(path)
-
-    def _picture(self, visitor: Visitor, viewed: Viewed, place: int, opacity: float) -> str | None:
-        place = min(max(int(place), 0), len(viewed.scan.frames) - 1)
-        return self._drawn(visitor, f'{viewed.name}_z{place:03d}.png', session.picture(viewed, place, opacity), passing=True)
-
-    def _shown(self, visitor: Visitor, viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
-        """Return what is seen of a scan: picture, slider of B-scans, map, table."""
-        number = len(viewed.scan.frames)
-        place = min(max(int(place), 0), number - 1)
-        mapped = self._drawn(visitor, f'{viewed.name}_enface.png', session.enface(viewed))
-        return (
-            self._picture(visitor, viewed, place, opacity),
-            gr.update(maximum=max(number - 1, 1), value=place, interactive=number > 1, label=f'B-scan (0 to {number - 1})'),
-            gr.update(value=mapped, visible=mapped is not None),
-            session.table(viewed),
-        )
+    def pack(self, viewed: Viewed | None) -> Generator[Any, None, None]:
+        """Yield the ZIP with all results."""
+        if viewed is None:
+            yield gr.skip()
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f'octfluid_{viewed.path.stem}.zip'
+            path.write_bytes(session.download(self.predictor, viewed))
+            yield gr.update(value=str(path), visible=True)  # Gradio copies it
 
 
-def build_page(acts: Page, folder: Path) -> gr.Blocks:
-    """Build the page; ``folder`` is Gradio's own, for what visitors fetch, and whoever made it deletes it."""
-    with gr.Blocks(title='octfluid: fluid in retinal OCT', analytics_enabled=False, delete_cache=(600, SECONDS_KEPT)) as page:
-        gr.Markdown(layout.introduction(acts.predictor))
-        with gr.Row(elem_id='main'):
-            with gr.Column(scale=1, min_width=280):
-                asked = layout.what_is_asked()
-            with gr.Column(scale=2, min_width=320):
-                seen = layout.what_is_seen(acts.predictor.model.info.threshold)
-        asked.file.async_move_resource_to_block_cache = _only_uploads(asked.file)
-        _connect(acts, folder, asked, seen)
-        page.unload(acts.leave)
-    return page
+def _lay_out(predictor: Predictor) -> SimpleNamespace:
+    info = predictor.model.info
+    gr.Markdown(
+        '# Fluid in retinal OCT\n'
+        '**For research only; not a medical device.** Outlines and measures fluid in a B-scan or a volume. Scans go only to '
+        f'the computer that serves this page. Model: {predictor.model.path.name}, made for '
+        f'{info.domain.get("device", "unknown")}; on scans of other devices it finds far less. Look at the outlines before you '
+        'believe a number.'
+    )
+    own = SimpleNamespace(viewed=gr.State(None))
+    with gr.Row():
+        with gr.Column(scale=1, min_width=280):
+            own.file = gr.File(label='Scan or volume', type='filepath', elem_id='file')
+            gr.Markdown(f'Reads {", ".join(suffix for suffix in SUFFIXES if suffix != ".xml")}.')
+            own.spacing = gr.Textbox(
+                label='Scale in mm: pixel height, pixel width, distance of B-scans',
+                placeholder='as the file says; else nothing is in mm',
+                elem_id='spacing',
+            )
+            own.side = gr.Dropdown(list(SIDES), value=next(iter(SIDES)), label='Eye')
+            with gr.Row():
+                own.start = gr.Button('Outline fluid', variant='primary', elem_id='start')
+                own.cancel = gr.Button('Cancel', elem_id='cancel')
+            own.example = gr.Button('Try the example (a phantom)', elem_id='example')
+            own.status = gr.Markdown('', elem_id='status')
+            own.save = gr.Button('Prepare all results as ZIP', interactive=False, elem_id='save')
+            own.archive = gr.File(label='Results', visible=False, interactive=False, elem_id='archive')
+        with gr.Column(scale=2, min_width=320):
+            still = dict(interactive=False, format='png', buttons=_BUTTONS)
+            own.picture = gr.Image(label='B-scan', elem_id='picture', **still)
+            own.place = gr.Slider(0, 1, value=0, step=1, label='B-scan', interactive=False, elem_id='place')
+            with gr.Row():
+                own.opacity = gr.Slider(0, 1, value=0.7, step=0.05, label='Opacity of the outlines', elem_id='opacity')
+                own.threshold = gr.Slider(0.05, 0.95, value=info.threshold, step=0.05, label='Threshold', elem_id='threshold')
+            own.mapped = gr.Image(label='Fluid from above: click for the B-scan', visible=False, elem_id='enface', **still)
+            own.measured = gr.Dataframe(
+                headers=list(session.TABLE_COLUMNS), interactive=False, elem_id='measured', max_height=320
+            )
+    return own
 
 
-def _only_uploads(file: gr.File) -> Any:
-    """Return how a file gets to the page: Gradio would also fetch it from an address that somebody sends."""
-    take = file.async_move_resource_to_block_cache
-
-    async def take_upload(path: str | Path | None) -> str | None:
-        if path is not None and '://' in str(path):
-            raise InputError('a file has to be uploaded; none is fetched from an address')
-        return await take(path)
-
-    return take_upload
-
-
-def _connect(acts: Page, folder: Path, asked: SimpleNamespace, seen: SimpleNamespace) -> None:
-    """Say what happens when a visitor uses what was laid out."""
-    inputs = [asked.file, asked.spacing, asked.side, seen.threshold, seen.opacity]
-    outlined = gr.State(False)
-    outputs = [asked.status, asked.progress, outlined, *seen.shown, asked.save, asked.archive]
-    # One at a time, since a scan uses all cores; whoever waits sees how many are before.
-    model = dict(concurrency_id='model', concurrency_limit=1, show_progress_on=asked.progress)
-    work = asked.start.click(acts.outline, inputs, outputs, **model)
-    example = asked.example.click(lambda: str(session.example_file(folder)), None, asked.file)
-    worked = example.then(acts.outline, inputs, outputs, **model)
-    # Said by the browser, so that it does not wait behind others.
-    asked.cancel.click(None, None, [asked.status, asked.progress], js="() => ['Cancelled.', '']", cancels=[work, worked])
-    quick = dict(show_progress='hidden', trigger_mode='always_last')  # by pointer and keyboard alike, only the last of many
-    for slider in (seen.place, seen.opacity):
-        slider.change(acts.redraw, [outlined, seen.place, seen.opacity], [asked.status, seen.picture], **quick)
-    changed = [asked.status, *seen.shown, asked.archive]
-    seen.threshold.change(acts.rethreshold, [outlined, seen.threshold, seen.place, seen.opacity], changed, **quick)
-    seen.mapped.select(acts.go_to, None, seen.place, **quick)
-    asked.save.click(acts.pack, None, [asked.status, asked.archive])
+def build_page(predictor: Predictor) -> tuple[gr.Blocks, Page]:
+    """Build the page, and return it with the object that does its work."""
+    acts = Page(predictor)
+    with gr.Blocks(title='octfluid: fluid in retinal OCT', analytics_enabled=False, delete_cache=(60, _SECONDS_KEPT)) as page:
+        own = _lay_out(predictor)
+        inputs = [own.file, own.spacing, own.side, own.threshold, own.opacity]
+        shown = [own.picture, own.place, own.mapped, own.measured]
+        outputs = [own.status, own.viewed, *shown, own.save, own.archive]
+        # One scan at a time: it uses all cores.
+        model = dict(concurrency_id='model', concurrency_limit=1, show_progress='minimal', show_progress_on=own.status)
+        work = own.start.click(acts.outline, inputs, outputs, **model)
+        worked = own.example.click(session.example_file, None, own.file).then(acts.outline, inputs, outputs, **model)
+        own.cancel.click(None, None, own.status, js="() => 'Cancelled.'", cancels=[work, worked])
+        quick = dict(show_progress='hidden', trigger_mode='always_last')
+        for slider in (own.place, own.opacity):
+            slider.change(acts.redraw, [own.viewed, own.place, own.opacity], own.picture, **quick)
+        changed = [own.status, own.viewed, *shown, own.archive]
+        own.threshold.change(acts.rethreshold, [own.viewed, own.threshold, own.place, own.opacity], changed, **quick)
+        own.mapped.select(acts.go_to, own.viewed, own.place, **quick)
+        own.save.click(acts.pack, own.viewed, own.archive)
+    return page, acts

@@ -1,13 +1,11 @@
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from octfluid.inference.model import KEYS, PREFIX, ModelInfo, ScanModel
-from octfluid.inference.predictor import Predictor
-from octfluid.io.scan import Scan
 from octfluid.utils.errors import InputError, WorkError
 
 INFO = ModelInfo(
@@ -48,19 +46,31 @@ def write(tmp_path):
     return call
 
 
-def refusal(call, *arguments):
-    with pytest.raises(InputError) as caught:
-        call(*arguments)
-    assert '\n' not in str(caught.value)
-    return str(caught.value)
+@pytest.fixture(scope='module')
+def shipped():
+    return ScanModel(threads=1)
 
 
-def test_inference_needs_none_of_the_packages_for_training():
+def noise(*size, seed=0):
+    return np.random.default_rng(seed).integers(5, 200, size, dtype=np.uint8)
+
+
+def test_inference_imports_no_package_for_training():
     code = (
-        'import sys, octfluid.inference.model, octfluid.inference.card;'
+        'import sys, octfluid.inference.outputs, octfluid.webapp.session;'
         'print([m for m in ("torch", "mmengine", "mmcv", "mmseg", "onnx") if m in sys.modules])'
     )
     assert subprocess.check_output([sys.executable, '-c', code], text=True).strip() == '[]'
+
+
+def test_the_runtime_leaves_no_telemetry(tmp_path):
+    """And the shipped model is found where another folder has the package's name."""
+    (tmp_path / 'here/octfluid').mkdir(parents=True)
+    environment = {key: value for key, value in os.environ.items() if key not in ('CI', 'ORT_DISABLE_TELEMETRY')}
+    places = dict.fromkeys(('HOME', 'TMPDIR', 'XDG_CACHE_HOME'), str(tmp_path))
+    code = 'from octfluid import Predictor; import numpy as np; Predictor(threads=1).model.mask(np.zeros((1, 32, 32), "u1"))'
+    subprocess.run([sys.executable, '-c', code], env=environment | places, cwd=tmp_path / 'here', check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ['here']
 
 
 def test_metadata_survive_writing_and_reading():
@@ -80,7 +90,6 @@ def test_scans_become_probabilities_and_masks(write):
     assert np.array_equal(found, scans / np.float32(256))
     # At the threshold itself there is no fluid.
     assert model.mask(scans).tolist() == [[[False, False, False], [True, True, True]]] * 2 + [[[False] * 3] * 2]
-    assert model.mask(scans).dtype == bool
 
 
 @pytest.mark.parametrize('dtype', [np.float64, np.float32, np.int16, np.uint16])
@@ -89,118 +98,119 @@ def test_gray_values_of_any_type_and_layout_give_the_same(write, dtype):
     assert np.array_equal(ScanModel(write(), threads=1).probability(scans), scans.astype(np.float32) / 256)
 
 
-def test_the_file_s_threshold_rules(write):
-    assert ScanModel(write(threshold='0.25'), threads=1).mask(np.full((1, 1, 1), 65)).all()
-    assert not ScanModel(write(threshold='0.25'), threads=1).mask(np.full((1, 1, 1), 64)).any()
-
-
-@pytest.mark.parametrize(('scans', 'said'), [
-    (np.zeros((4, 5)), r'scans of shape (4, 5); expected (number, height, width)'),
-    (np.zeros((1, 1, 4, 5)), 'scans of shape (1, 1, 4, 5)'),
-    (np.zeros((0, 4, 5)), 'scans of shape (0, 4, 5)'),
-    (np.zeros((1, 4, 0)), 'each at least 1'),
-    (np.full((1, 4, 5), np.nan), 'scans hold NaN or infinite values'),
-    (np.where(np.eye(5), -np.inf, 7.0)[None], 'expected gray values 0..255'),
+@pytest.mark.parametrize('scans', [
+    np.zeros((4, 5)), np.zeros((1, 1, 4, 5)), np.zeros((0, 4, 5)), np.zeros((1, 4, 0)), np.full((1, 4, 5), np.nan),
+    np.where(np.eye(5), -np.inf, 7.0)[None], np.full((1, 4, 5), 256), np.full((1, 4, 5), -1), np.full((1, 4, 5), 0.5),
+    np.full((1, 4, 5), True), np.full((1, 4, 5), 1j), np.array([[['a']]]), np.zeros((496, 768, 3), np.uint8),
 ])  # fmt: skip
-def test_what_is_no_scan_is_refused(write, scans, said):
-    assert said in refusal(ScanModel(write(), threads=1).probability, scans)
+def test_arrays_that_are_not_gray_scans_are_refused(write, scans):
+    with pytest.raises(InputError, match='expected'):
+        ScanModel(write(), threads=1).probability(scans)
 
 
-def test_a_runtime_that_fails_is_a_failure_of_the_work(write):
-    class Broken:
-        def run(self, *_):
-            raise RuntimeError('no\nmemory')
+def test_a_bad_scan_of_a_stream_is_named_by_its_place(shipped):
+    for bad in (np.zeros((4, 5, 3), np.uint8), np.zeros((0, 5)), np.full((32, 32), np.nan)):
+        with pytest.raises(InputError, match='scan 1'):
+            list(shipped.stream([noise(32, 32), bad]))
+    with pytest.raises(InputError, match='scan 1'):
+        list(shipped.stream([np.zeros((32, 32)), noise(32, 32) / 255]))  # the first is empty, not a fraction
+    assert len(list(shipped.stream([noise(32, 32).astype(float), np.full((32, 32), 0.5)]))) == 2
 
+
+class Fake:
+    """A session that fails, or returns another size."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    def run(self, *_):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return [self.outcome]
+
+
+@pytest.mark.parametrize(('outcome', 'said'), [
+    (RuntimeError('no\nreason'), r'model\.onnx: failed on scans of shape \(1, 2, 3\)'),
+    (RuntimeError('bfc_arena.cc:360 Failed to allocate memory for requested buffer'), 'more memory than there is'),
+    (np.zeros((1, 1, 2, 2), np.float32), r'gave \(1, 2, 2\) for scans of shape \(1, 2, 3\)'),
+])  # fmt: skip
+def test_a_runtime_that_fails_is_a_failure_of_the_work(write, outcome, said):
     model = ScanModel(write(), threads=1)
-    model.session = Broken()
-    with pytest.raises(WorkError, match=r'model\.onnx: failed on scans of shape \(1, 2, 3\) \(no memory\)'):
+    model.session = Fake(outcome)
+    with pytest.raises(WorkError, match=said):
         model.probability(np.zeros((1, 2, 3)))
 
 
-def test_want_of_memory_is_said_as_such_and_of_which_scan(write, monkeypatch):
-    predictor = Predictor(write(), threads=1)
-
-    class Full:
-        def run(self, *_):
-            raise RuntimeError('bfc_arena.cc:360 ... Failed to allocate memory for requested buffer of size 12')
-
-    predictor.model.session = Full()
-    scan = Scan(Path('v.mat'), [np.zeros((40, 50), np.uint8)])
-    with pytest.raises(WorkError, match=r'^v\.mat: B-scans of shape \(1, 40, 50\) take more memory than there is; end other'):
-        predictor.predict_scan(scan)
+@pytest.mark.parametrize('content', [None, b'', b'garbage\nand more', b'<html>\n</html>', 'cut'])
+def test_files_that_are_not_models_are_refused(tmp_path, write, content):
+    path = tmp_path / 'bad.onnx'
+    if content is not None:
+        path.write_bytes(write().read_bytes()[:-150] if content == 'cut' else content)
+    with pytest.raises(InputError, match=r'bad\.onnx: ') as caught:
+        ScanModel(path)
+    assert '\n' not in str(caught.value)
 
 
-def test_a_model_that_gives_another_size_is_refused(write):
-    class Cutting:
-        def run(self, *_):
-            return [np.zeros((1, 1, 2, 2), np.float32)]
+def test_a_model_with_weights_in_another_file_is_refused(write, tmp_path, monkeypatch):
+    import onnx
 
-    model = ScanModel(write(), threads=1)
-    model.session = Cutting()
-    with pytest.raises(WorkError, match=r'gave \(1, 2, 2\) for scans of shape \(1, 2, 3\); export the model again'):
-        model.probability(np.zeros((1, 2, 3)))
-
-
-def test_a_model_that_may_not_be_read_is_refused(write, monkeypatch):
-    def refuse(_):
-        raise PermissionError(13, 'no')
-
-    path = write()
-    monkeypatch.setattr(Path, 'read_bytes', refuse)
-    assert 'no permission to read it' in refusal(ScanModel, path)
-
-
-def test_a_missing_file_is_refused(tmp_path):
-    assert 'absent.onnx: no such model file' in refusal(ScanModel, tmp_path / 'absent.onnx')
-    assert 'no such model file' in refusal(ScanModel, tmp_path)
-
-
-@pytest.mark.parametrize('content', [b'', b'garbage\nand more', b'<html>\n</html>'])
-def test_bytes_that_are_no_model_are_refused(tmp_path, content):
-    (tmp_path / 'bad.onnx').write_bytes(content)
-    said = refusal(ScanModel, tmp_path / 'bad.onnx')
-    assert 'bad.onnx: not a model' in said if content == b'' else 'bad.onnx: not an ONNX file, or cut short' in said
-
-
-def test_a_cut_off_file_is_refused(write):
-    path = write()
-    path.write_bytes(path.read_bytes()[:-150])
-    assert 'model.onnx: ' in refusal(ScanModel, path)
-
-
-def test_a_model_of_others_is_refused(write):
-    said = refusal(ScanModel, write(**dict.fromkeys(KEYS)))
-    assert 'model.onnx: not a model of octfluid, its metadata lack octfluid.version, octfluid.classes' in said
+    onnx.save_model(onnx.load(write()), tmp_path / 'a.onnx', save_as_external_data=True, location='w.bin', size_threshold=0)
+    assert (tmp_path / 'w.bin').is_file()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r'a\.onnx'):
+        ScanModel('a.onnx')
 
 
 @pytest.mark.parametrize('key', KEYS)
-def test_each_entry_must_be_there(write, key):
-    assert f'its metadata lack octfluid.{key}; expected' in refusal(ScanModel, write(**{key: None}))
+def test_each_entry_of_the_metadata_is_needed(write, key):
+    with pytest.raises(InputError, match=rf'octfluid\.{key}'):
+        ScanModel(write(**{key: None}))
 
 
-@pytest.mark.parametrize(('changes', 'said'), [
-    (dict(threshold='half'), 'its metadata are damaged'),
-    (dict(scores='[1, 2'), 'its metadata are damaged'),
-    (dict(threshold='1.5'), 'expected two classes and a threshold between 0 and 1'),
-    (dict(threshold='NaN'), 'expected two classes and a threshold between 0 and 1'),
-    (dict(classes='["fluid"]'), 'expected two classes'),
-    (dict(classes='5'), 'octfluid.classes is no list'),
-    (dict(domain='["a scanner"]'), 'octfluid.domain is no dict'),
-    (dict(scores='null'), 'octfluid.scores is no list'),
+@pytest.mark.parametrize('changes', [
+    dict(threshold='half'), dict(scores='[1, 2'), dict(threshold='1.5'), dict(threshold='NaN'), dict(classes='["fluid"]'),
+    dict(classes='5'), dict(classes='[1, 2]'), dict(domain='["a scanner"]'), dict(scores='null'),
 ])  # fmt: skip
-def test_metadata_that_make_no_sense_are_refused(write, changes, said):
-    assert said in refusal(ScanModel, write(**changes))
+def test_damaged_metadata_are_refused(write, changes):
+    with pytest.raises(InputError, match='metadata are damaged'):
+        ScanModel(write(**changes))
 
 
 @pytest.mark.parametrize('names', [('image', 'probability'), ('scan', 'logits')])
 def test_other_inputs_and_outputs_are_refused(write, names):
-    assert "expected 'scan' and 'probability'" in refusal(ScanModel, write(names))
+    with pytest.raises(InputError, match="expected 'scan' and 'probability'"):
+        ScanModel(write(names))
 
 
-def test_a_model_with_weights_in_another_file_is_refused(write, tmp_path):
-    import onnx
+@pytest.mark.parametrize('threads', [-1, 10**6, 1.5, '2', None])
+def test_threads_that_are_not_a_number_of_threads(threads):
+    with pytest.raises(InputError, match='threads'):
+        ScanModel(threads=threads)
 
-    model = onnx.load(write())
-    onnx.save_model(model, tmp_path / 'apart.onnx', save_as_external_data=True, location='weights.bin', size_threshold=0)
-    assert (tmp_path / 'weights.bin').is_file()
-    assert 'apart.onnx: wants weights from other files; refused' in refusal(ScanModel, tmp_path / 'apart.onnx')
+
+def test_a_volume_goes_through_a_few_scans_at_a_time(shipped, monkeypatch):
+    given, taken, fed = noise(9, 64, 96), [], []
+    expected = np.concatenate([shipped.probability(scan[None]) for scan in given])
+    session = shipped.session
+
+    class Watched:
+        def run(self, names, feed):
+            fed.append(len(feed['scan']))
+            return session.run(names, feed)
+
+    monkeypatch.setattr(shipped, 'session', Watched())
+    for done, one in enumerate(shipped.stream(scan for scan in given if taken.append(1) is None)):
+        assert len(taken) <= done + 6
+        np.testing.assert_allclose(one, expected[done], atol=1e-5)
+    assert fed == [4, 4, 1] and list(shipped.stream([])) == []
+
+
+def test_sizes_in_a_stream_may_differ_and_order_stays(shipped):
+    scans = [noise(40, 56), noise(40, 56, seed=1), noise(33, 70), noise(40, 56, seed=2)]
+    for one, scan in zip(shipped.stream(scans), scans, strict=True):
+        np.testing.assert_allclose(one, shipped.probability(scan[None])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize('value', [0, 1, 100, 255])
+def test_an_empty_frame_holds_no_fluid(shipped, value):
+    assert not shipped.probability(np.full((2, 64, 96), value, np.uint8)).any()

@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel
@@ -10,64 +8,60 @@ import pytest
 from dicom_files import write
 from PIL import Image
 from predicted import FRAMES, listing, table
-from scipy.io import savemat
 from vol_files import vol_bytes
 
-from octfluid.inference.manifest import sha256_of
 from octfluid.inference.model import ScanModel
+from octfluid.inference.outputs import sha256_of
 from octfluid.io.duke_mat import read_subject
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = ['--spacing', '0.004,0.012,0.25']
+TABLES = ['manifest.json', 'measurements.csv', 'measurements.json']
 
 
-def test_a_single_scan(run, scans, tmp_path):
+@pytest.fixture(scope='module')
+def masks():
+    return ScanModel(threads=1).mask(FRAMES)
+
+
+def test_a_single_scan(run, scans, tmp_path, masks):
     status, said, errors = run(scans / 'b8.png', '--out', tmp_path / 'out', '--spacing', '0.004,0.012')
     assert status == 0 and all(line.startswith('warning: b8: looks unlike') for line in errors.splitlines())
-    assert listing(tmp_path / 'out') == [
-        'b8_mask.png',
-        'b8_overlay.png',
-        'manifest.json',
-        'measurements.csv',
-        'measurements.json',
-    ]
+    assert listing(tmp_path / 'out') == ['b8_mask.png', 'b8_overlay.png', *TABLES]
     mask = np.asarray(Image.open(tmp_path / 'out/b8_mask.png'))
-    expected = ScanModel(threads=1).mask(FRAMES[:1])[0]
     assert mask.dtype == np.uint8 and set(np.unique(mask)) == {0, 255}
-    np.testing.assert_array_equal(mask == 255, expected)
+    np.testing.assert_array_equal(mask == 255, masks[0])
     (row,) = table(tmp_path / 'out')
-    assert (row['input'], row['file'], row['kind'], row['fluid_px']) == ('b8', 'b8.png', 'B-scan', str(expected.sum()))
-    assert float(row['fluid_mm2']) == pytest.approx(expected.sum() * 0.004 * 0.012, rel=1e-5)
+    assert (row['input'], row['file'], row['kind'], row['fluid_px']) == ('b8', 'b8.png', 'B-scan', str(masks[0].sum()))
+    assert float(row['fluid_mm2']) == pytest.approx(masks[0].sum() * 0.004 * 0.012, rel=1e-5)
     assert row['fluid_mm3'] == row['laterality'] == ''
-    assert said.splitlines()[0].startswith(f'b8: fluid {expected.sum()} px, ')
-    overlay = np.asarray(Image.open(tmp_path / 'out/b8_overlay.png'))
-    assert overlay.shape[1] == 512 and overlay.shape[2] == 3  # 128 pixels are enlarged, so that captions can be read
+    assert said.startswith(f'b8: fluid {masks[0].sum()} px, ')
+    assert np.asarray(Image.open(tmp_path / 'out/b8_overlay.png')).shape[1:] == (512, 3)
 
 
-def test_a_volume(run, mat, tmp_path):
+def test_a_volume(run, mat, tmp_path, masks):
     status, said, _ = run(mat, '--out', tmp_path / 'out', *SCALE, '--save-prob')
-    assert status == 0
+    assert status == 0 and 'in 4 of 4 B-scans' in said
     per_scan = [f'v/v_z{z:03d}_{what}.png' for z in range(4) for what in ('mask', 'overlay', 'probability')]
     whole = ['v/v_enface.png', 'v/v_mask.nii.gz', 'v/v_probability.nii.gz']
-    assert listing(tmp_path / 'out') == sorted([*per_scan, *whole, 'manifest.json', 'measurements.csv', 'measurements.json'])
+    assert listing(tmp_path / 'out') == sorted([*per_scan, *whole, *TABLES])
     image = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
     assert image.header.get_zooms() == pytest.approx((0.012, 0.004, 0.25)) and image.header.get_xyzt_units()[0] == 'mm'
-    masks = np.asarray(image.dataobj).transpose(2, 1, 0)
-    np.testing.assert_array_equal(masks, ScanModel(threads=1).mask(FRAMES))
+    np.testing.assert_array_equal(np.asarray(image.dataobj).transpose(2, 1, 0), masks)
     for z in range(4):
-        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f'out/v/v_z{z:03d}_mask.png')) == 255, masks[z] == 1)
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f'out/v/v_z{z:03d}_mask.png')) == 255, masks[z])
     probability = np.asarray(Image.open(tmp_path / 'out/v/v_z001_probability.png'))
     np.testing.assert_allclose(probability / 65535, ScanModel(threads=1).probability(FRAMES[1:2])[0], atol=1e-4)
     *single, volume = table(tmp_path / 'out')
     assert [row['bscan'] for row in single] == ['0', '1', '2', '3'] and volume['kind'] == 'volume'
-    assert {row['file'] for row in single} == {'v.mat'}
     assert float(volume['fluid_mm3']) == pytest.approx(masks.sum() * 0.004 * 0.012 * 0.25, rel=1e-5)
-    assert 'in 4 of 4 B-scans' in said
 
 
 def test_a_folder_is_a_batch_in_natural_order_or_one_volume(run, scans, tmp_path):
-    assert run(scans, '--out', tmp_path / 'batch', *SCALE)[0] == 0
+    (scans / 'notes.txt').write_text('x')
+    _, _, errors = run(scans, '--out', tmp_path / 'batch')
     assert [row['input'] for row in table(tmp_path / 'batch')] == ['b8', 'b9', 'b10', 'b11']
+    assert f'{scans}/notes.txt: left out' in errors and errors.count('no scale') == 1, 'a warning of all is printed once'
     assert run(scans, '--out', tmp_path / 'volume', '--volume', *SCALE)[0] == 0
     rows = table(tmp_path / 'volume')
     assert [row['file'] for row in rows] == ['b8.png', 'b9.png', 'b10.png', 'b11.png', '']
@@ -75,20 +69,28 @@ def test_a_folder_is_a_batch_in_natural_order_or_one_volume(run, scans, tmp_path
     assert rows[4]['kind'] == 'volume' and (tmp_path / 'volume/in/in_z003_mask.png').is_file()
 
 
-def test_without_a_scale_nothing_is_in_mm_and_it_is_said_once(run, mat, tmp_path):
-    status, _, errors = run(mat, '--out', tmp_path / 'out')
-    assert status == 0 and errors.count('no scale: the file does not say') == 1
+def test_without_a_scale_nothing_is_in_mm(run, mat, tmp_path):
+    assert run(mat, '--out', tmp_path / 'out')[0] == 0
     for row in table(tmp_path / 'out'):
         assert row['fluid_px'] and not any(row[name] for name in row if name.endswith(('mm', 'mm2', 'mm3')))
     assert nibabel.load(tmp_path / 'out/v/v_mask.nii.gz').header.get_xyzt_units()[0] == 'unknown'
 
 
-def test_the_manifest_says_what_was_done_with_what(run, mat, tmp_path):
+def test_two_given_lengths_keep_the_distance_that_the_file_has(run, tmp_path):
+    (tmp_path / 'v.vol').write_bytes(vol_bytes(FRAMES))
+    assert run(tmp_path / 'v.vol', '--out', tmp_path / 'out', '--spacing', '0.004,0.012', '--laterality', 'OS')[0] == 0
+    *_, volume = table(tmp_path / 'out')
+    image = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
+    assert image.header.get_zooms() == pytest.approx((0.012, 0.004, 0.123)) and float(volume['slice_mm']) == 0.123
+    assert bytes(image.header['descrip']).rstrip(b'\0').endswith(b', OS') and float(volume['fluid_mm3']) > 0
+
+
+def test_the_manifest_tells_what_was_done(run, mat, tmp_path):
     run(mat, '--out', tmp_path / 'out', '--threshold', '0.4')
     manifest = json.loads((tmp_path / 'out/manifest.json').read_text())
     assert manifest['schema'] == 'octfluid.prediction/1' and manifest['settings']['threshold'] == 0.4
     (one,) = manifest['inputs']
-    assert one['status'] == 'done' and one['sha256'] == sha256_of(mat) and one['file'] == 'v.mat'
+    assert (one['status'], one['sha256'], one['file']) == ('done', sha256_of(mat), 'v.mat')
     assert one['warnings'] and sorted(one['outputs']) == [name for name in listing(tmp_path / 'out') if name.startswith('v/')]
     assert manifest['model']['sha256'] == sha256_of(ScanModel().path)
     assert str(tmp_path) not in (tmp_path / 'out/manifest.json').read_text()
@@ -98,18 +100,16 @@ def test_sectors(run, mat, tmp_path):
     run(mat, '--out', tmp_path / 'out', *SCALE, '--macula-centred', '--laterality', 'OD', '--first-bscan', 'bottom')
     rows = [row for row in table(tmp_path / 'out') if row['kind'] == 'sector']
     assert [row['sector'] for row in rows] == ['C', 'S1', 'N1', 'I1', 'T1', 'S2', 'N2', 'I2', 'T2']
-    content = json.loads((tmp_path / 'out/measurements.json').read_text())
-    assert len(content[0]['sectors']) == 9
+    (content,) = json.loads((tmp_path / 'out/measurements.json').read_text())
+    assert [one['fluid_mm3'] for one in content['sectors']] == pytest.approx([float(row['fluid_mm3']) for row in rows])
 
 
-def test_persons_are_named_only_on_demand(run, tmp_path):
+@pytest.mark.parametrize(('arguments', 'there'), [([], False), (['--keep-identifiers'], True)])
+def test_persons_are_named_only_on_demand(run, tmp_path, arguments, there):
     write(tmp_path / 'v.dcm', FRAMES, PatientBirthDate='19610203')
-    for arguments, there in (([], False), (['--keep-identifiers'], True)):
-        out = tmp_path / f'out{there}'
-        status, said, errors = run(tmp_path / 'v.dcm', '--out', out, *SCALE, *arguments)
-        assert status == 0
-        texts = said + errors + ''.join(path.read_text() for path in out.iterdir() if path.is_file())
-        assert any(word in texts for word in ('Doe', '4711', '19610203', '20260102')) is there
+    status, said, errors = run(tmp_path / 'v.dcm', '--out', tmp_path / 'out', *SCALE, *arguments)
+    texts = said + errors + ''.join(path.read_text() for path in (tmp_path / 'out').iterdir() if path.is_file())
+    assert status == 0 and any(word in texts for word in ('Doe', '4711', '19610203', '20260102')) is there
 
 
 def test_a_nifti_mask_lies_where_its_scan_lies(run, tmp_path):
@@ -118,35 +118,16 @@ def test_a_nifti_mask_lies_where_its_scan_lies(run, tmp_path):
     image.header.set_xyzt_units('mm')
     image.to_filename(tmp_path / 'v.nii.gz')
     assert run(tmp_path / 'v.nii.gz', '--out', tmp_path / 'out')[0] == 0
-    mask = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
-    np.testing.assert_allclose(mask.affine, affine, atol=1e-6)
-    np.testing.assert_array_equal(np.asarray(mask.dataobj).transpose(2, 1, 0), ScanModel(threads=1).mask(FRAMES))
+    np.testing.assert_allclose(nibabel.load(tmp_path / 'out/v/v_mask.nii.gz').affine, affine, atol=1e-6)
 
 
-def test_one_line_says_what_is_true_of_many_scans(run, scans, tmp_path):
-    errors = run(scans, '--out', tmp_path / 'out')[2]
-    assert sum('no scale' in line for line in errors.splitlines()) == 1
-    assert 'warning: 4 scans (first: b8): no scale' in errors
-
-
-def test_names_are_no_formulas(run, tmp_path):
+def test_names_are_not_formulas(run, tmp_path):
     Image.fromarray(FRAMES[0]).save(tmp_path / '=1+1.png')
     assert run(tmp_path / '=1+1.png', '--out', tmp_path / 'out')[0] == 0
     assert (tmp_path / 'out/measurements.csv').read_text().splitlines()[1].startswith("'=1+1,")
 
 
-def test_the_command_needs_no_torch(scans, tmp_path):
-    code = (
-        'import sys; sys.argv = ["predict.py", *sys.argv[1:]]\n'
-        'for name in ("torch", "mmseg", "mmengine", "matplotlib", "rich"): sys.modules[name] = None\n'
-        'from octfluid.inference.cli import console; console()'
-    )
-    command = [sys.executable, '-c', code, scans, '--out', tmp_path / 'out']
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert len(table(tmp_path / 'out')) == 4
-
-
+@pytest.mark.slow
 def test_the_volume_of_a_duke_subject(run, tmp_path):
     folder = Path(os.environ.get('OCTFLUID_SHARED_DATA', 'nowhere')) / 'duke_dme/mat'
     if not folder.is_dir():
@@ -156,26 +137,28 @@ def test_the_volume_of_a_duke_subject(run, tmp_path):
     *single, volume = table(tmp_path / 'out')
     assert len(single) == 61
     subject = read_subject(folder / 'Subject_01.mat')
-    graded = subject.graded_slices
-    truth = sum(int((subject.fluid[:, :, z] > 0).sum()) for z in graded)
-    found = sum(int(single[z]['fluid_px']) for z in graded)
+    truth = sum(int((subject.fluid[:, :, z] > 0).sum()) for z in subject.graded_slices)
+    found = sum(int(single[z]['fluid_px']) for z in subject.graded_slices)
     # It has been trained on these very slices.
     assert 0.7 < found / truth < 1.5
     assert float(volume['fluid_mm3']) == pytest.approx(sum(float(row['fluid_mm2']) for row in single) * 0.123, rel=1e-3)
 
 
 @pytest.mark.parametrize(('arguments', 'said'), [
-    (['none.png', '--out', 'o'], 'none.png: no such file or folder'),
-    (['b8.png', '--out', 'o', '--spacing', '1'], '--spacing: 1: expected AXIAL,LATERAL'),
-    (['b8.png', '--out', 'o', '--spacing', '0,1'], '--spacing: expected lengths above 0'),
-    (['b8.png', '--out', 'o', '--spacing', '1,2,3,4'], 'expected AXIAL,LATERAL'),
-    (['b8.png', '--out', 'o', '--spacing', '-1,2'], 'expected'),
-    (['b8.png', '--out', 'o', '--fovea', '3'], '--fovea: 3: expected BSCAN,COLUMN'),
-    (['b8.png', '--out', 'o', '--fovea', '3,4', '--macula-centred'], '--fovea, --macula-centred: expected one of the two'),
-    (['b8.png', '--out', 'o', '--threshold', '2'], '--threshold 2: expected a number between 0 and 1'),
-    (['b8.png', '--out', 'o', '--model', 'none.onnx'], 'none.onnx: no such model file'),
-    (['b8.png', '--out', 'b9.png'], 'is a file; expected a folder'),
-    (['b8.png'], 'the following arguments are required: --out'),
+    (['none.png', '--out', 'o'], 'none.png'),
+    (['b8.png', '--out', 'o', '--spacing', '1'], '--spacing'),
+    (['b8.png', '--out', 'o', '--spacing', '0,1'], '--spacing'),
+    (['b8.png', '--out', 'o', '--spacing', '1,2,3,4'], '--spacing'),
+    (['b8.png', '--out', 'o', '--spacing', '-1,2'], '--spacing'),
+    (['b8.png', '--out', 'o', '--fovea', '3'], '--fovea'),
+    (['b8.png', '--out', 'o', '--fovea', '3,4', '--macula-centred'], '--fovea, --macula-centred'),
+    (['b8.png', '--out', 'o', '--threshold', '2'], '--threshold 2'),
+    (['b8.png', '--out', 'o', '--model', 'none.onnx'], 'none.onnx'),
+    (['b8.png', '--out', 'b9.png'], '--out b9.png'),
+    (['b8.png', '--out', ''], '--out'),
+    (['.', '--out', '.'], '--out'),
+    (['b8.png'], '--out'),
+    (['/dev/null', '--out', 'o'], '/dev/null'),
 ])  # fmt: skip
 def test_bad_arguments_are_one_line_and_leave_nothing(run, scans, monkeypatch, arguments, said):
     monkeypatch.chdir(scans)
@@ -183,23 +166,3 @@ def test_bad_arguments_are_one_line_and_leave_nothing(run, scans, monkeypatch, a
     status, out, errors = run(*arguments)
     assert (status, out) == (2, '') and errors.count('\n') == 1 and said in errors
     assert listing(scans) == before
-
-
-def test_two_given_lengths_keep_the_distance_that_the_file_has(run, tmp_path):
-    (tmp_path / 'v.vol').write_bytes(vol_bytes(FRAMES))
-    assert run(tmp_path / 'v.vol', '--out', tmp_path / 'out', '--spacing', '0.004,0.012', '--laterality', 'OS')[0] == 0
-    *_, volume = table(tmp_path / 'out')
-    image = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
-    assert image.header.get_zooms() == pytest.approx((0.012, 0.004, float(volume['slice_mm'])))
-    assert image.header.get_xyzt_units()[0] == 'mm' and bytes(image.header['descrip']).rstrip(b'\0').endswith(b', OS')
-    assert float(volume['fluid_mm3']) > 0
-
-
-def test_what_is_left_out_of_a_folder_is_said(run, scans, tmp_path):
-    for name in ('b12.webp', 'notes.txt', '.hidden'):
-        (scans / name).write_text('x')
-    _, _, errors = run(scans, '--out', tmp_path / 'out', *SCALE)
-    assert f'warning: {scans}/b12.webp and 1 more: left out, of a kind that is not read' in errors
-    savemat(scans / 'v.mat', {'images': FRAMES.transpose(1, 2, 0)})
-    _, _, errors = run(scans, '--out', tmp_path / 'volume', '--volume', *SCALE)
-    assert 'b12.webp and 2 more: left out' in errors

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from octfluid.inference.card import MEASURES, describe_training, render_card
+from octfluid.engine.model_card import MEASURES, describe_training, render_card
 from octfluid.inference.model import ModelInfo
 
 

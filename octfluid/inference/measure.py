@@ -1,0 +1,235 @@
+"""From masks to mm2: the scale of a scan, areas and pockets of a B-scan, volumes, volumes by ETDRS sector."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+
+import numpy as np
+from scipy import ndimage
+
+from octfluid.io.scan import Scan, Spacing
+from octfluid.utils.errors import InputError
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), int)
+_DIFFERENT_SCALE = 0.01
+SCALE_OPTION = '(--spacing)'
+"""How warnings name the option of the command; the page puts its field in this place."""
+DIAMETERS_MM = (1.0, 3.0, 6.0)
+SECTORS = ('C', 'S1', 'N1', 'I1', 'T1', 'S2', 'N2', 'I2', 'T2')
+"""Centre; then superior, nasal, inferior, temporal of the inner ring (1) and of the outer ring (2)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user says about the scans.
+
+    Attributes:
+        spacing: Scale in mm, in place of the file's.
+        threshold: A pixel is fluid where its probability is above this, in (0, 1); None: the model's threshold.
+        fovea: (B-scan, column) from 0, for volumes by ETDRS sector.
+        macula_centred: The fovea is in the middle of the volume.
+        bottom_up: The first B-scan is the lowest of the eye; None: as the file says.
+        laterality: 'OD' or 'OS', in place of the file's.
+
+    Raises:
+        InputError: A value makes no sense.
+    """
+
+    spacing: Spacing | None = None
+    threshold: float | None = None
+    fovea: tuple[float, float] | None = None
+    macula_centred: bool = False
+    bottom_up: bool | None = None
+    laterality: str | None = None
+
+    def __post_init__(self) -> None:
+        fovea, threshold = self.fovea, self.threshold
+        pair = isinstance(fovea, Sequence) and len(fovea) == 2 and all(isinstance(value, Real) for value in fovea)
+        in_range = isinstance(threshold, Real) and 0 < threshold < 1
+        for name, valid, expected in (
+            ('spacing', self.spacing is None or isinstance(self.spacing, Spacing), 'Spacing(axial, lateral, slice) in mm'),
+            ('threshold', threshold is None or in_range, 'a number between 0 and 1'),
+            ('fovea', fovea is None or pair, '(B-scan, column), two numbers from 0'),
+            ('macula_centred', isinstance(self.macula_centred, bool), 'True or False'),
+            ('bottom_up', self.bottom_up is None or isinstance(self.bottom_up, bool), 'True, False or None'),
+            ('laterality', self.laterality in (None, 'OD', 'OS'), "'OD' (right) or 'OS' (left)"),
+        ):
+            if not valid:
+                raise InputError(f'{name} {getattr(self, name)!r}: expected {expected}')
+        if fovea is not None and self.macula_centred:
+            raise InputError('fovea, macula_centred: expected one of the two')
+
+
+def scale_of(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None, list[str]]:
+    """Return the scale, its origin ('file', 'given' or None) and warnings about it."""
+    spacing, origin = (scan.spacing, 'file') if settings.spacing is None else (settings.spacing, 'given')
+    if spacing is None:
+        return None, None, [f'no scale: {scan.why_no_scale}, so nothing is in mm; give it {SCALE_OPTION}']
+    warnings = []
+    if origin == 'given' and scan.spacing is not None:
+        if spacing.slice is None:
+            spacing = replace(spacing, slice=scan.spacing.slice)
+        theirs = [scan.spacing.axial, scan.spacing.lateral, scan.spacing.slice]
+        pairs = zip((spacing.axial, spacing.lateral, spacing.slice), theirs, strict=True)
+        if any(our and their and abs(our / their - 1) > _DIFFERENT_SCALE for our, their in pairs):
+            spelled = ', '.join(f'{value:g}' for value in theirs if value is not None)
+            warnings.append(f'the given scale is used; the file says {spelled} mm')
+    if scan.is_volume and spacing.slice is None:
+        warnings.append(
+            f'no volume in mm3: the distance between B-scans is not known; give it as third number of the scale {SCALE_OPTION}'
+        )
+    return spacing, origin, warnings
+
+
+@dataclass(frozen=True)
+class ScanMeasurement:
+    """Measurements of one B-scan.
+
+    Attributes:
+        index: Place in the volume, from 0.
+        height: Of the B-scan, px.
+        width: Of the B-scan, px.
+        fluid_px: Pixels of fluid.
+        fluid_mm2: Their area, or None without a scale.
+        pockets: Number of connected sets of fluid pixels (8-connected).
+        largest_pocket_px: Pixels of the largest, 0 without fluid.
+        largest_pocket_mm2: Its area, or None without a scale.
+        mean_probability: Of the fluid's pixels, in [0, 1]; None without fluid.
+        file: Name of its file. In a folder of B-scans, each has its own.
+    """
+
+    index: int
+    height: int
+    width: int
+    fluid_px: int
+    fluid_mm2: float | None
+    pockets: int
+    largest_pocket_px: int
+    largest_pocket_mm2: float | None
+    mean_probability: float | None
+    file: str = ''
+
+
+def measure_scan(
+    index: int, mask: np.ndarray, probability: np.ndarray, spacing: Spacing | None, file: str = ''
+) -> ScanMeasurement:
+    """Measure one B-scan.
+
+    Args:
+        index: Its place in the volume, from 0.
+        mask: bool (H, W).
+        probability: float32 (H, W), in [0, 1].
+        spacing: Scale, or None.
+        file: Name of its file.
+    """
+    labels, pockets = ndimage.label(mask, _EIGHT_NEIGHBOURS)
+    fluid = int(np.count_nonzero(mask))
+    largest = int(np.bincount(labels.ravel())[1:].max()) if pockets else 0
+    area = None if spacing is None else spacing.axial * spacing.lateral
+    return ScanMeasurement(
+        index=index,
+        height=mask.shape[0],
+        width=mask.shape[1],
+        fluid_px=fluid,
+        fluid_mm2=None if area is None else fluid * area,
+        pockets=int(pockets),
+        largest_pocket_px=largest,
+        largest_pocket_mm2=None if area is None else largest * area,
+        mean_probability=float(probability[mask].mean(dtype=np.float64)) if fluid else None,
+        file=file,
+    )
+
+
+def thickness(mask: np.ndarray) -> np.ndarray:
+    """Return the number of fluid pixels of each A-scan: int32 (W,), from a mask (H, W)."""
+    return np.count_nonzero(mask, axis=0).astype(np.int32)
+
+
+def volume_mm3(fluid_px: Sequence[int], spacing: Spacing | None) -> float | None:
+    """Return the fluid's volume: each B-scan stands for a slab as thick as the distance to the next.
+
+    Args:
+        fluid_px: Pixels of fluid of each B-scan.
+        spacing: Scale. None, or one without a distance between B-scans, gives None.
+    """
+    if spacing is None or spacing.slice is None:
+        return None
+    return sum(fluid_px) * spacing.axial * spacing.lateral * spacing.slice
+
+
+@dataclass(frozen=True)
+class SectorVolume:
+    """Fluid in one sector of the ETDRS grid.
+
+    Attributes:
+        sector: One of `SECTORS`.
+        fluid_mm3: Volume of fluid in the part of the sector that the scan covers.
+        covered: Share of the sector's area that the scan covers, in [0, 1].
+    """
+
+    sector: str
+    fluid_mm3: float
+    covered: float
+
+
+def sector_volumes(
+    thickness_px: np.ndarray, spacing: Spacing, fovea: tuple[float, float], laterality: str, bottom_up: bool
+) -> list[SectorVolume]:
+    """Return the fluid of a volume by sector of the ETDRS grid, in the order of `SECTORS`.
+
+    Circles of 1, 3 and 6 mm around the fovea; diagonals cut the two rings into superior, nasal, inferior and temporal (Early
+    Treatment Diabetic Retinopathy Study Research Group, Report 7, Ophthalmology 98:741, 1991).
+
+    Args:
+        thickness_px: Fluid pixels of each A-scan, (Z, W).
+        spacing: Scale, with a distance between B-scans.
+        fovea: (B-scan, column) of the fovea, from 0; fractions are fine.
+        laterality: 'OD' or 'OS': nasal is to the right of a right eye's B-scan, to the left of a left eye's.
+        bottom_up: The first B-scan is the lowest of the eye, as in Heidelberg's volumes; otherwise it is the highest.
+    """
+    z, x = np.meshgrid(*(np.arange(length, dtype=float) for length in thickness_px.shape), indexing='ij')
+    up = (z - fovea[0]) * spacing.slice * (1 if bottom_up else -1)
+    nasal = (x - fovea[1]) * spacing.lateral * (1 if laterality == 'OD' else -1)
+    names = sectors_of(up, nasal)
+    pixel = spacing.lateral * spacing.slice
+    fluid = thickness_px * spacing.axial * pixel
+    inner, middle, outer = (np.pi * (diameter / 2) ** 2 for diameter in DIAMETERS_MM)
+    areas = {'C': inner, '1': (middle - inner) / 4, '2': (outer - middle) / 4}
+    found = []
+    for sector in SECTORS:
+        inside = names == sector
+        covered = np.count_nonzero(inside) * pixel / areas[sector[-1]]
+        found.append(SectorVolume(sector, float(fluid[inside].sum()), float(min(covered, 1.0))))
+    return found
+
+
+def sectors_of(up: np.ndarray, nasal: np.ndarray) -> np.ndarray:
+    """Return the sector of each point, '' outside of the grid.
+
+    Args:
+        up: mm above the fovea.
+        nasal: mm from the fovea towards the nose; the same shape.
+    """
+    ring = np.digitize(np.hypot(up, nasal), [diameter / 2 for diameter in DIAMETERS_MM])
+    side = np.where(np.abs(up) > np.abs(nasal), np.where(up > 0, 'S', 'I'), np.where(nasal > 0, 'N', 'T'))
+    return np.choose(ring, ['C', np.char.add(side, '1'), np.char.add(side, '2'), ''])
+
+
+def sectors_of_volume(
+    scan: Scan, thickness_px: np.ndarray, spacing: Spacing | None, laterality: str | None, settings: Settings
+) -> tuple[list[SectorVolume], list[str]]:
+    """Return the volumes by sector if they are wanted and possible, and a warning if they are not possible."""
+    if settings.fovea is None and not settings.macula_centred:
+        return [], []
+    fovea = settings.fovea or ((thickness_px.shape[0] - 1) / 2, (thickness_px.shape[1] - 1) / 2)
+    bottom_up = scan.raster.bottom_up if settings.bottom_up is None else settings.bottom_up
+    needed = {
+        'B-scans side by side': scan.is_volume,
+        'a scale with the distance between B-scans': spacing is not None and spacing.slice is not None,
+        'the side of the eye (--laterality)': laterality is not None,
+        'which end of the eye the first B-scan is at (--first-bscan)': bottom_up is not None,
+        'B-scans that run from side to side': scan.raster.horizontal is not False,
+    }
+    if missing := [name for name, known in needed.items() if not known]:
+        return [], [f'no volumes by ETDRS sector: these need {" and ".join(missing)}']
+    return sector_volumes(thickness_px, spacing, fovea, laterality, bottom_up), []

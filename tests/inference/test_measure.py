@@ -1,0 +1,128 @@
+import json
+
+import numpy as np
+import pytest
+from eyepy.core.grids import grid
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage.measure import label
+
+from octfluid.inference.measure import (
+    SECTORS,
+    Settings,
+    measure_scan,
+    sector_volumes,
+    sectors_of,
+    thickness,
+    volume_mm3,
+)
+from octfluid.io.scan import Spacing
+from octfluid.utils.errors import InputError
+
+MASK = np.array([[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], bool)  # two pockets, one of them diagonal
+PROBABILITY = np.where(MASK, 0.75, 0.25).astype(np.float32)
+FINE = Spacing(0.004, 0.02, 0.02)
+
+
+def test_measurements_by_hand():
+    found = measure_scan(7, MASK, PROBABILITY, Spacing(0.004, 0.01))
+    assert (found.index, found.height, found.width) == (7, 4, 4)
+    assert (found.fluid_px, found.pockets, found.largest_pocket_px) == (4, 2, 2)
+    assert found.fluid_mm2 == pytest.approx(4 * 0.004 * 0.01) and found.largest_pocket_mm2 == pytest.approx(2 * 0.004 * 0.01)
+    assert found.mean_probability == 0.75
+    np.testing.assert_array_equal(thickness(MASK), [1, 1, 0, 2])
+
+
+def test_without_fluid_and_without_a_scale():
+    found = measure_scan(0, np.zeros((4, 4), bool), PROBABILITY, None)
+    assert (found.fluid_px, found.pockets, found.largest_pocket_px) == (0, 0, 0)
+    assert found.fluid_mm2 is found.largest_pocket_mm2 is found.mean_probability is None
+
+
+@settings(deadline=None)
+@given(arrays(bool, (9, 11)))
+def test_pockets_are_those_of_scikit_image(mask):
+    labels, number = label(mask, connectivity=2, return_num=True)
+    found = measure_scan(0, mask, np.ones(mask.shape, np.float32), None)
+    assert found.pockets == number
+    assert found.largest_pocket_px == max((int((labels == one).sum()) for one in range(1, number + 1)), default=0)
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=5))
+def test_volume_is_the_sum_of_areas_times_the_distance(areas):
+    spacing = Spacing(0.004, 0.01, 0.25)
+    total = sum(area * spacing.axial * spacing.lateral for area in areas) * spacing.slice
+    assert volume_mm3(areas, spacing) == pytest.approx(total)
+    assert volume_mm3(areas, Spacing(0.004, 0.01)) is volume_mm3(areas, None) is None
+
+
+@pytest.mark.parametrize(('up', 'nasal', 'sector'), [
+    (0, 0, 'C'), (0.4, 0.2, 'C'), (1, 0, 'S1'), (-1, 0.2, 'I1'), (0.2, 1, 'N1'), (0.2, -1, 'T1'), (2, 1, "S2"), (-2, 1, "I2"),
+    (1, 2, 'N2'), (1, -2, 'T2'), (3, 1, ''), (0, -3.01, ''),
+])  # fmt: skip
+def test_sectors_by_hand(up, nasal, sector):
+    assert sectors_of(np.array([float(up)]), np.array([float(nasal)]))[0] == sector
+
+
+def volumes(thickness_px, fovea, laterality='OD', bottom_up=True):
+    found = sector_volumes(thickness_px, FINE, fovea, laterality, bottom_up)
+    return {one.sector: one.fluid_mm3 for one in found}, {one.sector: one.covered for one in found}
+
+
+def test_a_whole_grid_has_the_areas_of_its_circles():
+    fluid, covered = volumes(np.ones((321, 321)), (160, 160))
+    assert list(fluid) == list(SECTORS)
+    assert fluid['C'] == pytest.approx(np.pi * 0.25 * 0.004, rel=0.02)
+    assert fluid['N1'] == pytest.approx(np.pi * (2.25 - 0.25) / 4 * 0.004, rel=0.02)
+    assert fluid['I2'] == pytest.approx(np.pi * (9 - 2.25) / 4 * 0.004, rel=0.02)
+    assert min(covered.values()) > 0.97
+
+
+@pytest.mark.parametrize(('offset', 'laterality', 'bottom_up', 'sector'), [
+    ((0, 50), 'OD', True, 'N1'), ((0, 50), 'OS', True, 'T1'), ((50, 0), 'OD', True, 'S1'), ((50, 0), 'OD', False, 'I1'),
+])  # fmt: skip
+def test_side_and_direction_of_the_eye(offset, laterality, bottom_up, sector):
+    thickness_px = np.zeros((321, 321))
+    thickness_px[160 + offset[0], 160 + offset[1]] = 5
+    assert [name for name, value in volumes(thickness_px, (160, 160), laterality, bottom_up)[0].items() if value] == [sector]
+
+
+def test_the_covered_share_of_a_sector():
+    _, covered = volumes(np.ones((100, 321)), (0, 160))
+    assert covered['I1'] < 0.05 and covered['S1'] > 0.95 and 0.45 < covered['C'] < 0.55
+    assert covered['S2'] < 0.6
+
+
+@pytest.mark.parametrize('laterality', ['OD', 'OS'])
+def test_sectors_are_those_of_eyepys_grid(laterality):
+    side = 400
+    thickness_px = np.random.default_rng(0).integers(0, 60, (side, side)).astype(float)
+    fluid, _ = volumes(thickness_px, ((side - 1) / 2, (side - 1) / 2), laterality, bottom_up=False)
+    # eyepy begins each ring at the nasal side and goes up.
+    masks = grid((side, side), [0.5, 1.5, 3.0], laterality, n_sectors=[1, 4, 4], rotation=[0, 45, 45], radii_scale=0.02)
+    order = ['C', *(name + ring for ring in '12' for name in ('S', 'T', 'I', 'N'))]
+    for name, mask in zip(order, masks.values(), strict=True):
+        theirs = float((mask * thickness_px).sum()) * 0.004 * 0.02 * 0.02
+        assert fluid[name] == pytest.approx(theirs, rel=0.05), name
+
+
+@pytest.mark.parametrize('values', [
+    dict(threshold=0), dict(threshold=1.0), dict(threshold='0.5'), dict(threshold=float('nan')), dict(fovea=(7,)),
+    dict(fovea='ab'), dict(fovea=(1, 2), macula_centred=True), dict(bottom_up='top'), dict(macula_centred='no'),
+    dict(laterality='R'), dict(laterality='od'), dict(spacing=(0.004, 0.01)),
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_refused_by_name(values):
+    with pytest.raises(InputError, match=next(iter(values))):
+        Settings(**values)
+
+
+@pytest.mark.parametrize('lengths', [(-0.004, 0.01), (0.004, float('nan')), (0.004, 0.01, 0.0), ('4', 0.01), (True, 0.01)])
+def test_a_scale_is_of_lengths(lengths):
+    with pytest.raises(InputError, match='expected mm'):
+        Spacing(*lengths)
+
+
+def test_lengths_of_numpy_are_lengths():
+    scale = Spacing(np.float32(0.5), np.float64(0.25), np.int64(1))
+    assert json.loads(json.dumps(vars(scale))) == dict(axial=0.5, lateral=0.25, slice=1.0)
