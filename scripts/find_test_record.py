@@ -32,8 +32,9 @@ def main() -> None:
     if not near:
         return
     # Late, for mmseg takes seconds to import.
-    from octfluid.engine.config import load_config
     from octfluid.engine.scored import fingerprints_of_test
+
+    from octfluid.engine.config import load_config
 
     now = fingerprints_of_test(load_config(args.config, split=args.split))
     for path, record in near:

@@ -14,11 +14,11 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from octfluid.engine.config_difference import difference
 from octfluid.engine.training import Request, train
 
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.engine.config import load_config
-from octfluid.engine.config_difference import difference
 from octfluid.utils.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs/duke_dme'

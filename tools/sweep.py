@@ -30,7 +30,9 @@ def parse_args() -> argparse.Namespace:
     add('--splits', **several, metavar='NAME', help="splits; halves: both halves of the literature; leave-one-subject-out: "
         "every subjectNN, with pooled scores (default: each config's own)")  # fmt: skip
     add('--init', metavar='PATH|URL|none', help="initial weights; none: random ones (default: each config's own)")
-    add('--amp', nargs='?', const='on', choices=['on', 'auto'], help='mixed precision; auto: where it is faster on this machine')
+    add(
+        '--amp', nargs='?', const='on', choices=['on', 'auto'], help='mixed precision; auto: where it is faster on this machine'
+    )
     add('--work-dir', type=Path, default=Path('work_dirs/sweep'), help='folder (default: %(default)s)')
     add('--executor', choices=['local', 'slurm'], default='local', help='run here, or as jobs of Slurm (default: %(default)s)')
     add('--slurm', **several, default=[], metavar='K=V', help='for the jobs: partition=, time= (minutes), gpus_per_node=, ...')
@@ -122,7 +124,9 @@ def main() -> int:
     skipped, waiting = split_done(runs)
     how = 'each as a job' if args.executor == 'slurm' else f'{args.jobs} at a time'
     print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {how}', flush=True)
-    if others := sum((outcome.record['precision'] == 'fp32') == (args.amp == 'on') for outcome in skipped if args.amp != 'auto'):
+    if others := sum(
+        (outcome.record['precision'] == 'fp32') == (args.amp == 'on') for outcome in skipped if args.amp != 'auto'
+    ):
         print(f'note: {others} of those done were trained {"without" if args.amp else "with"} --amp, and stay as they are')
     outcomes = {outcome.run.folder: outcome for outcome in (*skipped, *run_with_progress(waiting, args))}
     outcomes = [outcomes[run.folder] for run in runs]

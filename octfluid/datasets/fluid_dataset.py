@@ -22,7 +22,6 @@ from octfluid.datasets.memory import available_bytes
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.splits import load_index
-from octfluid.datasets.splits import load_index, read_split
 from octfluid.datasets.windows import HEAD, WindowFirst
 from octfluid.utils.errors import InputError
 

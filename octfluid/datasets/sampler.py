@@ -21,6 +21,7 @@ class SampleDraw(int):
     seed: int
 
     def __new__(cls, index: int, seed: int) -> 'SampleDraw':
+        """Make an integer that carries a seed."""
         draw = super().__new__(cls, index)
         draw.seed = seed
         return draw

@@ -6,7 +6,6 @@ one round is what counts. "stock" is MMSegmentation's own runner on the same con
 
 import importlib.util
 import itertools
-import logging
 import multiprocessing
 import statistics
 import tempfile
@@ -28,11 +27,11 @@ from pydantic import BaseModel, Field
 
 import octfluid.register  # registers what configs name
 from octfluid.datasets.sampler import CountedSampler
-from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
+from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.engine.performance import mixed_precision, use_precision
 from octfluid.engine.record_hook import device_name, peak_memory, versions
-from octfluid.records.fingerprint import config_name
+from octfluid.records.fingerprint import config_name, split_of
 from octfluid.records.record import git_state, source_sha256
 from octfluid.utils.errors import InputError, WorkError
 

@@ -70,6 +70,6 @@ def check_members(checkpoints: Sequence[str], cfg: Config) -> None:
             first = told.setdefault(key, (value, path))
             if value != first[0]:
                 raise InputError(
-                    f'{path}: trained with {key} {value}, but {first[1]} with {first[0]}; expected members of one config, length '
-                    'and split, or scans may have been in the training of some'
+                    f'{path}: trained with {key} {value}, but {first[1]} with {first[0]}; expected members of one config, '
+                    'length and split, or scans may have been in the training of some'
                 )

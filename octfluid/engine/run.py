@@ -238,8 +238,8 @@ def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
         text = _message(error)
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or _OUT_OF_MEMORY.search(text):
             raise WorkError(
-                f'{cfg.filename}: out of memory; lower train_dataloader.batch_size or the crop, or use --amp (in scoring: lower '
-                'default_hooks.performance.window_batch)'
+                f'{cfg.filename}: out of memory; lower train_dataloader.batch_size or the crop, or use --amp (in scoring: '
+                'lower default_hooks.performance.window_batch)'
             ) from error
         if isinstance(error, RuntimeError) and _LOST_PEER.search(text):
             raise WorkError(

@@ -168,7 +168,11 @@ def plan_runs(
             found = resolve(config, asked, init, options)
             label = re.sub(r'[^A-Za-z0-9_.+-]+', '-', Path(found.weights).stem) if found.weights else 'scratch'
             same = dict(config_sha256=found.config_sha256, split=found.split, init=_init_identity(found.weights))
-            common = [*(['--split', asked] if asked else []), *(['--init', init] if init else []), *(['--amp', amp] if amp else [])]
+            common = [
+                *(['--split', asked] if asked else []),
+                *(['--init', init] if init else []),
+                *(['--amp', amp] if amp else []),
+            ]
             common += ['--cfg-options', *options] if options else []
             for seed in seeds:
                 identity, arguments = {**same, 'seed': seed}, ('--seed', str(seed), *common)

@@ -75,7 +75,9 @@ def test_resume_of_another_run_is_refused(run, whole, options, arguments):
 
 
 def test_two_processes_in_one_folder_are_refused(run, tmp_path):
-    code = f'import sys; from octfluid.utils.lock import occupied\nwith occupied({str(tmp_path)!r}): print(1, flush=True); input()'
+    code = (
+        f'import sys; from octfluid.utils.lock import occupied\nwith occupied({str(tmp_path)!r}): print(1, flush=True); input()'
+    )
     with subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         with pytest.raises(InputError, match=str(tmp_path)):

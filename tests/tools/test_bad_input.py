@@ -13,9 +13,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from octfluid.datasets.phantom_prepare import write_phantom_dataset
 from PIL import Image
 
-from octfluid.datasets.phantom_prepare import write_phantom_dataset
 from octfluid.datasets.phantoms import make_phantom
 
 torch = pytest.importorskip('torch')

@@ -139,8 +139,9 @@ def test_a_scored_head_is_skipped(script, add_weights):
 def scored(repository, add_weights, phantoms, make_record, monkeypatch):
     """Write the record of an FCN network on a few scans of 64x64; return the record's path, the weights, and the search."""
     pytest.importorskip('mmseg')
-    from octfluid.engine.config import load_config
     from octfluid.engine.scored import fingerprints_of_test
+
+    from octfluid.engine.config import load_config
 
     data, weights, config = repository / 'data/duke_dme', add_weights('fcn'), 'configs/table1/fcn.py'
     shutil.copytree(phantoms, data)

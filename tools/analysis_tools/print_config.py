@@ -24,8 +24,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.config_difference import config_text, difference
+
+    from octfluid.engine.config import load_config, parse_options
     from octfluid.records.fingerprint import config_sha256
 
     options = parse_options(args.cfg_options)

@@ -10,9 +10,9 @@ import numpy as np
 
 from octfluid.datasets.prepare.common import Layout, tracked, write_png
 from octfluid.datasets.splits import ALL, INNER_FOLDS, GradedBScan, Split, inner_folds
-from octfluid.io.scan import highest, to_gray, white_of
 from octfluid.io.images import load_picture
 from octfluid.io.readers import natural_key
+from octfluid.io.scan import highest, to_gray, white_of
 from octfluid.utils.errors import InputError
 
 LAYOUT = Layout(
