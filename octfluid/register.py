@@ -10,12 +10,9 @@ import warnings
 # Advice that mmcv and mmseg give at import and at building, for set-ups other than this one: compiled operators (none is
 # used here), one output channel for two classes, ignored labels in the cross-entropy average (there are none).
 for advice in (
-    'Fail to import',
-    'For binary segmentation',
-    'Default ``avg_non_ignore``',
-    '`build_loss` would be deprecated',
+    'Fail to import', 'For binary segmentation', 'Default ``avg_non_ignore``', '`build_loss` would be deprecated',
     'The draw is False',
-):
+):  # fmt: skip
     warnings.filterwarnings('ignore', message=f'.*{advice}')
 
 with contextlib.redirect_stdout(io.StringIO()):  # mmseg prints that an optional package is absent

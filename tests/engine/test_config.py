@@ -61,8 +61,8 @@ def test_best_weights_may_be_chosen_on_inner_splits(row10):
 
 @pytest.mark.parametrize(
     ('text', 'named'),
-    [('a = 1 / 0', 'mine.py'), ('_base_ = "./absent.py"', 'mine.py'), ('import sys; sys.exit(0)', 'mine.py'), ('a = (', 'mine.py'),
-     ('train_dataloadr = 1', 'train_dataloader')],
+    [('a = 1 / 0', 'mine.py'), ('_base_ = "./absent.py"', 'mine.py'), ('import sys; sys.exit(0)', 'mine.py'),
+     ('a = (', 'mine.py'),      ('train_dataloadr = 1', 'train_dataloader')],
 )  # fmt: skip
 def test_files_that_are_no_configs(tmp_path, text, named):
     (tmp_path / 'mine.py').write_text(text)
