@@ -27,9 +27,9 @@ def pipelines(loader):
     found = {}
     for path in sorted(ROOT.glob('configs/**/*.py')):
         if '_base_' not in path.parts:
-            pipeline = load_config(path)[loader].dataset.pipeline
+            pipeline = ((load_config(path)[loader] or {}).get('dataset') or {}).get('pipeline')
             found.setdefault(json.dumps(pipeline), (f'{path.parent.name}/{path.stem}', pipeline))
-    return dict(found.values())
+    return {name: pipeline for name, pipeline in found.values() if pipeline}
 
 
 def run_pipeline(pipeline, mask, seed):

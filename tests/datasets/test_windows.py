@@ -12,13 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
-import octfluid.register  # noqa: F401
 from octfluid.datasets.fluid_dataset import seeded_draws
-from octfluid.datasets.hrf_dataset import HRFDataset
-from octfluid.datasets.prepare.hrf import prepare
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.windows import WindowFirst, linear_window, nearest_index
 from octfluid.utils.errors import InputError
@@ -27,11 +23,6 @@ LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
 RESIZE = dict(type='RandomResize', scale=(64, 96), ratio_range=(0.5, 2.0), keep_ratio=True)
 CROP = dict(type='RandomCrop', crop_size=(32, 32), cat_max_ratio=0.75)
 TAIL = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackFluidInputs')]
-
-
-@pytest.fixture(autouse=True)
-def registry_scope():
-    init_default_scope('mmseg')
 
 
 @pytest.fixture
@@ -51,19 +42,8 @@ def scan(tmp_path):
 
 
 @pytest.fixture
-def data(tmp_path, write_hrf):
-    prepare(write_hrf(tmp_path / 'raw'), tmp_path / 'hrf')
-    return tmp_path / 'hrf'
-
-
-@pytest.fixture
-def dataset(data):
-    """Make the training set of three photographs of 64x96; keyword arguments go to the dataset."""
-
-    def make(tail=TAIL, **settings):
-        return HRFDataset(str(data), 'native', 'usual', 'train', pipeline=[*LOAD, RESIZE, CROP, *tail], **settings)
-
-    return make
+def dataset(hrf):
+    return lambda tail=TAIL, **settings: hrf([*LOAD, RESIZE, CROP, *tail], **settings)
 
 
 @pytest.fixture
@@ -230,9 +210,9 @@ def test_windows_are_nobody_elses(scan):
         "RandomResize.resize_type is 'ResizeShortestEdge', expected 'Resize'",
     ),
 ])  # fmt: skip
-def test_what_cannot_be_reproduced_is_refused(data, steps, said):
+def test_what_cannot_be_reproduced_is_refused(hrf, steps, said):
     with pytest.raises(InputError, match=said) as caught:
-        HRFDataset(str(data), 'native', 'usual', 'train', pipeline=steps, window_first=True)
+        hrf(steps, window_first=True)
     assert str(caught.value).endswith('set window_first=False')
 
 
