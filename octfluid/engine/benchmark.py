@@ -31,7 +31,7 @@ from octfluid.datasets.windows import HEAD
 from octfluid.engine.plan import cpu_name, versions
 from octfluid.records.fingerprint import config_name
 from octfluid.records.record import git_state, source_sha256
-from octfluid.reporting.speed import SCHEMA
+from octfluid.reporting.benchmarks import SCHEMA
 from octfluid.utils.errors import InputError
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]

@@ -23,7 +23,6 @@ from octfluid.engine.optim import mixed_precision
 from octfluid.engine.plan import device_name
 from octfluid.engine.turns import Measured, Turn, ratios, take_turns
 from octfluid.inference.model import ScanModel
-from octfluid.reporting.speed_turns import precision
 
 Progress = Callable[[int, int], None]
 STOCK = 'stock'
@@ -209,7 +208,8 @@ def _fields(
         middle = statistics.median(measured.seconds())
         share = None
         if name in work:
-            share = work[name] / middle / rates[precision(name)]
+            half = 'mixed' in name or name.startswith('without')  # in 16 bits, by the name of the contender
+            share = work[name] / middle / rates['16 bits' if half else 'fp32']
         waited = [turn['waited'] / turn['seconds'] for turn in measured.turns if 'waited' in turn]
         summary[name] = dict(
             **ratios(references[name], measured.seconds()),

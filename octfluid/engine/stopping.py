@@ -157,7 +157,7 @@ class FiniteHook(Hook):
 def _last_good(runner: Any) -> str:
     found = find_own_checkpoints(runner.work_dir)
     last = f'the last good checkpoint is {found[0]}' if found else 'no checkpoint had been written'
-    return f'{last}; look at the scans with tools/analysis_tools/browse_dataset.py, or lower the learning rate'
+    return f'{last}; check the scans (tools/check_dataset.py), or lower the learning rate'
 
 
 def _names(data_batch: Any) -> str:

@@ -15,7 +15,7 @@ from octfluid.engine.room import Room, cores, fixed_rooms, measured_rooms
 from octfluid.engine.sweep_plan import PlannedRun
 from octfluid.records.record import read_records, to_run
 from octfluid.reporting import folds
-from octfluid.reporting.markdown import percent
+from octfluid.reporting.formats import percent
 from octfluid.utils.atomic import write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.lock import is_locked

@@ -61,32 +61,20 @@ def scoring(head, weights, split='all', amp=''):
 
 
 REPORT = 'tools/report.py work_dirs/table1 --out work_dirs/table1/report'
-DRAW = 'tools/analysis_tools/compare_predictions.py --model'
 
 
-def test_all_heads_are_scored_reported_and_drawn(script, add_weights):
+def test_all_heads_are_scored_and_reported(script, add_weights):
     files = [add_weights('pspnet'), add_weights('fcn'), add_weights('deeplabv3', zoo_name('deeplabv3'), 'checkpoints')]
     done, steps = script()
     assert (done.returncode, done.stderr) == (0, '')
-    assert steps[:3] == [scoring(head, file) for head, file in zip(HEADS, files, strict=True)]
-    assert steps[3:] == [
-        REPORT, f'{DRAW} PSPNet, zero-shot configs/table1/pspnet.py {files[0]} --out work_dirs/table1/figures',
-    ]  # fmt: skip
-    assert 'add --finetuned CONFIG CHECKPOINT' in done.stdout
+    assert steps == [*(scoring(head, file) for head, file in zip(HEADS, files, strict=True)), REPORT]
 
 
-def test_options_reach_every_step_and_paths_are_meant_from_the_caller(script, add_weights, tmp_path):
+def test_options_reach_the_step_that_they_are_for(script, add_weights):
     file = add_weights('fcn')
-    (tmp_path / 'tuned.pth').touch()
-    config = 'configs/table2/10_crop320_wd1e-4.py'
-    done, steps = script('fcn', '--split', 'paper', '--amp', '--finetuned', config, 'tuned.pth')
+    done, steps = script('fcn', '--split', 'paper', '--amp')
     assert (done.returncode, done.stderr) == (0, '')
-    assert steps == [
-        scoring('fcn', file, 'paper', ' --amp'), REPORT,
-        f'{DRAW} FCN, zero-shot configs/table1/fcn.py {file} --model fine-tuned {config} {tmp_path}/tuned.pth --split paper '
-        '--out work_dirs/table1/figures --amp',
-    ]  # fmt: skip
-    assert '--finetuned' not in done.stdout
+    assert steps == [scoring('fcn', file, 'paper', ' --amp'), REPORT]
 
 
 @pytest.mark.parametrize('own', [True, False])
@@ -113,7 +101,7 @@ def test_missing_weights_are_an_error_if_named_and_listed_if_not(script, add_wei
     assert (done.returncode, done.stderr.count('\n'), steps) == (2, 1, [])
     assert 'no HRF weights in checkpoints/hrf or checkpoints for: pspnet; get them with' in done.stderr
     done, steps = script()
-    assert (done.returncode, done.stderr.count('\n'), len(steps)) == (1, 1, 3)
+    assert (done.returncode, done.stderr.count('\n'), len(steps)) == (1, 1, 2)
     assert (
         'left out for want of HRF weights: pspnet deeplabv3; get them with bash scripts/download_checkpoints.sh' in done.stderr
     )
@@ -163,7 +151,7 @@ def test_a_scored_head_is_skipped(script, scored, precision, arguments, again):
     path, file = scored(precision)
     done, steps = script('fcn', *arguments)
     assert done.returncode == 0
-    assert [step.split()[0] for step in steps] == ['tools/test.py'] * again + [REPORT.split()[0], DRAW.split()[0]]
+    assert [step.split()[0] for step in steps] == ['tools/test.py'] * again + [REPORT.split()[0]]
     assert (f'== found {path}: scored already\n' in done.stdout) != again
     # Other weights are another test.
     file.write_text('retrained')
@@ -198,20 +186,16 @@ def test_a_failed_head_does_not_stop_the_others(script, add_weights):
         add_weights(head)
     done, steps = script(FAIL='tools/test.py configs/table1/pspnet.py')
     assert done.returncode == 1
-    assert [step.split()[0] for step in steps] == ['tools/test.py'] * 3 + [REPORT.split()[0], DRAW.split()[0]]
-    assert steps[-1].startswith(f'{DRAW} FCN, zero-shot')
+    assert [step.split()[0] for step in steps] == ['tools/test.py'] * 3 + [REPORT.split()[0]]
     for status in ('2', '130'):  # bad data, or an interruption: the next head would fare no better
         done, steps = script(FAIL='tools/test.py', FAKE_STATUS=status)
         assert (done.returncode, len(steps)) == (int(status), 1)
     done, steps = script(FAIL='tools/test.py')
     assert (done.returncode, len(steps)) == (1, 3)
-    done, steps = script(FAIL='tools/analysis_tools', FAKE_STATUS='2')
-    assert (done.returncode, len(steps)) == (2, 5)
 
 
 @pytest.mark.parametrize('arguments', [
-    ['resnet'], ['--split'], ['--split', 'subject01'], ['--split', 'all-inner1'], ['--frobnicate'], ['--finetuned', 'a.py'],
-    ['--finetuned', 'configs/table1/fcn.py', 'not_there.pth'], ['--finetuned', 'configs/table1/fcn.py', 'scripts/test.sh'],
+    ['resnet'], ['--split'], ['--split', 'subject01'], ['--split', 'all-inner1'], ['--frobnicate'],
 ])  # fmt: skip
 def test_bad_arguments_are_one_line_and_status_2(script, add_weights, arguments):
     add_weights('fcn')
@@ -226,13 +210,13 @@ def test_help_runs_nothing(script):
     assert done.stdout.startswith('usage:') and 'examples:\n' in done.stdout
 
 
-def test_from_weights_to_table_and_pictures(repository, tmp_path, phantoms, tiny_network):
+def test_from_weights_to_table(repository, tmp_path, phantoms, tiny_network):
     config, weights = tiny_network
     (repository / 'configs').unlink()
     for path in ('configs/table1/fcn.py', 'checkpoints/hrf/fcn_unet_s5-d16_hrf_0i_01234567.safetensors'):
         (repository / path).parent.mkdir(parents=True)
         shutil.copy(config if path.endswith('.py') else weights, repository / path)
-    command = ['bash', repository / 'scripts/reproduce_table1.sh', 'fcn', '--finetuned', config, weights]
+    command = ['bash', repository / 'scripts/reproduce_table1.sh', 'fcn']
     environment = {**os.environ, 'PYTHON': sys.executable}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -244,4 +228,4 @@ def test_from_weights_to_table_and_pictures(repository, tmp_path, phantoms, tiny
     found = subprocess.run(search, cwd=repository, capture_output=True, text=True)
     assert found.stdout == f'{next((work / "fcn").glob("test_all_*.json"))}\n', found.stderr
     assert (work / 'report/results.json').is_file()
-    assert len(list((work / 'figures').glob('*.png'))) == 1
+    assert list((work / 'fcn').glob('test_all_*.png'))

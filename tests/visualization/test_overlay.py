@@ -4,7 +4,7 @@ import pytest
 from PIL import ImageFont
 
 from octfluid.visualization import overlay
-from octfluid.visualization.overlay import caption_for, contact_sheet, draw_overlay, save_png
+from octfluid.visualization.overlay import caption_for, draw_overlay, save_png
 
 GRAY = np.full((4, 4), 100, np.uint8)
 PREDICTION = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], np.uint8)
@@ -112,14 +112,6 @@ def test_captions():
     assert caption_for('s01_z10', tp=0, fp=0, fn=0) == 's01_z10 · no fluid; 0 px false positive'
 
 
-def test_inputs_are_not_changed():
-    image, prediction, truth = GRAY.copy(), PREDICTION.copy(), TRUTH.copy()
-    draw_overlay(image, prediction, truth, 'x', scale=1)
-    assert np.array_equal(image, GRAY)
-    assert np.array_equal(prediction, PREDICTION)
-    assert np.array_equal(truth, TRUTH)
-
-
 @pytest.mark.parametrize(
     ('image', 'prediction', 'truth', 'message'),
     [
@@ -132,21 +124,6 @@ def test_inputs_are_not_changed():
 def test_bad_input_is_refused(image, prediction, truth, message):
     with pytest.raises(ValueError, match=message):
         draw_overlay(image, prediction, truth, 'x')
-
-
-def test_contact_sheet_centres_pictures_in_a_grid():
-    pictures = [np.full((10, 20, 3), 50, np.uint8), np.full((6, 20, 3), 100, np.uint8), np.full((10, 10, 3), 150, np.uint8)]
-    gap = overlay.SHEET_GAP
-    sheet = contact_sheet(pictures, 2)
-    expected = np.zeros((20 + gap, 40 + gap, 3), np.uint8)
-    expected[:10, :20] = 50
-    expected[2:8, 20 + gap :] = 100
-    expected[10 + gap :, 5:15] = 150
-    assert np.array_equal(sheet, expected)
-    assert contact_sheet(pictures[:1], 4).shape == (10, 20, 3)
-    for bad in ([], 2), (pictures, 0):
-        with pytest.raises(ValueError, match='at least one'):
-            contact_sheet(*bad)
 
 
 def test_save_png_keeps_red_red(tmp_path):
