@@ -20,9 +20,9 @@ import numpy as np
 
 from octfluid.metrics.measures import FEATURES, MEASURES, Measure, Scored, by_feature, check_same_images, subject_features
 from octfluid.records.runs import DECIMALS
-from octfluid.reporting.difference import CONFIDENCE
 from octfluid.utils.errors import InputError
 
+CONFIDENCE = 0.95
 MIN_SUBJECTS = 5
 """Subjects that an interval or a p-value needs."""
 

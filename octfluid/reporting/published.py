@@ -1,4 +1,4 @@
-"""Scores of others, from the data files beside this module; each names its source in its first lines."""
+"""Scores of others, from the data files in this folder; each names its source in its first lines."""
 
 import csv
 from pathlib import Path
