@@ -7,17 +7,9 @@ from octfluid.metrics.seeds import difference
 from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of, why_not
 from octfluid.records.starts import FULL, SCRATCH, Start, thousands
 from octfluid.reporting import table2
-from octfluid.reporting.formats import (
-    NOT_RUN,
-    SCORES,
-    conditions,
-    mark,
-    points_interval,
-    seeds,
-    spread,
-)
+from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, mark, points_interval, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes
-from octfluid.reporting.published import read_published
+from octfluid.reporting.published import read_published, select_runs, starts_of
 
 REFERENCE_ROW, REFERENCE_HEAD = 10, 'pspnet'
 LONG = 'row10_4000'
@@ -39,15 +31,13 @@ def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     Returns:
         (runs, label and reason of every other run).
     """
-    known, used, not_used = expected(), [], []
-    for run in runs:
+    known = expected()
+
+    def reason(run: Run) -> str | None:
         config = known.get(run.config_stem)
-        reason = why_not(run, config['iterations']) if config else 'its config is not among the expected ones (ablations.csv)'
-        if reason is None:
-            used.append(run)
-        else:
-            not_used.append([run.label, reason])
-    return used, sorted(not_used)
+        return why_not(run, config['iterations']) if config else 'its config is not among the expected ones (ablations.csv)'
+
+    return select_runs(runs, reason)
 
 
 def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
@@ -71,7 +61,7 @@ def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
     row10 = [run for row, run in table2.select(table2_runs)[0] if row == REFERENCE_ROW]
     check_comparable(row10 + used)
     sections = {}
-    for start in sorted({run.start for run in used}, key=lambda start: start.rank):
+    for start in starts_of(used):
         reference = [run for run in row10 if run.start == start]
         sections[start.key] = _section_of([run for run in used if run.start == start], reference)
     return {

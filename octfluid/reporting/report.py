@@ -54,9 +54,7 @@ def scored(runs: Sequence[Run]) -> list[Run]:
 
 
 def build_results(
-    runs: Sequence[Run],
-    benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None,
-    checks: Mapping[str, Any] | None = None,
+    runs: Sequence[Run], benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None, checks: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Collect all numbers behind the pages.
 

@@ -18,7 +18,7 @@ from octfluid.records.runs import (
 from octfluid.records.starts import FULL, Start, thousands
 from octfluid.reporting.formats import NOT_RUN, conditions, duration, mark, percent, points, spread
 from octfluid.reporting.pages import Page, config_link, notes
-from octfluid.reporting.published import fraction, read_published
+from octfluid.reporting.published import fraction, read_published, select_runs, starts_of
 
 SPLITS = {'all': 'All graded scans', 'paper': "A subset: the validation scans of the paper's split"}
 HRF_SPLIT = 'usual'
@@ -109,7 +109,7 @@ def _why_not(run: Run) -> str | None:
 
 
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
-    """Choose the runs that count; of several tests of one file of weights in one split, the most exact.
+    """Choose the tests that count; of several tests of one file of weights in one split, the most exact.
 
     Args:
         runs: Unique runs of configs in ``configs/table1``.
@@ -117,16 +117,13 @@ def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     Returns:
         (runs, label and reason of every other run).
     """
-    used, not_used = [], []
     fitting = [run for run in runs if _why_not(run) is None]
-    for run in runs:
+
+    def reason(run: Run) -> str | None:
         place = (run.config_stem, run.record['split'])
-        rivals = [other for other in fitting if (other.config_stem, other.record['split']) == place]
-        if reason := _why_not(run) or less_exact(run, rivals):
-            not_used.append([run.label, reason])
-        else:
-            used.append(run)
-    return used, sorted(not_used)
+        return _why_not(run) or less_exact(run, [one for one in fitting if (one.config_stem, one.record['split']) == place])
+
+    return select_runs(runs, reason)
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -149,7 +146,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     for split in SPLITS:
         members = [run for run in used if run.record['split'] == split]
         check_comparable(members)
-        for start in sorted({run.start for run in members}, key=lambda start: start.rank):
+        for start in starts_of(members):
             sections.append(_section_of(split, start, [run for run in members if run.start == start]))
     return {'paper': paper_heads(), 'sections': sections, **conditions_of(used), 'not_used': not_used}
 
@@ -180,12 +177,6 @@ def _section_of(split: str, start: Start, runs: Sequence[Run]) -> dict[str, Any]
     }
 
 
-def trained_iterations(run: Run) -> int | None:
-    """Return after how many iterations on vessels the scored weights are; None if neither record nor file name says."""
-    # A test of published weights records 0: it has trained nothing.
-    return run.record['iterations'] or (run.source_iterations if run.source != 'scratch' else None)
-
-
 def _hrf_why_not(run: Run) -> str | None:
     record = run.record
     if run.config_stem not in zoo_heads():
@@ -196,19 +187,13 @@ def _hrf_why_not(run: Run) -> str | None:
         return f'variant {record["variant"]}'
     if changed := [key for key in run.changed if key not in _HRF_MAY_CHANGE]:
         return 'overrides ' + ', '.join(changed)
-    if run.source == 'other' or (record['iterations'] and record['init']):
-        return f'initial weights of another origin ({record["init"]["name"]})'
-    if trained_iterations(run) is None:
-        return 'the number of iterations of its weights is unknown'
-    return None
-
-
-def _whose(run: Run) -> str:
-    return 'zoo' if run.source == 'hrf-zoo' else 'ours'
+    if record['kind'] == 'test':
+        return None if run.source == 'hrf-zoo' else "a test; the table takes trainings, and tests of the zoo's weights"
+    return f'initial weights of another origin ({record["init"]["name"]})' if record['init'] else None
 
 
 def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
-    """Choose the runs that count: all trainings, and the tests of other weights than those of the trainings.
+    """Choose the runs that count: all trainings, and the most exact tests of the zoo's weights.
 
     Args:
         runs: Unique runs of configs in ``configs/hrf``.
@@ -216,34 +201,10 @@ def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     Returns:
         (runs, label and reason of every other run).
     """
-    used, not_used = [], []
-    fitting = [run for run in runs if _hrf_why_not(run) is None]
-    for run in runs:
-        rivals = [other for other in fitting if other.config_stem == run.config_stem]
-        reason = _hrf_why_not(run)
-        if reason is None and run.record['kind'] == 'test':
-            reason = _scored_in_training(run, rivals) or less_exact(
-                run, [one for one in rivals if one.record['kind'] == 'test']
-            )
-        if reason is None:
-            used.append(run)
-        else:
-            not_used.append([run.label, reason])
-    return used, sorted(not_used)
-
-
-def _scored_in_training(run: Run, rivals: Sequence[Run]) -> str | None:
-    """Return why a test of weights does not count if a training scored the same weights.
-
-    A record does not name the training that published weights come from; equal counts on all images identify it.
-    """
-    trained = (_whose(run), trained_iterations(run))
-    for other in (rival for rival in rivals if rival.record['kind'] == 'train'):
-        same_file = other.record['checkpoint_sha256'] == run.record['checkpoint_sha256']
-        same_length = (_whose(other), trained_iterations(other)) == trained
-        if same_file or (same_length and other.record['images'] == run.record['images']):
-            return 'a test of weights that a training run scored already'
-    return None
+    tests = [run for run in runs if run.record['kind'] == 'test' and _hrf_why_not(run) is None]
+    return select_runs(
+        runs, lambda run: _hrf_why_not(run) or (less_exact(run, tests) if run.record['kind'] == 'test' else None)
+    )
 
 
 def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
@@ -253,11 +214,10 @@ def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
         runs: Unique runs of configs in ``configs/hrf``.
 
     Returns:
-        ``zoo`` (see `zoo_heads`), ``groups`` (trainings over their seeds, and each test of a file of weights: ``head``,
-        ``whose`` (``ours`` or ``zoo``), ``iterations``, ``tested`` (SHA-256 of the weights, None for trainings),
-        ``wall_seconds`` (mean over trainings, None for a test), ``difference`` (our mean minus the zoo's by score, fractions)
-        and the summary over seeds), ``images`` (scored photographs, None without runs), ``devices``, ``precisions``,
-        ``not_used``.
+        ``zoo`` (see `zoo_heads`), ``groups`` (for each head, owner of the weights and number of iterations ``head``, ``whose``
+        (``ours``: trainings; ``zoo``: tests), ``iterations``, ``wall_seconds`` (mean over trainings, None for tests),
+        ``difference`` (our mean minus the zoo's by score, fractions) and the summary over seeds), ``images`` (scored
+        photographs, None without runs), ``devices``, ``precisions``, ``not_used``.
 
     Raises:
         InputError: Runs differ in what they were scored on, or in more than the seed within a group.
@@ -266,9 +226,9 @@ def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
     check_comparable(used)
     heads, groups = list(zoo_heads()), {}
     for run in used:
-        digest = run.record['checkpoint_sha256'] if run.record['kind'] == 'test' else ''
-        key = (heads.index(run.config_stem), _whose(run), trained_iterations(run), digest)
-        groups.setdefault(key, []).append(run)
+        zoo = run.source == 'hrf-zoo'
+        iterations = run.source_iterations if zoo else run.record['iterations']
+        groups.setdefault((heads.index(run.config_stem), 'zoo' if zoo else 'ours', iterations), []).append(run)
     return {
         'zoo': zoo_heads(),
         'groups': [_hrf_group(heads[key[0]], *key[1:], groups[key]) for key in sorted(groups)],
@@ -278,15 +238,14 @@ def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _hrf_group(head: str, whose: str, iterations: int, digest: str, runs: Sequence[Run]) -> dict[str, Any]:
-    summary, zoo = summarise(runs), zoo_heads()[head]
-    gaps = {name: None if summary[name]['mean'] is None else summary[name]['mean'] - zoo[name] for name in _HRF_SCORES}
+def _hrf_group(head: str, whose: str, iterations: int, runs: Sequence[Run]) -> dict[str, Any]:
+    summary, published = summarise(runs), zoo_heads()[head]
+    gaps = {name: None if summary[name]['mean'] is None else summary[name]['mean'] - published[name] for name in _HRF_SCORES}
     return {
         'head': head,
         'whose': whose,
         'iterations': iterations,
-        'tested': digest or None,
-        'wall_seconds': None if digest else round(statistics.fmean(run.record['wall_seconds'] for run in runs), 3),
+        'wall_seconds': None if whose == 'zoo' else round(statistics.fmean(run.record['wall_seconds'] for run in runs), 3),
         'difference': {name: None if gap is None else round(gap, DECIMALS) for name, gap in gaps.items()},
         **summary,
     }
@@ -325,8 +284,8 @@ def _hrf_section(page: Page, content: Mapping[str, Any], figures: Sequence[str])
                 text for name in _HRF_SCORES
                 for text in (percent(zoo[name]), spread(group[name]), points(group['difference'][name]))
             ]  # fmt: skip
-            whose = group['whose'] + (f', `{group["tested"][:8]}`' if group['tested'] else '')
-            seeds = '-' if group['tested'] else ', '.join(map(str, group['seeds'])) + mark(group)
+            whose = group['whose']
+            seeds = ', '.join(map(str, group['seeds'])) + mark(group)
             rows.append([zoo['title'], whose, thousands(group['iterations']), *scores, seeds, duration(group['wall_seconds'])])
         if not any((group['whose'], group['iterations']) == ('ours', FULL) for group in groups):
             scores = [text for name in _HRF_SCORES for text in (percent(zoo[name]), NOT_RUN, '-')]

@@ -19,7 +19,7 @@ from octfluid.records.runs import (
 from octfluid.records.starts import FULL, SCRATCH, Start, thousands
 from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, percent, points, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes, records_link
-from octfluid.reporting.published import fraction, read_published
+from octfluid.reporting.published import fraction, read_published, select_runs, starts_of
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
 THRESHOLD_FREE = {'average_precision': 'average precision', 'best_dice': 'fluid Dice, best threshold'}
@@ -66,15 +66,13 @@ def select(runs: Sequence[Run]) -> tuple[list[tuple[int, Run]], list[list[str]]]
         (row number and run, label and reason of every other run).
     """
     iterations = {row['row']: row['iterations'] for row in paper_rows()}
-    used, not_used = [], []
-    for run in runs:
+
+    def reason(run: Run) -> str | None:
         row = row_number(run.config_stem)
-        reason = why_not(run, iterations[row]) if row in iterations else 'its config is not one of the eleven rows'
-        if reason is None:
-            used.append((row, run))
-        else:
-            not_used.append([run.label, reason])
-    return used, sorted(not_used)
+        return why_not(run, iterations[row]) if row in iterations else 'its config is not one of the eleven rows'
+
+    used, not_used = select_runs(runs, reason)
+    return [(row_number(run.config_stem), run) for run in used], not_used
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     used = [run for _, run in numbered]
     check_comparable(used)
     sections, weights = {}, {}
-    for start in sorted({run.start for run in used}, key=lambda start: start.rank):
+    for start in starts_of(used):
         members = [(row, run) for row, run in numbered if run.start == start]
         check_one_start([run for _, run in members])
         rows = sorted({row for row, _ in members})
@@ -114,11 +112,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[Run]) -> dict[str, Any]:
-    return {
-        **summarise(runs),
-        'records': sorted(run.label for run in runs),
-        **_threshold_free(runs),
-    }
+    return {**summarise(runs), 'records': sorted(run.label for run in runs), **_threshold_free(runs)}
 
 
 def _threshold_free(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
