@@ -1,6 +1,7 @@
 """The difference between two groups of trainings, and how far seeds alone can move it."""
 
 import statistics
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,9 +37,8 @@ def difference(arm: Mapping[str, Any], reference: Mapping[str, Any], score: str)
     mean = statistics.fmean(first) - statistics.fmean(second)
     interval = None
     if min(len(first), len(second)) >= MIN_SEEDS:
-        if len(set(first)) == len(set(second)) == 1:  # no spread at all, in which SciPy warns of lost precision
-            interval = [round(mean, DECIMALS)] * 2
-        else:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', RuntimeWarning)  # of p-values that nothing uses, where there is no spread
             test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
-            interval = [round(float(end), DECIMALS) for end in test.confidence_interval(CONFIDENCE)]
+        interval = [round(float(end), DECIMALS) for end in test.confidence_interval(CONFIDENCE)]
     return {'difference': round(mean, DECIMALS), 'interval': interval, 'paired': paired, 'n': [len(first), len(second)]}

@@ -25,9 +25,6 @@ def expected() -> dict[str, dict[str, Any]]:
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Choose the runs that count.
 
-    Args:
-        runs: Unique runs of configs in ``configs/ablations``.
-
     Returns:
         (runs, label and reason of every other run).
     """

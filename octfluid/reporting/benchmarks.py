@@ -52,9 +52,6 @@ def build(benchmarks: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[st
 def build_run_times(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Collect the wall times of recorded runs.
 
-    Args:
-        runs: Unique runs. Those with overrides that change the result are left out, but for shorter trainings on vessels.
-
     Returns:
         One mapping for each ``table``, ``config`` (stem), ``kind``, ``split`` (the protocol: the folds of
         leave-one-subject-out are one), ``iterations``, ``variant``, ``speed`` (`Run.speed`), ``device`` and ``precision``,

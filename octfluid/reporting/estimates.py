@@ -117,9 +117,6 @@ def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None
 def build(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Score every group.
 
-    Args:
-        runs: Unique runs of any table.
-
     Returns:
         One mapping a group: ``key``, ``table``, ``config``, ``kind``, ``protocol``, ``init``, ``iterations``, ``variant``,
         ``seeds``, ``foreground``, ``images``, ``with_fluid``, ``subjects``, ``size`` ([height, width] in pixels, None if they
@@ -216,9 +213,6 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Compare every pair of groups that a conclusion of the paper, leakage or the recipes ask for.
-
-    Args:
-        runs: Unique runs of any table.
 
     Returns:
         One mapping a comparison: ``family``, ``title``, ``arm``, ``reference``, ``measure``, ``protocol``, ``note``, and the

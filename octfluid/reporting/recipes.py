@@ -57,9 +57,6 @@ ROLES = {
 def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect the scores of runs whose config belongs to no table of the paper.
 
-    Args:
-        runs: Unique runs.
-
     Returns:
         ``groups``: one mapping for runs that agree in config, kind, split, initial weights, iterations and variant, with the
         summary over their seeds; ``not_used``: label and reason.
@@ -92,9 +89,6 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
 def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
     """Pool the inner folds of each config and compare it with the one that it builds on.
-
-    Args:
-        runs: Unique runs; those of other configs, kinds, variants or splits, or with overrides, are left out.
 
     Returns:
         ``rows``: for each line of ``recipe_steps.csv`` its ``config``, ``against`` and ``what``, and ``missing`` (inner folds
@@ -161,9 +155,6 @@ def _step(line: Mapping[str, str], runs: Sequence[Run], pooled: Mapping[str, Sco
 
 def build_external(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Score each test on scans of other devices by device, the part of a scan's name before its last underscore.
-
-    Args:
-        runs: Unique runs on external data; those with overrides that change a result are left out.
 
     Returns:
         One mapping a run, by label: ``label``, ``config``, ``variant``, ``seed``, ``checkpoint_sha256``, ``groups``,

@@ -109,7 +109,7 @@ def make_pages(
         drawn: Names of the figures that there are.
         galleries: As ``pictures`` of `octfluid.reporting.recipes.page`.
     """
-    pages = [
+    return [
         table1.page(results['table1'], results['hrf'], drawn),
         table2.page(results['table2'], drawn),
         ablations.page(results['ablations'], drawn),
@@ -118,7 +118,6 @@ def make_pages(
         prediction.page(results['prediction']),
         benchmarks.page(results['speed'], results['run_times']),
     ]
-    return sorted(pages, key=lambda page: PAGES.index(page.name))
 
 
 def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict[str, dict[str, tuple[str, Path]]]:

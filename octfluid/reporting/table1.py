@@ -111,9 +111,6 @@ def _why_not(run: Run) -> str | None:
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Choose the tests that count; of several tests of one file of weights in one split, the most exact.
 
-    Args:
-        runs: Unique runs of configs in ``configs/table1``.
-
     Returns:
         (runs, label and reason of every other run).
     """
@@ -128,9 +125,6 @@ def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect every number of the table.
-
-    Args:
-        runs: Unique runs of configs in ``configs/table1``.
 
     Returns:
         ``paper`` (see `paper_heads`), ``sections`` (a list of the splits and initial weights with runs, all scans before the
@@ -195,9 +189,6 @@ def _hrf_why_not(run: Run) -> str | None:
 def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Choose the runs that count: all trainings, and the most exact tests of the zoo's weights.
 
-    Args:
-        runs: Unique runs of configs in ``configs/hrf``.
-
     Returns:
         (runs, label and reason of every other run).
     """
@@ -209,9 +200,6 @@ def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
 
 def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect the scores on vessels.
-
-    Args:
-        runs: Unique runs of configs in ``configs/hrf``.
 
     Returns:
         ``zoo`` (see `zoo_heads`), ``groups`` (for each head, owner of the weights and number of iterations ``head``, ``whose``

@@ -59,9 +59,6 @@ def row_number(config_stem: str) -> int | None:
 def select(runs: Sequence[Run]) -> tuple[list[tuple[int, Run]], list[list[str]]]:
     """Choose the runs that count.
 
-    Args:
-        runs: Unique runs of configs in ``configs/table2``.
-
     Returns:
         (row number and run, label and reason of every other run).
     """
@@ -77,9 +74,6 @@ def select(runs: Sequence[Run]) -> tuple[list[tuple[int, Run]], list[list[str]]]
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect every number of the table.
-
-    Args:
-        runs: Unique runs of configs in ``configs/table2``.
 
     Returns:
         ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> summary of our runs, with their

@@ -1,6 +1,4 @@
 import io
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -44,15 +42,6 @@ def test_the_same_runs_give_the_same_bytes_without_version_or_date(row_runs, own
         assert Image.open(io.BytesIO(png)).info.keys() <= {'dpi'}
 
 
-def test_a_users_settings_change_nothing(row_runs, own):
-    import matplotlib
-
-    runs = row_runs(10, [60, 61], own())
-    plain = drawn(runs)
-    with matplotlib.rc_context({'lines.linewidth': 9, 'figure.facecolor': 'red', 'font.size': 20}):
-        assert drawn(runs) == plain
-
-
 def test_each_kind_of_initial_weights_has_its_colour(row_runs, own):
     history = [dict(iteration=10, loss=0.5, lr=0.01), dict(iteration=400, loss=0.5, lr=0.01)]
     runs = row_runs(10, [60], own(), history=history) + row_runs(6, [60], own(iterations=1000, digit='a'), history=history)
@@ -82,8 +71,3 @@ def test_zoo_weights_do_not_move_the_mean_of_our_own(row_runs, own, zoo_weights)
     # Only the open mark, and what moves out of its way, may differ: a line to another mean would sweep through the middle.
     middle = slice(alone.shape[1] * 3 // 8, alone.shape[1] * 5 // 8)
     assert (alone[:, middle] == beside[:, middle]).all() and (alone != beside).any()
-
-
-def test_importing_the_module_does_not_load_matplotlib():
-    code = 'import sys, octfluid.reporting.report; print("matplotlib" in sys.modules)'
-    assert subprocess.check_output([sys.executable, '-c', code], text=True).strip() == 'False'

@@ -7,10 +7,9 @@ import pytest
 
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import to_run
-from octfluid.records.runs import mixed
 from octfluid.reporting.pages import render_markdown
 from octfluid.reporting.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
-from octfluid.reporting.table2 import page, paper_rows, row_number
+from octfluid.reporting.table2 import page, paper_rows
 from octfluid.utils.errors import InputError
 
 # Two images; fluid in the first only.
@@ -170,12 +169,6 @@ def test_different_initial_weights_of_one_source_are_not_averaged(make_record, h
         build_results(runs)
 
 
-def test_two_runs_of_a_row_with_one_seed_are_refused(make_record):
-    renamed = make_record(config='configs/table2/10_an_older_name.py')
-    with pytest.raises(InputError, match=r'b\.json and a\.json are of one seed and would count twice'):
-        build_results([to_run(Path('a.json'), make_record()), to_run(Path('b.json'), renamed)])
-
-
 def test_recipes_are_grouped_by_all_that_matters(make_record):
     smoke = {'config': 'configs/smoke/tiny.py', 'split': 'phantom', 'iterations': 60}
     records = [make_record(counts, seed=seed, **smoke) for seed, counts in enumerate(COUNTS[:2])]
@@ -206,10 +199,6 @@ def test_values_come_in_the_order_of_the_seeds(make_record):
     assert summary['Dice']['values'] == pytest.approx([70 / 95, 60 / 95], abs=1e-8)
 
 
-def test_row_number_is_the_two_digit_prefix():
-    assert [row_number(stem) for stem in ('01_a', '10_crop320', '1_a', 'ten', '100_a')] == [1, 10, None, None, None]
-
-
 def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_record, tmp_path):
     changes = [{'precision': 'bf16'}, {'precision': 'fp32'}]
     configs = ('configs/table2/10_crop320_wd1e-4.py', 'configs/table2/06_crop320.py', 'configs/smoke/tiny.py')
@@ -224,16 +213,6 @@ def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_rec
     assert text.count('†: ') == 1
     assert '| n = 2 † |' in (tmp_path / 'out/recipes.md').read_text()
     assert '(n = 2 †)' in (tmp_path / 'out/ablations.md').read_text()
-
-
-def test_runs_that_differ_in_seeds_only_are_not_marked(runs, tmp_path):
-    write_report(runs, tmp_path)
-    assert not any('†' in path.read_text() for path in tmp_path.glob('*.md'))
-
-
-def test_seeds_on_different_devices_are_marked(make_record):
-    runs = [to_run(Path('a.json'), make_record()), to_run(Path('b.json'), make_record(seed=1, device='a GPU'))]
-    assert mixed(build_results(runs)['table2']['sections']['scratch']['10']) == ['device']
 
 
 def test_the_order_of_reading_changes_nothing(runs, tmp_path):
@@ -294,13 +273,6 @@ def test_rows_of_a_section_share_their_weights(make_record, own):
             to_run(Path('b.json'), make_record(config='configs/table2/06_crop320.py', init=own(digit='a')))]  # fmt: skip
     with pytest.raises(InputError, match=r'b\.json and a\.json started from different initial weights'):
         build_results(runs)
-
-
-def test_recipes_from_other_lengths_are_not_averaged(make_record, own):
-    records = [make_record(config='configs/duke_dme/a.py', init=own(iterations=length), seed=seed)
-               for seed, length in enumerate((1000, 40000))]  # fmt: skip
-    groups = build_results([to_run(Path(f'{i}.json'), record) for i, record in enumerate(records)])['recipes']['groups']
-    assert [(group['init'], group['n']) for group in groups] == [('hrf-own', 1), ('hrf-own-1000i', 1)]
 
 
 @pytest.mark.parametrize('text', ['', README_BEGIN, f'{README_END}{README_BEGIN}', f'{README_BEGIN}{README_END}{README_BEGIN}'])

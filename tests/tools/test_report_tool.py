@@ -64,15 +64,6 @@ def test_a_record_is_never_written_over(tmp_path, make_record):
     assert (tmp_path / 'results.json').read_bytes() == before
 
 
-def test_folders_behind_links_are_searched_and_loops_end(make_record, tmp_path):
-    write_record(make_record(), tmp_path / 'disk' / 'r.json')
-    (tmp_path / 'disk/again').symlink_to(tmp_path / 'disk')
-    (tmp_path / 'work').mkdir()
-    (tmp_path / 'work/run').symlink_to(tmp_path / 'disk')
-    done = report(tmp_path / 'work', '--out', tmp_path / 'out')
-    assert (done.returncode, done.stderr) == (0, '') and done.stdout.startswith('1 run records read\n')
-
-
 def test_a_linked_readme_stays_a_link_and_a_file_in_the_place_of_figures_stops_all(make_record, tmp_path):
     write_record(make_record(), tmp_path / 'r.json')
     readme = tmp_path / 'real.md'
