@@ -43,7 +43,7 @@ def build(benchmarks: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[st
     left_out = ('schema', 'contenders', 'timings', 'git', 'source_sha256', 'versions')
     shown = {kind: [] for kind in KINDS}
     for name, content in benchmarks.items():
-        peaks = {contender: found['peak_bytes'] for contender, found in content.get('contenders', {}).items()}
+        peaks = {contender: found['peak_bytes'] for contender, found in (content.get('contenders') or {}).items()}
         kept = {key: value for key, value in content.items() if key not in left_out}
         shown[content['kind']].append({'file': name, **kept, **({'peak_bytes': peaks} if peaks else {})})
     return shown
@@ -104,13 +104,14 @@ def _ratio(found: Mapping[str, Any]) -> str:
 
 def _rows(found: Mapping[str, Any]) -> list[list[str]]:
     settings, changed = found['settings'], ''.join(f', `{k}={json.dumps(v)}`' for k, v in sorted(found['overrides'].items()))
-    config, device = f'[`{found["config"]}`]({FOLDER}/{found["file"]}){changed}', found['device']
+    config = f'[`{found["config"]}`]({FOLDER}/{found["file"]}){changed}'
     if found['kind'] == 'data':
         summary = found['summary']
         speeds = (f'{summary["fast_samples_per_second"]:.1f}', f'{summary["stock_samples_per_second"]:.2f}')
         peak = f'{found["memory"]["peak_rss_bytes"] / 1e6:.0f} MB'
-        return [[config, _ratio(summary), *speeds, peak, f'{settings["repeats"]} x {settings["samples"]} samples, {device}']]
-    measured = f'{settings["repeats"]} turns, {settings["threads"]} threads, {device}'
+        measured = f'{settings["repeats"]} x {settings["samples"]} samples, {found["device"]}'
+        return [[config, _ratio(summary), *speeds, peak, measured]]
+    measured = f'{settings["repeats"]} turns, {settings["device"]}'
     return [
         [
             config, name, _ratio(one), f'{one["per_second"]:.3g} {settings["unit"]}s', _share(one.get('share_of_matrix_rate')),

@@ -29,7 +29,7 @@ def benchmark(**changes):
     ratios = dict(ratio_median=2.0, ratio_min=1.9, ratio_max=2.125)
     return dict(
         schema=benchmarks.SCHEMA, kind='train', config='configs/a.py', overrides={}, device='a CPU',
-        settings=dict(unit='iteration', repeats=3, threads=2), contenders={'ours': dict(peak_bytes=5_000_000)},
+        settings=dict(unit='iteration', repeats=3, device='a CPU, 2 threads'), contenders={'ours': dict(peak_bytes=5_000_000)},
         summary={'ours': dict(**ratios, per_second=0.5, share_of_matrix_rate=0.25, share_waiting=None)},
     ) | changes  # fmt: skip
 
@@ -39,7 +39,7 @@ def test_benchmarks_are_shown_by_kind(tmp_path, rows_below):
     text = render_markdown(benchmarks.page(benchmarks.build(benchmarks.read_benchmarks(tmp_path)), []))
     assert rows_below(text, 'Training') == [
         ['[`configs/a.py`](benchmarks/train_a.json)', 'ours', '2.00 (1.90 to 2.12)', '0.5 iterations', '25 %', '-', '-', '5 MB',
-         '3 turns, 2 threads, a CPU'],
+         '3 turns, a CPU, 2 threads'],
     ]  # fmt: skip
     assert benchmarks.read_benchmarks(tmp_path / 'none') == {}
 

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from octfluid.reporting.speed import build, read_benchmarks, render
 
 from octfluid.datasets.hrf_prepare import prepare
+from octfluid.reporting.benchmarks import build, page, read_benchmarks
+from octfluid.reporting.pages import render_markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/benchmark.py'
@@ -107,7 +108,7 @@ def test_scoring_by_turns(tmp_path, phantoms):
                *(f'{part}_dataloader.dataset.scan_size=(64,64)' for part in ('train', 'val'))]  # fmt: skip
     done = run('infer', 'configs/smoke/phantom.py', '--repeats', 2, '--out', tmp_path / 'out', '--cfg-options', *options)
     assert (done.returncode, done.stderr) == (0, '')
-    ((name, found),) = [(one.name, one.content) for one in read_benchmarks(tmp_path / 'out')]
+    ((name, found),) = read_benchmarks(tmp_path / 'out').items()
     assert name == 'infer_phantom.json' and found['settings']['scans'] == 4
     assert list(found['summary']) == ['stock', 'octfluid, fp32', 'octfluid, mixed precision']
     for name, one in found['summary'].items():
@@ -115,12 +116,12 @@ def test_scoring_by_turns(tmp_path, phantoms):
         assert len(turns) == 2 and one['per_second'] == pytest.approx(4 / statistics.median(turns))
     assert found['summary']['octfluid, fp32']['largest_difference'] < 1e-4
     assert f'record: {tmp_path}/out/infer_phantom.json' in done.stdout
-    assert 'octfluid, fp32' in render(build(read_benchmarks(tmp_path / 'out')))
+    assert 'octfluid, fp32' in render_markdown(page(build(read_benchmarks(tmp_path / 'out')), []))
 
 
 def test_growth(tmp_path):
     done = run('growth', '--scans', 1, 3, '--out', tmp_path / 'out')
     assert (done.returncode, done.stderr) == (0, '')
-    (found,) = read_benchmarks(tmp_path / 'out')
-    assert found.name == 'growth_compact.json' and [one['scans'] for one in found.content['volumes']] == [1, 3]
+    found = json.loads((tmp_path / 'out/growth_compact.json').read_text())
+    assert [one['scans'] for one in found['volumes']] == [1, 3]
     assert '\n3 B-scans: ' in f'\n{done.stdout}'
