@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.records.runs import Run
-from octfluid.records.starts import thousands
+from octfluid.records.provenance import thousands
 from octfluid.reporting.folds import protocol_of
 from octfluid.reporting.formats import duration
 from octfluid.reporting.pages import Page, notes

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from octfluid.records.runs import Run
-from octfluid.records.starts import Start
+from octfluid.records.provenance import Start
 
 
 def read_published(name: str) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.records.runs import Run, check_comparable, unique_runs
-from octfluid.records.starts import SCRATCH, Start
+from octfluid.records.provenance import SCRATCH, Start
 from octfluid.reporting import (
     ablations,
     benchmarks,

@@ -15,7 +15,7 @@ from octfluid.records.runs import (
     summarise,
     weights_of,
 )
-from octfluid.records.starts import FULL, Start, thousands
+from octfluid.records.provenance import FULL, Start, thousands
 from octfluid.reporting.formats import NOT_RUN, conditions, duration, mark, percent, points, spread
 from octfluid.reporting.pages import Page, config_link, notes
 from octfluid.reporting.published import fraction, read_published, select_runs, starts_of

@@ -7,7 +7,7 @@ import torch
 from checkpoint_changes import of_split
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from octfluid.records.starts import source_iterations
+from octfluid.records.provenance import source_iterations
 
 from octfluid.engine.checkpoint import describe_weights, load_weights, read_checkpoint
 from octfluid.engine.config import load_config
