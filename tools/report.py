@@ -43,8 +43,6 @@ def parse_args() -> Namespace:
 def main() -> int | None:
     """Read the records, write the pages, and say what was written."""
     args = parse_args()
-    from octfluid.engine.interrupted import find_marks
-
     from octfluid.records.record import read_records, to_run
     from octfluid.reporting import benchmarks, prediction
     from octfluid.reporting.report import default_readme, write_report
@@ -63,8 +61,6 @@ def main() -> int | None:
     checks = prediction.read_checks(args.out / prediction.FOLDER)
     with occupied(args.out, 'figures'):
         results, files = write_report(runs, args.out, args.readme or default_readme(args.out), speed, checks)
-    for path, mark in find_marks(args.records):
-        print(f'not counted, because it was interrupted: {path.parent}, {mark["iteration"]} of {mark["iterations"]} iterations')
     print(f'{len(runs)} run records read' + (f', {len(speed)} benchmarks' if speed else ''))
     if left_out := results['estimates']['not_used']:
         print(f'{len(left_out)} of them with settings of their own, whose scores are not shown: {left_out[0][1]}')

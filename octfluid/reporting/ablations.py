@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from octfluid.metrics.seeds import difference
-from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of, why_not
 from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
+from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of, why_not
 from octfluid.reporting import table2
 from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, mark, points_interval, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.records.runs import Run
 from octfluid.records.provenance import thousands
+from octfluid.records.runs import Run
 from octfluid.reporting.folds import protocol_of
 from octfluid.reporting.formats import duration
 from octfluid.reporting.pages import Page, notes

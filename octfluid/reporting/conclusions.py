@@ -5,8 +5,8 @@ from typing import Any
 
 from octfluid.metrics.bootstrap import MIN_SUBJECTS
 from octfluid.metrics.seeds import MIN_SEEDS, difference
-from octfluid.records.runs import DECIMALS, mixed
 from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
+from octfluid.records.runs import DECIMALS, mixed
 from octfluid.reporting.estimates import LEAKAGE, comparisons_table, family_of
 from octfluid.reporting.formats import NOT_RUN, p_value, percent, points, points_interval
 from octfluid.reporting.pages import Page, notes

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.measures import MEASURES, Scored
-from octfluid.records.runs import Run, check_averageable, conditions_of, unique_runs
 from octfluid.records.provenance import SCRATCH, Start, file_label
+from octfluid.records.runs import Run, check_averageable, conditions_of, unique_runs
 from octfluid.reporting import folds, table2
 from octfluid.reporting.formats import estimate, mark, p_value, points_interval
 from octfluid.reporting.published import read_published

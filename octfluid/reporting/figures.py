@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from octfluid.records.runs import Run
 from octfluid.records.provenance import SCRATCH, Start, thousands
+from octfluid.records.runs import Run
 from octfluid.reporting import ablations, recipes, table1, table2
 
 if TYPE_CHECKING:

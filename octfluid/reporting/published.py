@@ -4,8 +4,8 @@ import csv
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from octfluid.records.runs import Run
 from octfluid.records.provenance import Start
+from octfluid.records.runs import Run
 
 
 def read_published(name: str) -> list[dict[str, str]]:

@@ -11,8 +11,8 @@ from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.bootstrap import MIN_SUBJECTS
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.metrics.measures import Scored
-from octfluid.records.runs import DECIMALS, Run, check_averageable, conditions_of, summarise
 from octfluid.records.provenance import file_label
+from octfluid.records.runs import DECIMALS, Run, check_averageable, conditions_of, summarise
 from octfluid.reporting import folds
 from octfluid.reporting.estimates import LEAKAGE, comparisons_table, headline_table, measures_table, withheld
 from octfluid.reporting.formats import (

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.records.runs import Run, check_comparable, unique_runs
 from octfluid.records.provenance import SCRATCH, Start
+from octfluid.records.runs import Run, check_comparable, unique_runs
 from octfluid.reporting import (
     ablations,
     benchmarks,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from octfluid.metrics.confusion import pooled_metrics, predict_nothing
+from octfluid.records.provenance import FULL, Start, thousands
 from octfluid.records.runs import (
     DECIMALS,
     Run,
@@ -15,7 +16,6 @@ from octfluid.records.runs import (
     summarise,
     weights_of,
 )
-from octfluid.records.provenance import FULL, Start, thousands
 from octfluid.reporting.formats import NOT_RUN, conditions, duration, mark, percent, points, spread
 from octfluid.reporting.pages import Page, config_link, notes
 from octfluid.reporting.published import fraction, read_published, select_runs, starts_of

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
 from octfluid.records.runs import (
     DECIMALS,
     Run,
@@ -16,7 +17,6 @@ from octfluid.records.runs import (
     weights_of,
     why_not,
 )
-from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
 from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, percent, points, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes, records_link
 from octfluid.reporting.published import fraction, read_published, select_runs, starts_of
