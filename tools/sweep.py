@@ -93,7 +93,7 @@ def print_table(outcomes: Sequence[Any]) -> None:
     from rich.table import Table
 
     from octfluid.records.record import to_run
-    from octfluid.reporting.markdown import percent
+    from octfluid.reporting.formats import percent
 
     table = Table('config', 'split', 'init', 'seed', 'mIoU %', 'mDice %', 'foreground Dice %', 'status')
     for outcome in outcomes:

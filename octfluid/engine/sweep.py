@@ -17,7 +17,7 @@ from typing import Any
 from octfluid.datasets.splits import PROTOCOLS, expand_protocols, load_index
 from octfluid.records.record import file_sha256, read_records, to_run
 from octfluid.reporting import folds
-from octfluid.reporting.markdown import percent
+from octfluid.reporting.formats import percent
 from octfluid.utils.atomic import write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.lock import is_locked
