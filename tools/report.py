@@ -43,8 +43,6 @@ def parse_args() -> Namespace:
 def main() -> int | None:
     """Read the records, write the pages, and say what was written."""
     args = parse_args()
-    from octfluid.engine.interrupted import find_marks
-
     from octfluid.records.record import read_records, to_run
     from octfluid.reporting import prediction_page, reliability_page
     from octfluid.reporting.report import default_readme, write_report
@@ -65,8 +63,6 @@ def main() -> int | None:
     faults = reliability_page.read_faults(args.out / reliability_page.FOLDER)
     with occupied(args.out, 'figures'):
         results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks, checks, faults)
-    for path, mark in find_marks(args.records):
-        print(f'not counted, because it was interrupted: {path.parent}, {mark["iteration"]} of {mark["iterations"]} iterations')
     print(f'{len(runs)} run records read' + (f', {len(benchmarks)} benchmarks' if benchmarks else ''))
     if left_out := results['estimates']['not_used']:
         print(f'{len(left_out)} of them with settings of their own, whose scores are not shown: {left_out[0][1]}')

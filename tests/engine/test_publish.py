@@ -7,13 +7,13 @@ import torch
 from checkpoint_changes import of_split
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from octfluid.records.starts import source_iterations
 
 from octfluid.engine.checkpoint import describe_weights, load_weights, read_checkpoint
 from octfluid.engine.config import load_config
 from octfluid.engine.publish import name_of, publish
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.fingerprint import config_sha256
+from octfluid.records.provenance import source_iterations
 from octfluid.records.record import file_sha256, write_record
 from octfluid.utils.errors import InputError
 
