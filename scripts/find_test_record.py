@@ -30,6 +30,7 @@ def main() -> None:
     if not near:
         return
     # Late, for mmseg takes seconds to import.
+    from mmengine.registry import init_default_scope
     from mmseg.registry import DATASETS
 
     from octfluid.engine.config import load_config
@@ -37,6 +38,7 @@ def main() -> None:
     from octfluid.records.fingerprint import config_sha256
 
     cfg = load_config(args.config, split=args.split)
+    init_default_scope(cfg.default_scope)
     files = scored_files(DATASETS.build(cfg.test_dataloader.dataset))
     now = config_sha256(cfg), split_sha256([(name, *pair) for name, pair in files.items()])
     for path, record in near:

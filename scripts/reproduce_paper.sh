@@ -88,7 +88,7 @@ if [[ -n ${todo[0]+set} ]]; then
         chosen=work_dirs/paper/iterations_in_${minutes}_minutes # the same when this is run again
         if [[ ! -s $chosen ]]; then
             step "$python" tools/train.py configs/hrf/pspnet.py --work-dir work_dirs/paper/speed --amp auto --cfg-options \
-                train_cfg.max_iters=20 val_dataloader=None val_evaluator=None val_cfg=None
+                train_cfg.max_iters=20 val_dataloader=None val_evaluator=None val_cfg=None test_cfg=None
             "$python" -c 'import glob, json, sys
 (record,) = glob.glob("work_dirs/paper/speed/train_*.json")
 fitting = 60 * int(sys.argv[1]) / (json.load(open(record))["wall_seconds"] / 20)
