@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from octfluid.datasets.integrity import subject_overlap
@@ -116,8 +116,7 @@ def test(
             raise InputError(f'no checkpoint at {path}; expected a .pth file')
     if len(checkpoints) > 1:
         check_members(checkpoints, cfg)
-    # A checkpoint's weights are their average already.
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'EMAHook']
+    hooks = []
     mirror = tta and not cfg.get('tta_model')
     if mirror and cfg.model.get('mirror'):
         raise InputError(f'--tta: {cfg.filename} averages over mirror images already (model.mirror); drop the option')
@@ -129,7 +128,6 @@ def test(
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.tta_model.module = cfg.model
         cfg.model = cfg.tta_model
-    cfg.custom_hooks = hooks
     cfg.load_from, cfg.resume = str(checkpoints[0]), False
     if amp:
         cfg.default_hooks.performance.scoring = mixed_precision()
@@ -138,6 +136,10 @@ def test(
         cfg.default_hooks.record.variant = '+'.join(parts + (['tta'] if tta else []))
     _prepare(cfg, out_dir, False, launcher)
     with _running(cfg, out_dir, owned=False) as runner:
+        # A checkpoint's weights are their average already. The config, whose digest the record has, stays as it is.
+        runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, EMAHook)]
+        for hook in hooks:
+            runner.register_hook(hook)
         runner.test()
     return _record_of(runner)
 
