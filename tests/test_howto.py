@@ -88,7 +88,7 @@ def test_own_data(here):
     shutil.copy(here / 'scan.png', here / 'my/new_scans')
     found = commands('docs/how-to/own_data.md', r'^python tools/')
     assert [Path(command[1]).name for command in found] == [
-        'folder.py', 'check_dataset.py', 'browse_dataset.py', 'test.py', 'sweep.py', 'report.py', 'train.py', 'export_onnx.py',
+        'folder.py', 'check_dataset.py', 'test.py', 'sweep.py', 'report.py', 'train.py', 'export_onnx.py',
         'predict.py',
     ]  # fmt: skip
     config = here / 'configs/own_data/compact.py'

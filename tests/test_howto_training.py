@@ -95,7 +95,7 @@ def test_evaluate(bench):
     for kind in ('images', 'annotations'):
         shutil.copytree(bench / 'data/duke_dme/native' / kind, bench / 'scans' / kind.replace('annotations', 'masks'))
     assert run_all('docs/how-to/evaluate.md', bench, fewer) == [
-        'sweep.py', 'train.py', 'sweep.py', 'folder.py', 'test.py', 'test.py', 'test.py', 'compare_predictions.py', 'report.py',
+        'sweep.py', 'train.py', 'sweep.py', 'folder.py', 'test.py', 'test.py', 'test.py', 'report.py',
     ]  # fmt: skip
     assert len(list((bench / 'work_dirs/sweep').rglob('iter_2.pth'))) == 2 * 3 + 3 + 6
     assert (bench / 'work_dirs/report/report.html').is_file()

@@ -44,9 +44,8 @@ def main() -> int | None:
     """Read the records, write the pages, and say what was written."""
     args = parse_args()
     from octfluid.records.record import read_records, to_run
-    from octfluid.reporting import prediction_page, reliability_page
+    from octfluid.reporting import benchmarks, prediction
     from octfluid.reporting.report import default_readme, write_report
-    from octfluid.reporting.speed import FOLDER, read_benchmarks
     from octfluid.utils.atomic import require_folder
     from octfluid.utils.errors import InputError
     from octfluid.utils.lock import occupied
@@ -58,12 +57,11 @@ def main() -> int | None:
     for folder in (args.out, args.out / 'figures'):
         require_folder(folder, '--out')
     refuse_clash(args.out, [path for path, _ in records])
-    benchmarks = read_benchmarks(args.out / FOLDER)
-    checks = prediction_page.read_checks(args.out / prediction_page.FOLDER)
-    faults = reliability_page.read_faults(args.out / reliability_page.FOLDER)
+    speed = benchmarks.read_benchmarks(args.out / benchmarks.FOLDER)
+    checks = prediction.read_checks(args.out / prediction.FOLDER)
     with occupied(args.out, 'figures'):
-        results, files = write_report(runs, args.out, args.readme or default_readme(args.out), benchmarks, checks, faults)
-    print(f'{len(runs)} run records read' + (f', {len(benchmarks)} benchmarks' if benchmarks else ''))
+        results, files = write_report(runs, args.out, args.readme or default_readme(args.out), speed, checks)
+    print(f'{len(runs)} run records read' + (f', {len(speed)} benchmarks' if speed else ''))
     if left_out := results['estimates']['not_used']:
         print(f'{len(left_out)} of them with settings of their own, whose scores are not shown: {left_out[0][1]}')
     for label in results['repeated']:

@@ -93,7 +93,7 @@ def print_table(outcomes: Sequence[Any]) -> None:
     from rich.table import Table
 
     from octfluid.records.record import to_run
-    from octfluid.reporting.markdown import percent
+    from octfluid.reporting.formats import percent
 
     table = Table('config', 'split', 'init', 'seed', 'mIoU %', 'mDice %', 'foreground Dice %', 'status')
     for outcome in outcomes:
@@ -116,7 +116,7 @@ def pooled_lines(outcomes: Sequence[Any]) -> list[str]:
     from octfluid.datasets.splits import load_index
     from octfluid.records.record import to_run
     from octfluid.reporting import folds
-    from octfluid.reporting.markdown import percent
+    from octfluid.reporting.formats import percent
 
     groups: dict[tuple, list[Any]] = {}
     for outcome in outcomes:

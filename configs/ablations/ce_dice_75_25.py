@@ -3,7 +3,7 @@
 The paper leaves a weighted sum of the two as future work. The Dice is that of the fluid alone: mmseg's over both classes is
 dominated by the background (it is row 7's). The auxiliary head keeps its weight of 0.4.
 
-Ours: docs/results/ablations.md. Run time and device: README.md, below the results, from the runs recorded.
+Ours: docs/results/ablations.md. Run time and device: docs/results/speed.md.
 
     python tools/train.py configs/ablations/ce_dice_75_25.py
 """

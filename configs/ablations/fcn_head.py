@@ -3,7 +3,7 @@
 The paper chose PSPNet for fine-tuning by the zero-shot scores of its table 1, which are all noise; this asks the question
 itself.
 
-Ours: docs/results/ablations.md. Run time and device: README.md, below the results, from the runs recorded.
+Ours: docs/results/ablations.md. Run time and device: docs/results/speed.md.
 
     bash scripts/download_checkpoints.sh fcn        # or: bash scripts/pretrain_hrf.sh fcn
     python tools/train.py configs/ablations/fcn_head.py

@@ -3,7 +3,7 @@
 The paper's text names random rotation, and none of its rows has it. Its angle is not given; 15 degrees is about the most that a
 B-scan is tilted by. What a rotation uncovers is black and counts as no pixel.
 
-Ours: docs/results/ablations.md. Run time and device: README.md, below the results, from the runs recorded.
+Ours: docs/results/ablations.md. Run time and device: docs/results/speed.md.
 
     python tools/train.py configs/ablations/rotate15.py
 """

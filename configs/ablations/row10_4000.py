@@ -3,7 +3,7 @@
 From HRF weights and from random ones (`--init none`) it tells whether the source training saves iterations or reaches further;
 row 10 itself asks the same at 400.
 
-Ours: docs/results/ablations.md. Run time and device: README.md, below the results, from the runs recorded.
+Ours: docs/results/ablations.md. Run time and device: docs/results/speed.md.
 
     python tools/train.py configs/ablations/row10_4000.py
     python tools/train.py configs/ablations/row10_4000.py --init none

@@ -4,7 +4,7 @@ Every ingredient is a line here or in the three bases: CE + Dice of fluid over t
 position and gray value that OCT scans allow, averaged weights, deep supervision, mirror images in scoring. What each is worth:
 docs/recipe.md, and `steps/`, which adds them one at a time. Scored at the scans' native 496x768 pixels.
 
-Ours: docs/results/recipes.md. Run time and device: README.md, below the results, from the runs recorded.
+Ours: docs/results/recipes.md. Run time and device: docs/results/speed.md.
 
     python tools/train.py configs/duke_dme/compact.py --amp
 """

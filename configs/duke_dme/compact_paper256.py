@@ -2,7 +2,7 @@
 
 Paper: mIoU 0.7600, mDice 0.8430 (row 10 of table 2, one run).
 
-Ours: docs/results/recipes.md. Run time and device: README.md, below the results, from the runs recorded.
+Ours: docs/results/recipes.md. Run time and device: docs/results/speed.md.
 
     python tools/train.py configs/duke_dme/compact_paper256.py --amp
 """

@@ -3,7 +3,7 @@
 Beside `compact.py` it keeps every pixel of a scan, is wider and deeper, trains longer and on more windows, and scores
 overlapping windows with Gaussian weights. Optimizer, schedule, normalisation and depth of supervision are nnU-Net's.
 
-Ours: docs/results/recipes.md; pending where no GPU was at hand.
+Ours: docs/results/recipes.md; not run where no GPU was at hand.
 
     python tools/train.py configs/duke_dme/native.py --amp
 """

@@ -3,7 +3,7 @@
 Data: any folder of scans and masks, through `tools/dataset_converters/folder.py`, in data/external. The network is that of
 `duke_dme/compact.py`, trained on all ten patients of Duke DME (`--split all`).
 
-Ours: docs/results/external.md, by device.
+Ours: docs/results/recipes.md, by device.
 
     python tools/test.py configs/external/compact.py CHECKPOINT
 """

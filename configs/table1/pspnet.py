@@ -5,7 +5,7 @@ the network has any. It is not the mean over two classes that table 2 calls mIoU
 
 CHECKPOINT is the vessel network that fine-tuning starts from.
 
-Ours: docs/results/table1.md. Run time and device: README.md, below the results, from the runs recorded.
+Ours: docs/results/table1.md. Run time and device: docs/results/speed.md.
 
     bash scripts/reproduce_table1.sh pspnet
     python tools/test.py configs/table1/pspnet.py CHECKPOINT

@@ -133,7 +133,7 @@ def _set_option(cfg: Config, key: str, value: Any, path: Path) -> None:
     if top in ('val_dataloader', 'val_evaluator'):  # testing is validation, unless it is set by itself
         test = key.replace('val_', 'test_', 1)
         if cfg.get(test.split('.')[0]) is not None:
-            cfg.merge_from_dict({test: value})
+            _set_option(cfg, test, value, path)
 
 
 def set_split(cfg: Config, split: str) -> None:

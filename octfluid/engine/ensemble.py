@@ -60,9 +60,9 @@ def check_members(checkpoints: Sequence[str], cfg: Config) -> None:
             f'{len(checkpoints)} checkpoints: an ensemble needs a ScanSegmentor; {cfg.filename} has {cfg.model.type}'
         )
     digests, told = {}, {}
-    for path in checkpoints:
-        if other := digests.setdefault(file_sha256(path), path) is not path and digests[file_sha256(path)]:
-            raise InputError(f'{path}: the same weights as {other}; expected each once')
+    for index, path in enumerate(checkpoints):
+        if (other := digests.setdefault(file_sha256(path), index)) != index:
+            raise InputError(f'{path}: the same weights as {checkpoints[other]}; expected each once')
         content = read_checkpoint(path)
         settings = (content.get('run') or {}).get('settings', {})
         mine = dict(split=settings.get('split'), config=settings.get('config'), iterations=content.get('meta', {}).get('iter'))

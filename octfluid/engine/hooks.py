@@ -14,7 +14,7 @@ import torch
 from mmengine.dist import get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmseg.registry import HOOKS
 from torch import nn
@@ -26,8 +26,11 @@ SECONDS_BETWEEN_LINES = 60
 
 
 def bare_model(runner: Any) -> nn.Module:
-    """Return a runner's model without its distributed wrapper."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    """Return a runner's model without its wrapper for several processes or for test-time augmentation."""
+    model = runner.model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def is_training(runner: Any) -> bool:

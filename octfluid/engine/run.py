@@ -18,7 +18,8 @@ from mmengine.runner import Runner
 from octfluid.datasets.integrity import subject_overlap
 from octfluid.engine.checkpoint import WAYS_ON, last_checkpoint, read_checkpoint
 from octfluid.engine.config import LOADERS, check_data, dataset_spec, set_precision
-from octfluid.engine.ensemble import check_members
+from octfluid.engine.ensemble import EnsembleHook, check_members
+from octfluid.engine.hooks import OverlayHook
 from octfluid.engine.performance import mixed_precision
 from octfluid.engine.record_hook import RunRecordHook
 from octfluid.records.fingerprint import inner_datasets
@@ -116,14 +117,9 @@ def test(
             raise InputError(f'no checkpoint at {path}; expected a .pth file')
     if len(checkpoints) > 1:
         check_members(checkpoints, cfg)
-    hooks = []
     mirror = tta and not cfg.get('tta_model')
     if mirror and cfg.model.get('mirror'):
         raise InputError(f'--tta: {cfg.filename} averages over mirror images already (model.mirror); drop the option')
-    if len(checkpoints) > 1 or mirror:
-        hooks.append(dict(type='EnsembleHook', checkpoints=list(checkpoints[1:]), mirror=mirror))
-    if show_dir:
-        hooks.append(dict(type='OverlayHook', out_dir=show_dir))
     if tta and not mirror:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.tta_model.module = cfg.model
@@ -136,10 +132,12 @@ def test(
         cfg.default_hooks.record.variant = '+'.join(parts + (['tta'] if tta else []))
     _prepare(cfg, out_dir, False, launcher)
     with _running(cfg, out_dir, owned=False) as runner:
-        # A checkpoint's weights are their average already. The config, whose digest the record has, stays as it is.
+        # A checkpoint's weights are their average already.
         runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, EMAHook)]
-        for hook in hooks:
-            runner.register_hook(hook)
+        if len(checkpoints) > 1 or mirror:
+            runner.register_hook(EnsembleHook(checkpoints[1:], mirror))
+        if show_dir:
+            runner.register_hook(OverlayHook(show_dir))
         runner.test()
     return _record_of(runner)
 
@@ -199,6 +197,8 @@ def _prepare(cfg: Config, work_dir: str, deterministic: bool, launcher: str) -> 
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     # Two runs of one process must not share mmengine's global logger and message hub.
     cfg.experiment_name = f'{Path(cfg.filename).stem}_{os.getpid()}_{time.time_ns()}'
+    if cfg.get('visualizer'):
+        cfg.visualizer.name = cfg.experiment_name
     if not torch.cuda.is_available():
         cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)

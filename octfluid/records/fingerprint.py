@@ -19,35 +19,42 @@ DECIDING = (
 )  # fmt: skip
 """Top-level config keys that can decide a result; all others cannot."""
 
+SPEED_SWITCHES = (
+    '*.num_workers', '*.persistent_workers', '*.pin_memory', '*.prefetch_factor', '*.timeout', '*.worker_init_fn',
+    '*.window_first', '*.cache_bytes', 'optim_wrapper.optimizer.fused', 'optim_wrapper.optimizer.foreach',
+    'train_cfg.val_interval', 'train_cfg.val_begin', 'train_cfg.dynamic_intervals', 'default_hooks.performance',
+    'default_hooks.performance.*', 'window_batch', 'reuse_memory', 'prepare_weights',
+)  # fmt: skip
+"""Config settings (shell patterns over dotted names) that change how long a run takes, and nothing else. The last three are
+names of older records."""
+
 RESULT_NEUTRAL = (
+    *SPEED_SWITCHES,
     # Where files lie, and what is logged, drawn and kept.
     '*.data_root', '*.backend_args', '*.backend_args.*',
     *(f'default_hooks.{name}{rest}' for name in (
-        'checkpoint', 'finite', 'logger', 'performance', 'progress', 'record', 'runtime_info', 'sampler_seed', 'stop', 'timer',
-        'visualization', 'milestones') for rest in ('', '.*')),
-    # Speed.
-    '*.num_workers', '*.persistent_workers', '*.pin_memory', '*.prefetch_factor', '*.timeout', '*.worker_init_fn',
-    '*.window_first', '*.cache_bytes', 'optim_wrapper.optimizer.fused', 'optim_wrapper.optimizer.foreach',
-    # Validation before the end.
-    'train_cfg.val_interval', 'train_cfg.val_begin', 'train_cfg.dynamic_intervals',
+        'checkpoint', 'finite', 'logger', 'milestones', 'progress', 'record', 'runtime_info', 'sampler_seed', 'stop', 'timer',
+        'visualization') for rest in ('', '.*')),
     # Precision, which a record has as a field of its own.
     'optim_wrapper.type', 'optim_wrapper.dtype', 'optim_wrapper.loss_scale',
 )  # fmt: skip
-"""Config settings (shell patterns over dotted names) that do not change a result. The only such list: digests of configs, the
-check of a resume and the tables' choice of runs use it. Seed, initial weights and determinism are fields of the record."""
-
-LEGACY_NEUTRAL = (
-    'work_dir', 'log_level', 'data_root', 'visualizer', 'visualizer.*', 'log_processor.*', 'window_batch', 'reuse_memory',
-    'prepare_weights', 'channels_last', 'amp_scoring', 'pin_memory',
-)  # fmt: skip
-"""Names of such settings in records that were made before configs were complete MMSegmentation configs."""
+"""Config settings (shell patterns over dotted names) that do not change a result; those outside of `DECIDING` do not either.
+The only such list: digests of configs, the check of a resume and the tables' choice of runs use it. Seed, initial weights and
+determinism are fields of the record."""
 
 
 def is_result_neutral(name: str) -> bool:
-    """Say whether a dotted config setting cannot change a result; see `RESULT_NEUTRAL`."""
-    if name.split('.')[0] not in DECIDING:
-        return True
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in RESULT_NEUTRAL)
+    """Return whether a dotted config setting cannot change a result; see `RESULT_NEUTRAL`."""
+    return name.split('.')[0] not in DECIDING or _matches(name, RESULT_NEUTRAL)
+
+
+def is_speed_switch(name: str) -> bool:
+    """Return whether a dotted config setting changes how long a run takes; see `SPEED_SWITCHES`."""
+    return _matches(name, SPEED_SWITCHES)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def flatten(settings: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
@@ -63,7 +70,7 @@ def flatten(settings: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
 
 def deciding_settings(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a config that decide a result, by dotted name, plain values."""
-    settings = {key: cfg[key] for key in DECIDING if cfg.get(key) is not None}
+    settings = {key: cfg[key] for key in DECIDING if cfg.get(key)}
     return {name: value for name, value in flatten(settings) if not is_result_neutral(name)}
 
 
@@ -105,8 +112,7 @@ def overrides_of(cfg: Mapping[str, Any], original: Mapping[str, Any]) -> dict[st
     return {
         name: ours.get(name)
         for name in names
-        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in elsewhere)
-        and not (name.startswith('default_hooks.') and is_result_neutral(name))
+        if not _matches(name, elsewhere) and not (name.startswith('default_hooks.') and is_result_neutral(name))
     }
 
 

@@ -4,7 +4,6 @@ A record is one JSON file for each training or test; `octfluid.records.schema` h
 nor mmengine, so that reports can be made anywhere.
 """
 
-import fnmatch
 import hashlib
 import json
 import os
@@ -13,24 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from octfluid.records.fingerprint import is_result_neutral, is_speed_switch
 from octfluid.records.provenance import file_label, init_source, source_iterations
 from octfluid.records.runs import Run
 from octfluid.records.schema import SCHEMA, SCHEMA_FAMILY, metric_classes, validate_record
 from octfluid.utils.atomic import write_text
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import json_files, read_json
-
-SPEED_SWITCHES = (
-    '*.num_workers', '*.persistent_workers', '*.window_first', '*.cache_bytes', 'window_batch', 'reuse_memory',
-    'prepare_weights', 'optim_wrapper.optimizer.fused', 'train_cfg.val_interval',
-)  # fmt: skip
-"""Config keys (shell patterns over dotted names) that may change how long a run takes, and nothing else."""
-
-RESULT_NEUTRAL = (
-    'work_dir', 'log_level', 'data_root', 'default_hooks.checkpoint.*', 'default_hooks.logger.*', 'default_hooks.timer.*',
-    'visualizer', 'visualizer.*', *SPEED_SWITCHES,
-)  # fmt: skip
-"""Config keys (shell patterns over dotted names) that may be overridden without changing a run's result."""
 
 TABLES = ('table1', 'table2', 'ablations', 'hrf', 'external')
 """Folders of ``configs/`` that have a table of their own; records of all other configs belong to ``recipes``."""
@@ -115,31 +103,27 @@ def published_path(record: Mapping[str, Any]) -> str:
 
 
 def _flat(overrides: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield dotted names and values, stopping at the first name that `RESULT_NEUTRAL` lists: all below it is neutral too."""
+    """Yield dotted names and values, stopping at the first name that cannot change a result: all below it cannot either."""
     for key, value in overrides.items():
         name = f'{prefix}.{key}' if prefix else key
-        if isinstance(value, Mapping) and value and not _matches(name, RESULT_NEUTRAL):
+        if isinstance(value, Mapping) and value and not is_result_neutral(name):
             yield from _flat(value, name)
         else:
             yield name, value
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
 def result_changing_overrides(overrides: Mapping[str, Any]) -> list[str]:
-    """Return the overridden keys, dotted and sorted, that `RESULT_NEUTRAL` does not list.
+    """Return the overridden keys, dotted and sorted, that can change a result (`octfluid.records.fingerprint`).
 
     Args:
         overrides: A record's ``overrides``: dotted keys, values of any type; nested objects count as dotted keys.
     """
-    return sorted(name for name, _ in _flat(overrides) if not _matches(name, RESULT_NEUTRAL))
+    return sorted(name for name, _ in _flat(overrides) if not is_result_neutral(name))
 
 
 def speed_overrides(overrides: Mapping[str, Any]) -> list[str]:
-    """Return the overridden `SPEED_SWITCHES` as ``key=value``, sorted; ``overrides`` as in `result_changing_overrides`."""
-    return sorted(f'{name}={json.dumps(value)}' for name, value in _flat(overrides) if _matches(name, SPEED_SWITCHES))
+    """Return the overridden speed switches as ``key=value``, sorted; ``overrides`` as in `result_changing_overrides`."""
+    return sorted(f'{name}={json.dumps(value)}' for name, value in _flat(overrides) if is_speed_switch(name))
 
 
 def to_run(path: Path, record: Mapping[str, Any]) -> Run:

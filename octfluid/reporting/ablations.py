@@ -1,15 +1,15 @@
-"""What the paper names or leaves open, beside row 10 of table 2; and row 10 by the length of the source training."""
+"""Ablations of row 10 of table 2, and row 10 by the length of the source training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from octfluid.metrics.seeds import difference
+from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
 from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of, why_not
-from octfluid.records.starts import FULL, PENDING_START, SCRATCH, Start, in_order, thousands
-from octfluid.reporting import markdown as md
 from octfluid.reporting import table2
-from octfluid.reporting.difference import difference, points_interval
-from octfluid.reporting.markdown import PENDING, SCORES, percent_spread
-from octfluid.reporting.published import read_published
+from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, mark, points_interval, seeds, spread
+from octfluid.reporting.pages import Page, config_link, notes
+from octfluid.reporting.published import read_published, select_runs, starts_of
 
 REFERENCE_ROW, REFERENCE_HEAD = 10, 'pspnet'
 LONG = 'row10_4000'
@@ -25,21 +25,16 @@ def expected() -> dict[str, dict[str, Any]]:
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Choose the runs that count.
 
-    Args:
-        runs: Unique runs of configs in ``configs/ablations``.
-
     Returns:
         (runs, label and reason of every other run).
     """
-    known, used, not_used = expected(), [], []
-    for run in runs:
+    known = expected()
+
+    def reason(run: Run) -> str | None:
         config = known.get(run.config_stem)
-        reason = why_not(run, config['iterations']) if config else 'its config is not among the expected ones (ablations.csv)'
-        if reason is None:
-            used.append(run)
-        else:
-            not_used.append([run.label, reason])
-    return used, sorted(not_used)
+        return why_not(run, config['iterations']) if config else 'its config is not among the expected ones (ablations.csv)'
+
+    return select_runs(runs, reason)
 
 
 def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
@@ -50,9 +45,11 @@ def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
         table2_runs: Unique runs of configs in ``configs/table2``; those of row 10 are the reference.
 
     Returns:
-        ``configs`` (see `expected`), ``sections`` (`Start.key` of the initial weights -> ``reference`` (summary of row 10, None
-        without runs), ``runs`` (config stem -> summary and ``difference`` to the reference by score), ``weights``),
-        ``by_length`` (see `_by_length`), ``devices``, ``precisions``, ``not_used``.
+        ``configs`` (see `expected`), ``sections`` (`Start.key` of the initial weights of ablations -> ``reference`` (summary
+        of row 10, None without runs), ``runs`` (config stem -> summary and ``difference`` to the reference by score),
+        ``weights``), ``by_length`` (one mapping for each kind of initial weights, the shorter source training first:
+        ``start``, ``iterations``, ``weights``, ``short`` and ``long``, the summaries of row 10 at 400 and at 4 000
+        iterations, None without runs), ``devices``, ``precisions``, ``not_used``.
 
     Raises:
         InputError: Runs that would be averaged or compared differ in config, initial weights or scored files.
@@ -61,15 +58,13 @@ def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
     row10 = [run for row, run in table2.select(table2_runs)[0] if row == REFERENCE_ROW]
     check_comparable(row10 + used)
     sections = {}
-    whole = (run.start for run in row10 if run.source_iterations == FULL)  # their section stands, pending or not
-    for start in in_order([*whole, *(run.start for run in used)]):
+    for start in starts_of(used):
         reference = [run for run in row10 if run.start == start]
         sections[start.key] = _section_of([run for run in used if run.start == start], reference)
-    long = [run for run in used if run.config_stem == LONG]
     return {
         'configs': expected(),
         'sections': sections,
-        'by_length': _by_length(row10, long),
+        'by_length': _by_length(row10, [run for run in used if run.config_stem == LONG]),
         **conditions_of(row10 + used),
         'not_used': not_used,
     }
@@ -88,80 +83,67 @@ def _section_of(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, Any]
 
 
 def _by_length(row10: Sequence[Run], long: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return one mapping for each kind of initial weights, the shorter source training first.
-
-    Each has ``start`` (`Start.key`), ``iterations`` (of the source training), ``weights``, ``short`` and ``long`` (summaries of
-    row 10 at 400 and at 4 000 iterations, None without runs). Scratch and the full length are there without runs too.
-    """
-    starts = {run.start for run in (*row10, *long) if run.source_iterations is not None} | {SCRATCH}
-    if not any(start.iterations == FULL for start in starts):
-        starts.add(PENDING_START)
+    starts = {run.start for run in (*row10, *long) if run.source_iterations is not None}
     lines = []
     for start in sorted(starts, key=lambda start: (start.iterations, start.source)):
         cells = [[run for run in runs if run.start == start] for runs in (row10, long)]
         short, longer = (summarise(cell) if cell else None for cell in cells)
         weights = weights_of(run for cell in cells for run in cell)
-        line = {'start': start.key, 'iterations': start.iterations, 'weights': weights, 'short': short, 'long': longer}
-        lines.append(line)
+        lines.append({'start': start.key, 'iterations': start.iterations, 'weights': weights, 'short': short, 'long': longer})
     return lines
-
-
-def _section(content: Mapping[str, Any], key: str) -> str:
-    section = content['sections'][key]
-    header = ['config', 'what', *SCORES.values(), 'seeds', *(f'{SCORES[name]}, minus row 10' for name in _COMPARED)]
-    lines = [[f'row {REFERENCE_ROW}', 'reference', *_cells(section['reference']), *['-'] * len(_COMPARED)]]
-    for stem, config in content['configs'].items():
-        found = section['runs'].get(stem)
-        # From scratch only the longer training is asked for.
-        if found or key != SCRATCH.key or stem == LONG:
-            gaps = [_gap(found, section['reference'], name) for name in _COMPARED]
-            lines.append([f'`{stem}`', config['title'], *_cells(found), *gaps])
-    weights = md.weights_line(section['weights'])
-    return f'## {Start.of(key).title}\n\n{weights}{md.table(header, lines)}\n'
-
-
-def _gap(found: Mapping[str, Any] | None, reference: Mapping[str, Any] | None, name: str) -> str:
-    gap = found and found['difference'][name]
-    return points_interval(gap) + md.mark(found, reference) if gap else '-'
 
 
 def _cells(summary: Mapping[str, Any] | None) -> list[str]:
     if summary is None:
-        return [PENDING] * len(SCORES) + ['-']
-    return [*(percent_spread(summary[name]) for name in SCORES), md.seeds(summary)]
+        return [NOT_RUN] * len(SCORES) + ['-']
+    return [*(spread(summary[name]) for name in SCORES), seeds(summary)]
 
 
-def _length_table(lines: Sequence[Mapping[str, Any]]) -> str:
+def _section(page: Page, content: Mapping[str, Any], key: str | None, section: Mapping[str, Any]) -> None:
+    page.heading(Start.of(key).title if key else f'From HRF vessel weights, {thousands(FULL)} iterations')
+    page.text(conditions([summary for summary in (section['reference'], *section['runs'].values()) if summary],
+                         section['weights']))  # fmt: skip
+    rows = [[f'row {REFERENCE_ROW}', 'reference', *_cells(section['reference']), *['-'] * len(_COMPARED)]]
+    for stem, config in content['configs'].items():
+        found = section['runs'].get(stem)
+        if found or key != SCRATCH.key:
+            gaps = [found and found['difference'][name] for name in _COMPARED]
+            gaps = [points_interval(gap) + mark(found, section['reference']) if gap else '-' for gap in gaps]
+            rows.append([config_link(f'configs/ablations/{stem}.py', f'`{stem}`'), config['title'], *_cells(found), *gaps])
+    columns = [f'{SCORES[name]}, minus row 10' for name in _COMPARED]
+    page.table(['config', 'what', *SCORES.values(), 'seeds', *columns], rows)
+
+
+def _length_table(page: Page, lines: Sequence[Mapping[str, Any]]) -> None:
     header = ['source iterations', 'weights']
     header += [f'{SCORES[name]}, {after} iterations' for after in ('400', '4 000') for name in _COMPARED]
     rows = []
     for line in lines:
-        start, cells = Start.of(line['start']), []
-        for summary in (line['short'], line['long']):
-            seeds = f' ({md.seeds(summary)})' if summary else ''
-            cells += [percent_spread(summary[name]) + seeds if summary else PENDING for name in _COMPARED]
+        cells = [
+            f'{spread(summary[name])} ({seeds(summary)})' if summary else NOT_RUN
+            for summary in (line['short'], line['long']) for name in _COMPARED
+        ]  # fmt: skip
         files = ', '.join(f'`{item["name"]}`' for item in line['weights'])
-        rows.append([thousands(line['iterations']), files or ('none' if start == SCRATCH else '-'), *cells])
-    return md.table(header, rows)
+        rows.append([thousands(line['iterations']), files or ('none' if line['start'] == SCRATCH.key else '-'), *cells])
+    page.table(header, rows)
 
 
-def render(content: Mapping[str, Any], figures: Sequence[str] = ()) -> str:
-    """Return ``ablations.md`` from the output of `build` and the names of the figures that there are."""
-    text = f'# Beside the rows: ablations\n\n{md.WRITTEN_BY}\n\n'
-    text += ''.join(_section(content, key) for key in content['sections'])
-    text += '## Row 10 by length of source training\n\n' + _length_table(content['by_length']) + '\n'
-    if FIGURE in figures:
-        text += md.figure(
-            FIGURE,
-            'Fluid Dice of row 10 by the number of iterations its initial weights had been trained on vessels: a point a seed, '
-            "the line through their means; 0 is training from scratch. Open marks: the zoo's weights. Dashed: the paper's.",
-        )
-    notes = [
-        "Scores are percent, pooled over all pixels of the validation images of the paper's split; mean ± sample standard "
-        'deviation over n seeds. A config is `configs/ablations/<config>.py`: row 10 of table 2 with one thing changed.',
-        'Differences are in points, to row 10 from weights of the same origin and length; in brackets, with three seeds or '
-        'more on both sides, the 95 % interval over seeds (see [what_holds_up.md](what_holds_up.md)).',
-        f'"{PENDING}" means that no complete run is recorded.',
-    ]
-    text += '## How to read it\n\n' + md.bullets(notes + md.conditions_notes(content) + md.mixed_notes(text))
-    return text + md.not_used_section(content['not_used'])
+def page(content: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
+    """Return ``ablations.md`` from the output of `build` and the names of the figures that were drawn."""
+    page = Page('ablations.md', 'Ablations of row 10')
+    for key, section in (content['sections'] or {None: {'reference': None, 'runs': {}, 'weights': []}}).items():
+        _section(page, content, key, section)
+    page.heading('Row 10 by length of source training')
+    page.text(conditions([summary for line in content['by_length'] for summary in (line['short'], line['long']) if summary]))
+    if content['by_length']:
+        _length_table(page, content['by_length'])
+    if not any(line['iterations'] == FULL for line in content['by_length']):
+        page.text(f"The paper's source training, {thousands(FULL)} iterations: {NOT_RUN}.")
+    page.figure(
+        FIGURE, figures,
+        'Fluid Dice of row 10 by the number of iterations its initial weights had been trained on vessels: a point a seed, the '
+        "line through their means; 0 is training from scratch. Open marks: the zoo's weights. Dashed: the paper's.",
+    )  # fmt: skip
+    page.how_to_read(notes('ablations'))
+    page.not_used(content['not_used'])
+    return page

@@ -1,4 +1,4 @@
-"""Pictures of the results pages: loss curves, row 10 by the length of its source training, growth with a volume's length.
+"""Figures of the results pages: loss curves, row 10 by the length of its source training, patients, fluid areas.
 
 Drawn with matplotlib's defaults and its own font, whatever the user's settings, without dates or versions in the files. Their
 size in pixels is fixed; other versions of matplotlib or FreeType may shade edges of letters differently.
@@ -6,21 +6,20 @@ size in pixels is fixed; other versions of matplotlib or FreeType may shade edge
 
 import io
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from octfluid.records.provenance import SCRATCH, Start, thousands
 from octfluid.records.runs import Run
-from octfluid.records.starts import SCRATCH, Start, in_order, thousands
-from octfluid.reporting import ablations, hrf, speed_growth, table2
-from octfluid.utils.errors import WorkError
+from octfluid.reporting import ablations, recipes, table1, table2
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMES = (table2.FIGURE, hrf.FIGURE, ablations.FIGURE, speed_growth.FIGURE)
+NAMES = (table2.FIGURE, table1.HRF_FIGURE, ablations.FIGURE, recipes.PATIENTS_FIGURE, recipes.AREAS_FIGURE)
 OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')
 """Colours that colour-blind readers can tell apart (Okabe and Ito, 2008); the palest is left out."""
 
@@ -33,8 +32,7 @@ def draw(
     table2_runs: Sequence[Run],
     hrf_runs: Sequence[Run],
     by_length: Sequence[Mapping[str, Any]],
-    paper_dice: float,
-    growth: Sequence[Mapping[str, Any]] = (),
+    groups: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, bytes]:
     """Draw the figures that there are runs for.
 
@@ -42,37 +40,31 @@ def draw(
         table2_runs: Unique runs of configs in ``configs/table2``.
         hrf_runs: Unique runs of configs in ``configs/hrf``.
         by_length: ``by_length`` of `octfluid.reporting.ablations.build`.
-        paper_dice: The paper's fluid Dice of row 10, a fraction.
-        growth: Output of `octfluid.reporting.speed_growth.build`.
+        groups: Output of `octfluid.reporting.estimates.build`.
 
     Returns:
         File name (of `NAMES`) -> PNG; nothing that depends on time or place.
-
-    Raises:
-        WorkError: matplotlib is not installed.
     """
     rows = [(row, run) for row, run in table2.select(table2_runs)[0] if run.record['history']]
-    trainings = [run for run in hrf.select(hrf_runs)[0] if run.record['history']]
+    trainings = [run for run in table1.select_hrf(hrf_runs)[0] if run.record['history']]
     lengths = [line for line in by_length if line['short'] or line['long']]
+    chosen = recipes.plotted(groups)
     drawings = {}
     if rows:
         drawings[table2.FIGURE] = lambda: _loss_of_rows(rows)
     if trainings:
-        drawings[hrf.FIGURE] = lambda: _loss_on_vessels(trainings)
+        drawings[table1.HRF_FIGURE] = lambda: _loss_on_vessels(trainings)
     if len({line['iterations'] for line in lengths}) > 1:
-        drawings[ablations.FIGURE] = lambda: _by_length(lengths, paper_dice)
-    if any(len(found['volumes']) > 1 for found in growth):
-        drawings[speed_growth.FIGURE] = lambda: _growth(growth)
+        drawings[ablations.FIGURE] = lambda: _by_length(lengths)
+    if chosen:
+        drawings[recipes.PATIENTS_FIGURE] = lambda: _patients(chosen)
+    if areas := [group for group in chosen if group['pixel_mm2']]:
+        drawings[recipes.AREAS_FIGURE] = lambda: _areas(areas)
     return {name: _png(drawing) for name, drawing in drawings.items()}
 
 
-def _png(drawing: Any) -> bytes:
-    try:
-        import matplotlib.style
-    except ModuleNotFoundError as error:
-        raise WorkError(
-            "figures need matplotlib, which is not installed; install it with `pip install 'octfluid[train]'`"
-        ) from error
+def _png(drawing: Callable[[], 'Figure']) -> bytes:
+    import matplotlib.style
 
     buffer = io.BytesIO()
     style = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.alpha': 0.3}
@@ -114,7 +106,7 @@ def running_median(values: np.ndarray, over: int = _MEDIAN_OVER) -> np.ndarray:
 
 def _colours(starts: Iterable[Start]) -> dict[Start, str]:
     """Give each kind of initial weights its colour; training from scratch is always the last, black."""
-    vessels = [start for start in in_order(starts) if start != SCRATCH]
+    vessels = sorted(set(starts) - {SCRATCH}, key=lambda start: start.rank)
     return {**{start: OKABE_ITO[index % (len(OKABE_ITO) - 1)] for index, start in enumerate(vessels)}, SCRATCH: OKABE_ITO[-1]}
 
 
@@ -144,7 +136,7 @@ def _loss_of_rows(rows: Sequence[tuple[int, Run]]) -> 'Figure':
         # The iterations stand on the axis, and the rest of a setting is long: two lines.
         words = settings[number].split(', ')[1:]
         _finish(axes, f'row {number}: ' + ', '.join(words[:-2]) + ',\n' + ', '.join(words[-2:]))
-    ordered = [start for start in in_order(shown) if start in shown]
+    ordered = sorted(shown, key=lambda start: start.rank)
     figure.legend([shown[start] for start in ordered], [start.short for start in ordered], loc='outside lower center', ncols=3)
     return figure
 
@@ -152,7 +144,7 @@ def _loss_of_rows(rows: Sequence[tuple[int, Run]]) -> 'Figure':
 def _loss_on_vessels(runs: Sequence[Run]) -> 'Figure':
     figure = _figure(3.6)
     axes = figure.add_subplot()
-    heads = hrf.zoo_heads()
+    heads = table1.zoo_heads()
     for index, (head, zoo) in enumerate(heads.items()):
         for number, run in enumerate(run for run in runs if run.config_stem == head):
             iterations, losses = curve(run)
@@ -164,7 +156,7 @@ def _loss_on_vessels(runs: Sequence[Run]) -> 'Figure':
     return figure
 
 
-def _by_length(lines: Sequence[Mapping[str, Any]], paper_dice: float) -> 'Figure':
+def _by_length(lines: Sequence[Mapping[str, Any]]) -> 'Figure':
     lengths = sorted({line['iterations'] for line in lines})
     figure = _figure(3.6)
     axes = figure.add_subplot()
@@ -184,6 +176,7 @@ def _by_length(lines: Sequence[Mapping[str, Any]], paper_dice: float) -> 'Figure
                 means[place] = statistics.fmean(values)
         if means:
             axes.plot(list(means), list(means.values()), color=colour, linewidth=1.2, label=title)
+    paper_dice = next(row['paper']['Dice'] for row in table2.paper_rows() if row['row'] == ablations.REFERENCE_ROW)
     axes.axhline(100 * paper_dice, color='black', linewidth=1, linestyle='--', label="the paper's row 10")
     axes.set_xticks(range(len(lengths)), ['0 (scratch)' if not length else thousands(length) for length in lengths])
     axes.set_xlim(-0.4, len(lengths) - 0.6)
@@ -194,20 +187,36 @@ def _by_length(lines: Sequence[Mapping[str, Any]], paper_dice: float) -> 'Figure
     return figure
 
 
-def _growth(benchmarks: Sequence[Mapping[str, Any]]) -> 'Figure':
-    figure = _figure(2.8)
-    panels = {'seconds': ('seconds', 1.0), 'peak_bytes': ('peak memory of the process, MB', 1e-6)}
-    for place, (key, (title, unit)) in enumerate(panels.items(), start=1):
-        axes = figure.add_subplot(1, len(panels), place)
-        for index, found in enumerate(benchmarks):
-            volumes = sorted(found['volumes'], key=lambda volume: volume['scans'])
-            label = f'{found["settings"]["model"]}, {found["device"]}'
-            colour = OKABE_ITO[index % len(OKABE_ITO)]
-            scans, values = zip(*((volume['scans'], unit * volume[key]) for volume in volumes), strict=True)
-            axes.plot(scans, values, color=colour, marker='o', markersize=4, linewidth=1.2, label=label)
-        axes.set_xlabel('B-scans of a volume')
-        axes.set_ylabel(title)
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
-    axes.legend(loc='lower right')
+def _panels(groups: Sequence[Mapping[str, Any]], height: float, ylabel: str) -> tuple['Figure', Sequence['Axes']]:
+    figure = _figure(height)
+    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    panels[0].set_ylabel(ylabel)
+    for axes, group in zip(panels, groups, strict=True):
+        axes.set_title(recipes.plot_title(group).replace(', ', ',\n'), fontsize=8)
+    return figure, panels
+
+
+def _patients(groups: Sequence[Mapping[str, Any]]) -> 'Figure':
+    figure, panels = _panels(groups, 2.8, 'fluid Dice, %')
+    for axes, group in zip(panels, groups, strict=True):
+        for place, item in enumerate(group['per_subject']):
+            values = [100 * value for value in item['dice'] if value is not None]
+            axes.scatter([place] * len(values), values, s=22, color=OKABE_ITO[0], alpha=0.75, zorder=3)
+        names = ['?' if item['subject'] is None else str(item['subject']) for item in group['per_subject']]
+        axes.set_xticks(range(len(names)), names)
+        axes.set_xlabel('patient')
+        axes.set_ylim(-3, 100)
+    return figure
+
+
+def _areas(groups: Sequence[Mapping[str, Any]]) -> 'Figure':
+    figure, panels = _panels(groups, 2.8, 'predicted minus true, mm²')
+    for axes, group in zip(panels, groups, strict=True):
+        found, scale = group['bland_altman'], group['pixel_mm2']
+        true, predicted = (scale * np.asarray(found[name], float) for name in ('true', 'predicted'))
+        axes.scatter((true + predicted) / 2, predicted - true, s=18, color=OKABE_ITO[0], alpha=0.75, zorder=3)
+        for name, line in (('bias', 'solid'), ('low', 'dashed'), ('high', 'dashed')):
+            if found[name] is not None:
+                axes.axhline(scale * found[name], color='black', linewidth=1, linestyle=line, zorder=2)
+        axes.set_xlabel('mean area, mm²')
     return figure

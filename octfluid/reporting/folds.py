@@ -1,7 +1,7 @@
-"""Pooling the folds of a protocol, so that each image is scored once, by a model that never saw its patient.
+"""Pooling the folds of a protocol: each image is scored once, by a model that never saw its patient.
 
 A record says what was scored, not what was trained on. That follows from the split's name: ``subjectNN`` trains on all
-subjects but NN, which `octfluid.datasets.integrity` makes sure of before a training begins.
+subjects but NN, which `octfluid.datasets.integrity` checks before a training begins.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,17 +22,24 @@ from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.runs import Run
 from octfluid.utils.errors import InputError
 
-__all__ = ['LEAVE_ONE_OUT', 'UNKNOWN_FOLDS', 'Pooled', 'duke_subjects', 'fold_names', 'is_by_subject', 'pool', 'protocol_of']
+__all__ = ['LEAVE_ONE_OUT', 'UNKNOWN_FOLDS', 'Pooled', 'duke_subjects', 'fold_names', 'is_by_subject', 'is_inner', 'pool',
+           'protocol_of']  # fmt: skip
 
 UNKNOWN_FOLDS = "unknown (no list of the data set's images)"
-"""Stands in `Pooled.missing` where nobody can say which folds there are to be."""
+"""Stands in `Pooled.missing` where the folds of the data set are not known."""
 
-_TRAINED_ON = 'trained-on-'
+TRAINED_ON = 'trained-on-'
+"""Begins the part of a variant that names the training's split, in tests of weights trained on another one."""
 
 
 def protocol_of(split: str) -> str:
     """Return ``leave-one-subject-out`` for ``subjectNN``, and every other split's own name."""
     return LEAVE_ONE_OUT if is_subject_split(split) else split
+
+
+def is_inner(run: Run) -> bool:
+    """Return whether a run scored an inner split, which serves to choose settings and is in no table of scores."""
+    return inner_parent(run.record['split']) is not None
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,8 @@ class Pooled:
         seed: Random seed of the runs.
         images: Elements of the records' ``images``, each image once, ascending by name.
         runs: The runs that the images come from, ascending by split.
-        missing: Names of the folds without a run, or with a run that lacks some images of its subject, such as ``subject04``.
-            Unless this is empty the images are not what the protocol promises, and no pooled figure may be shown.
+        missing: Names of the folds without a run, or with a run that lacks images of its subject, such as ``subject04``.
+            Unless this is empty no pooled figure may be shown.
     """
 
     protocol: str
@@ -76,18 +83,18 @@ def fold_names(expected: Mapping[str, int | str]) -> tuple[str, ...]:
 
 
 def pool(runs: Sequence[Run], expected: Mapping[str, int | str] | None = None) -> Pooled:
-    """Put the folds of a protocol together.
+    """Pool the folds of a protocol.
 
     Leave-one-subject-out has a fold for each subject; every other protocol is one split, and so one run.
 
     Args:
         runs: At least one; of one configuration, one seed and one protocol.
         expected: Subject number by name of every image that must be scored. None: the 110 scans of the Duke list where all
-            images have names of it; of other images nothing is known, and folds of leave-one-subject-out count as missing.
+            images have names of it; of other images the folds of leave-one-subject-out are unknown and count as missing.
 
     Raises:
-        InputError: Runs of different protocols, seeds, configs, overrides, initial weights, iterations or variants; two runs
-            of one fold; an image scored in two folds, of a subject that its fold trains on, or not among the expected.
+        InputError: Runs that differ in more than their fold; two runs of one fold; an image scored in two folds, of a
+            subject that its fold trains on, or not among the expected.
     """
     if not runs:
         raise InputError('no runs to pool; expected at least one')
@@ -95,87 +102,74 @@ def pool(runs: Sequence[Run], expected: Mapping[str, int | str] | None = None) -
     _check_same(runs)
     protocol = protocol_of(runs[0].record['split'])
     used = [run for run in runs if _never_saw(run)]
-    source: dict[str, Run] = {}
-    images: dict[str, Mapping[str, Any]] = {}
     if expected is None and all(image['name'] in duke_subjects() for run in runs for image in run.record['images']):
         expected = duke_subjects()
+    source: dict[str, Run] = {}
+    images: dict[str, Mapping[str, Any]] = {}
     for run in used:
         for image in run.record['images']:
             _check_subject(run, image, expected)
             other = source.setdefault(image['name'], run)
             if other is not run:
-                raise InputError(
-                    f"{other.path} and {run.path} both score '{image['name']}', which would count twice; remove one of them"
-                )
+                raise InputError(f"{other.path} and {run.path} both score '{image['name']}'; remove one of them")
             images[image['name']] = image
-    missing = _missing(images, expected) if protocol == LEAVE_ONE_OUT else ()
+    missing: tuple[str, ...] = ()
+    if protocol == LEAVE_ONE_OUT:
+        lacking = None if expected is None else {name: owner for name, owner in expected.items() if name not in images}
+        missing = (UNKNOWN_FOLDS,) if lacking is None else fold_names(lacking)
     return Pooled(protocol, runs[0].record['seed'], tuple(images[name] for name in sorted(images)), tuple(used), missing)
 
 
-def _check_same(runs: Sequence[Run]) -> None:
-    """Refuse runs that differ in more than their fold. The digest of the config cannot tell: it covers the split."""
-    first, by_split = runs[0], {}
-    for run in runs:
-        for what, of in (
-            ('protocols', lambda run: protocol_of(run.record['split'])),
-            ('seeds', lambda run: run.record['seed']),
-            ('kinds', lambda run: run.record['kind']),
-            ('configs', lambda run: run.record['config']),
-            ('overrides', _changes),
-            ('classes', lambda run: run.foreground),
-            ('initial weights', lambda run: run.init_sha256),
-            ('iterations', lambda run: run.record['iterations']),
-            ('variants', lambda run: run.record['variant']),
-        ):
-            if of(run) != of(first):
-                raise InputError(f'{first.path} and {run.path} have different {what} and cannot be pooled; remove one of them')
-        split = run.record['split']
-        known = by_split.setdefault(split, run)
-        if known is not run:
-            raise InputError(
-                f'{known.path} and {run.path} are both of split {split} and seed {run.record["seed"]} and would count twice; '
-                'remove one of them'
-            )
+_SAME = {
+    'protocols': lambda run: protocol_of(run.record['split']),
+    'classes': lambda run: run.foreground,
+    'initial weights': lambda run: run.init_sha256,
+    'overrides': lambda run: _changes(run),
+    'seeds': lambda run: run.record['seed'],
+    'kinds': lambda run: run.record['kind'],
+    'configs': lambda run: run.record['config'],
+    'iterations': lambda run: run.record['iterations'],
+    'variants': lambda run: run.record['variant'],
+}
 
 
 def _changes(run: Run) -> dict[str, Any]:
     """Return the overrides that change a result; an override of a whole group counts if any setting of it does."""
-    changed = run.changed
     overrides = run.record['overrides']
-    return {key: overrides[key] for key in overrides if any(f'{name}.'.startswith(f'{key}.') for name in changed)}
+    return {key: overrides[key] for key in overrides if any(f'{name}.'.startswith(f'{key}.') for name in run.changed)}
+
+
+def _check_same(runs: Sequence[Run]) -> None:
+    """Refuse runs that differ in more than their fold. The digest of the config cannot serve: it covers the split."""
+    first, by_split = runs[0], {}
+    for run in runs:
+        for what, of in _SAME.items():
+            if of(run) != of(first):
+                raise InputError(f'{first.path} and {run.path} have different {what} and cannot be pooled; remove one of them')
+        known = by_split.setdefault(run.record['split'], run)
+        if known is not run:
+            raise InputError(f'{known.path} and {run.path} are of one split and one seed; remove one of them')
 
 
 def _never_saw(run: Run) -> bool:
-    """Tell whether a run's weights may stand for its fold: a test can be of weights that were trained on another split."""
+    """Return whether a run's weights may stand for its fold: a test can be of weights trained on another split."""
     variant, split = run.record['variant'], run.record['split']
-    if not is_subject_split(split) or _TRAINED_ON not in variant:
+    if not is_subject_split(split) or TRAINED_ON not in variant:
         return True
-    trained_on = variant.split(_TRAINED_ON, 1)[1].split('+')[0]
+    trained_on = variant.split(TRAINED_ON, 1)[1].split('+')[0]
     return held_out_subjects(split)[0] in (held_out_subjects(trained_on) or ())
 
 
 def _check_subject(run: Run, image: Mapping[str, Any], expected: Mapping[str, int | str] | None) -> None:
-    """Refuse an image that the run's model may have seen the patient of, or that nobody expects."""
+    """Refuse an image whose patient the run's model may have seen, or that is not expected."""
     name, subject, split = image['name'], image['subject'], run.record['split']
     if expected is not None and name not in expected:
-        raise InputError(
-            f"{run.path}: scores '{name}', which is none of the {len(expected)} images of the data set; remove the record"
-        )
+        raise InputError(f"{run.path}: '{name}' is not one of the {len(expected)} images of the data set; remove the record")
     if expected is not None and str(expected[name]) != str(subject):
+        raise InputError(f"{run.path}: '{name}' is of subject {subject}; expected {expected[name]}; run it again")
+    held_out = held_out_subjects(split) if inner_parent(split) is None else None
+    if held_out is not None and not (str(subject).isdecimal() and int(subject) in held_out):
         raise InputError(
-            f"{run.path}: '{name}' is of subject {subject}; expected subject {expected[name]}, as in the data set's list; "
-            'run it again'
+            f"{run.path}: split {split} scores '{name}' of subject {subject}, which its model was trained on; "
+            f'expected subjects {", ".join(map(str, held_out))}; remove the record'
         )
-    named = held_out_subjects(split) if inner_parent(split) is None else None
-    if named is not None and not (str(subject).isdecimal() and int(subject) in named):
-        raise InputError(
-            f"{run.path}: split {split} scores '{name}' of subject {subject}, which its model was trained on; expected only "
-            f'subjects that the split holds out ({", ".join(map(str, named))}); remove the record'
-        )
-
-
-def _missing(scored: Mapping[str, Any], expected: Mapping[str, int | str] | None) -> tuple[str, ...]:
-    """Return the folds that lack images: those of subjects that nobody scored, or not wholly."""
-    if expected is None:
-        return (UNKNOWN_FOLDS,)
-    return fold_names({name: subject for name, subject in expected.items() if name not in scored})

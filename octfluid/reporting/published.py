@@ -1,7 +1,11 @@
-"""Scores of others, from the data files beside this module; each names its source in its first lines."""
+"""Scores of others, from the data files in this folder, and the choice of the runs that stand next to them."""
 
 import csv
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from octfluid.records.provenance import Start
+from octfluid.records.runs import Run
 
 
 def read_published(name: str) -> list[dict[str, str]]:
@@ -13,3 +17,15 @@ def read_published(name: str) -> list[dict[str, str]]:
 def fraction(percentage: str) -> float | None:
     """Return a percentage as a fraction, None for an empty cell."""
     return round(float(percentage) / 100, 8) if percentage else None
+
+
+def select_runs(runs: Iterable[Run], why_not: Callable[[Run], str | None]) -> tuple[list[Run], list[list[str]]]:
+    """Return the runs that count, and label and reason of every other run; ``why_not`` gives the reason or None."""
+    reasons = [(run, why_not(run)) for run in runs]
+    used = [run for run, reason in reasons if reason is None]
+    return used, sorted([run.label, reason] for run, reason in reasons if reason is not None)
+
+
+def starts_of(runs: Iterable[Run]) -> list[Start]:
+    """Return the kinds of initial weights of runs, the longest source training first."""
+    return sorted({run.start for run in runs}, key=lambda start: start.rank)

@@ -1,19 +1,61 @@
-"""Runs of configs that belong to no table of the paper."""
+"""Our own recipes: scores with intervals, what others report, what each ingredient is worth, scans of other devices."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import PurePosixPath
 from typing import Any
 
-from octfluid.records.runs import Run, summarise
-from octfluid.records.starts import file_label
-from octfluid.reporting import markdown as md
-from octfluid.reporting.markdown import SCORES, percent_spread
+from octfluid.datasets.splits import INNER_FOLDS
+from octfluid.metrics import bootstrap, measures
+from octfluid.metrics.bootstrap import MIN_SUBJECTS
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.metrics.measures import Scored
+from octfluid.records.provenance import file_label
+from octfluid.records.runs import DECIMALS, Run, check_averageable, conditions_of, summarise
+from octfluid.reporting import folds
+from octfluid.reporting.estimates import LEAKAGE, comparisons_table, headline_table, measures_table, withheld
+from octfluid.reporting.formats import (
+    NOT_RUN,
+    SCORES,
+    conditions,
+    estimate,
+    mark,
+    p_value,
+    percent,
+    points_interval,
+    seeds,
+    spread,
+)
+from octfluid.reporting.pages import Page, config_link, notes, records_link
+from octfluid.reporting.published import read_published
+from octfluid.reporting.table2 import paper_rows
+from octfluid.visualization.gallery import choose, picture_name
+
+FOLDER = 'configs/duke_dme/'
+PROTOCOLS = {
+    'paper': "The paper's split: 22 scans of nine patients, all of whom have other scans in the training",
+    'train6-10_test1-5': 'Trained on patients 6 to 10, scored on 1 to 5',
+    'train1-5_test6-10': 'Trained on patients 1 to 5, scored on 6 to 10',
+    'leave-one-subject-out': 'Each patient left out in turn',
+}
+STANDING = {'read': 'read in the source', 'secondary': 'from a later source', 'recalled': 'widely quoted, not seen'}
+STEPS_SPLIT = 'paper'
+"""The split inside whose training set the ingredients were compared."""
+PATIENTS_FIGURE, AREAS_FIGURE = 'patients.png', 'areas.png'
+PLOTTED = 4
+"""Configurations that the figures show."""
+ALL = 'all'
+ROLES = {
+    'best': 'Of the scans with fluid, the one with the highest Dice.',
+    'median': 'Of the scans with fluid, the one with the median Dice.',
+    'worst': 'Of the scans with fluid, the one with the lowest Dice.',
+    'false': 'Of the scans without fluid, the one in which most is marked.',
+}
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
-    """Collect the scores of runs whose config belongs to no table of its own.
-
-    Args:
-        runs: Unique runs.
+    """Collect the scores of runs whose config belongs to no table of the paper.
 
     Returns:
         ``groups``: one mapping for runs that agree in config, kind, split, initial weights, iterations and variant, with the
@@ -34,37 +76,292 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         groups.setdefault(key, []).append(run)
     names = ('config', 'kind', 'split', 'init', 'iterations', 'variant')
     rows = [
-        {**dict(zip(names, key, strict=True)), 'foreground': group[0].foreground, **summarise(group)}
+        {
+            **dict(zip(names, key, strict=True)),
+            'foreground': group[0].foreground,
+            **summarise(group),
+            'records': sorted(run.label for run in group),
+        }
         for key, group in sorted(groups.items())
     ]
     return {'groups': rows, 'not_used': sorted(not_used)}
 
 
-def render(recipes: dict[str, Any], beside: str = '') -> str:
-    """Return ``recipes.md`` from the output of `build`, with a section on what others report."""
-    text = f'# Our own recipes\n\n{md.WRITTEN_BY}\n\n'
-    text += summary_table(recipes) or 'No run is recorded.\n'
-    if recipes['groups']:
-        text += '\nScores are percent, pooled over all pixels of the scored images: mean ± sample standard deviation over n '
-        text += 'seeds.\n'
-        text += ''.join(f'\n{note}\n' for note in md.mixed_notes(text))
-    return text + beside + md.not_used_section(recipes['not_used'])
+def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
+    """Pool the inner folds of each config and compare it with the one that it builds on.
+
+    Returns:
+        ``rows``: for each line of ``recipe_steps.csv`` its ``config``, ``against`` and ``what``, and ``missing`` (inner folds
+        without a run). Where none is missing also ``iterations``, ``seeds``, ``images``, ``subjects``, ``measures`` (``dice``,
+        ``precision`` and ``recall`` of `octfluid.metrics.bootstrap.estimates`) and ``difference``: the output of
+        `octfluid.metrics.bootstrap.paired` with ``p_holm``, None without a complete config to compare with. ``conditions``:
+        of all runs used.
+
+    Raises:
+        InputError: Runs that would be averaged differ in config, weights or scored files.
+    """
+    lines = read_published('recipe_steps.csv')
+    of = {line['config']: [run for run in runs if _is_step(run, line['config'])] for line in lines}
+    pooled = {config: _pool_inner(members) for config, members in of.items()}
+    rows = [_step(line, of[line['config']], pooled) for line in lines]
+    compared = [row for row in rows if row.get('difference')]
+    for row, corrected in zip(compared, bootstrap.holm([row['difference']['p'] for row in compared]), strict=True):
+        row['difference']['p_holm'] = corrected
+    return {'rows': rows, 'conditions': conditions_of([run for config in pooled if pooled[config] for run in of[config]])}
 
 
-def summary_table(recipes: dict[str, Any]) -> str:
-    """Return one line per group of runs as a Markdown table; empty without any."""
-    scores = ['mIoU', 'mDice', 'foreground Dice', 'foreground IoU']
-    header = ['config', 'run', 'split', 'initial weights', 'iterations', *scores, 'seeds']
-    lines = [
+def _inner_names() -> list[str]:
+    return [f'{STEPS_SPLIT}-inner{fold}' for fold in range(1, INNER_FOLDS + 1)]
+
+
+def _is_step(run: Run, stem: str) -> bool:
+    return (
+        run.config_stem == stem
+        and run.record['config'].startswith(FOLDER)
+        and (run.record['kind'], run.record['variant']) == ('train', '')
+        and (run.source == 'scratch') != stem.endswith('_hrf')
+        and run.record['split'] in _inner_names()
+        and not run.changed
+    )
+
+
+def _pool_inner(runs: Sequence[Run]) -> Scored | None:
+    """Pool the folds of every seed that has all of them; None without such a seed."""
+    for name in _inner_names():
+        check_averageable([run for run in runs if run.record['split'] == name])
+    images: dict[int, dict[str, list]] = {}
+    for run in runs:
+        images.setdefault(run.record['seed'], {})[run.record['split']] = run.record['images']
+    whole = {seed: [*chain(*of.values())] for seed, of in images.items() if len(of) == INNER_FOLDS}
+    return measures.scored(whole) if whole else None
+
+
+def _step(line: Mapping[str, str], runs: Sequence[Run], pooled: Mapping[str, Scored | None]) -> dict[str, Any]:
+    ours, reference = pooled[line['config']], pooled.get(line['against'])
+    found = {run.record['split'] for run in runs}
+    row = {**line, 'missing': [] if ours else [name for name in _inner_names() if name not in found]}
+    if ours is None:
+        return row
+    estimates = bootstrap.estimates(ours)
+    return row | {
+        'iterations': runs[0].record['iterations'],
+        'seeds': len(ours.seeds),
+        'images': len(ours.names),
+        'subjects': len(set(ours.subjects)),
+        'measures': {name: estimates[name] for name in ('dice', 'precision', 'recall')},
+        'difference': bootstrap.paired(ours, reference) if reference else None,
+    }
+
+
+def build_external(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Score each test on scans of other devices by device, the part of a scan's name before its last underscore.
+
+    Returns:
+        One mapping a run, by label: ``label``, ``config``, ``variant``, ``seed``, ``checkpoint_sha256``, ``groups``,
+        ``pictures`` (path below the results folder by role, of those that lie beside the record) and ``conditions``.
+        ``groups`` are mappings of ``group`` (the last is `ALL`), ``scans``, ``with_fluid``, ``dice`` (pooled; None without
+        fluid, true or predicted), ``precision``, ``recall``, ``empty`` (scans without fluid), ``marked`` (those of them in
+        which fluid is marked) and ``false_share`` (the share of their pixels that is).
+    """
+    found = []
+    for run in sorted((run for run in runs if not run.changed), key=lambda run: run.label):
+        images = run.record['images']
+        devices: dict[str, list] = {}
+        for image in sorted(images, key=lambda image: image['name'].rpartition('_')[0] or image['name']):
+            devices.setdefault(image['name'].rpartition('_')[0] or image['name'], []).append(image)
+        found.append({
+            'label': run.label,
+            **{key: run.record[key] for key in ('config', 'variant', 'seed', 'checkpoint_sha256')},
+            'groups': [_device(name, members) for name, members in [*devices.items(), (ALL, images)]],
+            'pictures': {role: path for role, (path, _) in pictures_of([run]).items()},
+            'conditions': conditions_of([run]),
+        })  # fmt: skip
+    return found
+
+
+def _device(name: str, images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    empty = [image for image in images if not image['tp'] + image['fn']]
+    tp, fp, fn = (sum(image[key] for image in images) for key in ('tp', 'fp', 'fn'))
+    pixels = sum(image['height'] * image['width'] for image in empty)
+    dice = pooled_metrics(images)['Dice.fluid']
+    return {
+        'group': name,
+        'scans': len(images),
+        'with_fluid': len(images) - len(empty),
+        'dice': None if dice is None else round(dice, DECIMALS),
+        'precision': round(tp / (tp + fp), DECIMALS) if tp + fp else None,
+        'recall': round(tp / (tp + fn), DECIMALS) if tp + fn else None,
+        'empty': len(empty),
+        'marked': sum(image['fp'] > 0 for image in empty),
+        'false_share': round(sum(image['fp'] for image in empty) / pixels, DECIMALS) if pixels else None,
+    }
+
+
+def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
+    """Return the pictures that lie beside the records: role (see `choose`) -> (path below the results folder, file)."""
+    of = {image['name']: run for run in runs for image in run.record['images']}
+    found = {}
+    for role, name in choose([image for run in runs for image in run.record['images']]).items():
+        label = PurePosixPath(of[name].label)
+        picture = picture_name(label.stem, name)
+        if os.path.isfile(of[name].path.parent / picture):
+            found[role] = (f'records/{label.with_name(picture)}', of[name].path.parent / picture)
+    return found
+
+
+def is_own(group: Mapping[str, Any]) -> bool:
+    """Return whether a group of `estimates.build` is of our recipes, by weights that saw none of the scored scans."""
+    return group['config'].startswith(FOLDER) and folds.TRAINED_ON not in group['variant'] and group['iterations'] > 0
+
+
+def plotted(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the groups that the figures show: our complete trainings with the highest pooled Dice, at most `PLOTTED`."""
+    complete = [group for group in groups if is_own(group) and group['kind'] == 'train' and group['measures']]
+    return sorted(complete, key=lambda group: -(group['measures']['dice']['value'] or 0))[:PLOTTED]
+
+
+def plot_title(group: Mapping[str, Any]) -> str:
+    """Return the name of a group in a figure."""
+    return f'{PurePosixPath(group["config"]).stem}, {group["protocol"]}'
+
+
+def _own_table(page: Page, content: Mapping[str, Any]) -> None:
+    header = ['config', 'run', 'split', 'initial weights', 'iterations']
+    header += ['mIoU', 'mDice', 'foreground Dice', 'foreground IoU', 'seeds']
+    rows = [
         [
-            f'`{group["config"]}`',
+            config_link(group['config']),
             group['kind'] + (f', {group["variant"]}' if group['variant'] else ''),
             group['split'],
             group['init'],
             str(group['iterations']),
-            *(percent_spread(group[name]) for name in SCORES),
-            md.seeds(group),
+            *(spread(group[name]) for name in SCORES),
+            records_link(group['records'], seeds(group)),
         ]
-        for group in recipes['groups']
+        for group in content['groups']
     ]
-    return md.table(header, lines) if lines else ''
+    if not rows:
+        page.text('No run is recorded.')
+        return
+    page.text(conditions(content['groups']))
+    page.table(header, rows)
+    page.text('Scores are percent, pooled over all pixels of the scored images: mean ± sample standard deviation over n seeds.')
+
+
+def _published_section(page: Page, groups: Sequence[Mapping[str, Any]]) -> None:
+    page.heading('Compared with the paper and with what others report')
+    published = read_published('published_fluid.csv')
+    row10 = next(row['paper'] for row in paper_rows() if row['row'] == 10)
+    for split, title in PROTOCOLS.items():
+        rows = []
+        for line in (line for line in published if line['split'] == split):
+            means = [percent(row10['mIoU']), percent(row10['mDice']), '1'] if split == 'paper' else ['-', '-', '-']
+            rows.append([line['method'], line['protocol'], f'{100 * float(line["score"]):.1f}', *means])
+        for group in (group for group in groups if group['protocol'] == split and is_own(group)):
+            name = '**ours**: ' + ', '.join(part for part in (config_link(group['config']), group['variant']) if part)
+            size = 'x'.join(map(str, group['size'])) if group['size'] else 'several sizes'
+            scores = [withheld(group), '-', '-']
+            if group['measures']:
+                scores = [estimate(group['measures'][key], '%') for key in ('dice', 'miou', 'mdice')]
+            rows.append([name, size, *scores, str(len(group['seeds'])) + mark(group)])
+        page.heading(title, 3)
+        page.table(['who', 'scored at', 'fluid Dice %', 'mIoU %', 'mDice %', 'seeds'], rows)
+    page.bullets(notes('published'))
+    page.heading('How each published figure is known', 3)
+    rows = [[line['method'], line['protocol'], line['score'], STANDING[line['standing']], line['caveat']] for line in published]
+    page.table(['method', 'protocol', 'fluid Dice', 'how it is known', 'caveat'], rows)
+
+
+def _estimates_section(page: Page, estimates: Mapping[str, Any], figures: Sequence[str]) -> None:
+    page.heading('Scores with intervals over patients and seeds')
+    if not estimates['groups']:
+        page.text('No run is recorded that counts.')
+        return
+    page.table(*headline_table(estimates['groups']))
+    page.bullets(notes('estimates', min_subjects=MIN_SUBJECTS))
+    page.figure(
+        PATIENTS_FIGURE, figures,
+        'Fluid Dice of the pooled pixels of each patient in percent, a point a seed, of our best trainings by pooled Dice.',
+    )  # fmt: skip
+    page.figure(
+        AREAS_FIGURE, figures,
+        'Predicted minus true fluid area of each scan by the mean of both (Bland and Altman), in mm² at the nominal scale. '
+        'Solid line: bias. Dashed: 95 % limits of agreement.',
+    )  # fmt: skip
+    for family in dict.fromkeys(item['family'] for item in estimates['comparisons'] if item['family'] != LEAKAGE):
+        page.heading(f'Differences: {family}', 3)
+        page.table(*comparisons_table([item for item in estimates['comparisons'] if item['family'] == family]))
+    page.text(*notes('p_values'))
+
+
+def _steps_section(page: Page, steps: Mapping[str, Any]) -> None:
+    page.heading('What each ingredient is worth')
+    page.text(conditions([steps['conditions']]))
+    rows = []
+    for row in (row for row in steps['rows'] if 'measures' in row):
+        difference = row['difference']
+        cells = [estimate(row['measures'][name], '%') for name in ('dice', 'precision', 'recall')]
+        cells += (
+            [points_interval(difference), p_value(difference['p']), p_value(difference['p_holm'])] if difference else ['-'] * 3
+        )
+        rows.append([f'`{row["config"]}`', row['what'], *cells, str(row['iterations']), str(row['seeds'])])
+    header = ['config', 'what', 'fluid Dice %', 'precision %', 'recall %', 'difference', 'p', 'p, Holm', 'iterations', 'seeds']
+    if rows:
+        page.table(header, rows)
+    lacking = [f'`{row["config"]}` ({row["what"]})' for row in steps['rows'] if 'measures' not in row]
+    page.text(f'{NOT_RUN.capitalize()} on all three inner folds: {", ".join(lacking)}.' if lacking else '')
+    page.bullets(notes('steps'))
+
+
+def _external_section(page: Page, tests: Sequence[Mapping[str, Any]], pictures: Mapping[str, Mapping[str, str]]) -> None:
+    page.heading('Scans of other devices')
+    header = ['group', 'scans', 'with fluid', 'fluid Dice %', 'precision %', 'recall %', 'scans without fluid, marked']
+    for test in tests:
+        variant = f', {test["variant"]}' if test['variant'] else ''
+        page.heading(f'`{test["config"]}`{variant}, weights {test["checkpoint_sha256"][:8]}', 3)
+        page.text(conditions([test['conditions']]) + f' {records_link([test["label"]])}.')
+        rows = []
+        for group in test['groups']:
+            scores = [percent(group[name]) if group['with_fluid'] else '-' for name in ('dice', 'precision', 'recall')]
+            marked = f'{group["marked"]} of {group["empty"]}' if group['empty'] else '-'
+            counts = [str(group['scans']), str(group['with_fluid'])]
+            rows.append([group['group'], *counts, *scores, marked, percent(group['false_share'])])
+        page.table([*header, 'false share of their pixels %'], rows)
+        for role, path in pictures.get(test['label'], {}).items():
+            page.picture(path, ROLES[role])
+    if not tests:
+        page.text('No run is recorded.')
+        return
+    page.bullets(notes('external'))
+
+
+def page(
+    results: Mapping[str, Any], figures: Sequence[str] = (), pictures: Mapping[str, Mapping[str, str]] | None = None
+) -> Page:
+    """Return ``recipes.md``.
+
+    Args:
+        results: ``recipes``, ``recipe_steps``, ``external`` and ``estimates`` of ``results.json``.
+        figures: Names of the figures that were drawn.
+        pictures: Key of a group of our recipes, or label of a test on other devices -> role -> path below the results folder.
+    """
+    page = Page('recipes.md', 'Our own recipes')
+    _own_table(page, results['recipes'])
+    _published_section(page, results['estimates']['groups'])
+    _estimates_section(page, results['estimates'], figures)
+    _steps_section(page, results['recipe_steps'])
+    _external_section(page, results['external'], pictures or {})
+    for group in results['estimates']['groups']:
+        if found := (pictures or {}).get(group['key']):
+            page.heading(f'Pictures of `{group["key"]}`')
+            for role, path in found.items():
+                page.picture(path, ROLES[role])
+    page.heading('All measures of each configuration')
+    for group in results['estimates']['groups']:
+        if group['measures']:
+            page.heading(f'`{group["key"]}`', 3)
+            page.table(*measures_table(group))
+            if group['with_fluid'] and group['measures']['surface_dice_1px']['value'] is None:
+                page.text('Outlines and pockets are not in these records, which are older than those measures.')
+    page.not_used([*results['recipes']['not_used'], *results['estimates']['not_used']])
+    return page

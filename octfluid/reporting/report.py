@@ -9,32 +9,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from octfluid.records.provenance import SCRATCH, Start
 from octfluid.records.runs import Run, check_comparable, unique_runs
-from octfluid.records.starts import Start
 from octfluid.reporting import (
     ablations,
-    beside_published,
-    comparisons,
+    benchmarks,
+    conclusions,
     estimates,
-    estimates_page,
-    external,
     figures,
     folds,
-    holds_up,
-    hrf,
-    prediction_page,
-    recipe_steps,
+    prediction,
     recipes,
-    reliability_page,
-    run_times,
-    speed,
-    summary,
     table1,
     table2,
 )
-from octfluid.reporting.markdown import mixed_notes, without_markup
-from octfluid.reporting.page import render_page
-from octfluid.reporting.speed import Benchmark
+from octfluid.reporting.formats import NOT_RUN, estimate, mark, percent, seeds, spread
+from octfluid.reporting.pages import Page, config_link, records_link, render_html, render_markdown, safe_markdown
 from octfluid.utils.atomic import require_file_names, write_bytes, write_text
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
@@ -42,46 +32,36 @@ from octfluid.utils.text import read_text
 SCHEMA = 'octfluid.results/1'
 TABLES = ('table1', 'table2', 'ablations', 'hrf', 'recipes', 'external')
 README_BEGIN, README_END = '<!-- results:begin -->', '<!-- results:end -->'
-PAGES = {
-    'table1.md': "Vessel networks on B-scans, unchanged (the paper's table 1)",
-    'table2.md': 'Fluid scores and notes of table 2',
-    'ablations.md': 'What the paper names or leaves open, and row 10 by length of source training',
-    'estimates.md': 'Scores with intervals over patients and seeds, by protocol',
-    'what_holds_up.md': "Which of the paper's conclusions hold up",
-    'hrf.md': 'The vessel networks themselves',
-    'recipes.md': 'Our own recipes',
-    'recipe_steps.md': 'What each ingredient of the recipe is worth, on inner splits',
-    'external.md': 'Our recipe on scans of other devices',
-    'prediction.md': 'What predictions are worth: the warning of unlike scans, areas and volumes',
-    'speed.md': 'How fast: training, scoring, B-scans, training samples',
-}
-"""The pages and what the README calls them."""
+PAGES = ('table1.md', 'table2.md', 'ablations.md', 'recipes.md', 'what_holds_up.md', 'prediction.md', 'speed.md')
 HTML = 'report.html'
+TITLE = 'Retinal fluid segmentation in OCT: results with their uncertainty'
+GALLERIES = 3
+"""Configurations whose pictures the page of recipes shows."""
 
 
 def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Return runs by the table they belong to; a table without runs has an empty list.
 
-    The folds of leave-one-subject-out are in none of them: each is a part of a score, which `estimates` pools.
+    The folds of leave-one-subject-out are in no table: each is a part of a score, which `estimates` pools.
     """
     whole = [run for run in runs if folds.protocol_of(run.record['split']) != folds.LEAVE_ONE_OUT]
     return {name: [run for run in whole if run.table == name] for name in TABLES}
 
 
 def scored(runs: Sequence[Run]) -> list[Run]:
-    """Leave out trainings on all scans, which left none to score: their records say where shipped weights come from."""
+    """Leave out trainings on all scans, which leave no scan to score."""
     return [run for run in runs if run.record['images']]
 
 
 def build_results(
-    runs: Sequence[Run], benchmarks: Sequence[Benchmark] = (), checks: Mapping[str, Any] | None = None
+    runs: Sequence[Run], benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None, checks: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Collect all numbers behind the pages.
 
     Args:
         runs: Runs in any order; repetitions are counted once.
-        benchmarks: The published ones, in any order.
-        checks: Output of `octfluid.reporting.prediction_page.read_checks`.
+        benchmarks_of: Output of `octfluid.reporting.benchmarks.read_benchmarks`.
+        checks: Output of `octfluid.reporting.prediction.read_checks`.
 
     Returns:
         The content of ``results.json``.
@@ -90,90 +70,112 @@ def build_results(
         InputError: Records contradict each other; the message names two of them.
     """
     every, repeated = unique_runs(scored(runs))
-    kept = [run for run in every if not recipe_steps.is_inner(run)]
-    # Few scans of many devices: their page has no intervals, and none are made here.
-    own = [run for run in kept if run.table != 'external']
+    kept = [run for run in every if not folds.is_inner(run)]
+    own = [run for run in kept if run.table != 'external']  # few scans of many devices, without intervals
     of = by_table(kept)
     rows = table2.build(of['table2'])
-    beside = ablations.build(of['ablations'], of['table2'])
+    changed = ablations.build(of['ablations'], of['table2'])
     # The page of conclusions compares runs of both tables.
     check_comparable([run for _, run in table2.select(of['table2'])[0]] + ablations.select(of['ablations'])[0])
     return {
         'schema': SCHEMA,
         'table1': table1.build(of['table1']),
         'table2': rows,
-        'ablations': beside,
-        'holds_up': holds_up.build(rows, beside),
-        'hrf': hrf.build(of['hrf']),
+        'ablations': changed,
+        'holds_up': conclusions.build(rows, changed),
+        'hrf': table1.build_hrf(of['hrf']),
         'recipes': recipes.build(of['recipes']),
-        'recipe_steps': recipe_steps.build(every),
-        'external': external.build(of['external']),
-        'run_times': run_times.build(kept),
+        'recipe_steps': recipes.build_steps(every),
+        'external': recipes.build_external(of['external']),
+        'run_times': benchmarks.build_run_times(kept),
         'prediction': dict(checks or {}),
-        'speed': speed.build(benchmarks),
+        'speed': benchmarks.build(benchmarks_of or {}),
         'estimates': {
             'groups': estimates.build(own),
-            'comparisons': comparisons.build(own),
+            'comparisons': estimates.compare(own),
             'not_used': estimates.not_used(own),
         },
         'repeated': sorted(run.label for run in repeated),
     }
 
 
-def render_pages(results: dict[str, Any], drawn: Sequence[str] = ()) -> dict[str, str]:
-    """Return the pages of `PAGES` by name.
+def make_pages(
+    results: Mapping[str, Any], drawn: Sequence[str] = (), galleries: Mapping[str, Mapping[str, str]] | None = None
+) -> list[Page]:
+    """Return the pages of `PAGES`.
 
     Args:
         results: Output of `build_results`.
         drawn: Names of the figures that there are.
+        galleries: As ``pictures`` of `octfluid.reporting.recipes.page`.
     """
-    pages = {
-        'table1.md': table1.render(results['table1']),
-        'table2.md': table2.render(results['table2'], drawn),
-        'ablations.md': ablations.render(results['ablations'], drawn),
-        'estimates.md': estimates_page.render(results['estimates']),
-        'what_holds_up.md': holds_up.render(results['holds_up'], results['estimates']['comparisons']),
-        'hrf.md': hrf.render(results['hrf'], drawn),
-        'recipes.md': recipes.render(results['recipes'], beside_published.render(results['estimates']['groups'])),
-        'recipe_steps.md': recipe_steps.render(results['recipe_steps']),
-        'external.md': external.render(results['external']),
-        'prediction.md': prediction_page.render(results['prediction']),
-        'speed.md': speed.render(results['speed'], drawn),
-    }
-    return {name: without_markup(page) for name, page in pages.items()}
+    return [
+        table1.page(results['table1'], results['hrf'], drawn),
+        table2.page(results['table2'], drawn),
+        ablations.page(results['ablations'], drawn),
+        recipes.page(results, drawn, galleries),
+        conclusions.page(results['holds_up'], results['estimates']['comparisons']),
+        prediction.page(results['prediction']),
+        benchmarks.page(results['speed'], results['run_times']),
+    ]
 
 
-def render_readme_block(results: dict[str, Any], link: str) -> str:
+def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict[str, dict[str, tuple[str, Path]]]:
+    """Return the pictures of our complete recipes by key of the group and role: (path in the results folder, file)."""
+    found = {}
+    for group in recipes.plotted(groups):
+        # A label alone is not enough: a run with settings of its own has the same.
+        labels = set(group['records'])
+        members = [run for run in runs if run.label in labels and run.record['config'] == group['config'] and not run.changed]
+        if (pictures := recipes.pictures_of(members)) and len(found) < GALLERIES:
+            found[group['key']] = pictures
+    return found
+
+
+def _short_scores(ours: Mapping[str, Any]) -> str:
+    return f'{spread(ours["mIoU"])} / {spread(ours["mDice"])}'
+
+
+def make_readme_page(results: Mapping[str, Any]) -> Page:
+    """Return what the README shows of `build_results`: table 2 and, with intervals, our own recipes; titles do not count."""
+    page, table = Page('README.md', ''), results['table2']
+    best = table2.best_section(table)
+    section = table['sections'].get(best, {})
+    whose = Start.of(best).short if best else 'from HRF weights'
+    page.text(
+        f'Table 2, fine-tuning on Duke DME: mIoU / mDice in percent, ours mean ± SD over n seeds {whose}; the paper started '
+        'from weights of 40 000 iterations. Below, our own recipes with 95 % intervals over patients and seeds.'
+    )
+    rows = []
+    for row in table['rows']:
+        ours = section.get(str(row['row']))
+        cells = [_short_scores(ours), records_link(ours['records'], seeds(ours))] if ours else [NOT_RUN, '-']
+        published = f'{percent(row["paper"]["mIoU"])} / {percent(row["paper"]["mDice"])}'
+        rows.append([str(row['row']), config_link(row['config'], row['setting']), published, *cells])
+        if best and (ours := table['sections'].get(SCRATCH.key, {}).get(str(row['row']))):
+            scratch = [f'row {row["row"]} from random weights', '-', _short_scores(ours)]
+            rows.append(['', *scratch, records_link(ours['records'], seeds(ours))])
+    if reference := table['reference']:
+        scores = f'{percent(reference["mIoU"])} / {percent(reference["mDice"])}'
+        rows.append(['', 'background everywhere', '-', scores, '-'])
+    for group in recipes.plotted(results['estimates']['groups']):
+        scores = ' / '.join(estimate(group['measures'][name], '%') for name in ('miou', 'mdice'))
+        name = f'{config_link(group["config"])}, {group["protocol"]}: fluid Dice {estimate(group["measures"]["dice"], "%")}'
+        n = f'n = {len(group["seeds"])}{mark(group)}'
+        rows.append(['own', name, '-', scores, records_link(group['records'], n)])
+    page.table(['row', 'setting', 'paper', 'ours', 'records'], rows)
+    return page
+
+
+def render_readme_block(results: Mapping[str, Any], link: str) -> str:
     """Return what stands between the README's markers.
 
     Args:
         results: Output of `build_results`.
         link: The results folder relative to the README, with forward slashes.
     """
-    own = recipes.summary_table(results['recipes'])
-    text = summary.sentences(results) + '\n\n'
-    text += f'Our own configs, scored the same way, in percent:\n\n{own}\n' if own else ''
-    text += f'{honest}\n' if (honest := estimates_page.sentences(results['estimates'])) else ''
-    text += (
-        'Table 2 of the paper, fine-tuning on Duke DME, beside our runs: mIoU / mDice in percent; ours is mean ± SD over n '
-        f'seeds, and "pending" has not been run. From scratch only row {table2.SCRATCH_ROW} is asked for.\n\n'
-        f'{table2.render_short(results["table2"])}\n'
-    )
-    text += ''.join(f'{note}\n\n' for note in mixed_notes(text))
-    for name, what in PAGES.items():
-        text += f'* {what}: [{link}/{name}]({link}/{name})'
-        if name == 'what_holds_up.md':
-            verdicts = [
-                f'{Start.of(key).short}: {holds_up.counts_line(judged)}'
-                for key, judged in results['holds_up']['sections'].items()
-            ]
-            text += f' ({"; ".join(verdicts)})'
-        text += '\n'
-    text += f'* All of it as one page with plots and pictures, which opens without a network: [{link}/{HTML}]({link}/{HTML})\n'
-    text += f'* All numbers: [{link}/results.json]({link}/results.json)\n'
-    if times := run_times.render(results['run_times']):
-        text += f'\nHow long the recorded runs took, on machines that other work shared in part:\n\n{times}'
-    return without_markup(text)
+    text = safe_markdown(render_markdown(make_readme_page(results))).split('-->\n\n', 1)[1]
+    return text.replace('](../../', '](').replace('](records/', f']({link}/records/')
 
 
 def _readme_parts(path: Path) -> tuple[str, str]:
@@ -184,75 +186,65 @@ def _readme_parts(path: Path) -> tuple[str, str]:
     return text[: text.index(README_BEGIN) + len(README_BEGIN)], text[text.index(README_END) :]
 
 
+def is_published(out: Path) -> bool:
+    """Return whether a folder is a repository's ``docs/results``, from which links to configs and records lead somewhere."""
+    out = Path(out).resolve()
+    return (out.parent.name, out.name) == ('docs', 'results')
+
+
 def default_readme(out: Path) -> Path | None:
     """Return ``<root>/README.md`` when ``out`` is ``<root>/docs/results`` and that README has the markers, else None."""
-    out = Path(out).resolve()
-    readme = out.parent.parent / 'README.md'
-    if (out.parent.name, out.name) != ('docs', 'results') or not readme.is_file():
-        return None
-    return readme if README_BEGIN in read_text(readme) else None
-
-
-def default_reliability(out: Path) -> Path | None:
-    """Return ``reliability.md`` beside the folder of the pages if it is there and has the markers, else None."""
-    page = Path(out).resolve().parent / 'reliability.md'
-    return page if page.is_file() and README_BEGIN in read_text(page) else None
-
-
-def _write_figures(folder: Path, drawn: Mapping[str, bytes]) -> None:
-    """Write the figures there are, and remove those of an earlier report."""
-    for name in figures.NAMES:
-        if name in drawn:
-            write_bytes(folder / name, drawn[name])
-        else:
-            (folder / name).unlink(missing_ok=True)
+    readme = Path(out).resolve().parent.parent / 'README.md'
+    return readme if is_published(out) and readme.is_file() and README_BEGIN in read_text(readme) else None
 
 
 def write_report(
     runs: Sequence[Run],
     out: Path,
     readme: Path | None = None,
-    benchmarks: Sequence[Benchmark] = (),
+    benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None,
     checks: Mapping[str, Any] | None = None,
-    faults: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[Path]]:
     """Write every page and figure.
 
     Args:
         runs: Runs in any order.
-        out: The results folder, created when missing. Figures that an earlier report left there and that have no runs any more
-            are removed.
+        out: The results folder, created when missing. Figures of an earlier report without runs now are removed.
         readme: A README whose marked block is replaced; None leaves READMEs alone.
-        benchmarks: The published ones, in any order.
-        checks: Output of `octfluid.reporting.prediction_page.read_checks`.
-        faults: Output of `octfluid.reporting.reliability_page.read_faults`, for the marked block of the page of
-            `default_reliability`.
+        benchmarks_of: Output of `octfluid.reporting.benchmarks.read_benchmarks`.
+        checks: Output of `octfluid.reporting.prediction.read_checks`.
 
     Returns:
         (content of ``results.json``, files written).
 
     Raises:
-        InputError: Records contradict each other, the README lacks the markers or is no text, or a folder stands where a page
-            goes; nothing is written.
+        InputError: Records contradict each other, the README lacks the markers or is no text, or a folder is in the place of
+            a page; nothing is written.
     """
-    out, results = Path(out), build_results(runs, benchmarks, checks)
-    kept = [run for run in unique_runs(scored(runs))[0] if not recipe_steps.is_inner(run)]
-    of = by_table(kept)
-    paper = next(row['paper'] for row in results['table2']['rows'] if row['row'] == ablations.REFERENCE_ROW)
-    drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], paper['Dice'], results['speed']['growth'])
-    files = {out / name: page for name, page in render_pages(results, list(drawn)).items()}
-    files[out / HTML] = render_page(results, kept)
+    out, results = Path(out), build_results(runs, benchmarks_of, checks)
+    kept = [run for run in unique_runs(scored(runs))[0] if not folds.is_inner(run)]
+    of, linked = by_table(kept), is_published(out)
+    drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], results['estimates']['groups'])
+    shown = _galleries(results['estimates']['groups'], kept) if linked else {}
+    shown |= {run.label: recipes.pictures_of([run]) for run in of['external']} if linked else {}
+    galleries = {key: {role: path for role, (path, _) in found.items()} for key, found in shown.items()}
+    pages = make_pages(results, list(drawn), galleries)
+    embedded = {path: file.read_bytes() for found in shown.values() for path, file in found.values()}
+    embedded |= {f'figures/{name}': png for name, png in drawn.items()}
+    files = {out / page.name: render_markdown(page, linked) for page in pages}
+    files[out / HTML] = render_html(TITLE, pages, embedded, linked)
     files[out / 'results.json'] = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
     if readme is not None:
         readme = Path(readme).resolve() if Path(readme).is_symlink() else Path(readme)  # the link is to stay
         before, after = _readme_parts(readme)
         link = Path(os.path.relpath(out.resolve(), readme.resolve().parent)).as_posix()
         files[readme] = f'{before}\n{render_readme_block(results, link)}{after}'
-    if faults and (page := default_reliability(out)):
-        before, after = _readme_parts(page)
-        files[page] = f'{before}\n{reliability_page.render_block(faults)}{after}'
     require_file_names([*files, *(out / 'figures' / name for name in figures.NAMES)])
     for path, content in files.items():
         write_text(path, content)
-    _write_figures(out / 'figures', drawn)
+    for name in figures.NAMES:
+        if name in drawn:
+            write_bytes(out / 'figures' / name, drawn[name])
+        else:
+            (out / 'figures' / name).unlink(missing_ok=True)
     return results, [*files, *(out / 'figures' / name for name in drawn)]

@@ -1,10 +1,11 @@
-"""The paper's table 1: networks trained on vessels, applied unchanged to B-scans."""
+"""The paper's table 1: networks trained on vessels, applied unchanged to B-scans; and how well they outline vessels."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from octfluid.metrics.confusion import pooled_metrics, predict_nothing
+from octfluid.records.provenance import FULL, Start, thousands
 from octfluid.records.runs import (
     DECIMALS,
     Run,
@@ -12,14 +13,29 @@ from octfluid.records.runs import (
     check_comparable,
     conditions_of,
     less_exact,
+    summarise,
     weights_of,
 )
-from octfluid.records.starts import PENDING_START, Start, in_order
-from octfluid.reporting import markdown as md
-from octfluid.reporting.markdown import PENDING, percent
-from octfluid.reporting.published import read_published
+from octfluid.reporting.formats import NOT_RUN, conditions, duration, mark, percent, points, spread
+from octfluid.reporting.pages import Page, config_link, notes
+from octfluid.reporting.published import fraction, read_published, select_runs, starts_of
 
 SPLITS = {'all': 'All graded scans', 'paper': "A subset: the validation scans of the paper's split"}
+HRF_SPLIT = 'usual'
+HRF_FIGURE = 'loss_hrf.png'
+# A shorter run is the beginning of the full one, because its learning rate falls as if it went on.
+_HRF_MAY_CHANGE = {'train_cfg.max_iters'}
+_HRF_SCORES = {'Dice': 'vessel Dice', 'mDice': 'mDice'}
+_COLUMNS = {
+    'with_fluid': 'mean IoU, scans with fluid',
+    'IoU.fluid': 'fluid IoU',
+    'Dice.fluid': 'fluid Dice',
+    'IoU.background': 'background IoU',
+    'Dice.background': 'background Dice',
+    'mIoU': 'two-class mIoU',
+    'mDice': 'two-class mDice',
+    'predicted': 'scans with any fluid predicted',
+}
 
 
 def mean_image_iou(images: Sequence[Mapping[str, Any]], only_with_foreground: bool = False) -> float | None:
@@ -67,59 +83,54 @@ def paper_heads() -> dict[str, dict[str, Any]]:
     }
 
 
+def zoo_heads() -> dict[str, dict[str, Any]]:
+    """Return the model zoo's scores by config stem: ``title`` of the head, vessel ``Dice`` and ``mDice`` (fractions)."""
+    return {
+        line['head']: {'title': line['title'], **{name: fraction(line[name]) for name in _HRF_SCORES}}
+        for line in read_published('zoo_hrf.csv')
+    }
+
+
 def _why_not(run: Run) -> str | None:
     record = run.record
     if run.config_stem not in paper_heads():
-        return 'its config is none of the three heads'
+        return 'its config is not one of the three heads'
     if record['kind'] != 'test':
         return 'a training; the table takes tests'
     if record['split'] not in SPLITS:
         return f'split {record["split"]}; the table takes {" and ".join(SPLITS)}'
     if run.changed:
         return 'overrides ' + ', '.join(run.changed)
-    # Scoring in 16 bits is no other experiment; the table says so beside the scores.
+    # A score in 16 bits counts; its row names the precision.
     other = record['variant'] not in ('', record['precision'])
     if run.source not in ('hrf-own', 'hrf-zoo') or record['iterations'] or other:
-        return 'not the published vessel weights as they are; publish a checkpoint with tools/publish_checkpoint.py first'
+        return 'not published vessel weights as they are; publish a checkpoint with tools/publish_checkpoint.py first'
     return None
 
 
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
-    """Choose the runs that count; of several tests of one file of weights in one split, the most exact.
-
-    Args:
-        runs: Unique runs of configs in ``configs/table1``.
+    """Choose the tests that count; of several tests of one file of weights in one split, the most exact.
 
     Returns:
         (runs, label and reason of every other run).
     """
-    used, not_used = [], []
     fitting = [run for run in runs if _why_not(run) is None]
-    for run in runs:
-        rivals = [other for other in fitting if _place(other) == _place(run)]
-        if reason := _why_not(run) or less_exact(run, rivals):
-            not_used.append([run.label, reason])
-        else:
-            used.append(run)
-    return used, sorted(not_used)
 
+    def reason(run: Run) -> str | None:
+        place = (run.config_stem, run.record['split'])
+        return _why_not(run) or less_exact(run, [one for one in fitting if (one.config_stem, one.record['split']) == place])
 
-def _place(run: Run) -> tuple[str, str]:
-    return run.config_stem, run.record['split']
+    return select_runs(runs, reason)
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect every number of the table.
 
-    Args:
-        runs: Unique runs of configs in ``configs/table1``.
-
     Returns:
-        ``paper`` (see `paper_heads`), ``sections`` (a list, all scans before the subset, then by the weights' length:
-        ``split``, ``start`` (`Start.key`), ``images`` and ``with_fluid`` (numbers of scans, None without runs), ``heads``
-        (config stem -> a list with, for each file of weights, its ``sha256``, the scores and ``precision``), ``background``
-        (scores of calling every pixel background, None without runs), ``weights``), ``devices``, ``precisions``,
-        ``not_used``.
+        ``paper`` (see `paper_heads`), ``sections`` (a list of the splits and initial weights with runs, all scans before the
+        subset: ``split``, ``start`` (`Start.key`), ``images`` and ``with_fluid`` (numbers of scans), ``heads`` (config stem
+        -> a list with, for each file of weights, its ``sha256``, the scores, ``precision`` and ``record``), ``background``
+        (scores of calling every pixel background), ``weights``), ``devices``, ``precisions``, ``not_used``.
 
     Raises:
         InputError: Runs of one split were scored on different files, or weights have two tests.
@@ -129,98 +140,169 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     for split in SPLITS:
         members = [run for run in used if run.record['split'] == split]
         check_comparable(members)
-        starts = in_order(run.start for run in members) if members else [PENDING_START] if split == 'all' else []
-        for start in starts:
-            section = _section_of(split, start, [run for run in members if run.start == start])
-            if section['heads'] or split == 'all':
-                sections.append(section)
+        for start in starts_of(members):
+            sections.append(_section_of(split, start, [run for run in members if run.start == start]))
+    return {'paper': paper_heads(), 'sections': sections, **conditions_of(used), 'not_used': not_used}
+
+
+def _section_of(split: str, start: Start, runs: Sequence[Run]) -> dict[str, Any]:
+    heads: dict[str, list] = {}
+    for head in paper_heads():
+        for digest in sorted({run.init_sha256 for run in runs if run.config_stem == head}):
+            same = [run for run in runs if (run.config_stem, run.init_sha256) == (head, digest)]
+            check_averageable(same)
+            record = same[0].record
+            scores = {
+                'sha256': digest,
+                **scores_of(record['images']),
+                'precision': record['precision'],
+                'record': same[0].label,
+            }
+            heads.setdefault(head, []).append(scores)
+    images = runs[0].record['images']
     return {
-        'paper': paper_heads(),
-        'sections': sections,
+        'split': split,
+        'start': start.key,
+        'images': len(images),
+        'with_fluid': sum(image['tp'] + image['fn'] > 0 for image in images),
+        'heads': heads,
+        'background': scores_of(predict_nothing(images)),
+        'weights': weights_of(runs),
+    }
+
+
+def _hrf_why_not(run: Run) -> str | None:
+    record = run.record
+    if run.config_stem not in zoo_heads():
+        return 'its config is not one of the three heads'
+    if record['split'] != HRF_SPLIT:
+        return f'split {record["split"]}; the table takes the split {HRF_SPLIT}'
+    if record['variant'] not in ('', record['precision']):
+        return f'variant {record["variant"]}'
+    if changed := [key for key in run.changed if key not in _HRF_MAY_CHANGE]:
+        return 'overrides ' + ', '.join(changed)
+    if record['kind'] == 'test':
+        return None if run.source == 'hrf-zoo' else "a test; the table takes trainings, and tests of the zoo's weights"
+    return f'initial weights of another origin ({record["init"]["name"]})' if record['init'] else None
+
+
+def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
+    """Choose the runs that count: all trainings, and the most exact tests of the zoo's weights.
+
+    Returns:
+        (runs, label and reason of every other run).
+    """
+    tests = [run for run in runs if run.record['kind'] == 'test' and _hrf_why_not(run) is None]
+    return select_runs(
+        runs, lambda run: _hrf_why_not(run) or (less_exact(run, tests) if run.record['kind'] == 'test' else None)
+    )
+
+
+def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
+    """Collect the scores on vessels.
+
+    Returns:
+        ``zoo`` (see `zoo_heads`), ``groups`` (for each head, owner of the weights and number of iterations ``head``, ``whose``
+        (``ours``: trainings; ``zoo``: tests), ``iterations``, ``wall_seconds`` (mean over trainings, None for tests),
+        ``difference`` (our mean minus the zoo's by score, fractions) and the summary over seeds), ``images`` (scored
+        photographs, None without runs), ``devices``, ``precisions``, ``not_used``.
+
+    Raises:
+        InputError: Runs differ in what they were scored on, or in more than the seed within a group.
+    """
+    used, not_used = select_hrf(runs)
+    check_comparable(used)
+    heads, groups = list(zoo_heads()), {}
+    for run in used:
+        zoo = run.source == 'hrf-zoo'
+        iterations = run.source_iterations if zoo else run.record['iterations']
+        groups.setdefault((heads.index(run.config_stem), 'zoo' if zoo else 'ours', iterations), []).append(run)
+    return {
+        'zoo': zoo_heads(),
+        'groups': [_hrf_group(heads[key[0]], *key[1:], groups[key]) for key in sorted(groups)],
+        'images': len(used[0].record['images']) if used else None,
         **conditions_of(used),
         'not_used': not_used,
     }
 
 
-def _section_of(split: str, start: Start, runs: Sequence[Run]) -> dict[str, Any]:
-    heads = {}
-    for head in paper_heads():
-        cell = [run for run in runs if run.config_stem == head]
-        if cell:
-            heads[head] = [_of_weights(cell, digest) for digest in sorted({run.init_sha256 for run in cell})]
-    images = runs[0].record['images'] if runs else []
+def _hrf_group(head: str, whose: str, iterations: int, runs: Sequence[Run]) -> dict[str, Any]:
+    summary, published = summarise(runs), zoo_heads()[head]
+    gaps = {name: None if summary[name]['mean'] is None else summary[name]['mean'] - published[name] for name in _HRF_SCORES}
     return {
-        'split': split,
-        'start': start.key,
-        'images': len(images) or None,
-        'with_fluid': sum(image['tp'] + image['fn'] > 0 for image in images) if images else None,
-        'heads': heads,
-        'background': scores_of(predict_nothing(images)) if images else None,
-        'weights': weights_of(runs),
+        'head': head,
+        'whose': whose,
+        'iterations': iterations,
+        'wall_seconds': None if whose == 'zoo' else round(statistics.fmean(run.record['wall_seconds'] for run in runs), 3),
+        'difference': {name: None if gap is None else round(gap, DECIMALS) for name, gap in gaps.items()},
+        **summary,
     }
-
-
-def _of_weights(cell: Sequence[Run], digest: str) -> dict[str, Any]:
-    runs = [run for run in cell if run.init_sha256 == digest]
-    check_averageable(runs)
-    return {'sha256': digest, **scores_of(runs[0].record['images']), 'precision': runs[0].record['precision']}
-
-
-_COLUMNS = {
-    'with_fluid': 'mean IoU, scans with fluid',
-    'IoU.fluid': 'fluid IoU',
-    'Dice.fluid': 'fluid Dice',
-    'IoU.background': 'background IoU',
-    'Dice.background': 'background Dice',
-    'mIoU': 'two-class mIoU',
-    'mDice': 'two-class mDice',
-    'predicted': 'scans with any fluid predicted',
-}
 
 
 def _measure(value: float | None) -> str:
     return '-' if value is None else f'{value:.4f}'
 
 
-def _section(content: dict[str, Any], section: dict[str, Any]) -> str:
-    header = ['head', "the paper's measure, paper", "the paper's measure, ours", *_COLUMNS.values(), 'scored in']
-    lines = []
-    for head, paper in content['paper'].items():
-        # The paper's figure is that of all scans.
-        published = _measure(paper['measure']) if section['split'] == 'all' else '-'
-        found = section['heads'].get(head, [])
+def _scores_table(page: Page, paper: Mapping[str, Any], heads: Mapping[str, list], background: Mapping | None) -> None:
+    rows = []
+    for head, published in paper.items():
+        found = heads.get(head, [])
         for ours in found:
-            name = paper['title'] + (f', `{ours["sha256"][:8]}`' if len(found) > 1 else '')
-            cells = [_measure(ours['measure']), *(percent(ours[column]) for column in _COLUMNS), ours['precision']]
-            lines.append([name, published, *cells])
+            name = published['title'] + (f', `{ours["sha256"][:8]}`' if len(found) > 1 else '')
+            name = config_link(f'configs/table1/{head}.py', name)
+            scores = [_measure(ours['measure']), *(percent(ours[column]) for column in _COLUMNS), ours['precision']]
+            rows.append([name, _measure(published['measure']), *scores])
         if not found:
-            lines.append([paper['title'], published, *[PENDING] * (len(_COLUMNS) + 1), '-'])
-    if background := section['background']:
-        cells = [_measure(background['measure']), *(percent(background[name]) for name in _COLUMNS)]
-        lines.append(['background everywhere', '-', *cells, '-'])
-    start = Start.of(section['start']).title
-    scans = f' ({section["images"]}, {section["with_fluid"]} with fluid)' if section['images'] else ''
-    title = f'## {SPLITS[section["split"]]}{scans}: {start[0].lower()}{start[1:]}\n\n'
-    return title + md.weights_line(section['weights']) + md.table(header, lines) + '\n'
+            rows.append([published['title'], _measure(published['measure']), *[NOT_RUN] * (len(_COLUMNS) + 1), '-'])
+    if background:
+        scores = [_measure(background['measure']), *(percent(background[name]) for name in _COLUMNS)]
+        rows.append(['background everywhere', '-', *scores, '-'])
+    header = ['head', "the paper's measure, paper (110 scans)", "the paper's measure, ours", *_COLUMNS.values(), 'precision']
+    page.table(header, rows)
 
 
-def render(content: dict[str, Any]) -> str:
-    """Return ``table1.md`` from the output of `build`."""
-    text = f'# Table 1: vessel networks on B-scans, unchanged\n\n{md.WRITTEN_BY}\n\n'
-    text += ''.join(_section(content, section) for section in content['sections'])
-    notes = [
-        "The paper's measure, a fraction as it prints it: the mean over images of the fluid's IoU, 0 for an image whose "
-        'union is empty; an image without fluid scores 0 whatever is predicted. The paper calls it mIoU. It is not the mean '
-        'over the two classes that its table 2 calls mIoU, and the two cannot be compared: calling everything background '
-        'scores 0 in the one and nearly half in the other.',
-        'All other scores are percent. "mean IoU, scans with fluid" is the same mean over the scans that hold fluid; IoU and '
-        'Dice per class are pooled over all pixels of all scans, and the two-class means are of those.',
-        'What the network calls vessel is scored as fluid. Scans of 256x256 go through the test pipeline for HRF photographs, '
-        'enlarged to 2336x2336; predictions are brought back and scored at 256x256.',
-        f'"{PENDING}" means that nothing is recorded. "background everywhere" is computed from the counts in the records.',
-        'Several files of weights of one head, with the same length of training, have a line each, with the first digits of '
-        'their SHA-256.',
-        '"scored in" is the arithmetic of the network\'s forward passes; counts are exact.',
-    ]
-    text += '## How to read it\n\n' + md.bullets(notes + md.conditions_notes(content))
-    return text + md.not_used_section(content['not_used'])
+def _hrf_section(page: Page, content: Mapping[str, Any], figures: Sequence[str]) -> None:
+    page.heading('Source training: vessels in HRF photographs')
+    page.text(conditions([content]))
+    rows = []
+    for head, zoo in content['zoo'].items():
+        groups = [group for group in content['groups'] if group['head'] == head]
+        for group in groups:
+            scores = [
+                text for name in _HRF_SCORES
+                for text in (percent(zoo[name]), spread(group[name]), points(group['difference'][name]))
+            ]  # fmt: skip
+            whose = group['whose']
+            seeds = ', '.join(map(str, group['seeds'])) + mark(group)
+            rows.append([zoo['title'], whose, thousands(group['iterations']), *scores, seeds, duration(group['wall_seconds'])])
+        if not any((group['whose'], group['iterations']) == ('ours', FULL) for group in groups):
+            scores = [text for name in _HRF_SCORES for text in (percent(zoo[name]), NOT_RUN, '-')]
+            rows.append([zoo['title'], 'ours', thousands(FULL), *scores, '-', '-'])
+    columns = [f'{title}, {what}' for title in _HRF_SCORES.values() for what in ('zoo states', 'here', 'difference')]
+    page.table(['head', 'weights', 'iterations', *columns, 'seeds', 'wall time'], rows)
+    page.figure(
+        HRF_FIGURE, figures,
+        'Training loss on HRF vessels, every ten iterations the mean of the last ten (thin), and the running median of 25 such '
+        'values (thick).',
+    )  # fmt: skip
+    photographs = f'{content["images"]} photographs' if content['images'] else 'the photographs'
+    page.bullets(notes('hrf', photographs=photographs))
+
+
+def page(content: Mapping[str, Any], hrf: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
+    """Return ``table1.md`` from the outputs of `build` and `build_hrf`, and the names of the figures that were drawn."""
+    page = Page('table1.md', 'Table 1: vessel networks on B-scans, unchanged')
+    for section in content['sections']:
+        start = Start.of(section['start']).title
+        scans = f'{section["images"]}, {section["with_fluid"]} with fluid'
+        page.heading(f'{SPLITS[section["split"]]} ({scans}): {start[0].lower()}{start[1:]}')
+        page.text(conditions([content], section['weights']))
+        _scores_table(page, content['paper'], section['heads'], section['background'])
+    if not content['sections']:
+        _scores_table(page, content['paper'], {}, None)
+    if not any(section['split'] == 'all' for section in content['sections']):
+        page.text('The test on all 110 graded scans, as in the paper, is not run.')
+    _hrf_section(page, hrf, figures)
+    page.how_to_read(notes('table1'))
+    page.not_used([*content['not_used'], *hrf['not_used']])
+    return page

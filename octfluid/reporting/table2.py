@@ -1,10 +1,13 @@
-"""The paper's table 2 with our runs beside it."""
+"""The paper's table 2 and our runs of its rows."""
 
 import re
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
 from octfluid.records.runs import (
+    DECIMALS,
     Run,
     background_everywhere,
     check_comparable,
@@ -14,23 +17,21 @@ from octfluid.records.runs import (
     weights_of,
     why_not,
 )
-from octfluid.records.starts import FULL, SCRATCH, Start, in_order
-from octfluid.reporting import markdown as md
-from octfluid.reporting.markdown import PENDING, SCORES, percent, percent_spread
-from octfluid.reporting.published import fraction, read_published
+from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, percent, points, seeds, spread
+from octfluid.reporting.pages import Page, config_link, notes, records_link
+from octfluid.reporting.published import fraction, read_published, select_runs, starts_of
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
+THRESHOLD_FREE = {'average_precision': 'average precision', 'best_dice': 'fluid Dice, best threshold'}
 FIGURE = 'loss_table2.png'
-# The one row that is asked for from random weights too.
-SCRATCH_ROW = 10
 
 
 def paper_rows() -> list[dict[str, Any]]:
     """Return the eleven rows as published.
 
     Returns:
-        Mappings with ``row`` and ``iterations`` (int), ``setting`` (one line of text), and ``paper``: mIoU, mDice, and the
-        fluid's Dice and IoU as fractions, None where the authors left none. The sources are named in the data file.
+        Mappings with ``row`` and ``iterations`` (int), ``config``, ``setting`` (one line of text), and ``paper``: mIoU, mDice,
+        and the fluid's Dice and IoU as fractions, None where the authors left none. The sources are named in the data file.
     """
     return [_paper_row(line) for line in read_published('paper_table2.csv')]
 
@@ -40,7 +41,13 @@ def _paper_row(line: dict[str, str]) -> dict[str, Any]:
     setting += [f'{line["flip"]} flip'] if line['flip'] != 'no' else []
     setting += [line['loss'], line['optimizer'], f'weight decay {line["weight_decay"]}']
     scores = {name: fraction(line[column]) for name, column in _PAPER_COLUMNS.items()}
-    return {'row': int(line['row']), 'iterations': int(line['iterations']), 'setting': ', '.join(setting), 'paper': scores}
+    return {
+        'row': int(line['row']),
+        'config': f'configs/table2/{line["config"]}.py',
+        'iterations': int(line['iterations']),
+        'setting': ', '.join(setting),
+        'paper': scores,
+    }
 
 
 def row_number(config_stem: str) -> int | None:
@@ -52,35 +59,27 @@ def row_number(config_stem: str) -> int | None:
 def select(runs: Sequence[Run]) -> tuple[list[tuple[int, Run]], list[list[str]]]:
     """Choose the runs that count.
 
-    Args:
-        runs: Unique runs of configs in ``configs/table2``.
-
     Returns:
         (row number and run, label and reason of every other run).
     """
     iterations = {row['row']: row['iterations'] for row in paper_rows()}
-    used, not_used = [], []
-    for run in runs:
+
+    def reason(run: Run) -> str | None:
         row = row_number(run.config_stem)
-        reason = why_not(run, iterations[row]) if row in iterations else 'its config is none of the eleven rows'
-        if reason is None:
-            used.append((row, run))
-        else:
-            not_used.append([run.label, reason])
-    return used, sorted(not_used)
+        return why_not(run, iterations[row]) if row in iterations else 'its config is not one of the eleven rows'
+
+    used, not_used = select_runs(runs, reason)
+    return [(row_number(run.config_stem), run) for run in used], not_used
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect every number of the table.
 
-    Args:
-        runs: Unique runs of configs in ``configs/table2``.
-
     Returns:
-        ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> summary of our runs, an empty
-        mapping where nothing has run), ``weights`` (the same keys -> files), ``reference`` (scores of calling every pixel
-        background, None without runs), ``images`` (scored images, or None), ``devices``, ``precisions`` (name -> number of
-        runs), and ``not_used`` (label and reason).
+        ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> summary of our runs, with their
+        ``records`` and, if every image has a histogram of logits, `THRESHOLD_FREE` scores), ``weights`` (the same
+        keys -> files), ``reference`` (scores of calling every pixel background, None without runs), ``images`` (number of
+        scored images, or None), ``devices``, ``precisions`` (name -> number of runs), and ``not_used`` (label and reason).
 
     Raises:
         InputError: Runs that would be averaged or compared differ in config, initial weights or scored files.
@@ -89,11 +88,11 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     used = [run for _, run in numbered]
     check_comparable(used)
     sections, weights = {}, {}
-    for start in in_order(run.start for run in used):
+    for start in starts_of(used):
         members = [(row, run) for row, run in numbered if run.start == start]
-        rows = sorted({row for row, _ in members})
-        sections[start.key] = {str(row): summarise([run for number, run in members if number == row]) for row in rows}
         check_one_start([run for _, run in members])
+        rows = sorted({row for row, _ in members})
+        sections[start.key] = {str(row): _summary([run for number, run in members if number == row]) for row in rows}
         weights[start.key] = weights_of(run for _, run in members)
     return {
         'rows': paper_rows(),
@@ -106,71 +105,82 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _section(content: dict[str, Any], key: str) -> str:
-    header = ['row', 'setting', *(f'{title}, {whose}' for title in SCORES.values() for whose in ('paper', 'ours')), 'seeds']
-    start, lines = Start.of(key), []
-    # Weights that are not the paper's are not asked for all rows: those that have run are shown, the others counted.
-    shown = [row for row in content['rows'] if start.iterations == FULL or str(row['row']) in content['sections'][key]]
-    for row in shown:
-        ours = content['sections'][key].get(str(row['row']))
-        cells = [
-            text for name in SCORES for text in (percent(row['paper'][name]), percent_spread(ours[name]) if ours else PENDING)
-        ]
-        lines.append([str(row['row']), row['setting'], *cells, md.seeds(ours) if ours else '-'])
-    if content['reference']:
-        cells = [text for name in SCORES for text in ('-', percent(content['reference'][name]))]
-        lines.append(['-', 'background everywhere', *cells, '-'])
-    rest = len(content['rows']) - len(shown)
-    left_out = f'Pending: {rest} further {"row" if rest == 1 else "rows"}.\n\n' if rest and start != SCRATCH else ''
-    return f'## {start.title}\n\n{md.weights_line(content["weights"][key])}{md.table(header, lines)}\n{left_out}'
+def _summary(runs: Sequence[Run]) -> dict[str, Any]:
+    return {**summarise(runs), 'records': sorted(run.label for run in runs), **_threshold_free(runs)}
 
 
-def _notes(content: dict[str, Any]) -> str:
-    counted = f'the {content["images"]} validation images' if content['images'] else 'the validation images'
-    notes = [
-        f"Scores are percent, pooled over all pixels of {counted} of the paper's random image split, so that an image without "
-        'fluid has no score of its own: it adds its false positives and true negatives. The means are over background and '
-        'fluid.',
-        'Ours: mean ± sample standard deviation over n seeds (no SD for n = 1) of the last weights; no run was picked by its '
-        f'score. "{PENDING}" means that no complete run is recorded.',
-        "The paper: one run a row, from the model zoo's weights. Its fluid scores come from the logs in the authors' "
-        'notebooks; row 11 has none.',
-        'Runs from weights of different origin or length of training stand in sections of their own and are never averaged.',
-    ]
-    if content['reference']:
-        notes.append(
-            '"background everywhere" is what calling no pixel fluid would score on these images, computed from the '
-            'counts in the records.'
-        )
-    return md.bullets(notes + md.conditions_notes(content))
+def _threshold_free(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+    """Return mean and SD over seeds of the `THRESHOLD_FREE` scores; empty unless every image has a histogram of logits."""
+    found = [[image['extra'].get('logit_histogram') for image in run.record['images']] for run in runs]
+    if not all(histogram for histograms in found for histogram in histograms):
+        return {}
+    from octfluid.metrics.threshold_free import threshold_free
+
+    scores = [threshold_free(histograms) for histograms in found]
+    summary = {}
+    for name in THRESHOLD_FREE:
+        values = [score[name] for score in scores]
+        defined = None not in values
+        summary[name] = {
+            'mean': round(statistics.fmean(values), DECIMALS) if defined else None,
+            'sd': round(statistics.stdev(values), DECIMALS) if defined and len(values) > 1 else None,
+        }
+    return summary
 
 
-def render(content: dict[str, Any], figures: Sequence[str] = ()) -> str:
-    """Return ``table2.md`` from the output of `build` and the names of the figures that there are."""
-    text = f'# Table 2: fine-tuning on Duke DME\n\n{md.WRITTEN_BY}\n\n'
-    text += (tables := ''.join(_section(content, key) for key in content['sections']))
-    if FIGURE in figures:
-        text += '## Loss\n\n' + md.figure(
-            FIGURE,
-            'Training loss of each row, every ten iterations the mean of the last ten: one line a seed. Losses of different '
-            'kinds have different scales.',
-        )
-    text += '## How to read it\n\n' + _notes(content) + md.bullets(md.mixed_notes(tables))
-    return text + md.not_used_section(content['not_used'])
+def best_section(content: Mapping[str, Any]) -> str | None:
+    """Return the key of the vessel weights with the longest source training that have runs, None if only scratch has any."""
+    return next((key for key in content['sections'] if key != SCRATCH.key), None)
 
 
-def render_short(content: dict[str, Any]) -> str:
-    """Return the table for the README: mIoU / mDice of the paper and of each kind of initial weights."""
-    lines = []
+def _table(page: Page, content: Mapping[str, Any], section: Mapping[str, Any], names: Sequence[str], whole: bool) -> None:
+    """Add a table of some scores; unless ``whole``, only the rows that were run."""
+    more = [name for name in THRESHOLD_FREE if 'Dice' in names and any(name in ours for ours in section.values())]
+    rows = []
     for row in content['rows']:
-        cells = [f'{percent(row["paper"]["mIoU"])} / {percent(row["paper"]["mDice"])}']
-        for key, section in content['sections'].items():
-            ours = section.get(str(row['row']))
-            scores = ours and f'{percent_spread(ours["mIoU"])} / {percent_spread(ours["mDice"])} ({md.seeds(ours)})'
-            cells.append(scores or ('-' if key == SCRATCH.key and row['row'] != SCRATCH_ROW else PENDING))
-        lines.append([str(row['row']), row['setting'], *cells])
+        ours = section.get(str(row['row']))
+        if not ours and not whole:
+            continue
+        cells = []
+        for name in names:
+            published = row['paper'][name]
+            mean = ours and ours[name]['mean']
+            gap = None if published is None or mean is None else mean - published
+            cells += [percent(published), spread(ours[name]) if ours else NOT_RUN, points(gap)]
+        cells += [spread(ours[name]) if ours and name in ours else '-' for name in more]
+        rows.append(
+            [
+                config_link(row['config'], str(row['row'])),
+                row['setting'],
+                *cells,
+                records_link(ours['records'], seeds(ours)) if ours else '-',
+            ]
+        )
     if content['reference']:
-        reference = f'{percent(content["reference"]["mIoU"])} / {percent(content["reference"]["mDice"])}'
-        lines.append(['-', 'background everywhere', reference, *['-'] * len(content['sections'])])
-    starts = [f'ours, {Start.of(key).short}' for key in content['sections']]
-    return md.table(['row', 'setting', 'paper', *starts], lines)
+        cells = [cell for name in names for cell in ('-', percent(content['reference'][name]), '-')]
+        rows.append(['-', 'background everywhere', *cells, *['-'] * len(more), '-'])
+    columns = [f'{SCORES[name]}, {what}' for name in names for what in ('paper', 'ours', 'difference')]
+    page.table(['row', 'setting', *columns, *(THRESHOLD_FREE[name] for name in more), 'seeds'], rows)
+
+
+def page(content: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
+    """Return ``table2.md`` from the output of `build` and the names of the figures that were drawn."""
+    page = Page('table2.md', 'Table 2: fine-tuning on Duke DME')
+    best = best_section(content)
+    if best is None or Start.of(best).iterations != FULL:
+        page.text(f"No row is run from vessel weights of {thousands(FULL)} iterations, the paper's source training.")
+    sections = content['sections'] if best else {None: {}, **content['sections']}
+    for key, section in sections.items():
+        page.heading(Start.of(key).title if key else 'From HRF vessel weights')
+        page.text(conditions(section.values(), content['weights'].get(key, ())))
+        for names in (('mIoU', 'mDice'), ('Dice', 'IoU')):
+            _table(page, content, section, names, whole=key == best)
+    page.figure(
+        FIGURE, figures,
+        'Training loss of each row, every ten iterations the mean of the last ten: one line a seed. Losses of different kinds '
+        'have different scales.',
+    )  # fmt: skip
+    counted = f'the {content["images"]} validation images' if content['images'] else 'the validation images'
+    page.how_to_read(notes('table2', counted=counted))
+    page.not_used(content['not_used'])
+    return page

@@ -21,7 +21,7 @@ INTERRUPTED = 130
 _ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
 
 EXTRAS = {
-    'train': ('torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'rich', 'tensorboard'),
+    'train': ('torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'rich', 'tensorboard', 'jinja2'),
     'io': ('eyepy', 'oct_converter', 'pydicom'),
     'deploy': ('onnx', 'onnxscript'),
     'app': ('gradio',),

@@ -1,6 +1,5 @@
 """The few pictures that show a run: its best, its median and its worst image, and the one with most false fluid."""
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from octfluid.io.images import FORMATS
-from octfluid.utils.atomic import write_bytes
-from octfluid.visualization.overlay import caption_for, draw_overlay
+from octfluid.visualization.overlay import caption_for, draw_overlay, save_png
 
 COLOURS = 128  # a palette: pictures are committed by the dozen, and 24 bits a pixel make files four times as large
 ROLES = ('best', 'median', 'worst', 'false')
@@ -104,12 +102,4 @@ def write_pictures(
         with Image.open(mask, formats=FORMATS) as opened:
             truth = np.asarray(opened)
         picture = scan_overlay(name, scan, prediction, truth, ignore_index)
-        write_bytes(record_path.parent / picture_name(record_path.stem, name), _small_png(picture))
-
-
-def _small_png(rgb: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    # Without dithering, whose noise neither helps the eye nor compresses.
-    palette = Image.fromarray(rgb).quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette.save(content, 'PNG', optimize=True)
-    return content.getvalue()
+        save_png(record_path.parent / picture_name(record_path.stem, name), picture, COLOURS)

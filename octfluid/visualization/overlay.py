@@ -1,5 +1,6 @@
 """Pictures that show at a glance where a prediction is right and where it is wrong."""
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -26,7 +27,6 @@ _MOST_ENLARGED = 1 << 23  # pixels; what has more already stays as it is
 LARGEST_FONT, SMALLEST_FONT, LEGEND_FONT = 18, 12, 13
 MARGIN = 8
 STRIP, TEXT, FAINT_TEXT = (22, 22, 24), (240, 240, 240), (190, 190, 195)
-SHEET, SHEET_GAP = (0, 0, 0), 6
 
 COMPARED = ((TRUE_POSITIVE, 'true positive', 'TP'), (FALSE_POSITIVE, 'false positive', 'FP'),
             (FALSE_NEGATIVE, 'false negative', 'FN'), (None, 'ground truth', 'truth'))  # fmt: skip
@@ -121,43 +121,22 @@ def enlarged_scan(image: np.ndarray, scale: int) -> np.ndarray:
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
-def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Arrange pictures in rows, each centred in a cell as large as the largest picture.
+def save_png(path: str | os.PathLike, rgb: np.ndarray, colours: int | None = None) -> None:
+    """Write an RGB picture, uint8 (H, W, 3), as PNG, whole or not at all.
 
     Args:
-        images: At least one, RGB uint8 (H, W, 3) of any sizes.
-        columns: Pictures in a row, at least 1.
-
-    Returns:
-        RGB, uint8, black between the pictures.
-
-    Raises:
-        ValueError: There is no picture or no column.
-    """
-    if not images or columns < 1:
-        raise ValueError(f'{len(images)} pictures in {columns} columns; expected at least one of each')
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    height, width = max(image.shape[0] for image in images), max(image.shape[1] for image in images)
-    sheet = np.empty((rows * (height + SHEET_GAP) - SHEET_GAP, columns * (width + SHEET_GAP) - SHEET_GAP, 3), np.uint8)
-    sheet[:] = SHEET
-    for index, image in enumerate(images):
-        row, column = divmod(index, columns)
-        top = row * (height + SHEET_GAP) + (height - image.shape[0]) // 2
-        left = column * (width + SHEET_GAP) + (width - image.shape[1]) // 2
-        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
-    return sheet
-
-
-def save_png(path: str | os.PathLike, rgb: np.ndarray) -> None:
-    """Write an RGB picture, uint8 (H, W, 3), as PNG, whole or not at all.
+        path: The file.
+        rgb: The picture.
+        colours: Size of its palette, at most 256; None keeps 24 bits a pixel.
 
     Raises:
         OSError: Writing failed, such as a full disk.
     """
-    # OpenCV's own choice is fast and makes files several times as large; some of these are committed.
-    smallest = [cv2.IMWRITE_PNG_COMPRESSION, 9]
-    write_bytes(path, cv2.imencode('.png', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), smallest)[1].tobytes())
+    content, picture = io.BytesIO(), Image.fromarray(rgb)
+    if colours:  # without dithering, whose noise neither helps the eye nor compresses
+        picture = picture.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    picture.save(content, 'PNG', optimize=True)
+    write_bytes(path, content.getvalue())
 
 
 def _checked_mask(name: str, mask: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -191,22 +170,21 @@ def _strip(width: int, caption: str, legend: Sequence[tuple]) -> np.ndarray:
     draw = ImageDraw.Draw(strip)
     text, font = fitted_text(' '.join(caption.split()), width - 2 * MARGIN)
     draw.text((MARGIN, MARGIN + LARGEST_FONT // 2), text, TEXT, font, anchor='lm')
-    draw_legend(draw, legend, width, height - MARGIN - LEGEND_FONT // 2)
+    _draw_legend(draw, legend, width, height - MARGIN - LEGEND_FONT // 2)
     return np.asarray(strip)
 
 
-def fitted_text(text: str, width: int, largest: int = LARGEST_FONT) -> tuple[str, ImageFont.FreeTypeFont]:
+def fitted_text(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
     """Choose the largest font in which a text fits; shorten it in its middle if even the smallest is too large.
 
     Args:
         text: One line.
         width: Room for it in pixels.
-        largest: Largest font size to try, at least `SMALLEST_FONT`.
 
     Returns:
         (the text, perhaps shortened; its font).
     """
-    for size in range(largest, SMALLEST_FONT - 1, -1):
+    for size in range(LARGEST_FONT, SMALLEST_FONT - 1, -1):
         font = ImageFont.load_default(size)
         if font.getlength(text) <= width:
             return text, font
@@ -219,20 +197,13 @@ def fitted_text(text: str, width: int, largest: int = LARGEST_FONT) -> tuple[str
     return '', font
 
 
-def draw_legend(
-    draw: ImageDraw.ImageDraw, legend: Sequence[tuple], width: int, middle: int, font_size: int = LEGEND_FONT
-) -> None:
-    """Draw a coloured square (or, for the outline, a line) and a label for each entry, with long labels if they fit.
+def _draw_legend(draw: ImageDraw.ImageDraw, legend: Sequence[tuple], width: int, middle: int) -> None:
+    """Draw a coloured square (a line for the outline) and a label for each entry, with long labels if they fit.
 
-    Args:
-        draw: The strip to draw on.
-        legend: `COMPARED` or `ALONE`.
-        width: Of the strip in pixels; a legend that does not fit with short labels either is left out.
-        middle: Height of the legend's middle line in the strip, in pixels.
-        font_size: Of the labels.
+    A legend that does not fit with short labels either is left out.
     """
-    font = ImageFont.load_default(font_size)
-    square, gap = font_size - 2, 2 * MARGIN
+    font = ImageFont.load_default(LEGEND_FONT)
+    square, gap = LEGEND_FONT - 2, 2 * MARGIN
     for labels in ([entry[1] for entry in legend], [entry[2] for entry in legend]):
         lengths = [square + MARGIN // 2 + font.getlength(label) for label in labels]
         if 2 * MARGIN + sum(lengths) + gap * (len(legend) - 1) <= width:

@@ -1,18 +1,14 @@
 import io
-import subprocess
-import sys
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from octfluid.reporting import ablations, figures
-from octfluid.utils.errors import WorkError
+from octfluid.reporting import ablations, estimates, figures
 
 
-def drawn(table2_runs=(), hrf_runs=(), ablation_runs=(), growth=()):
+def drawn(table2_runs=(), hrf_runs=(), ablation_runs=(), own_runs=()):
     by_length = ablations.build(list(ablation_runs), list(table2_runs))['by_length']
-    return figures.draw(list(table2_runs), list(hrf_runs), by_length, 0.6883, growth)
+    return figures.draw(list(table2_runs), list(hrf_runs), by_length, estimates.build(list(own_runs)))
 
 
 def pixels(png):
@@ -29,15 +25,13 @@ def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
     assert drawn() == {}
     row10 = row_runs(10, [60, 61], own())
     assert list(drawn(row10)) == ['loss_table2.png']
+    assert drawn(row_runs(10, [60], own(), history=[])) == {}
     vessels = make_run('hrf/pspnet', split='usual', iterations=40000)
     scratch = row_runs(10, [0])
-    volumes = [dict(scans=number, seconds=number, peak_bytes=9) for number in (5, 9)]
-    growth = [dict(settings=dict(model='m.onnx'), device='a CPU', volumes=volumes)]
-    assert list(drawn(row10 + scratch, [vessels], growth=growth)) == list(figures.NAMES)
-
-
-def test_a_run_without_history_has_no_curve(row_runs, own):
-    assert drawn(row_runs(10, [60], own(), history=[])) == {}
+    recipe = make_run('duke_dme/compact')
+    for image, name in zip(recipe.record['images'], ('s01_z10', 's01_z15'), strict=True):
+        image['name'] = name
+    assert list(drawn(row10 + scratch, [vessels], own_runs=[recipe])) == list(figures.NAMES)
 
 
 def test_the_same_runs_give_the_same_bytes_without_version_or_date(row_runs, own):
@@ -46,15 +40,6 @@ def test_the_same_runs_give_the_same_bytes_without_version_or_date(row_runs, own
     assert first == second
     for png in first.values():
         assert Image.open(io.BytesIO(png)).info.keys() <= {'dpi'}
-
-
-def test_a_users_settings_change_nothing(row_runs, own):
-    import matplotlib
-
-    runs = row_runs(10, [60, 61], own())
-    plain = drawn(runs)
-    with matplotlib.rc_context({'lines.linewidth': 9, 'figure.facecolor': 'red', 'font.size': 20}):
-        assert drawn(runs) == plain
 
 
 def test_each_kind_of_initial_weights_has_its_colour(row_runs, own):
@@ -86,14 +71,3 @@ def test_zoo_weights_do_not_move_the_mean_of_our_own(row_runs, own, zoo_weights)
     # Only the open mark, and what moves out of its way, may differ: a line to another mean would sweep through the middle.
     middle = slice(alone.shape[1] * 3 // 8, alone.shape[1] * 5 // 8)
     assert (alone[:, middle] == beside[:, middle]).all() and (alone != beside).any()
-
-
-def test_without_matplotlib_one_line_says_what_to_install(row_runs, own, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'matplotlib.style', None)
-    with pytest.raises(WorkError, match=r'figures need matplotlib.*octfluid\[train\]'):
-        drawn(row_runs(10, [60], own()))
-
-
-def test_importing_the_module_does_not_load_matplotlib():
-    code = 'import sys, octfluid.reporting.report; print("matplotlib" in sys.modules)'
-    assert subprocess.check_output([sys.executable, '-c', code], text=True).strip() == 'False'

@@ -93,46 +93,38 @@ def test_other_protocols_are_one_run(fold, split):
     pooled = pool([fold(split)])
     assert (pooled.protocol, pooled.missing, len(pooled.runs)) == (split, (), 1)
     assert [image['name'] for image in pooled.images] == list(build_splits(SCANS)[split].val)
-    with pytest.raises(InputError, match=f'^a.json and b.json are both of split {split}'):
+    with pytest.raises(InputError, match=r'^a\.json and b\.json are of one split'):
         pool([fold(split, path='a.json'), fold(split, path='b.json')])
 
 
 def refusal(*arguments):
     with pytest.raises(InputError) as caught:
         pool(*arguments)
-    assert '\n' not in str(caught.value)
     return str(caught.value)
 
 
-def test_two_runs_of_one_fold(fold):
-    message = refusal([fold('subject02', path='a.json'), fold('subject02', path='b.json'), fold('subject01')])
-    assert message.startswith('a.json and b.json are both of split subject02 and seed 0 and would count twice')
-
-
-def test_an_image_of_two_folds(fold):
+def test_what_would_count_twice_is_refused(fold):
+    runs = [fold('subject02', path='a.json'), fold('subject02', path='b.json'), fold('subject01')]
+    assert refusal(runs).startswith('a.json and b.json are of one split')
     runs = [fold('subject01', [scored('x', 1)], 'a.json'), fold('subject02', [scored('x', 2)], 'b.json')]
     assert refusal(runs).startswith("a.json and b.json both score 'x'")
+    assert refusal([])
 
 
-@pytest.mark.parametrize(('split', 'subject', 'held_out'), [
-    ('subject02', 3, '2'), ('subject02', None, '2'), ('train6-10_test1-5', 6, '1, 2, 3, 4, 5'),
-    ('train1-5_test6-10', 5, '6, 7'),
+@pytest.mark.parametrize(('split', 'subject'), [
+    ('subject02', 3), ('subject02', None), ('train6-10_test1-5', 6), ('train1-5_test6-10', 5),
 ])  # fmt: skip
-def test_an_image_whose_patient_the_model_had_seen(fold, split, subject, held_out):
-    message = refusal([fold(split, [scored('y', int(held_out[0])), scored('x', subject)], 'a.json')])
-    assert message.startswith(f"a.json: split {split} scores 'x' of subject {subject}, which its model was trained on")
-    assert f'holds out ({held_out}' in message
+def test_an_image_whose_patient_the_model_saw_is_refused(fold, split, subject):
+    message = refusal([fold(split, [scored('x', subject)], 'a.json')])
+    assert f"a.json: split {split} scores 'x' of subject {subject}, which its model was trained on" in message
 
 
-def test_an_image_that_nobody_expects(three, fold):
+def test_an_image_that_is_not_in_the_list_is_refused(three, fold):
     runs, expected = three
     stranger = fold('subject02', [scored('p2_a', 2), scored('p2_c', 2)], 'b.json')
-    assert refusal([runs[0], stranger], expected).startswith("b.json: scores 'p2_c', which is none of the 6 images")
-
-
-def test_an_image_under_another_subject_than_in_the_list(fold):
+    assert refusal([runs[0], stranger], expected).startswith("b.json: 'p2_c' is not one of the 6 images")
     message = refusal([fold('subject02', [scored('s01_z10', 2)], 'a.json')])
-    assert message.startswith("a.json: 's01_z10' is of subject 2; expected subject 1")
+    assert message.startswith("a.json: 's01_z10' is of subject 2; expected 1")
 
 
 @pytest.mark.parametrize(('changes', 'what'), [
@@ -166,10 +158,6 @@ def test_a_test_of_weights_that_saw_the_patient_stands_for_no_fold(fold):
     for variant in ('trained-on-train6-10_test1-5+bf16', 'trained-on-subject01-inner1'):
         assert 'subject01' not in pool([fold('subject01', kind='test', variant=variant)]).missing
     assert 'subject06' in pool([fold('subject06', kind='test', variant='trained-on-train6-10_test1-5')]).missing
-
-
-def test_no_runs():
-    assert refusal([]) == 'no runs to pool; expected at least one'
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

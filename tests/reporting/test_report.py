@@ -7,9 +7,9 @@ import pytest
 
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import to_run
-from octfluid.records.runs import mixed
+from octfluid.reporting.pages import render_markdown
 from octfluid.reporting.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
-from octfluid.reporting.table2 import paper_rows, render, render_short, row_number
+from octfluid.reporting.table2 import page, paper_rows
 from octfluid.utils.errors import InputError
 
 # Two images; fluid in the first only.
@@ -27,9 +27,14 @@ def runs(make_record, hrf_weights):
     return [to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)]
 
 
-def row_of(text, heading, row):
+def render(table):
+    return render_markdown(page(table), linked=False)
+
+
+def rows_of(text, heading, row):
+    """The cells of a row in each of the tables below a heading: means over classes, then fluid."""
     section = next(part for part in text.split('\n## ') if part.startswith(heading))
-    return next(line for line in section.splitlines() if line.startswith(f'| {row} |')).strip('| ').split(' | ')
+    return [line.strip('| ').split(' | ') for line in section.splitlines() if line.startswith(f'| {row} |')]
 
 
 def test_paper_rows_agree_with_themselves():
@@ -56,37 +61,51 @@ def test_mean_and_sd_are_those_of_the_recomputed_scores(runs):
         assert summary[name]['sd'] == pytest.approx(statistics.stdev(values), abs=1e-8)
 
 
-def test_table_shows_spread_single_runs_and_pending_rows(runs):
+def test_table_shows_paper_ours_and_difference(runs):
     text = render(build_results(runs)['table2'])
-    row = row_of(text, 'From HRF vessel weights trained here', 10)
+    means, fluid = rows_of(text, 'From HRF vessel weights trained here', 10)
     # Pooled fluid Dice of the three seeds: 60/95, 70/95, 40/70.
-    values = [60 / 95, 70 / 95, 40 / 70]
-    assert row[6:8] == ['68.83', f'{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}']
-    assert row[-1] == 'n = 3'
-    single = row_of(text, 'From HRF vessel weights trained here', 6)
-    assert (single[2], single[7], single[-1]) == ('75.67', '63.16', 'n = 1')
-    assert row_of(text, 'From HRF vessel weights trained here', 1)[3:10:2] == ['pending'] * 4
-    assert row_of(text, 'From scratch', 10)[-1] == 'n = 2'
-    assert row_of(text, 'From HRF vessel weights trained here', 11)[6] == '-'
+    values = [100 * value for value in (60 / 95, 70 / 95, 40 / 70)]
+    mean = statistics.mean(values)
+    assert fluid[2:5] == ['68.83', f'{mean:.2f} ± {statistics.stdev(values):.2f}', f'{mean - 68.83:+.2f}']
+    assert means[-1] == fluid[-1] == 'n = 3' and means[2] == '76.00'
+    single = rows_of(text, 'From HRF vessel weights trained here', 6)[1]
+    assert (single[3], single[-1]) == ('63.16', 'n = 1')
+    assert rows_of(text, 'From HRF vessel weights trained here', 1)[0][3:8:3] == ['not run'] * 2
+    assert rows_of(text, 'From HRF vessel weights trained here', 11)[1][2] == '-'
+    # From scratch only what was run is shown.
+    assert rows_of(text, 'From scratch', 10)[0][-1] == 'n = 2' and rows_of(text, 'From scratch', 6) == []
 
 
-def test_starts_with_few_runs_show_those_and_count_the_rest(make_record, own):
-    records = [make_record(init=own(iterations=1000)), make_record(init=None)]
-    table = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])['table2']
-    whole, short, scratch = render(table).split('\n## ')[1:4]
-    assert whole.count('\n| ') == 2 + 11 + 1 and short.count('\n| ') == scratch.count('\n| ') == 2 + 1 + 1
-    assert 'Pending: 10 further rows.' in short and 'Pending:' not in whole + scratch
-    assert row_of('\n## x\n' + render_short(table), 'x', 6)[2:] == ['75.67 / 84.01', 'pending', 'pending', '-']
-    assert row_of('\n## x\n' + render_short(table), 'x', 10)[2:4] == ['76.00 / 84.30', 'pending']
-    assert render_short(build_results([])['table2']).count('pending') == 11
-
-
-def test_without_runs_the_default_section_stands_and_is_pending():
+def test_without_runs_every_row_is_not_run():
     table = build_results([])['table2']
-    assert list(table['sections']) == ['hrf-40000i']
     text = render(table)
-    assert row_of(text, 'From HRF vessel weights', 10)[3] == 'pending'
-    assert 'background everywhere' not in text
+    assert table['sections'] == {} and '| background everywhere' not in text
+    assert [rows_of(text, 'From HRF vessel weights', row)[0][3] for row in range(1, 12)] == ['not run'] * 11
+
+
+def test_published_pages_link_to_configs_and_records(runs, tmp_path):
+    out = tmp_path / 'docs/results'
+    write_report(runs, out)
+    text = (out / 'table2.md').read_text()
+    assert '| [10](../../configs/table2/10_crop320_wd1e-4.py) |' in text
+    assert '[n = 1](records/table2/06_crop320/train_paper_hrf-own_400i_seed0.json)' in text
+    assert '[n = 3](records/table2/10_crop320_wd1e-4)' in text
+    write_report(runs, tmp_path / 'elsewhere')
+    assert not any(
+        '](records/' in path.read_text() or '](../../' in path.read_text() for path in tmp_path.glob('elsewhere/*.md')
+    )
+
+
+def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(make_record, hrf_weights):
+    threshold_free = pytest.importorskip('octfluid.metrics.threshold_free')
+    record = make_record(init=hrf_weights)
+    bins = [0] * threshold_free.BINS
+    for image in record['images']:
+        true = image['tp'] + image['fn']
+        image['extra'] = {'logit_histogram': {'fluid': [*bins[1:], true], 'background': [65536 - true, *bins[1:]]}}
+    text = render(build_results([to_run(Path('a.json'), record)])['table2'])
+    assert rows_of(text, 'From HRF', 10)[1][-3:-1] == ['100.00', '100.00'] and 'average precision' in text
 
 
 def test_the_reference_row_is_computed_from_the_counts(runs):
@@ -94,7 +113,7 @@ def test_the_reference_row_is_computed_from_the_counts(runs):
     # 50 fluid pixels in two images of 65536: background IoU is (131072 - 50) / 131072.
     assert table['reference']['mIoU'] == pytest.approx((131022 / 131072) / 2, abs=1e-8)
     assert table['reference']['Dice'] == 0
-    assert row_of(render(table), 'From scratch', '-')[1] == 'background everywhere'
+    assert rows_of(render(table), 'From scratch', '-')[0][1] == 'background everywhere'
 
 
 @pytest.mark.parametrize(('changes', 'reason'), [
@@ -103,8 +122,8 @@ def test_the_reference_row_is_computed_from_the_counts(runs):
     ({'variant': 'stock'}, 'variant stock'),
     ({'iterations': 5, 'overrides': {'train_cfg.max_iters': 5}}, '5 of 400 iterations'),
     ({'overrides': {'optim_wrapper.optimizer.lr': 0.1, 'work_dir': 'x'}}, 'overrides optim_wrapper.optimizer.lr'),
-    ({'config': 'configs/table2/12_more.py'}, 'its config is none of the eleven rows'),
-    ({'config': 'configs/table2/common.py'}, 'its config is none of the eleven rows'),
+    ({'config': 'configs/table2/12_more.py'}, 'its config is not one of the eleven rows'),
+    ({'config': 'configs/table2/common.py'}, 'its config is not one of the eleven rows'),
 ])  # fmt: skip
 def test_a_run_that_does_not_count_is_listed_with_the_reason(make_record, changes, reason):
     run = to_run(Path('x.json'), make_record(**changes))
@@ -150,12 +169,6 @@ def test_different_initial_weights_of_one_source_are_not_averaged(make_record, h
         build_results(runs)
 
 
-def test_two_runs_of_a_row_with_one_seed_are_refused(make_record):
-    renamed = make_record(config='configs/table2/10_an_older_name.py')
-    with pytest.raises(InputError, match=r'b\.json and a\.json are of one seed and would count twice'):
-        build_results([to_run(Path('a.json'), make_record()), to_run(Path('b.json'), renamed)])
-
-
 def test_recipes_are_grouped_by_all_that_matters(make_record):
     smoke = {'config': 'configs/smoke/tiny.py', 'split': 'phantom', 'iterations': 60}
     records = [make_record(counts, seed=seed, **smoke) for seed, counts in enumerate(COUNTS[:2])]
@@ -186,37 +199,20 @@ def test_values_come_in_the_order_of_the_seeds(make_record):
     assert summary['Dice']['values'] == pytest.approx([70 / 95, 60 / 95], abs=1e-8)
 
 
-def test_row_number_is_the_two_digit_prefix():
-    assert [row_number(stem) for stem in ('01_a', '10_crop320', '1_a', 'ten', '100_a')] == [1, 10, None, None, None]
-
-
 def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_record, tmp_path):
-    readme = tmp_path / 'README.md'
-    readme.write_text(f'{README_BEGIN}\n{README_END}\n')
     changes = [{'precision': 'bf16'}, {'precision': 'fp32'}]
     configs = ('configs/table2/10_crop320_wd1e-4.py', 'configs/table2/06_crop320.py', 'configs/smoke/tiny.py')
     records = [make_record(config=config, seed=seed, **changes[seed % len(changes)]) for config in configs for seed in range(2)]
     records[3]['precision'] = 'bf16'  # row 6: one precision only
     runs = [to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)]
-    results, _ = write_report(runs, tmp_path / 'out', readme)
+    results, _ = write_report(runs, tmp_path / 'out')
     summary = results['table2']['sections']['scratch']['10']
     assert (summary['precisions'], summary['devices']) == ({'bf16': 1, 'fp32': 1}, {'a CPU': 2})
     text = (tmp_path / 'out/table2.md').read_text()
-    assert row_of(text, 'From scratch', 10)[-1] == 'n = 2 †' and row_of(text, 'From scratch', 6)[-1] == 'n = 2'
-    assert text.count('†: from runs on different devices or in different precision') == 1
-    assert readme.read_text().count('†: from runs') == 1 and '(n = 2 †) |' in readme.read_text()
+    assert rows_of(text, 'From scratch', 10)[0][-1] == 'n = 2 †' and rows_of(text, 'From scratch', 6)[0][-1] == 'n = 2'
+    assert text.count('†: ') == 1
     assert '| n = 2 † |' in (tmp_path / 'out/recipes.md').read_text()
     assert '(n = 2 †)' in (tmp_path / 'out/ablations.md').read_text()
-
-
-def test_runs_that_differ_in_seeds_only_are_not_marked(runs, tmp_path):
-    write_report(runs, tmp_path)
-    assert not any('†' in path.read_text() for path in tmp_path.glob('*.md'))
-
-
-def test_seeds_on_different_devices_are_marked(make_record):
-    runs = [to_run(Path('a.json'), make_record()), to_run(Path('b.json'), make_record(seed=1, device='a GPU'))]
-    assert mixed(build_results(runs)['table2']['sections']['scratch']['10']) == ['device']
 
 
 def test_the_order_of_reading_changes_nothing(runs, tmp_path):
@@ -242,10 +238,12 @@ def test_the_readme_block_is_replaced_and_nothing_else(runs, tmp_path):
     text = readme.read_text()
     assert text.startswith(f'before\n\n{README_BEGIN}\n') and text.endswith(f'{README_END}\n\nafter\n')
     assert 'earlier' not in text
-    assert all(f'(docs/results/{name})' in text for name in (*PAGES, 'results.json'))
-    assert 'what_holds_up.md) (from HRF (own), 40 000 iterations: 14 pending, 1 no verdict' in text
-    row = next(line for line in text.splitlines() if line.startswith('| 10 |'))
-    assert '| 76.00 / 84.30 |' in row and row.endswith('(n = 2) |')
+    block = text.split(README_BEGIN)[1].split(README_END)[0]
+    assert len(block.splitlines()) <= 25
+    rows = {line.split(' | ')[0].strip('| '): line.split(' | ') for line in block.splitlines() if line.startswith('| ')}
+    assert rows['10'][1] == '[400 iterations, crop 320, CE, SGD, weight decay 1e-4](configs/table2/10_crop320_wd1e-4.py)'
+    assert rows['10'][2] == '76.00 / 84.30' and rows['1'][3] == 'not run'
+    assert rows['10'][4] == '[n = 3](docs/results/records/table2/10_crop320_wd1e-4) |'
     write_report(runs, out, readme)
     assert readme.read_text() == text
 
@@ -254,6 +252,7 @@ def test_a_figure_without_runs_is_removed_and_other_files_are_left(runs, tmp_pat
     write_report(runs, tmp_path)
     (tmp_path / 'figures/mine.png').write_bytes(b'')
     assert '](figures/loss_table2.png)' in (tmp_path / 'table2.md').read_text()
+    assert 'data:image/png;base64,' in (tmp_path / 'report.html').read_text()
     write_report([], tmp_path)
     assert [path.name for path in (tmp_path / 'figures').iterdir()] == ['mine.png']
     assert 'figures/' not in (tmp_path / 'table2.md').read_text() + (tmp_path / 'ablations.md').read_text()
@@ -265,17 +264,8 @@ def test_other_lengths_of_source_training_have_sections_and_columns_of_their_own
     table = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])['table2']
     assert [(key, rows['10']['seeds']) for key, rows in table['sections'].items()] == [
         ('hrf-own-40000i', [0]), ('hrf-zoo-40000i', [2]), ('hrf-own-1000i', [1]), ('scratch', [3])]  # fmt: skip
-    text = render(table)
-    short = text.split('## From HRF vessel weights trained here, 1 000 iterations')[1]
+    short = render(table).split('## From HRF vessel weights trained here, 1 000 iterations')[1]
     assert '`pspnet_unet_s5-d16_hrf_1000i_aaaaaaaa.safetensors` (SHA-256 `aaaaaaaa...`)' in short
-    header = render_short(table).splitlines()[0].strip('| ').split(' | ')
-    assert header[3:] == ['ours, from HRF (own), 40 000 iterations', 'ours, from HRF (zoo), 40 000 iterations',
-                          'ours, from HRF (own), 1 000 iterations', 'ours, from scratch']  # fmt: skip
-
-
-def test_the_full_length_stays_pending_before_shorter_ones(make_record, own):
-    table = build_results([to_run(Path('a.json'), make_record(init=own(iterations=1000)))])['table2']
-    assert list(table['sections']) == ['hrf-40000i', 'hrf-own-1000i'] and not table['sections']['hrf-40000i']
 
 
 def test_rows_of_a_section_share_their_weights(make_record, own):
@@ -283,13 +273,6 @@ def test_rows_of_a_section_share_their_weights(make_record, own):
             to_run(Path('b.json'), make_record(config='configs/table2/06_crop320.py', init=own(digit='a')))]  # fmt: skip
     with pytest.raises(InputError, match=r'b\.json and a\.json started from different initial weights'):
         build_results(runs)
-
-
-def test_recipes_from_other_lengths_are_not_averaged(make_record, own):
-    records = [make_record(config='configs/duke_dme/a.py', init=own(iterations=length), seed=seed)
-               for seed, length in enumerate((1000, 40000))]  # fmt: skip
-    groups = build_results([to_run(Path(f'{i}.json'), record) for i, record in enumerate(records)])['recipes']['groups']
-    assert [(group['init'], group['n']) for group in groups] == [('hrf-own', 1), ('hrf-own-1000i', 1)]
 
 
 @pytest.mark.parametrize('text', ['', README_BEGIN, f'{README_END}{README_BEGIN}', f'{README_BEGIN}{README_END}{README_BEGIN}'])

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from octfluid.reporting.speed import build, read_benchmarks, render
 
 from octfluid.datasets.prepare.hrf import prepare
-from octfluid.reporting.speed import build, read_benchmarks, render
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/benchmark.py'

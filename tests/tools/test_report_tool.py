@@ -23,9 +23,8 @@ def test_two_reports_from_two_places_are_equal_byte_for_byte(make_record, hrf_we
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert first.stdout.startswith('3 run records read\n')
     written = [path.relative_to(tmp_path / 'a/out') for path in (tmp_path / 'a/out').rglob('*') if path.is_file()]
-    assert sorted(map(str, written)) == ['ablations.md', 'estimates.md', 'external.md', 'figures/loss_table2.png', 'hrf.md',
-                                         'prediction.md', 'recipe_steps.md', 'recipes.md', 'report.html', 'results.json',
-                                         'speed.md', 'table1.md', 'table2.md', 'what_holds_up.md']  # fmt: skip
+    pages = ['ablations.md', 'prediction.md', 'recipes.md', 'speed.md', 'table1.md', 'table2.md', 'what_holds_up.md']
+    assert sorted(map(str, written)) == sorted([*pages, 'figures/loss_table2.png', 'report.html', 'results.json'])
     for name in written:
         content = (tmp_path / 'a' / 'out' / name).read_bytes()
         assert content == (tmp_path / 'b' / 'out' / name).read_bytes()
@@ -65,31 +64,15 @@ def test_a_record_is_never_written_over(tmp_path, make_record):
     assert (tmp_path / 'results.json').read_bytes() == before
 
 
-def test_folders_behind_links_are_searched_and_loops_end(make_record, tmp_path):
-    write_record(make_record(), tmp_path / 'disk' / 'r.json')
-    (tmp_path / 'disk/again').symlink_to(tmp_path / 'disk')
-    (tmp_path / 'work').mkdir()
-    (tmp_path / 'work/run').symlink_to(tmp_path / 'disk')
-    done = report(tmp_path / 'work', '--out', tmp_path / 'out')
-    assert (done.returncode, done.stderr) == (0, '') and done.stdout.startswith('1 run records read\n')
-
-
 def test_a_linked_readme_stays_a_link_and_a_file_in_the_place_of_figures_stops_all(make_record, tmp_path):
     write_record(make_record(), tmp_path / 'r.json')
     readme = tmp_path / 'real.md'
     readme.write_text('<!-- results:begin -->\n<!-- results:end -->\n')
     (tmp_path / 'README.md').symlink_to(readme)
     done = report(tmp_path / 'r.json', '--out', tmp_path / 'out', '--readme', tmp_path / 'README.md')
-    assert done.returncode == 0 and (tmp_path / 'README.md').is_symlink() and 'Table 2:' in readme.read_text()
+    assert done.returncode == 0 and (tmp_path / 'README.md').is_symlink() and 'Table 2' in readme.read_text()
     (tmp_path / 'pages').mkdir()
     (tmp_path / 'pages/figures').write_text('')
     done = report(tmp_path / 'r.json', '--out', tmp_path / 'pages')
     assert done.returncode == 2 and 'figures is a file; expected a folder' in done.stderr
     assert [path.name for path in (tmp_path / 'pages').iterdir()] == ['figures']
-
-
-def test_nobody_need_read_what_is_printed(make_record, tmp_path):
-    write_record(make_record(), tmp_path / 'r.json')
-    command = f'"{sys.executable}" "{ROOT}/tools/report.py" r.json --out out >&-'
-    done = subprocess.run(['sh', '-c', command], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (0, '') and (tmp_path / 'out/report.html').is_file()

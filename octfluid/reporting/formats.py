@@ -1,0 +1,93 @@
+"""How pages write numbers, and what was run where."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from octfluid.records.runs import mixed
+
+NOT_RUN = 'not run'
+MIXED = '†'
+"""Marks scores from runs on different devices or in different precision."""
+MIXED_NOTE = f'{MIXED}: the runs differ in device or precision, which adds to their differences.'
+SCORES = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'fluid Dice', 'IoU': 'fluid IoU'}
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as percent with two decimals, a dash for None."""
+    return '-' if value is None else f'{100 * value:.2f}'
+
+
+def spread(score: Mapping[str, Any]) -> str:
+    """Return ``mean ± SD`` in percent from an element of `octfluid.records.runs.summarise`; no SD for one run."""
+    return percent(score['mean']) + ('' if score['sd'] is None else f' ± {percent(score["sd"])}')
+
+
+def points(value: float | None) -> str:
+    """Return a difference of fractions in points (hundredths) with its sign, a dash for None."""
+    return '-' if value is None else f'{round(100 * value, 2) + 0.0:+.2f}'
+
+
+def points_interval(found: Mapping[str, Any] | None) -> str:
+    """Return ``difference [low, high]`` in points; no brackets without an interval, a dash for None."""
+    if found is None:
+        return '-'
+    ends = found['interval']
+    return points(found['difference']) + (f' [{points(ends[0])}, {points(ends[1])}]' if ends else '')
+
+
+def number(value: float | None, unit: str) -> str:
+    """Return a measure: ``%`` in percent, ``px`` with one decimal, anything else with three; a dash for None."""
+    if value is None:
+        return '-'
+    return percent(value) if unit == '%' else f'{value:.1f}' if unit == 'px' else f'{value:.3f}'
+
+
+def estimate(found: Mapping[str, Any], unit: str) -> str:
+    """Return ``value [low, high]`` from an element of `octfluid.metrics.bootstrap.estimates`."""
+    ends = found['interval']
+    return number(found['value'], unit) + (f' [{number(ends[0], unit)}, {number(ends[1], unit)}]' if ends else '')
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value with three decimals, a dash for None."""
+    return '-' if value is None else f'{value:.3f}' if value >= 0.001 else '< 0.001'
+
+
+def duration(seconds: float | None) -> str:
+    """Return hours and minutes, or minutes and seconds below an hour; a dash for None."""
+    if seconds is None:
+        return '-'
+    minutes, rest = divmod(round(seconds), 60)
+    return f'{minutes // 60} h {minutes % 60:02d} min' if minutes >= 60 else f'{minutes} min {rest:02d} s'
+
+
+def mark(*summaries: Mapping[str, Any] | None) -> str:
+    """Return `MIXED` after a space if the runs of the summaries differ in device or precision; None counts as no runs."""
+    return f' {MIXED}' if mixed(*(summary for summary in summaries if summary)) else ''
+
+
+def seeds(summary: Mapping[str, Any]) -> str:
+    """Return ``n = 3`` from the output of `octfluid.records.runs.summarise`."""
+    return f'n = {summary["n"]}{mark(summary)}'
+
+
+def conditions(summaries: Iterable[Mapping[str, Any]], weights: Iterable[Mapping[str, str]] = ()) -> str:
+    """Return one paragraph: devices, precisions and initial weights of runs; empty without runs.
+
+    Args:
+        summaries: Mappings with ``devices`` and ``precisions`` (name -> number of runs).
+        weights: Output of `octfluid.records.runs.weights_of`.
+    """
+    devices, precisions = Counter(), Counter()
+    for summary in summaries:
+        devices.update(summary['devices'])
+        precisions.update(summary['precisions'])
+    if not devices:
+        return ''
+    files = ', '.join(f'`{item["name"]}` (SHA-256 `{item["sha256"][:8]}...`)' for item in weights)
+    parts = [
+        '; '.join(f'{name} ({count} {"run" if count == 1 else "runs"})' for name, count in sorted(found.items()))
+        for found in (devices, precisions)
+    ]
+    return f'Device: {parts[0]}. Precision: {parts[1]}.' + (f' Initial weights: {files}.' if files else '')

@@ -1,0 +1,89 @@
+import pytest
+
+from octfluid.metrics.measures import check_same_images, per_image, per_subject, scored
+from octfluid.utils.errors import InputError
+
+
+def row(name, subject, tp, fp, fn, tn=900, size=(32, 32)):
+    return dict(name=name, subject=subject, height=size[0], width=size[1], tp=tp, fp=fp, fn=fn, tn=tn, extra={})
+
+
+FIRST = [row('b', 2, 6, 2, 2), row('a', 1, 0, 4, 0), row('c', 2, 0, 0, 8)]
+SECOND = [row('c', 2, 8, 0, 0), row('b', 2, 8, 2, 0), row('a', 1, 0, 0, 0, 904)]
+
+
+def test_images_come_in_the_order_of_their_names_and_seeds():
+    group = scored({5: SECOND, 3: FIRST})
+    assert (group.names, group.subjects, group.seeds) == (('a', 'b', 'c'), (1, 2, 2), (3, 5))
+    assert [[image['tp'] for image in images] for images in group.rows] == [[0, 6, 0], [0, 8, 8]]
+
+
+def test_patients_are_numbers_then_texts_and_unknown_where_one_is_none():
+    group = scored({0: [row('a', 'x', 1, 0, 0), row('b', 10, 1, 0, 0), row('c', 9, 1, 0, 0), row('d', 9, 1, 0, 0)]})
+    assert (group.patients, group.patients_known) == ((9, 10, 'x'), True)
+    group = scored({0: [row('a', 3, 1, 0, 0), row('b', None, 1, 0, 0)]})
+    assert (group.patients, group.patients_known) == ((None, 3), False)
+
+
+@pytest.mark.parametrize('images', [{}, {0: []}])
+def test_nothing_scored_is_refused(images):
+    with pytest.raises(InputError, match='there are no scored images; expected at least one seed'):
+        scored(images)
+
+
+def test_an_image_twice_is_refused():
+    with pytest.raises(InputError, match='seed 4: image b is scored twice'):
+        scored({4: [*FIRST, row('b', 2, 6, 2, 2)]})
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'subject': 3}, 'image b: subject 2 in {0} and 3 in {1}; expected the same images'),
+        ({'height': 64}, 'image b: height x width 32 x 32 in {0} and 64 x 32 in {1}; expected the same images'),
+        ({'tp': 7}, 'image b: true foreground pixels 8 in {0} and 9 in {1}; expected the same images'),
+        ({'tn': 7}, 'image b: true background pixels 902 in {0} and 9 in {1}; expected the same images'),
+        ({'name': 'd'}, 'image b is scored in {0} alone'),
+        ({'name': 'A'}, 'image A is scored in {1} alone'),
+    ],
+)
+def test_other_images_are_refused_with_the_first_that_differs(change, message):
+    other = [{**FIRST[0], **change}, FIRST[1], {**FIRST[2], 'fn': 8}]
+    with pytest.raises(InputError, match=message.format('seed 0', 'seed 1')):
+        scored({0: FIRST, 1: other})
+    with pytest.raises(InputError, match=message.format('one configuration', 'the other')):
+        check_same_images(scored({0: FIRST}), scored({0: other}))
+
+
+def test_a_missing_image_is_named():
+    with pytest.raises(InputError, match=r'image c is scored in seed 0 alone \(seed 0 is compared with seed 1\)'):
+        scored({0: FIRST, 1: SECOND[1:]})
+
+
+def test_the_same_images_of_other_seeds_pass():
+    check_same_images(scored({0: FIRST}), scored({7: SECOND, 8: FIRST}))
+
+
+def test_each_subject_by_hand():
+    # Subject 1 has no fluid: 4 false pixels make Dice 0, none leave it 0/0. Subject 2: 2 * 6 / (12 + 2 + 10), then 32 / 34.
+    assert per_subject(scored({0: FIRST, 1: SECOND})) == [
+        {'subject': 1, 'images': 1, 'with_fluid': 0, 'true_px': 0, 'dice': [0.0, None], 'mean': None},
+        {'subject': 2, 'images': 2, 'with_fluid': 2, 'true_px': 16, 'dice': [0.5, 0.94117647], 'mean': 0.72058824},
+    ]
+
+
+def test_each_image_by_hand():
+    assert per_image(scored({0: FIRST, 1: SECOND})) == [
+        {'name': 'a', 'subject': 1, 'true_px': 0, 'predicted_px': 2.0, 'dice': None, 'false_px': 2.0},
+        {
+            'name': 'b',
+            'subject': 2,
+            'true_px': 8,
+            'predicted_px': 9.0,
+            'dice': round((12 / 16 + 16 / 18) / 2, 8),
+            'false_px': 2.0,
+        },
+        {'name': 'c', 'subject': 2, 'true_px': 8, 'predicted_px': 4.0, 'dice': 0.5, 'false_px': 0.0},
+    ]
+    # 4 false pixels on an image without fluid are no Dice of 0.
+    assert per_image(scored({0: FIRST}))[0]['dice'] is None

@@ -1,0 +1,174 @@
+from pathlib import Path
+
+import pytest
+from scored_rows import row
+
+from octfluid.metrics.confusion import pooled_metrics
+from octfluid.records.record import to_run
+from octfluid.reporting.pages import render_markdown
+from octfluid.reporting.published import read_published
+from octfluid.reporting.recipes import build_external, build_steps
+from octfluid.reporting.report import build_results, make_pages
+from octfluid.utils.errors import InputError
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs/duke_dme'
+# Two scans in each inner fold, of a patient each: (tp, fp, fn) of the plain network.
+PLAIN = {1: [(50, 50, 50), (20, 0, 80)], 2: [(70, 30, 30), (60, 10, 40)], 3: [(90, 10, 10), (10, 50, 90)]}
+
+
+def pages_of(results):
+    return {page.name: render_markdown(page) for page in make_pages(results)}
+
+
+@pytest.fixture
+def inner(make_record):
+    """Make the runs of a config on the three inner folds, each pixel count of true fluid as in `PLAIN`, `better` found more."""
+
+    def make(which='steps/0_plain', folds=(1, 2, 3), better=0, **changes):
+        runs = []
+        for fold in folds:
+            images = [
+                row(2 * fold + k, 2 * fold + k, tp + better, fp, fn - better) for k, (tp, fp, fn) in enumerate(PLAIN[fold])
+            ]
+            record = make_record(
+                **{'config': f'configs/duke_dme/{which}.py', 'split': f'paper-inner{fold}', 'split_sha256': f'{fold:064x}',
+                   'iterations': 450, 'images': images, 'metrics': pooled_metrics(images), **changes}
+            )  # fmt: skip
+            runs.append(to_run(Path(f'{which}_{record["split"]}_{record["seed"]}.json'), record))
+        return runs
+
+    return make
+
+
+def row_of(steps, config):
+    return next(row for row in steps['rows'] if row['config'] == config)
+
+
+def test_the_three_inner_folds_are_pooled_over_pixels_and_averaged_over_complete_seeds(inner):
+    plain = row_of(build_steps(inner()), '0_plain')
+    # tp 300, fp 150, fn 300: the mean of the folds' Dice would be another number.
+    assert plain['measures']['dice']['value'] == pytest.approx(600 / 1050)
+    assert plain['measures']['precision']['value'] == pytest.approx(300 / 450)
+    assert {key: plain[key] for key in ('images', 'subjects', 'seeds', 'iterations', 'missing', 'difference')} == {
+        'images': 6, 'subjects': 6, 'seeds': 1, 'iterations': 450, 'missing': [], 'difference': None,
+    }  # fmt: skip
+    more = row_of(build_steps(inner() + inner(better=6, seed=1) + inner(better=10, seed=2, folds=(1, 2))), '0_plain')
+    # Of the second seed: tp 336, fp 150, fn 264.
+    assert more['measures']['dice']['value'] == pytest.approx((600 / 1050 + 672 / 1086) / 2) and more['seeds'] == 2
+
+
+def test_a_step_is_compared_with_the_one_that_it_builds_on(inner):
+    steps = build_steps(inner() + inner('steps/1_dice', better=5) + inner('steps/2_fluid_windows', better=8))
+    second, third = row_of(steps, '1_dice'), row_of(steps, '2_fluid_windows')
+    # tp 330 and 348, fn 270 and 252.
+    assert second['difference']['difference'] == pytest.approx(660 / 1080 - 600 / 1050)
+    assert third['difference']['difference'] == pytest.approx(696 / 1098 - 660 / 1080)
+    # All six patients gain: of their 64 exchanges only none and all are as far from 0; two rows are compared.
+    assert second['difference']['p'] == pytest.approx(2 / 64)
+    assert second['difference']['p_holm'] == third['difference']['p_holm'] == pytest.approx(4 / 64)
+
+
+def test_a_missing_fold_is_named_and_the_step_is_not_run(inner, rows_below):
+    runs = inner() + inner('steps/1_dice', folds=(1, 3)) + inner('steps/2_fluid_windows')
+    results = build_results(runs)
+    steps = results['recipe_steps']
+    assert row_of(steps, '1_dice')['missing'] == ['paper-inner2'] and 'measures' not in row_of(steps, '1_dice')
+    assert row_of(steps, '2_fluid_windows')['difference'] is None
+    pages = pages_of(results)
+    assert [line[0] for line in rows_below(pages['recipes.md'], 'What each ingredient')] == ['`0_plain`', '`2_fluid_windows`']
+    assert 'Not run on all three inner folds: `1_dice`' in pages['recipes.md']
+    # Inner folds serve to choose settings and are nowhere else.
+    assert [name for name, text in pages.items() if '0_plain' in text] == ['recipes.md']
+    assert {name: content for name, content in results.items() if name != 'recipe_steps'} == {
+        name: content for name, content in build_results([]).items() if name != 'recipe_steps'
+    }
+
+
+@pytest.mark.parametrize('changes', [
+    {'variant': 'bf16'}, {'kind': 'test'}, {'overrides': {'train_cfg.max_iters': 5}}, {'config': 'configs/mine/0_plain.py'},
+    {'init': dict(source='hrf-own', name='pspnet_unet_s5-d16_hrf.safetensors', sha256='e' * 64, loaded=172, total=172)},
+    {'split': 'paper'}, {'split': 'subject03-inner1'},
+])  # fmt: skip
+def test_only_plain_trainings_on_inner_folds_count(inner, changes):
+    (run,) = inner(folds=(2,), better=9, **changes)
+    assert build_steps([*inner(), run]) == build_steps(inner())
+
+
+def test_a_config_for_vessel_weights_counts_only_runs_from_them(inner, hrf_weights):
+    assert len(row_of(build_steps(inner('beside/pspnet_hrf')), 'pspnet_hrf')['missing']) == 3
+    assert row_of(build_steps(inner('beside/pspnet_hrf', init=hrf_weights)), 'pspnet_hrf')['images'] == 6
+
+
+def test_folds_of_different_configs_are_not_averaged(inner):
+    with pytest.raises(InputError, match='different versions of the config'):
+        build_steps(inner() + inner(seed=1, config_sha256='9' * 64))
+
+
+def test_the_steps_are_the_configs_there_are_each_compared_with_an_earlier_one():
+    lines = read_published('recipe_steps.csv')
+    stems = [line['config'] for line in lines]
+    found = [path.stem for folder in ('steps', 'beside') for path in CONFIGS.glob(f'{folder}/*.py')]
+    assert sorted(stems) == sorted([*found, 'compact'])
+    assert all(line['against'] in stems[:place] for place, line in enumerate(lines) if place)
+
+
+# name, height, width, tp, fp, fn
+SCANS = (
+    ('Cirrus_1', 10, 10, 30, 10, 20),
+    ('Cirrus_2', 10, 20, 10, 30, 0),
+    ('Cirrus_3', 10, 10, 0, 5, 0),
+    ('Topcon_3D_1', 20, 10, 0, 0, 0),
+    ('Topcon_3D_2', 10, 10, 0, 6, 0),
+    ('Spectralis_1', 10, 10, 0, 0, 8),
+)
+
+
+@pytest.fixture
+def external_run(make_record):
+    def make(**changes):
+        images = [
+            dict(name=name, subject=number, height=height, width=width, tp=tp, fp=fp, fn=fn,
+                 tn=height * width - tp - fp - fn, extra={})
+            for number, (name, height, width, tp, fp, fn) in enumerate(SCANS, 1)
+        ]  # fmt: skip
+        record = make_record(
+            **{'config': 'configs/external/compact.py', 'kind': 'test', 'split': 'all', 'iterations': 0, 'history': [],
+               'images': images, 'metrics': pooled_metrics(images), **changes}
+        )  # fmt: skip
+        return to_run(Path(f'external_{record["seed"]}.json'), record)
+
+    return make
+
+
+def test_scans_of_other_devices_are_scored_by_device(external_run, rows_below):
+    (test,) = build_external([external_run()])
+    # tp 40, fp 45, fn 20: Dice 80 / (80 + 65); one scan of 100 pixels holds no fluid, 5 of its pixels are marked.
+    assert test['groups'][0] == {
+        'group': 'Cirrus', 'scans': 3, 'with_fluid': 2, 'dice': pytest.approx(80 / 145, abs=1e-8),
+        'precision': pytest.approx(40 / 85, abs=1e-8), 'recall': pytest.approx(40 / 60, abs=1e-8),
+        'empty': 1, 'marked': 1, 'false_share': 0.05,
+    }  # fmt: skip
+    text = pages_of(build_results([external_run()]))['recipes.md'].replace('\n### ', '\n## ')
+    assert rows_below(text, '`configs/external/compact.py`, weights dddddddd') == [
+        ['Cirrus', '3', '2', '55.17', '47.06', '66.67', '1 of 1', '5.00'],
+        ['Spectralis', '1', '1', '0.00', '-', '0.00', '-', '-'],
+        # 6 of 200 + 100 pixels. Marked where no scan holds fluid, a Dice of 0 would look like a score.
+        ['Topcon_3D', '2', '0', '-', '-', '-', '1 of 2', '2.00'],
+        # tp 40, fp 51, fn 28 in all; 11 of the 100 + 200 + 100 pixels without fluid are marked.
+        ['all', '6', '3', '50.31', '43.96', '58.82', '2 of 3', '2.75'],
+    ]
+
+
+def test_external_variants_are_apart_and_runs_with_overrides_are_left_out(external_run):
+    other = external_run(variant='average', checkpoint_sha256='e' * 64)
+    results = build_results([external_run(), other, external_run(seed=1, overrides={'model.threshold': 0.4})])
+    assert [(test['variant'], test['checkpoint_sha256'][0]) for test in results['external']] == [('', 'd'), ('average', 'e')]
+    assert results['recipes'] == build_results([])['recipes'] and results['estimates']['groups'] == []
+
+
+def test_recipes_are_compared_with_published_scores_by_protocol(make_run, of_dice, rows_below):
+    runs = [make_run('duke_dme/a', of_dice(70), seed=seed, split='paper') for seed in range(2)]
+    text = pages_of(build_results(runs))['recipes.md'].replace('\n### ', '\n## ')
+    published, ours = rows_below(text, "The paper's split")
+    assert published[2:5] == ['68.8', '76.00', '84.30']
+    assert ours[0].startswith('**ours**: [`configs/duke_dme/a.py`]') and (ours[2], ours[-1]) == ('70.00', '2')

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from octfluid.reporting import benchmarks, prediction
+from octfluid.reporting.pages import render_markdown
+from octfluid.utils.errors import InputError
+
+
+def test_wall_times_are_medians_of_like_runs(make_run, rows_below):
+    row = 'table2/10_crop320_wd1e-4'
+    runs = [make_run(row, wall_seconds=seconds, seed=seed) for seed, seconds in enumerate((90.0, 100.0, 300.0))]
+    runs += [make_run(row, variant='4processes', wall_seconds=20.0), make_run(row, split='subject01', wall_seconds=40.0),
+             make_run(row, split='subject02', wall_seconds=50.0),
+             make_run(row, iterations=5, overrides={'train_cfg.max_iters': 5}),
+             make_run('table1/fcn', kind='test', split='all', iterations=0, variant='bf16', wall_seconds=7.0)]  # fmt: skip
+    groups = benchmarks.build_run_times(runs)
+    lines = rows_below(render_markdown(benchmarks.page(benchmarks.build({}), groups)), 'Wall time')
+    assert sorted(lines) == [
+        ['table 1: `fcn`', '2 images scored', '0 min 07 s', 'a CPU, bf16'],
+        ['table 2: `10_crop320_wd1e-4`', '400 iterations, 2 images scored', '1 min 40 s (median of 3)', 'a CPU, bf16'],
+        ['table 2: `10_crop320_wd1e-4`, 4processes', '400 iterations, 2 images scored', '0 min 20 s', 'a CPU, bf16'],
+        ['table 2: `10_crop320_wd1e-4`, split leave-one-subject-out', '400 iterations, 2 images scored',
+         '0 min 45 s (median of 2)', 'a CPU, bf16'],
+    ]  # fmt: skip
+
+
+def benchmark(**changes):
+    ratios = dict(ratio_median=2.0, ratio_min=1.9, ratio_max=2.125)
+    return dict(
+        schema=benchmarks.SCHEMA, kind='train', config='configs/a.py', overrides={}, device='a CPU',
+        settings=dict(unit='iteration', repeats=3, device='a CPU, 2 threads'), contenders={'ours': dict(peak_bytes=5_000_000)},
+        summary={'ours': dict(**ratios, per_second=0.5, share_of_matrix_rate=0.25, share_waiting=None)},
+    ) | changes  # fmt: skip
+
+
+def test_benchmarks_are_shown_by_kind(tmp_path, rows_below):
+    (tmp_path / 'train_a.json').write_text(json.dumps(benchmark()))
+    text = render_markdown(benchmarks.page(benchmarks.build(benchmarks.read_benchmarks(tmp_path)), []))
+    assert rows_below(text, 'Training') == [
+        ['[`configs/a.py`](benchmarks/train_a.json)', 'ours', '2.00 (1.90 to 2.12)', '0.5 iterations', '25 %', '-', '-', '5 MB',
+         '3 turns, a CPU, 2 threads'],
+    ]  # fmt: skip
+    assert benchmarks.read_benchmarks(tmp_path / 'none') == {}
+
+
+@pytest.mark.parametrize('changes', [{'kind': 'launch'}, {'schema': 'octfluid.run/1'}])
+def test_other_files_are_refused(tmp_path, changes):
+    (tmp_path / 'x.json').write_text(json.dumps(benchmark(**changes)))
+    with pytest.raises(InputError, match=r'x\.json: '):
+        benchmarks.read_benchmarks(tmp_path)
+    (tmp_path / 'guard.json').write_text(json.dumps({'schema': prediction.SCHEMA, 'kind': 'areas'}))
+    with pytest.raises(InputError, match=r'guard\.json: '):
+        prediction.read_checks(tmp_path)
+
+
+def test_areas_are_summed_and_dice_averaged(tmp_path, rows_below):
+    graded = [dict(bscan=k, found_mm2=f, graded_mm2=g, dice=d) for k, f, g, d in ((1, 0.5, 0.25, 0.5), (2, 0.25, 0.0, None))]
+    found = [dict(subject=3, bscans=61, fluid_mm3=1.25, graded=graded)]
+    (tmp_path / 'areas.json').write_text(json.dumps(dict(schema=prediction.SCHEMA, kind='areas', found=found)))
+    text = render_markdown(prediction.page(prediction.read_checks(tmp_path))).replace('\n### ', '\n## ')
+    assert rows_below(text, 'Areas and volumes') == [['3', '61', '1.250', '2', '0.750', '0.250', '0.500']]
+    assert rows_below(text, 'The graded B-scans') == [['1', '0.5000', '0.2500', '0.500'], ['2', '0.2500', '0.0000', '-']]
