@@ -56,13 +56,6 @@ def legacy_seeds(_):
     return [stream.getvalue()]
 
 
-def safetensors_seeds(_):
-    """Weights alone."""
-    from safetensors.torch import save
-
-    return [save(_content()['state_dict'], metadata={'format': 'pt'})]
-
-
 def read(path):
     """Read a checkpoint, as all tools do."""
     from octfluid.engine.checkpoint import read_checkpoint
