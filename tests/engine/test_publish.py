@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_changes import of_split
+from checkpoint_files import of_split
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 

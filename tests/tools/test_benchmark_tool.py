@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from octfluid.reporting.benchmarks import build, read_benchmarks
 
 from octfluid.datasets.prepare.hrf import prepare
+from octfluid.reporting.benchmarks import build, read_benchmarks
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/benchmark.py'

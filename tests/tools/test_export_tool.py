@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkpoint_changes import of_split
+from checkpoint_files import of_split
 
 from octfluid.datasets.splits import paper_rows
 from octfluid.inference.model import ScanModel
