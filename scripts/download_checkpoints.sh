@@ -4,6 +4,7 @@ set -euo pipefail
 unset CDPATH # with it cd can go elsewhere, and prints where
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/scripts/lib_download.sh"
+source "$root/scripts/lib_weights.sh"
 
 usage() {
     cat << 'TEXT'
@@ -34,20 +35,15 @@ esac
 
 # verify_digest DIGITS FILE: the SHA-256 of FILE begins with DIGITS.
 verify_digest() {
-    "$python" - "$1" "$2" << 'PY'
-import hashlib, sys
-try:
-    with open(sys.argv[2], 'rb') as file:
-        found = hashlib.sha256(file.read()).hexdigest()
-except OSError as error:
-    sys.exit(f'{sys.argv[2]}: {error.strerror}')
-if not found.startswith(sys.argv[1]):
-    sys.exit(f'{sys.argv[2]}: SHA-256 begins with {found[:8]}, expected {sys.argv[1]}')
-PY
+    local digest
+    digest=$(digest_of "$2")
+    [[ $digest == "$1"* ]] || {
+        echo "$2: SHA-256 begins with ${digest:0:8}, expected $1" >&2
+        return 1
+    }
 }
 
 cd "$root"
-python=$(python_command)
 model=${head}_unet_s5-d16_256x256_40k_hrf
 file=${model}_$version.pth
 base=${OCTFLUID_CHECKPOINT_URL:-https://mmassets.onedl.ai/mmsegmentation/v0.5/unet}

@@ -5,17 +5,16 @@ unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/pretrain_hrf.sh [fcn|pspnet|deeplabv3] [--iters N] [--amp] [--half] [--name NAME]
+usage: bash scripts/pretrain_hrf.sh [fcn|pspnet|deeplabv3] [--iters N] [--amp [on|auto]] [--half] [--name NAME]
                                     [--cfg-options KEY=VALUE ...]
 
-Trains configs/hrf/<head>.py (default: pspnet) in work_dirs/hrf/<head> and publishes the weights, with a card that says what they
-are, in checkpoints/hrf/. Takes the data from data/hrf, or first converts them from $OCTFLUID_HRF_RAW or data/raw/hrf (see
+Trains configs/hrf/<head>.py (default: pspnet) in work_dirs/hrf/<head>_<N>i and publishes the weights, with a card that says what
+they are, in checkpoints/hrf/. Takes the data from data/hrf, or first converts them from $OCTFLUID_HRF_RAW or data/raw/hrf (see
 scripts/download_data.sh). Run it again to go on where it stopped, from the last thousand iterations.
 
-  --iters N        train up to this iteration (default: 40000; 1000 for machines without a GPU). The learning rate follows the
-                   schedule of 40000 iterations in any case, so a later call with a larger N extends the run.
-  --amp            mixed precision, in training and in scoring: bfloat16 on CPUs and recent GPUs; a run must be extended with
-                   the same choice
+  --iters N        number of iterations (default: 40000; 1000 for machines without a GPU). The learning rate reaches its end at
+                   the last of them, so runs of different N have nothing in common
+  --amp            mixed precision, in training and in scoring: bfloat16 on CPUs and recent GPUs; auto: where it is faster
   --half           publish in 16 bits: half the size
   --name NAME      the published file's name before the digest (default: <head>_unet_s5-d16_256x256_<length>_hrf)
   --cfg-options    settings of the config to override, as for tools/train.py; last on the line
@@ -25,7 +24,7 @@ Runs in the active environment, or in .venv; the environment variable PYTHON nam
 exit status: 0 published, 1 the training failed, 2 bad arguments, data or weights
 
 example:
-  OCTFLUID_HRF_RAW=~/Downloads/hrf bash scripts/pretrain_hrf.sh pspnet --iters 1000 --amp
+  OCTFLUID_HRF_RAW=~/Downloads/hrf bash scripts/pretrain_hrf.sh pspnet --iters 1000 --amp auto
 USAGE
 }
 
@@ -40,7 +39,10 @@ while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
         fcn | pspnet | deeplabv3) head=$1 ;;
-        --amp) training+=("$1") ;;
+        --amp)
+            training+=("$1")
+            if [[ ${2-} == on || ${2-} == auto ]]; then training+=("$2"); shift; fi
+            ;;
         --half) publishing+=("$1") ;;
         --iters | --name)
             [[ -n ${2-} ]] || refuse "$1: expected a value"
@@ -66,7 +68,7 @@ case $raw in '' | /*) ;; *) raw=$PWD/$raw ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib_install.sh
 pick_python
-work=work_dirs/hrf/$head
+work=work_dirs/hrf/${head}_${iters}i
 out=checkpoints/hrf
 
 step() { printf '\n== %s\n' "$*"; }
@@ -81,9 +83,9 @@ find_record() { find "$work" -maxdepth 1 -name "train_*_${iters}i_seed*.json" -p
 if [[ -f $work/iter_$iters.pth && -n $(find_record) ]]; then
     step "found $work/iter_$iters.pth and its record: trained already"
 else
-    step "train configs/hrf/$head.py up to iteration $iters"
+    step "train configs/hrf/$head.py for $iters iterations"
     "$python" tools/train.py "configs/hrf/$head.py" --work-dir "$work" --resume ${training[@]+"${training[@]}"} \
-        --cfg-options "train_cfg.max_iters=$iters" "$@"
+        --cfg-options "train_cfg.max_iters=$iters" "train_cfg.val_interval=$iters" "param_scheduler.0.end=$iters" "$@"
 fi
 
 step "publish the weights"

@@ -79,8 +79,8 @@ if [[ $name == phantom ]]; then
 fi
 cat <<'NEXT'
   bash scripts/download_checkpoints.sh pspnet                           # weights trained on retinal vessels
-  python tools/train.py configs/table2/10_crop320_wd1e-4.py --amp       # the paper's best row (--init none: from scratch)
+  python tools/train.py configs/table2/10_crop320_wd1e-4.py --amp auto  # the paper's best row (--init none: from scratch)
 NEXT
 if [[ $name == duke_dme ]]; then
-    echo "  bash scripts/reproduce_table2.sh --amp                                # all of table 2, three seeds"
+    echo "  bash scripts/reproduce_table2.sh --amp auto                           # all of table 2, three seeds"
 fi

@@ -5,7 +5,7 @@ unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--steps] [--amp] [--jobs N] [--gpus 0,1]
+usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--steps] [--amp [on|auto]] [--jobs N] [--gpus 0,1]
 
 Trains configs/duke_dme/<recipe>.py (default: compact) into work_dirs/recipe: on the paper's split, scored against its ground
 truth of 256x256 as the paper does; on both halves used in the literature; with each patient left out in turn; and on all scans.
@@ -21,11 +21,11 @@ names another interpreter.
 exit status: 0 all runs done, 1 some failed (the report is written all the same), 2 bad arguments
 
 example:
-  bash scripts/reproduce_recipe.sh compact --seeds 0 1 2 --amp --jobs 2
+  bash scripts/reproduce_recipe.sh compact --seeds 0 1 2 --amp auto --jobs 2
 USAGE
 }
 
-recipe=compact steps='' amp=''
+recipe=compact steps='' amp=()
 options=()
 seeds=(--seeds 0 1 2)
 case ${1-} in
@@ -40,7 +40,10 @@ while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --steps) steps=$1; shift; continue ;;
-        --amp) amp=$1 ;;
+        --amp)
+            amp=("$1")
+            if [[ ${2-} == on || ${2-} == auto ]]; then amp+=("$2"); fi
+            ;;
         --seeds | --seeds=*) seeds=() ;;
         --work-dir | --work-dir=* | --splits | --splits=* | --init | --init=* | --cfg-options | --cfg-options=*)
             echo "error: $1: is not for this script, which chooses it; for other runs use tools/sweep.py" >&2
@@ -89,7 +92,7 @@ fi
 
 whole=$work/$recipe/all_seed0
 if ! compgen -G "$whole/train_all_*.json" > /dev/null; then
-    step tools/train.py "$config" --split all --seed 0 --work-dir "$whole" --resume ${amp:+"$amp"}
+    step tools/train.py "$config" --split all --seed 0 --work-dir "$whole" --resume ${amp[@]+"${amp[@]}"}
 fi
 if [[ $recipe == compact ]] && compgen -G "$whole/train_all_*.json" > /dev/null; then
     checkpoint=$(ls -t "$whole"/iter_*.pth | head -n 1)

@@ -200,7 +200,6 @@ _PICKLED = (
     b'}q\x00',
 )
 _WORDS |= dict.fromkeys(('checkpoint', 'checkpoint-legacy'), _PICKLED)
-_WORDS['safetensors'] = (b'F64', b'BF16', b'[-1]', b'[' * 3000, b'9' * 5000, b'data_offsets', b'null')
 _PLAIN = {
     'png': Target('.png', picture_seeds('PNG'), read_frames, sum_png),
     'jpeg': Target('.jpg', picture_seeds('JPEG', {}, dict(progressive=True)), read_frames),
@@ -219,6 +218,5 @@ _PLAIN = {
     'record': Target('.json', record_seeds, read_record),
     'checkpoint': Target('.pth', checkpoint_files.pickle_seeds, checkpoint_files.read, checkpoint_files.pack_pickle),
     'checkpoint-legacy': Target('.pth', checkpoint_files.legacy_seeds, checkpoint_files.read),
-    'safetensors': Target('.safetensors', checkpoint_files.safetensors_seeds, checkpoint_files.read),
 }
 TARGETS = {name: replace(target, words=_WORDS.get(name, ())) for name, target in _PLAIN.items()}

@@ -13,7 +13,7 @@ names another interpreter.
 exit status: 0 done, 1 a process failed or refused its arguments (its own line is among those of the launcher), 2 CONFIG or N is missing
 
 example:
-  bash tools/dist_train.sh configs/table2/10_crop320_wd1e-4.py 4 --amp
+  bash tools/dist_train.sh configs/table2/10_crop320_wd1e-4.py 4 --amp auto
 USAGE
     exit 0
 fi

@@ -10,8 +10,8 @@ def main() -> int | None:
     """Parse the arguments, publish, and say where the files are."""
     parser = ToolParser(
         'Write the weights of a checkpoint, without optimizer, as a .pth file named after its SHA-256, and a JSON card.',
-        'python tools/publish_checkpoint.py work_dirs/hrf/pspnet/iter_1000.pth --out checkpoints/hrf --half \\\n'
-        '      --record work_dirs/hrf/pspnet/train_usual_scratch_1000i_seed0.json',
+        'python tools/publish_checkpoint.py work_dirs/hrf/pspnet_1000i/iter_1000.pth --out checkpoints/hrf --half \\\n'
+        '      --record work_dirs/hrf/pspnet_1000i/train_usual_scratch_1000i_seed0.json',
     )
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='a .pth file of tensors')
     parser.add_argument('--out', metavar='DIR', required=True, help='folder for the two files')

@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser = ToolParser(
         'Train every config x split x seed as its own process. Runs whose record exists are skipped, unfinished ones '
         'resumed; a failed run does not stop the others. Exit status: 0 all done, 1 some failed, 2 bad arguments.',
-        'python tools/sweep.py configs/table2/*.py --seeds 0 1 2 --amp --gpus 0,1\n'
+        'python tools/sweep.py configs/table2/*.py --seeds 0 1 2 --amp auto --gpus 0,1\n'
         '  python tools/sweep.py configs/table2/10_crop320_wd1e-4.py --seeds 0 1 --splits paper halves leave-one-subject-out\n'
         '  python tools/sweep.py configs/table2/*.py --seeds 0 1 2 --executor slurm '
         '--slurm partition=gpu time=240 gpus_per_node=1',
@@ -105,11 +105,45 @@ def print_table(outcomes: Sequence[Any]) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
+def pooled_lines(outcomes: Sequence[Any]) -> list[str]:
+    """Pool the folds of leave-one-subject-out: one line for each config, initial weights and seed.
+
+    A line has the scores over all folds in percent. While folds are missing, it names them and gives no score.
+
+    Raises:
+        InputError: Records that cannot be pooled, see `octfluid.reporting.folds.pool`; or a data set without an index.
+    """
+    from octfluid.datasets.splits import load_index
+    from octfluid.records.record import to_run
+    from octfluid.reporting import folds
+    from octfluid.reporting.formats import percent
+
+    groups: dict[tuple, list[Any]] = {}
+    for outcome in outcomes:
+        run = outcome.run
+        if folds.protocol_of(run.split) == folds.LEAVE_ONE_OUT:
+            groups.setdefault((run.config, run.init, run.seed, run.data_root), []).append(outcome)
+    lines = []
+    for (config, init, seed, data_root), members in groups.items():
+        expected = {name: row.subject for name, row in load_index(data_root).items()}
+        done = [to_run(outcome.run.folder, outcome.record) for outcome in members if outcome.record]
+        pooled = folds.pool(done, expected) if done else None
+        title = f'{folds.LEAVE_ONE_OUT}, {config.stem} {init} seed {seed}'
+        if pooled is None or pooled.missing:
+            missing = ', '.join(pooled.missing if pooled else folds.fold_names(expected))
+            lines.append(f'{title}: pooled scores withheld, no complete record of {missing}')
+        else:
+            shown = (('mIoU', 'mIoU'), ('mDice', 'mDice'), ('Dice', 'foreground Dice'))
+            scores = ', '.join(f'{label} {percent(pooled.scores[name])} %' for name, label in shown)
+            lines.append(f'{title}: {scores}, pooled over {len(pooled.runs)} folds, {len(pooled.images)} images')
+    return lines
+
+
 def main() -> int:
     """Plan, run, and report."""
     args = parse_args()
     from octfluid.engine.slurm import parse_parameters, require_slurm
-    from octfluid.engine.sweep import plan_runs, pooled_lines, split_done
+    from octfluid.engine.sweep import plan_runs, split_done
     from octfluid.utils.atomic import require_folder
 
     if missing := [config for config in args.configs if not config.is_file()]:

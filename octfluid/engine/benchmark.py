@@ -174,7 +174,7 @@ def stock_config(cfg: Config) -> None:
     cfg.optim_wrapper.optimizer.pop('fused', None)
     cfg.val_evaluator = cfg.test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
     for name in ('performance', 'step_seed', 'finite'):
-        cfg.default_hooks[name] = None
+        cfg.default_hooks.pop(name, None)
 
 
 def _runner(config: str, options: Mapping[str, Any], stock: bool, amp: bool, training: bool) -> Runner:
@@ -183,8 +183,9 @@ def _runner(config: str, options: Mapping[str, Any], stock: bool, amp: bool, tra
     # mmengine would set it, with a warning: this process was spawned.
     multiprocessing.set_start_method(cfg.env_cfg.mp_cfg.mp_start_method, force=True)
     cfg.load_from, cfg.visualizer = None, dict(type='Visualizer')
-    for name in ('checkpoint', 'initial_weights', 'progress', 'record', 'stop', 'visualization'):
-        cfg.default_hooks[name] = None
+    for name in ('initial_weights', 'progress', 'record', 'stop', 'visualization'):
+        cfg.default_hooks.pop(name, None)
+    cfg.default_hooks.checkpoint = None  # one of mmengine's own, which only None removes
     cfg.train_cfg.update(type='SteppedTrainLoop', max_iters=_ENDLESS, val_interval=_ENDLESS)
     if not training:
         cfg.default_hooks.logger = None

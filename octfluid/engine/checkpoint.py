@@ -27,7 +27,7 @@ WAYS_ON = (
     'another with `--init PATH`, or start from random weights with `--init none`'
 )
 _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.pth$')
-_ZOO = re.compile(r'_40k_hrf_2020\d{4}_\d{6}-([0-9a-f]{8})\.pth$')
+_ZOO = re.compile(r'_40k_(hrf_2020\d{4}_\d{6}|zoo)-[0-9a-f]{8}\.pth$')  # as it is, or published again
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from octfluid.datasets.splits import PROTOCOLS, expand_protocols, load_index
-from octfluid.records.record import file_sha256, read_records, to_run
-from octfluid.reporting import folds
-from octfluid.reporting.formats import percent
+from octfluid.datasets.splits import PROTOCOLS, expand_protocols
+from octfluid.records.record import file_sha256, read_records
 from octfluid.utils.atomic import write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.lock import is_locked
@@ -333,32 +331,3 @@ def run_all(
                         finish(outcome_of(run, status))
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     return [outcomes[run.folder] for run in runs]
-
-
-def pooled_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """Pool the folds of leave-one-subject-out: one line for each config, initial weights and seed.
-
-    A line has the scores over all folds in percent. While folds are missing, it names them and gives no score.
-
-    Raises:
-        InputError: Records that cannot be pooled, see `octfluid.reporting.folds.pool`; or a data set without an index.
-    """
-    groups: dict[tuple, list[Outcome]] = {}
-    for outcome in outcomes:
-        run = outcome.run
-        if folds.protocol_of(run.split) == folds.LEAVE_ONE_OUT:
-            groups.setdefault((run.config, run.init, run.seed, run.data_root), []).append(outcome)
-    lines = []
-    for (config, init, seed, data_root), members in groups.items():
-        expected = {name: row.subject for name, row in load_index(data_root).items()}
-        done = [to_run(outcome.run.folder, outcome.record) for outcome in members if outcome.record]
-        pooled = folds.pool(done, expected) if done else None
-        title = f'{folds.LEAVE_ONE_OUT}, {config.stem} {init} seed {seed}'
-        if pooled is None or pooled.missing:
-            missing = ', '.join(pooled.missing if pooled else folds.fold_names(expected))
-            lines.append(f'{title}: pooled scores withheld, no complete record of {missing}')
-        else:
-            shown = (('mIoU', 'mIoU'), ('mDice', 'mDice'), ('Dice', 'foreground Dice'))
-            scores = ', '.join(f'{label} {percent(pooled.scores[name])} %' for name, label in shown)
-            lines.append(f'{title}: {scores}, pooled over {len(pooled.runs)} folds, {len(pooled.images)} images')
-    return lines

@@ -8,7 +8,7 @@ from typing import Any
 from scipy import stats
 
 from octfluid.metrics.bootstrap import CONFIDENCE
-from octfluid.records.runs import DECIMALS
+from octfluid.metrics.confusion import DECIMALS
 
 MIN_SEEDS = 3
 """Seeds that both groups need for an interval."""

@@ -21,8 +21,8 @@ parser.add_argument('config')
 for name in ('--work-dir', '--split', '--init'):
     parser.add_argument(name)
 parser.add_argument('--seed', type=int)
-for name in ('--amp', '--resume'):
-    parser.add_argument(name, action='store_true')
+parser.add_argument('--resume', action='store_true')
+parser.add_argument('--amp', nargs='?', const='on')
 parser.add_argument('--cfg-options', nargs='+')
 args = parser.parse_args()
 here, out = Path(__file__).parent, Path(args.work_dir)

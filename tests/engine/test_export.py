@@ -9,13 +9,12 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
-from octfluid.engine.misfit import build_network
-from octfluid.records.origin import Origin
 from tiny_scans import CONFIG, random_network, save, scan_options
 
 import octfluid
 from octfluid.engine import export as exports
-from octfluid.engine.config import load_config
+from octfluid.engine.checkpoint import Origin
+from octfluid.engine.config import build_network, load_config
 from octfluid.engine.export import Agreement, compare, export, load_network, require_twins, scans_of
 from octfluid.inference.model import KEYS, PREFIX, ScanModel
 from octfluid.records.fingerprint import config_sha256

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_changes import of_split
+from checkpoint_files import of_split
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
@@ -19,7 +19,7 @@ from octfluid.utils.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 BIAS = 'decode_head.conv_seg.bias'
-ZOO = 'pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-fdb7e29b.pth'
+ZOO = 'pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-{}.pth'
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_file_card_and_weights(config, model, save, tmp_path):
         config='tiny.py', checkpoint=dict(name='iter_8000.pth', sha256=file_sha256(checkpoint)),
         licence=dict(weights='CC BY 4.0', data='HRF, Budai et al. 2013, doi:10.1155/2013/154860: CC BY 4.0'),
     )  # fmt: skip
-    assert describe_weights(published.weights, 1, 1).source == 'hrf-own'
+    assert describe_weights(str(published.weights), 1, 1).source == 'hrf-own'
     assert source_iterations(dict(source='hrf-own', name=published.weights.name)) == 8000
 
 
@@ -151,10 +151,12 @@ def test_without_a_record_the_card_has_the_settings_of_the_checkpoint(config, mo
 
 
 def test_weights_of_the_zoo_do_not_pass_for_ours(config, model, save, tmp_path):
-    published = publish(save(model, ZOO, dict(iter=40_000)), tmp_path / 'out', config=config)
+    saved = save(model, meta=dict(iter=40_000))
+    zoo = saved.rename(tmp_path / ZOO.format(file_sha256(saved)[:8]))
+    published = publish(zoo, tmp_path / 'out', config=config)
     assert published.weights.name.startswith('pspnet_unet_s5-d16_256x256_40k_zoo-')
     assert json.loads(published.card.read_text())['licence']['weights'].startswith('Apache-2.0')
-    assert describe_weights(published.weights, 1, 1).source == 'hrf-zoo'
+    assert describe_weights(str(published.weights), 1, 1).source == 'hrf-zoo'
 
 
 @pytest.mark.parametrize(('changes', 'arguments', 'named'), [

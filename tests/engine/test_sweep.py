@@ -9,12 +9,9 @@ import pytest
 from octfluid.engine.sweep import (
     MARKER,
     SUPERSEDED,
-    Outcome,
-    PlannedRun,
     Resolved,
     find_record,
     plan_runs,
-    pooled_lines,
     split_done,
 )
 from octfluid.records.record import file_sha256, write_record
@@ -30,7 +27,7 @@ def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
         asked.append((config.name, split, init, tuple(options)))
         return Resolved('a' * 64, split, str(weights), Path('data'))
 
-    options = dict(splits=['paper', 'subject01'], init='x.pth', amp=True, options=['k=v'], resolve=resolve)
+    options = dict(splits=['paper', 'subject01'], init='x.pth', amp='auto', options=['k=v'], resolve=resolve)
     runs = plan_runs(['c/a.py', 'c/b.py'], [0, 7], Path('w'), **options)
     assert len(runs) == 8 and len({run.folder for run in runs}) == 8
     assert asked == [(c, s, 'x.pth', ('k=v',)) for c in ('a.py', 'b.py') for s in ('paper', 'subject01')]
@@ -41,7 +38,7 @@ def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
     }  # fmt: skip
     assert run.command(['train'], resume=True) == [
         'train', 'c/a.py', '--work-dir', 'w/a/subject01_my-weights_seed7', '--resume', '--seed', '7', '--split', 'subject01',
-        '--init', 'x.pth', '--amp', '--cfg-options', 'k=v',
+        '--init', 'x.pth', '--amp', 'auto', '--cfg-options', 'k=v',
     ]  # fmt: skip
 
 
@@ -122,7 +119,7 @@ def test_what_another_run_left_is_put_aside_and_not_resumed(bench, change):
         bench.record(config_sha256='9' * 64)
     if change == 'unknown':
         (folder / MARKER).unlink()
-    outcomes = bench.sweep([0], amp=change == 'precision')
+    outcomes = bench.sweep([0], amp='on' if change == 'precision' else None)
     assert [outcome.status for outcome in outcomes] == ['done']
     assert [call['resume'] for call in bench.calls] == [False, False]
     assert (bench.folder / 'work' / SUPERSEDED / 'a' / 'paper_scratch_seed0_1' / 'last_checkpoint').is_file()
@@ -162,41 +159,6 @@ def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench, listeni
     _, errors = sweep.communicate(timeout=20)
     assert (sweep.returncode, errors) == (130, 'error: interrupted\n')
     assert not is_running(child)
-
-
-@pytest.fixture
-def folds(tmp_path, make_record):
-    """Make outcomes of leave-one-subject-out on three images of subjects 1 and 2; None stands for a failed fold."""
-    (tmp_path / 'index.csv').write_text('name,subject,slice\ns01_z00,1,0\ns01_z01,1,1\ns02_z00,2,0\n')
-
-    def make(split, names, seed=0, config='a.py', counts=(30, 10, 20, 65476)):
-        run = PlannedRun(Path(config), seed, split, 'scratch', {}, False, tmp_path, tmp_path / 'work', ())
-        if names is None:
-            return Outcome(run, 'failed')
-        record = make_record([counts] * len(names), split=split, seed=seed)
-        for image, name in zip(record['images'], names, strict=True):
-            image.update(name=name, subject=int(name[1:3]))
-        return Outcome(run, 'done', record)
-
-    return make
-
-
-def test_folds_are_pooled_for_each_config_and_seed(folds):
-    one, two = ['s01_z00', 's01_z01'], ['s02_z00']
-    outcomes = [
-        folds('paper', one), folds('subject01-inner1', two),
-        folds('subject01', one), folds('subject02', two, counts=(0, 50, 0, 65486)),
-        folds('subject01', one, seed=1), folds('subject02', None, seed=1),
-        folds('subject01', None, config='b.py'), folds('subject02', None, config='b.py'),
-    ]  # fmt: skip
-    # Dice: 2 x 60 of 2 x 60 + 20 + 40 + 50. Background: tn = 2 x 65476 + 65486 = 196438, wrong pixels 110.
-    assert pooled_lines(outcomes) == [
-        'leave-one-subject-out, a scratch seed 0: mIoU 67.62 %, mDice 76.07 %, foreground Dice 52.17 %, '
-        'pooled over 2 folds, 3 images',
-        'leave-one-subject-out, a scratch seed 1: pooled scores withheld, no complete record of subject02',
-        'leave-one-subject-out, b scratch seed 0: pooled scores withheld, no complete record of subject01, subject02',
-    ]
-    assert pooled_lines(outcomes[:2]) == []
 
 
 def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench):

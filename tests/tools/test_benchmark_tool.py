@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from octfluid.reporting.speed import build, read_benchmarks, render
 
 from octfluid.datasets.prepare.hrf import prepare
+from octfluid.reporting.benchmarks import build, read_benchmarks
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/benchmark.py'
@@ -18,6 +18,7 @@ def run(*arguments):
     return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_training_samples(tmp_path, write_hrf):
     """Windows of three photographs of 64x96, with window_first and without."""
     prepare(write_hrf(tmp_path / 'raw'), tmp_path / 'hrf')
@@ -34,22 +35,25 @@ def test_training_samples(tmp_path, write_hrf):
     assert summary['ratio_median'] == pytest.approx(statistics.median(stock / fast for stock, fast in pairs))
     assert summary['masks_equal'] is True and summary['largest_difference'] <= 1
     assert memory['decoded_bytes'] == 3 * 64 * 96 * (3 + 1)
-    assert 'configs/hrf/pspnet.py' in render(build(read_benchmarks(tmp_path / 'out')))
+    (shown,) = build(read_benchmarks(tmp_path / 'out'))['data']
+    assert shown['config'] == 'configs/hrf/pspnet.py'
 
 
+@pytest.mark.slow
 def test_scoring_by_turns(tmp_path, phantoms):
     options = [f'data_root={phantoms}', 'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False',
                *(f'{part}_dataloader.dataset.scan_size=(64,64)' for part in ('train', 'val'))]  # fmt: skip
     done = run('infer', 'configs/smoke/phantom.py', '--repeats', 2, '--out', tmp_path / 'out', '--cfg-options', *options)
     assert (done.returncode, done.stderr) == (0, '')
-    ((name, found),) = [(one.name, one.content) for one in read_benchmarks(tmp_path / 'out')]
+    ((name, found),) = read_benchmarks(tmp_path / 'out').items()
     assert name == 'infer_phantom.json' and found['settings']['scans'] == 4
     assert list(found['summary']) == ['stock', 'octfluid, fp32', 'octfluid, mixed precision']
     for name, one in found['summary'].items():
         turns = [turn['seconds'] for turn in found['contenders'][name]['turns']]
         assert len(turns) == 2 and one['per_second'] == pytest.approx(4 / statistics.median(turns))
     assert found['summary']['octfluid, fp32']['largest_difference'] < 1e-4
-    assert 'octfluid, fp32' in render(build(read_benchmarks(tmp_path / 'out')))
+    (shown,) = build(read_benchmarks(tmp_path / 'out'))['infer']
+    assert 'octfluid, fp32' in shown['peak_bytes']
 
 
 @pytest.mark.parametrize(('arguments', 'named'), [

@@ -9,10 +9,9 @@ import pytest
 
 from octfluid.datasets.prepare.phantom import write_phantom_dataset
 from octfluid.records.record import read_records
-from octfluid.visualization.gallery import choose, picture_name
 
 ROOT = Path(__file__).parents[2]
-
+CONFIG = 'configs/smoke/phantom.py'
 
 # Statistics of a batch and dropout would be those of each process, and Adam enlarges what rounding leaves.
 GROUP_NORM = """
@@ -24,25 +23,34 @@ optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01, momentum
 """
 
 
-def test_two_processes_train_as_one_with_the_same_batch(tmp_path):
+@pytest.fixture
+def options(tmp_path):
     write_phantom_dataset(tmp_path / 'phantom', subjects=3, slices=3, height=64, width=64)
-    config = tmp_path / 'group_norm.py'
-    config.write_text(GROUP_NORM.format(base=ROOT / 'configs/smoke/phantom.py'))
-    options = [
-        f'data_root={tmp_path / "phantom"}', 'train_cfg.max_iters=12',
+    return [
+        '--cfg-options', f'data_root={tmp_path / "phantom"}',
         'train_dataloader.dataset.scan_size=(64,64)', 'val_dataloader.dataset.scan_size=(64,64)',
         'train_dataloader.dataset.pipeline.2.crop_size=(48,48)',
         'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
     ]  # fmt: skip
+
+
+def run(*command):
+    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHON': sys.executable}
+    return subprocess.run([*map(str, command)], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_the_same_batch(tmp_path, options):
+    config = tmp_path / 'group_norm.py'
+    config.write_text(GROUP_NORM.format(base=ROOT / 'configs/smoke/phantom.py'))
     losses = []
     for processes, command in (
         (1, [sys.executable, 'tools/train.py', config]),
         (2, ['bash', 'tools/dist_train.sh', config, '2']),
     ):
         folder = tmp_path / f'{processes}'
-        command += ['--work-dir', folder, '--cfg-options', *options, f'train_dataloader.batch_size={4 // processes}']
-        environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHON': sys.executable}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        changes = ['train_cfg.max_iters=12', f'train_dataloader.batch_size={4 // processes}']
+        done = run(*command, '--work-dir', folder, *options, *changes)
         assert done.returncode == 0, done.stderr[-3000:]
         ((_, record),) = read_records([folder])
         losses.append([point['loss'] for point in record['history']])
@@ -50,83 +58,33 @@ def test_two_processes_train_as_one_with_the_same_batch(tmp_path):
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
 
 
-@pytest.mark.parametrize('arguments', [[], ['configs/smoke/phantom.py'], ['configs/smoke/phantom.py', '--amp'],
-                                       ['configs/smoke/phantom.py', '0']])  # fmt: skip
-def test_number_of_processes_is_asked_for(arguments):
-    done = subprocess.run(['bash', ROOT / 'tools/dist_train.sh', *arguments], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr.count('\n')) == (2, '', 1)
-    assert 'expected CONFIG and a number of processes' in done.stderr
-
-
-def test_a_config_that_is_missing_is_one_line():
-    done = subprocess.run(['bash', ROOT / 'tools/dist_train.sh', 'nosuch.py', '2'], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, '')
-    assert done.stderr == 'error: no config file at nosuch.py; expected a Python config\n'
-
-
-def test_two_processes(tmp_path):
-    write_phantom_dataset(tmp_path / 'phantom', subjects=3, slices=3, height=64, width=64)
-    options = [
-        f'data_root={tmp_path / "phantom"}', 'train_cfg.max_iters=3', 'train_dataloader.batch_size=2',
-        'train_dataloader.dataset.scan_size=(64,64)', 'val_dataloader.dataset.scan_size=(64,64)',
-        'train_dataloader.dataset.pipeline.2.crop_size=(48,48)',
-        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
-    ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'tools/train.py',
-         'configs/smoke/phantom.py', '--launcher', 'pytorch', '--work-dir', tmp_path / 'work', '--cfg-options', *options],
-        cwd=ROOT, env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    ((path, record),) = read_records([tmp_path / 'work'])
-    assert record['variant'] == '2processes'  # its batch is twice the config's, so it must not pass for the config's run
-    assert record['iterations'] == 3 and len(record['history']) == 1
-    assert [image['name'] for image in record['images']] == ['s03_z00', 's03_z01', 's03_z02']
-    assert all(image['tp'] + image['fp'] + image['fn'] + image['tn'] == 64 * 64 for image in record['images'])
-    shown = {picture_name(path.stem, name) for name in choose(record['images']).values()}
-    assert {picture.name for picture in path.parent.glob('*.png')} == shown
-    assert len(shown) > 1
-    # Only the first process speaks, and its batch is that of both.
-    assert done.stderr.count('training to iteration 3, batch 4') + done.stdout.count('training to iteration 3, batch 4') == 1
-
-
-def test_two_processes_score_as_one(tmp_path):
-    write_phantom_dataset(tmp_path / 'phantom', subjects=3, slices=3, height=64, width=64)
-    config = 'configs/smoke/phantom.py'
-    options = [
-        '--cfg-options', f'data_root={tmp_path / "phantom"}', 'train_cfg.max_iters=3', 'train_dataloader.batch_size=2',
-        'train_dataloader.dataset.scan_size=(64,64)', 'val_dataloader.dataset.scan_size=(64,64)',
-        'train_dataloader.dataset.pipeline.2.crop_size=(48,48)',
-        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
-    ]  # fmt: skip
-    checkpoint = tmp_path / 'train' / 'iter_3.pth'
-    found = []
+@pytest.mark.slow
+def test_two_processes_train_and_score_every_scan_once_and_write_one_record(tmp_path, options):
+    options += ['train_cfg.max_iters=3', 'train_dataloader.batch_size=2']
+    checkpoint, found = tmp_path / 'train' / 'iter_3.pth', []
     for name, command in (
-        ('train', [sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'train']),
-        ('one', [sys.executable, 'tools/test.py', config, checkpoint, '--out', tmp_path / 'one']),
-        ('two', ['bash', 'tools/dist_test.sh', config, checkpoint, '2', '--out', tmp_path / 'two']),
+        ('train', ['bash', 'tools/dist_train.sh', CONFIG, 2, '--work-dir', tmp_path / 'train']),
+        ('one', [sys.executable, 'tools/test.py', CONFIG, checkpoint, '--out', tmp_path / 'one']),
+        ('two', ['bash', 'tools/dist_test.sh', CONFIG, checkpoint, 2, '--out', tmp_path / 'two']),
     ):
-        environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHON': sys.executable}
-        done = subprocess.run(command + options, cwd=ROOT, env=environment, capture_output=True, text=True)
+        done = run(*command, *options)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count('record: ') == 1, name
         ((_, record),) = read_records([tmp_path / name])
         found.append(record)
-    assert [image['name'] for image in found[2]['images']] == ['s03_z00', 's03_z01', 's03_z02']
-    assert found[2]['images'] == found[1]['images']
-    assert found[2]['metrics'] == found[1]['metrics'] and found[2]['variant'] == found[1]['variant'] == ''
+    # The batch of the training is twice the config's, so it must not pass for the config's run.
+    assert [record['variant'] for record in found] == ['2processes', '', '']
+    assert [image['name'] for image in found[0]['images']] == ['s03_z00', 's03_z01', 's03_z02']
+    assert all(record['images'] == found[0]['images'] and record['metrics'] == found[0]['metrics'] for record in found)
 
 
-@pytest.mark.parametrize('arguments', [[], ['configs/smoke/phantom.py', 'README.md'],
-                                       ['configs/smoke/phantom.py', 'README.md', 'two']])  # fmt: skip
-def test_number_of_scoring_processes_is_asked_for(arguments):
-    done = subprocess.run(['bash', ROOT / 'tools/dist_test.sh', *arguments], capture_output=True, text=True)
+@pytest.mark.parametrize(('command', 'named'), [
+    (('dist_train.sh',), 'CONFIG'), (('dist_train.sh', CONFIG), CONFIG), (('dist_train.sh', CONFIG, '--amp'), '--amp'),
+    (('dist_train.sh', CONFIG, '0'), '0'), (('dist_train.sh', 'nosuch.py', '2'), 'nosuch.py'),
+    (('dist_test.sh', CONFIG, 'README.md'), 'README.md'), (('dist_test.sh', CONFIG, 'README.md', 'two'), 'two'),
+    (('dist_test.sh', CONFIG, 'nosuch.pth', '2'), 'nosuch.pth'),
+])  # fmt: skip
+def test_bad_arguments_are_one_line_and_status_2(command, named):
+    done = run('bash', f'tools/{command[0]}', *command[1:])
     assert (done.returncode, done.stdout, done.stderr.count('\n')) == (2, '', 1)
-    assert 'expected CONFIG, CHECKPOINT and a number of processes' in done.stderr
-
-
-def test_a_checkpoint_that_is_missing_is_one_line():
-    command = ['bash', ROOT / 'tools/dist_test.sh', 'configs/smoke/phantom.py', 'nosuch.pth', '2']
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, '')
-    assert done.stderr == 'error: no file at nosuch.pth; expected a Python config and a checkpoint\n'
+    assert named in done.stderr

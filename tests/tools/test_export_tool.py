@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkpoint_changes import of_split
+from checkpoint_files import of_split
 
 from octfluid.datasets.splits import paper_rows
 from octfluid.inference.model import ScanModel
@@ -20,10 +20,10 @@ TOOL = ROOT / 'tools/export_onnx.py'
 TWIN = 'configs/duke_dme/compact.py'
 CONFIG = """
 _base_ = '{base}'
-data_root = 'there/is/no/such/data'
+absent = 'there/is/no/such/data'
 train_pipeline = [*_base_.train_pipeline[:2], dict(type='Resize', scale=(32, 24), backend='pillow'), *_base_.train_pipeline[3:]]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline, scan_size=(64, 80)))
-val_dataloader = dict(dataset=dict(scan_size=(64, 80)))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline, scan_size=(64, 80), data_root=absent))
+val_dataloader = dict(dataset=dict(scan_size=(64, 80), data_root=absent))
 model = dict(
     working_size=(24, 32),
     backbone=dict(channels=(4, 8)),

@@ -82,9 +82,9 @@ def test_a_second_call_does_not_train_on_all_scans_again(script):
 
 
 def test_options_reach_the_sweeps_and_mixed_precision_the_training(script):
-    _, calls = script('--amp', '--seeds', '4', '--jobs', '2')
-    assert calls[0] == sweep('configs/duke_dme/compact_paper256.py', options='--amp --seeds 4 --jobs 2')
-    assert next(call for call in calls if call.startswith('tools/train.py')).endswith(' --resume --amp')
+    _, calls = script('--amp', 'auto', '--seeds', '4', '--jobs', '2')
+    assert calls[0] == sweep('configs/duke_dme/compact_paper256.py', options='--amp auto --seeds 4 --jobs 2')
+    assert next(call for call in calls if call.startswith('tools/train.py')).endswith(' --resume --amp auto')
 
 
 def test_ingredients_on_request_and_first(script):
