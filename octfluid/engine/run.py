@@ -195,8 +195,10 @@ def _prepare(cfg: Config, work_dir: str, deterministic: bool, launcher: str) -> 
     cfg.merge_from_dict({'randomness.deterministic': deterministic})
     if deterministic:
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
-    # Two runs of one process must not share mmengine's global logger and message hub.
+    # Two runs of one process must not share mmengine's global logger, message hub and visualizer.
     cfg.experiment_name = f'{Path(cfg.filename).stem}_{os.getpid()}_{time.time_ns()}'
+    if cfg.get('visualizer'):
+        cfg.visualizer.name = cfg.experiment_name
     if not torch.cuda.is_available():
         cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
