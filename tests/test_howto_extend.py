@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
-torch = pytest.importorskip('torch')
-
+import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from PIL import Image
 
 from octfluid.engine.config import load_config
 from octfluid.engine.run import train
