@@ -1,4 +1,4 @@
-"""The commands of the tutorial and of the how-to pages run as they are printed, on phantoms, with tiny networks and fewer runs."""
+"""The commands of the tutorial and the how-to pages run as printed, on phantoms, with tiny networks and fewer runs."""
 
 import os
 import re
