@@ -40,7 +40,7 @@ test_dataloader = val_dataloader
 SPLITS = {'paper': (1,), 'subject01': (1,), 'subject02': (2,), 'subject03': (3,), 'subject01-inner3': (2,)}
 """Split -> subjects to validate on."""
 FEWER = {
-    r'(phantom\.py .*)': r'\1 --size 64x64 --subjects 3 --slices 2',
+    r'--out data/phantom': r'--out data/phantom --size 64x64 --subjects 3 --slices 2',
     r'iter_\d+': 'iter_2',
     r'configs/table2/06_crop320\.py ': '',
     r'--seeds 0 1( 2)?': '--seeds 0',
