@@ -10,7 +10,7 @@ from mmseg.models.backbones.unet import InterpConv
 from mmseg.registry import MODELS
 from torch import nn
 
-from octfluid.engine.performance import keep_logits_float32, prepare_weights, score_in
+from octfluid.models.scoring import keep_logits_float32, prepare_weights, score_in
 from octfluid.models.slide import use_window_batches
 
 SIZE = (57, 75)
