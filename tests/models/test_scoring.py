@@ -1,4 +1,4 @@
-"""What `octfluid.engine.performance` prepares for scoring does not change the scores."""
+"""What `octfluid.models.scoring` prepares for scoring does not change the scores."""
 
 import copy
 
