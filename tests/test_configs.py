@@ -1,297 +1,300 @@
+"""What the configs must say. That every one builds and runs: test_mmseg.py."""
+
 import ast
+import copy
 import csv
 import re
+from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmseg.registry import HOOKS, METRICS, MODELS, PARAM_SCHEDULERS
+from mmseg.registry import MODELS, PARAM_SCHEDULERS
 
-from octfluid.engine.config import KNOWN_KEYS, load_config
+from octfluid.datasets.fluid_dataset import seeded_draws
+from octfluid.engine.config import load_config
+from octfluid.records.fingerprint import deciding_settings, split_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
-BASE = CONFIGS / '_base_'
-EXPERIMENTS = sorted(path for path in CONFIGS.rglob('*.py') if BASE not in path.parents)
-# Every config but table 2's, whose rows are below, by folder: what is not here, or is missing, is noticed.
-LISTED = {
-    'ablations': (
-        'ce_dice_25_75', 'ce_dice_50_50', 'ce_dice_75_25', 'deeplabv3_head', 'fcn_head', 'rotate15', 'row10_4000',
-    ),
-    'duke_dme': ('compact', 'compact_paper256', 'native', 'native_paper256'),
-    'duke_dme/beside': (
-        'native_resolution', 'pspnet_hrf', 'pspnet_scratch', 'unet_s5-d16', 'whole_frame', 'wide',
-    ),
-    'duke_dme/steps': (
-        '0_plain', '1_dice', '2_fluid_windows', '3_flip', '4_geometry', '5_gray', '6_average', '7_deep_supervision',
-        '8_mirror',
-    ),
-    'external': ('compact',),
-    'own_data': ('compact',),
-    'hrf': ('deeplabv3', 'fcn', 'pspnet'),
-    'smoke': ('duke_dme', 'phantom'),
-    'table1': ('deeplabv3', 'fcn', 'pspnet'),
-}  # fmt: skip
-TABLE1 = [path for path in EXPERIMENTS if path.parent.name == 'table1']
-TABLE2 = [path for path in EXPERIMENTS if path.parent.name == 'table2']
-ABLATIONS = [path for path in EXPERIMENTS if path.parent.name == 'ablations']
-
+FILES = sorted(CONFIGS.rglob('*.py'))
+EXPERIMENTS = [path.relative_to(CONFIGS).with_suffix('').as_posix() for path in FILES if '_base_' not in path.parts]
+TABLE2 = [name for name in EXPERIMENTS if name.startswith('table2/')]
+ROW10 = 'table2/10_crop320_wd1e-4'
+# With the zoo's scores on vessels.
+HEADS = {'fcn': ('FCNHead', '0.7945, mDice 0.8892'), 'pspnet': ('PSPHead', '0.8007, mDice 0.8924'),
+         'deeplabv3': ('ASPPHead', '0.8021, mDice 0.8932')}  # fmt: skip
 CE = dict(type='CrossEntropyLoss', use_sigmoid=False)
 DICE = dict(type='DiceLoss', use_sigmoid=False)
 FOCAL = dict(type='SigmoidFocalLoss', gamma=2.0, alpha=0.5)
 SGD = dict(type='SGD', lr=0.01, momentum=0.9)
 ADAM = dict(type='Adam', lr=0.01)
-# The paper's table 2 with what its notebooks say beside it. The loss rows replace the losses of both heads with weight 1; the
-# others keep U-Net's: 1 on the decode head, 0.4 on the auxiliary head.
-# row: iterations, crop, flip, loss, weight on the auxiliary head, optimizer, weight decay, mIoU, mDice
+# The paper's table 2 and what its notebooks say. The loss rows have weight 1 on both heads, the others U-Net's 1 and 0.4.
+# row: iterations, crop, flip, loss, weight on the auxiliary head, optimizer, weight decay
 ROWS = {
-    1: (200, None, False, CE, 0.4, SGD, 5e-4, 0.6855, 0.7721),
-    2: (400, None, False, CE, 0.4, SGD, 5e-4, 0.6371, 0.7173),
-    3: (400, None, True, CE, 0.4, SGD, 5e-4, 0.6263, 0.7040),
-    4: (400, 192, False, CE, 0.4, SGD, 5e-4, 0.6190, 0.6951),
-    5: (400, 224, False, CE, 0.4, SGD, 5e-4, 0.6299, 0.7106),
-    6: (400, 320, False, CE, 0.4, SGD, 5e-4, 0.7567, 0.8401),
-    7: (400, 320, False, DICE, 1.0, SGD, 5e-4, 0.7560, 0.8395),
-    8: (400, 320, False, FOCAL, 1.0, SGD, 5e-4, 0.7429, 0.8280),
-    9: (400, 320, False, CE, 0.4, ADAM, 5e-4, 0.4963, 0.4981),
-    10: (400, 320, False, CE, 0.4, SGD, 1e-4, 0.7600, 0.8430),
-    11: (400, 320, False, CE, 0.4, SGD, 1e-3, 0.7464, 0.8312),
+    1: (200, None, False, CE, 0.4, SGD, 5e-4),
+    2: (400, None, False, CE, 0.4, SGD, 5e-4),
+    3: (400, None, True, CE, 0.4, SGD, 5e-4),
+    4: (400, 192, False, CE, 0.4, SGD, 5e-4),
+    5: (400, 224, False, CE, 0.4, SGD, 5e-4),
+    6: (400, 320, False, CE, 0.4, SGD, 5e-4),
+    7: (400, 320, False, DICE, 1.0, SGD, 5e-4),
+    8: (400, 320, False, FOCAL, 1.0, SGD, 5e-4),
+    9: (400, 320, False, CE, 0.4, ADAM, 5e-4),
+    10: (400, 320, False, CE, 0.4, SGD, 1e-4),
+    11: (400, 320, False, CE, 0.4, SGD, 1e-3),
 }
+LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+ENLARGE, PACK = dict(type='Resize', scale=(512, 512), keep_ratio=True), dict(type='PackFluidInputs')
+WINDOWS = dict(mode='slide', crop_size=(256, 256), stride=(170, 170))
+POLY = [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=40_000, by_epoch=False)]
 
 
-# The paper's table 1: the mean over the images of the foreground IoU.
-ZERO_SHOT = {'pspnet': 0.0022, 'fcn': 0.0008, 'deeplabv3': 0.0016}
+@pytest.fixture(autouse=True)
+def registry_scope():
+    init_default_scope('mmseg')
 
 
-def row_of(path):
-    return int(path.name.split('_')[0])
+@cache
+def config(name):
+    return load_config(CONFIGS / f'{name}.py')
 
 
-def build_model(cfg):
-    """Build a network without memory for its weights, which takes no time."""
-    init_default_scope(cfg.default_scope)
-    with torch.device('meta'):
-        return MODELS.build(cfg.model)
+def docstring(name):
+    return ast.get_docstring(ast.parse((CONFIGS / f'{name}.py').read_text()))
 
 
-def build_everything(cfg):
-    """Build whatever a training builds from a config, but for the data themselves; returns the network."""
-    model = build_model(cfg)
-    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
-    for scheduler in cfg.param_scheduler:
-        PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizer))
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        Compose(loader.dataset.pipeline)
-    METRICS.build(cfg.val_evaluator)
-    for hook in (*cfg.default_hooks.values(), *cfg.custom_hooks):
-        HOOKS.build(hook)
-    return model
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_every_config_is_a_lab_note(name):
+    commands = [line.strip() for line in docstring(name).splitlines() if line.strip().startswith('python tools/t')]
+    if name.startswith(('table1/', 'external/')):
+        assert commands == [f'python tools/test.py configs/{name}.py CHECKPOINT']
+    else:
+        train = f'python tools/train.py configs/{name}.py'
+        assert commands[0].removesuffix(' --amp').removesuffix(' --split paper-inner1') == train
+        assert all(command.startswith(f'{train} --init ') for command in commands[1:])  # the same from other weights
+    pages = re.findall(r'docs/[\w/-]+\.md', docstring(name))
+    assert all((ROOT / page).is_file() for page in pages)
+    assert not name.startswith(('table1/', 'ablations/')) or f'docs/results/{name.split("/")[0]}.md' in pages
 
 
-def config_of_bases(tmp_path, *names):
-    """Resolve a config that consists of files of `configs/_base_`."""
-    path = tmp_path / 'joined.py'
-    path.write_text(f'_base_ = {[str(BASE / f"{name}.py") for name in names]}\n')
-    return load_config(path)
+def test_no_config_names_a_path_outside_the_repository():
+    for path in FILES:
+        texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+        assert not [text for text in texts if isinstance(text, str) and text.startswith(('/', '~', '../../../'))], path
 
 
-def test_the_configs_are_those_that_the_tests_below_see():
-    found = {folder: [] for folder in (*LISTED, 'table2')}
-    for path in EXPERIMENTS:
-        found[path.parent.relative_to(CONFIGS).as_posix()].append(path.stem)
-    del found['table2']
-    assert found == {folder: list(names) for folder, names in LISTED.items()}
-    assert [row_of(path) for path in TABLE2] == list(ROWS)
-
-
-@pytest.mark.parametrize('path', EXPERIMENTS, ids=lambda path: f'{path.parent.name}/{path.stem}')
-def test_every_config_builds(path):
-    cfg = load_config(path)
-    build_everything(cfg)
-    auxiliary = cfg.model.auxiliary_head or []
-    heads = [cfg.model.decode_head, *(auxiliary if isinstance(auxiliary, list) else [auxiliary])]
-    assert [head.num_classes for head in heads] == [2] * len(heads)
-    assert cfg.test_dataloader == cfg.val_dataloader
-    assert cfg.test_evaluator == cfg.val_evaluator == dict(type='FluidMetric')
-    assert cfg.train_dataloader.dataset.subset == 'train'
-    assert cfg.val_dataloader.dataset.subset == 'val'
-    assert cfg.randomness.seed == 0
-
-
-@pytest.mark.parametrize('path', EXPERIMENTS, ids=lambda path: f'{path.parent.name}/{path.stem}')
-def test_every_config_opens_with_its_command(path):
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
-    commands = [line.strip() for line in docstring.splitlines() if 'python tools/t' in line]
-    name = path.relative_to(ROOT).as_posix()
-    if path.parent.name in ('table1', 'external'):
-        assert commands == [f'python tools/test.py {name} CHECKPOINT --split all']
-        return
-    expected = f'python tools/train.py {name}'
-    assert commands[0].removesuffix(' --amp').removesuffix(' --split paper-inner1') == expected
-    # What follows is the same training from other weights.
-    assert all(command.startswith(f'{expected} --init ') for command in commands[1:])
-
-
-@pytest.mark.parametrize('path', TABLE2, ids=lambda path: path.stem)
-def test_lab_note_gives_the_paper_score(path):
-    row = row_of(path)
-    text = path.read_text()
-    with open(ROOT / 'octfluid' / 'evaluation' / 'paper_table2.csv', newline='') as file:
-        published = {int(line['row']): line for line in csv.DictReader(line for line in file if not line.startswith('#'))}
-    scores = tuple(float(published[row][key]) / 100 for key in ('mIoU', 'mDice'))
-    assert scores == pytest.approx(ROWS[row][-2:], abs=1e-12)
-    assert f'Table 2, row {row}:' in text
-    assert re.search(r'Paper: mIoU (\S+), mDice (\S+) ', text).groups() == tuple(f'{score:.4f}' for score in scores)
-
-
-@pytest.mark.parametrize('path', TABLE1, ids=lambda path: path.stem)
-def test_table_1_applies_the_vessel_network_as_it_was_trained(path):
-    """Network and test pipeline are those of the HRF training of the same head; scans and their size are those of table 2."""
-    cfg, vessels, fluid = load_config(path), load_config(CONFIGS / 'hrf' / path.name), load_config(TABLE2[0])
-    assert cfg.model == vessels.model
-    assert cfg.model.test_cfg == dict(mode='slide', crop_size=(256, 256), stride=(170, 170))
-    assert cfg.test_dataloader.dataset.pipeline == vessels.test_dataloader.dataset.pipeline
-    assert cfg.test_dataloader.dataset.pipeline[1] == dict(type='Resize', scale=(2336, 3504), keep_ratio=True)
-    assert {**cfg.test_dataloader.dataset, 'pipeline': None} == {**fluid.test_dataloader.dataset, 'pipeline': None}
-    assert cfg.split == 'paper'
-    resized = Compose(cfg.test_dataloader.dataset.pipeline[1:2])(dict(img=np.zeros((256, 256, 3), np.uint8)))
-    assert resized['img_shape'] == (2336, 2336)
-    names = [Path(pattern).name for pattern in cfg.init.files]
-    assert all(name.startswith(f'{path.stem}_unet_s5-d16_') for name in names) and len(names) == 2
-    assert cfg.init.reinit == []
-    assert f'Paper: {ZERO_SHOT[path.stem]}, ' in path.read_text()
-
-
-def expected_train_pipeline(crop, flip):
-    return [
-        dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations'),
-        dict(type='Resize', scale=(512, 512), keep_ratio=True),
+@pytest.mark.parametrize(('name', 'row'), zip(TABLE2, ROWS.values(), strict=True))
+def test_a_row_of_table_2_is_the_papers(name, row):
+    iterations, crop, flip, loss, auxiliary_weight, optimizer, weight_decay = row
+    cfg = config(name)
+    assert cfg.train_cfg == dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
+    assert cfg.train_dataloader.dataset.pipeline == [
+        *LOAD,
+        ENLARGE,
         *([dict(type='RandomCrop', crop_size=(crop, crop), cat_max_ratio=0.75)] if crop else []),
         *([dict(type='RandomFlip', prob=0.5, direction='horizontal')] if flip else []),
-        dict(type='PackFluidInputs'),
+        PACK,
     ]
-
-
-@pytest.mark.parametrize('path', TABLE2, ids=lambda path: path.stem)
-def test_what_a_row_of_table_2_changes(path):
-    iterations, crop, flip, loss, auxiliary_weight, optimizer, weight_decay, *_ = ROWS[row_of(path)]
-    cfg = load_config(path)
-    assert cfg.train_cfg == dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
-    assert cfg.train_dataloader.dataset.pipeline == expected_train_pipeline(crop, flip)
     assert cfg.model.decode_head.loss_decode == dict(loss, loss_weight=1.0)
     assert cfg.model.auxiliary_head.loss_decode == dict(loss, loss_weight=auxiliary_weight)
     assert cfg.optim_wrapper == dict(type='OptimWrapper', optimizer=dict(optimizer, weight_decay=weight_decay, fused=True))
+    # What all rows share.
+    assert (cfg.train_dataloader.batch_size, cfg.param_scheduler, cfg.randomness.seed) == (2, POLY, 0)
+    for loader, subset in (('train', 'train'), ('val', 'val'), ('test', 'val')):
+        dataset = cfg[f'{loader}_dataloader'].dataset
+        assert (dataset.type, dataset.ann_file) == ('DukeDMEDataset', f'splits/paper_{subset}.txt')
+        assert dataset.data_prefix == dict(img_path='paper_256/images', seg_map_path='paper_256/annotations')
+    assert cfg.val_dataloader.dataset.pipeline == [LOAD[0], ENLARGE, LOAD[1], PACK]
+    assert (cfg.model.decode_head.type, cfg.model.test_cfg) == ('PSPHead', WINDOWS)
+    assert all(cfg.model[part].norm_cfg.type == 'BN' for part in ('backbone', 'decode_head', 'auxiliary_head'))
+    assert Path(cfg.load_from).name.startswith('pspnet_unet_s5-d16_') and not cfg.default_hooks.initial_weights.reinit
 
 
-@pytest.mark.parametrize('path', TABLE2, ids=lambda path: path.stem)
-def test_what_all_rows_of_table_2_share(path):
-    cfg = load_config(path)
-    assert cfg.split == cfg.train_dataloader.dataset.split == cfg.val_dataloader.dataset.split == 'paper'
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        dataset = loader.dataset
-        assert (dataset.type, dataset.size_dir, dataset.scan_size) == ('DukeDMEDataset', 'paper_256', (256, 256))
-    assert cfg.train_dataloader.batch_size == 2
-    assert cfg.param_scheduler == [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=40_000, by_epoch=False)]
-    assert cfg.val_dataloader.dataset.pipeline == [
-        dict(type='LoadImageFromFile'),
-        dict(type='Resize', scale=(512, 512), keep_ratio=True),
-        dict(type='LoadAnnotations'),
-        dict(type='PackFluidInputs'),
+def test_lab_notes_of_table_2_give_the_papers_scores():
+    with open(ROOT / 'octfluid/reporting/paper_table2.csv', newline='') as file:
+        published = list(csv.DictReader(line for line in file if not line.startswith('#')))
+    for name, row in zip(TABLE2, published, strict=True):
+        found = re.search(rf'Table 2, row {row["row"]}:.*\n\nPaper: mIoU (\S+), mDice (\S+) ', docstring(name))
+        assert found.groups() == tuple(f'{float(row[key]) / 100:.4f}' for key in ('mIoU', 'mDice'))
+
+
+@pytest.mark.parametrize(('name', 'low', 'high'), [
+    (ROW10, 29_046_276, 29_046_276),  # as the zoo's checkpoint
+    ('smoke/phantom', 3e5, 5e5),
+    ('duke_dme/compact', 1e6, 2e6),
+    ('duke_dme/beside/unet_s5-d16', 1e6, 2e6),
+    ('duke_dme/native', 9e6, 12e6),
+])  # fmt: skip
+def test_sizes_of_networks(name, low, high):
+    with torch.device('meta'):
+        model = MODELS.build(config(name).model)
+    assert low <= sum(parameter.numel() for parameter in model.parameters()) <= high
+    assert name != ROW10 or len(model.state_dict()) == 172
+
+
+@pytest.mark.parametrize(('head', 'paper'), [('pspnet', 0.0022), ('fcn', 0.0008), ('deeplabv3', 0.0016)])
+def test_table_1_applies_the_vessel_network_as_it_was_trained(head, paper):
+    cfg, vessels, fluid = config(f'table1/{head}'), config(f'hrf/{head}'), config(ROW10)
+    assert cfg.model == vessels.model
+    pipeline = vessels.test_dataloader.dataset.pipeline
+    scored = dict(fluid.test_dataloader.dataset, pipeline=pipeline, ann_file='splits/all_train.txt')
+    assert cfg.test_dataloader.dataset == scored
+    assert Compose(pipeline[1:2])(dict(img=np.zeros((256, 256, 3), np.uint8)))['img_shape'] == (2336, 2336)
+    assert f'Paper: {paper}, ' in docstring(f'table1/{head}')
+
+
+@pytest.mark.parametrize('head', HEADS)
+def test_vessel_trainings_are_the_zoos(head):
+    cfg, (kind, scores) = config(f'hrf/{head}'), HEADS[head]
+    assert f'vessel Dice {scores}' in docstring(f'hrf/{head}')
+    assert (cfg.model.decode_head.type, cfg.model.test_cfg) == (kind, WINDOWS)
+    train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    assert (train.type, train.scan_size, train.window_first, val.get('window_first')) == (
+        'HRFDataset',
+        (2336, 3504),
+        True,
+        None,
+    )
+    assert train.pipeline == [
+        *LOAD,
+        dict(type='RandomResize', scale=(2336, 3504), ratio_range=(0.5, 2.0), keep_ratio=True),
+        dict(type='RandomCrop', crop_size=(256, 256), cat_max_ratio=0.75),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PhotoMetricDistortion'),
+        PACK,
     ]
-    assert cfg.model.test_cfg == dict(mode='slide', crop_size=(256, 256), stride=(170, 170))
-    assert cfg.randomness.seed == 0
-    assert cfg.model.decode_head.type == 'PSPHead'
-    norms = [cfg.model[part].norm_cfg for part in ('backbone', 'decode_head', 'auxiliary_head')]
-    assert norms == [dict(type='BN', requires_grad=True)] * 3
-    assert cfg.init.reinit == []
-    assert [Path(pattern).name[:18] for pattern in cfg.init.files] == ['pspnet_unet_s5-d16'] * 2
-
-
-def test_network_of_table_2_has_the_size_of_the_zoo_checkpoint():
-    model = build_model(load_config(TABLE2[0]))
-    assert len(model.state_dict()) == 172
-    assert sum(parameter.numel() for parameter in model.parameters()) == 29_046_276
-    assert {type(module).__name__ for module in model.modules() if 'Norm' in type(module).__name__} == {'BatchNorm2d'}
-
-
-def settings_of(path):
-    """All that a run reads of a resolved config, without the variables of its files."""
-    cfg = load_config(path).to_dict()
-    return {key: cfg[key] for key in KNOWN_KEYS if key in cfg}
+    assert val.pipeline == [LOAD[0], dict(type='Resize', scale=(2336, 3504), keep_ratio=True), LOAD[1], PACK]
+    assert cfg.optim_wrapper.optimizer == dict(SGD, weight_decay=5e-4, fused=True)
+    assert (cfg.param_scheduler, cfg.train_cfg.max_iters, cfg.train_dataloader.batch_size) == (POLY, 40_000, 4)
+    assert (split_of(cfg), cfg.get('load_from')) == ('usual', None)
+    assert cfg.default_hooks.milestones.interval == 4000
 
 
 def row_10_with(name):
     """Row 10 of table 2 with what the name of an ablation says, and nothing else, changed."""
-    expected = settings_of(TABLE2[9])
-    model, what = expected['model'], name.split('_')
+    expected, what = copy.deepcopy(config(ROW10)), name.split('_')
     if name.startswith('ce_dice_'):
         ce, dice = (int(percent) / 100 for percent in what[2:])
         for head, scale in (('decode_head', 1.0), ('auxiliary_head', 0.4)):
-            losses = [dict(CE, loss_weight=scale * ce), dict(DICE, ignore_index=0, loss_weight=scale * dice)]
-            model[head]['loss_decode'] = losses
+            fluid_dice = dict(DICE, ignore_index=0, loss_weight=scale * dice)
+            expected.model[head].loss_decode = [dict(CE, loss_weight=scale * ce), fluid_dice]
     elif name.endswith('_head'):
-        model['decode_head'] = settings_of(CONFIGS / 'hrf' / f'{what[0]}.py')['model']['decode_head']
-        expected['init'] = settings_of(CONFIGS / 'table1' / f'{what[0]}.py')['init']
+        expected.model.decode_head = config(f'hrf/{what[0]}').model.decode_head
     elif name == 'rotate15':
-        pipeline = expected['train_dataloader']['dataset']['pipeline']
-        assert [step['type'] for step in pipeline[2:4]] == ['Resize', 'RandomCrop']
-        pipeline.insert(3, dict(type='RandomRotate', prob=0.5, degree=15.0, pad_val=0, seg_pad_val=255))
+        rotation = dict(type='RandomRotate', prob=0.5, degree=15.0, pad_val=0, seg_pad_val=255)
+        expected.train_dataloader.dataset.pipeline.insert(3, rotation)
     elif name == 'row10_4000':
-        expected['train_cfg'].update(max_iters=4000, val_interval=4000)
+        expected.train_cfg.max_iters = 4000
     return expected
 
 
-@pytest.mark.parametrize('path', ABLATIONS, ids=lambda path: path.stem)
-def test_an_ablation_is_row_10_but_for_what_its_name_says(path):
-    assert settings_of(path) == row_10_with(path.stem) != settings_of(TABLE2[9])
+@pytest.mark.parametrize('name', [Path(name).name for name in EXPERIMENTS if name.startswith('ablations/')])
+def test_an_ablation_is_row_10_but_for_what_its_name_says(name):
+    found = config(f'ablations/{name}')
+    assert deciding_settings(found) == deciding_settings(row_10_with(name)) != deciding_settings(config(ROW10))
+    assert Path(found.load_from).name.startswith(name.split('_')[0] if name.endswith('_head') else 'pspnet')
 
 
-@pytest.mark.parametrize('path', [*TABLE1, *ABLATIONS], ids=lambda path: f'{path.parent.name}/{path.stem}')
-def test_lab_note_says_where_our_scores_and_run_times_are(path):
-    scores = f'docs/results/{path.parent.name}.md'
-    assert f'Ours: {scores}. Run time and device: README.md, below the results' in ast.get_docstring(
-        ast.parse(path.read_text())
-    )
-    assert (ROOT / scores).is_file()
-    assert '\n| run | work | wall time | device and precision |\n' in (ROOT / 'README.md').read_text()
+PIPELINE = 'train_dataloader.dataset.pipeline'
+STEPS = [name for name in EXPERIMENTS if name.startswith('duke_dme/steps/')]
+LAST = STEPS[-1]
+# What each config of the recipe adds to another one: patterns of settings, with the transforms of a pipeline by type.
+ADDED = {
+    (STEPS[0], STEPS[1]): ['model.decode_head.loss_decode.1.*'],
+    (STEPS[1], STEPS[2]): [f'{PIPELINE}.FluidCrop.prob'],
+    (STEPS[2], STEPS[3]): [f'{PIPELINE}.RandomFlip.*'],
+    (STEPS[3], STEPS[4]): [f'{PIPELINE}.RandomApply.*', f'{PIPELINE}.RandomRotate.*'],
+    (STEPS[4], STEPS[5]): [f'{PIPELINE}.Random{kind}.*' for kind in ('Gamma', 'Speckle', 'Blur', 'LowResolution')],
+    (STEPS[5], STEPS[6]): ['custom_hooks.0.*'],
+    (STEPS[6], STEPS[7]): ['model.auxiliary_head*'],
+    (STEPS[7], STEPS[8]): ['model.mirror'],
+    (LAST, 'duke_dme/compact'): ['param_scheduler.1.end', 'train_cfg.max_iters'],
+    (LAST, 'duke_dme/beside/whole_frame'): ['model.data_preprocessor.size*', f'{PIPELINE}.FluidCrop.crop_size*'],
+    (LAST, 'duke_dme/beside/wide'): ['model.backbone.channels*', 'model.decode_head.*', 'model.auxiliary_head.*'],
+    (LAST, 'duke_dme/beside/unet_s5-d16'): ['model.backbone.*'],
+    (LAST, 'duke_dme/beside/native_resolution'): [
+        'model.*_size*', 'model.*.size*', *(f'{PIPELINE}.{step}.*' for step in ('Resize', 'RandomApply', 'FluidCrop')),
+    ],
+    (LAST, 'duke_dme/beside/pspnet_scratch'): ['model.*'],
+    ('duke_dme/beside/pspnet_scratch', 'duke_dme/beside/pspnet_hrf'): [],  # all but `load_from`
+    ('duke_dme/compact', 'duke_dme/compact_paper256'): ['*.dataset.data_prefix.seg_map_path'],
+    ('duke_dme/native', 'duke_dme/native_paper256'): ['*.dataset.data_prefix.seg_map_path'],
+}  # fmt: skip
 
 
-HEADS = {
-    'fcn': dict(type='FCNHead', channels=64, num_convs=1, concat_input=False),
-    'pspnet': dict(type='PSPHead', channels=16, pool_scales=(1, 2, 3, 6)),
-    'deeplabv3': dict(type='ASPPHead', channels=16, dilations=(1, 12, 24, 36)),
-}
+def settings(name):
+    cfg = copy.deepcopy(config(name))
+    dataset = cfg.train_dataloader.dataset
+    kinds = [step.type for step in dataset.pipeline]
+    dataset.pipeline = dict(zip(kinds, dataset.pipeline, strict=True))
+    return deciding_settings(cfg), kinds, cfg.get('load_from')
 
 
-@pytest.mark.parametrize('size', ['native', '256'])
-@pytest.mark.parametrize('head', HEADS)
-def test_every_head_builds_with_both_sizes_of_the_duke_scans(head, size, tmp_path):
-    cfg = config_of_bases(
-        tmp_path, f'models/{head}_unet_s5-d16', f'datasets/duke_dme_{size}', 'schedules/finetune_400', 'default_runtime'
-    )
-    model = build_everything(cfg)
-    decode_head = cfg.model.decode_head
-    assert {key: decode_head[key] for key in HEADS[head]} == HEADS[head]
-    assert (decode_head.in_channels, decode_head.in_index, decode_head.num_classes) == (64, 4, 2)
-    auxiliary = cfg.model.auxiliary_head
-    assert (auxiliary.type, auxiliary.in_channels, auxiliary.in_index, auxiliary.channels) == ('FCNHead', 128, 3, 64)
-    assert tuple(model.decode_head.conv_seg.weight.shape) == (2, HEADS[head]['channels'], 1, 1)
-    expected = ('native', (496, 768)) if size == 'native' else ('paper_256', (256, 256))
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        assert (loader.dataset.size_dir, loader.dataset.scan_size) == expected
-    resized = any(step['type'] == 'Resize' for step in cfg.val_dataloader.dataset.pipeline)
-    assert resized == (size == '256')
+@pytest.mark.parametrize(('before', 'after'), ADDED)
+def test_a_recipe_config_changes_one_ingredient_of_another(before, after):
+    (old, old_kinds, old_weights), (new, new_kinds, new_weights) = settings(before), settings(after)
+    changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
+    patterns = ADDED[before, after]
+    assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in changed)
+    assert all(any(fnmatch(name, pattern) for name in changed) for pattern in patterns)
+    longer, shorter = sorted((old_kinds, new_kinds), key=len, reverse=True)
+    assert [kind for kind in longer if kind in shorter] == shorter  # the order of the others stays
+    assert (old_weights == new_weights) == (not after.endswith('pspnet_hrf')) and old_weights is None
 
 
-def test_small_network_weighs_cross_entropy_and_foreground_dice_equally():
-    cfg = load_config(CONFIGS / 'smoke' / 'phantom.py')
-    model = build_model(cfg)
-    assert sum(parameter.numel() for parameter in model.parameters()) < 0.5e6
-    for head in (model.decode_head, model.auxiliary_head):
-        assert [(loss.loss_name, loss.loss_weight) for loss in head.loss_decode] == [('loss_ce', 1.0), ('loss_dice', 1.0)]
-        assert head.loss_decode[1].ignore_index == 0
+@pytest.mark.parametrize('name', ['compact', 'native', 'beside/pspnet_hrf'])
+def test_no_head_begins_with_weights_near_0(name):
+    model = config(f'duke_dme/{name}').model
+    torch.manual_seed(0)
+    decode, *auxiliary = map(MODELS.build, [model.decode_head, *np.ravel(model.auxiliary_head)])
+    decode.init_weights()
+    # mmseg's would be 0.01. It initialises no heads of a list; those begin as PyTorch makes them.
+    assert 0.15 < decode.conv_seg.weight.std() < 0.35 and all(0.03 < head.conv_seg.weight.std() < 0.35 for head in auxiliary)
+
+
+@pytest.mark.parametrize('name', ['compact', 'native'])
+def test_training_sees_what_prediction_sees(name, tmp_path):
+    cfg = copy.deepcopy(config(f'duke_dme/{name}'))
+    steps = cfg.train_dataloader.dataset.pipeline
+    steps = steps[: [step.type for step in steps].index('StandardizeScan') + 1]
+    for step in steps:
+        if 'prob' in step:
+            step.prob = 0.0
+    scan = np.random.default_rng(0).integers(1, 255, (496, 768), dtype=np.uint8)
+    paths = {key: str(tmp_path / f'{key}.png') for key in ('img_path', 'seg_map_path')}
+    cv2.imwrite(paths['img_path'], scan)
+    cv2.imwrite(paths['seg_map_path'], scan // 128)
+    with seeded_draws(0):
+        trained = Compose(steps)(dict(**paths, label_map=None, reduce_zero_label=False, seg_fields=[]))['img']
+    model = MODELS.build(cfg.model).eval()
+    seen = []
+    model.logits = lambda scans: seen.append(scans) or torch.zeros(len(scans), 2, *scans.shape[2:])
+    model.predict(torch.from_numpy(scan)[None, None].float())
+    assert seen[0].shape[2:] == trained.shape == tuple(cfg.model.working_size or (496, 768))
+    # Pillow's resize rounds to whole gray values; without antialiasing the two would be far apart on noise.
+    assert np.abs(seen[0][0, 0].numpy() - trained).mean() < 0.05 and seen[0].std() > 0.9
+
+
+@pytest.mark.parametrize(('name', 'first', 'highest_at', 'last'), [
+    (ROW10, 0.01, [0], (0.01 - 1e-4) * (1 - 400 / 40_000) ** 0.9 + 1e-4),
+    ('duke_dme/compact', 0.02 * 2e-3, range(40, 61), 0),
+])  # fmt: skip
+def test_learning_rate(name, first, highest_at, last):
+    cfg = config(name)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=cfg.optim_wrapper.optimizer.lr)
+    schedulers = [PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizer)) for scheduler in cfg.param_scheduler]
+    rates = []
+    for _ in range(cfg.train_cfg.max_iters + 1):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    highest = rates.index(max(rates))
+    assert (rates[0], rates[-1]) == pytest.approx((first, last), rel=1e-6, abs=1e-5) and highest in highest_at
+    assert rates[highest:] == sorted(rates[highest:], reverse=True)

@@ -1,27 +1,24 @@
 """Precision, memory format and what else makes a run faster without changing what it computes."""
 
+import ctypes
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapper
-from mmseg.models.backbones.unet import InterpConv
 from mmseg.registry import HOOKS, OPTIM_WRAPPERS
-from torch import Tensor, nn
+from torch import nn
 
-from octfluid.engine.allocator import reuse_freed_memory
 from octfluid.engine.hooks import bare_model, is_training
 from octfluid.models.deterministic import use_deterministic_operators
+from octfluid.models.scoring import DTYPES, keep_logits_float32, prepare_weights, score_in
 from octfluid.models.slide import use_window_batches
 
-DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
-"""Of the mixed precisions, by their names in a run record."""
 WINDOWS_AT_ONCE = 8
 
 
@@ -86,6 +83,30 @@ def speed_of_mixed() -> float:
     return seconds[False] / seconds[True]
 
 
+# Parameters of glibc's mallopt, from its malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+_NEVER_TRIM = 2**31 - 1
+
+
+def reuse_freed_memory() -> bool:
+    """Have the C library keep what this process frees, large blocks too, for what it allocates next.
+
+    By default glibc takes every block above some megabytes from the system and gives it back when it is freed, so that each
+    step of a network on a CPU has all its features mapped and cleared anew, page by page. The process afterwards never holds
+    less than the most it has held (and what is lost between blocks). It cannot be undone, and says nothing about a GPU.
+
+    Returns:
+        Whether it could be done: the C library is glibc.
+    """
+    if not sys.platform.startswith('linux'):
+        return False
+    set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
+    return set_option is not None and all(
+        set_option(option, value) == 1 for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER_TRIM))
+    )
+
+
 @HOOKS.register_module()
 class PerformanceHook(Hook):
     """Make a run faster; what it computes stays the same up to rounding.
@@ -147,71 +168,3 @@ class PerformanceHook(Hook):
         if self.prepare_weights and not averaged and not self.prepared:
             self.prepared = True
             prepare_weights(bare_model(runner), self.scoring)
-
-
-def keep_logits_float32(model: nn.Module) -> None:
-    """Hand the losses float32 logits under autocast: sums over a whole image lose too much in 16 bits.
-
-    Args:
-        model: An mmseg segmentor; the classifier of each of its heads is hooked.
-    """
-    for module in model.modules():
-        if isinstance(getattr(module, 'conv_seg', None), nn.Module):
-            module.conv_seg.register_forward_hook(lambda _module, _inputs, logits: logits.float())
-
-
-def _encode_decode_in(model: nn.Module, dtype: torch.dtype, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-    with torch.autocast(inputs.device.type, dtype=dtype):
-        return type(model).encode_decode(model, inputs, batch_img_metas).float()
-
-
-def score_in(model: nn.Module, precision: str) -> None:
-    """Have a built segmentor predict in a precision; its training is not concerned.
-
-    Only the network itself runs in 16 bits: windows are summed, resized and turned into labels in float32. mmengine's
-    ``fp16=True`` of validation and test loops covers all that too, and is float16 on every GPU.
-
-    Args:
-        model: An mmseg segmentor, changed in place.
-        precision: 'fp32', 'bf16' or 'fp16'.
-    """
-    if precision in DTYPES:
-        model.encode_decode = partial(_encode_decode_in, model, DTYPES[precision])
-
-
-def prepare_weights(model: nn.Module, precision: str) -> None:
-    """Prepare the weights of a segmentor, and of the others of its ensemble, for prediction alone.
-
-    Batch normalisation becomes part of the convolution before it, 1x1 convolutions of enlarged features are done before these
-    are enlarged, and in 16 bits the convolutions' weights are rounded once rather than in every forward pass.
-
-    Args:
-        model: An mmseg segmentor with its weights in place, changed in place; it cannot be trained or saved any more.
-        precision: As in `score_in`.
-    """
-    for member in (model, *getattr(model, 'others', ())):
-        fuse_conv_bn(member)
-        _enlarge_last(member)
-        for module in member.modules():
-            if precision in DTYPES and isinstance(module, nn.Conv2d):
-                module.to(DTYPES[precision])
-
-
-def _enlarge_last(model: nn.Module) -> None:
-    """Have a U-Net of mmseg enlarge its features after the 1x1 convolution for them, not before: a quarter of the work.
-
-    Weights of an interpolation sum to 1, so that it may change places with what is linear in the channels and adds a constant:
-    exactly, but for rounding. A normalisation that was not folded stays where it is.
-    """
-    for module in model.modules():
-        if not isinstance(module, InterpConv) or isinstance(module.interp_upsample[0], ConvModule):
-            continue
-        enlarge, convolution = module.interp_upsample
-        plain = convolution.order == ('conv', 'norm', 'act') and convolution.conv.kernel_size == (1, 1)
-        if plain and convolution.conv.stride == (1, 1) and not any(convolution.conv.padding) and _without_norm(convolution):
-            after = [convolution.activate] if convolution.with_activation else []
-            module.interp_upsample = nn.Sequential(convolution.conv, enlarge, *after)
-
-
-def _without_norm(module: ConvModule) -> bool:
-    return not module.with_norm or isinstance(module.norm, nn.Identity)

@@ -195,7 +195,7 @@ def _prepare(cfg: Config, work_dir: str, deterministic: bool, launcher: str) -> 
     cfg.merge_from_dict({'randomness.deterministic': deterministic})
     if deterministic:
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
-    # Two runs of one process must not share mmengine's global logger and message hub.
+    # Two runs of one process must not share mmengine's global logger, message hub and visualizer.
     cfg.experiment_name = f'{Path(cfg.filename).stem}_{os.getpid()}_{time.time_ns()}'
     if cfg.get('visualizer'):
         cfg.visualizer.name = cfg.experiment_name

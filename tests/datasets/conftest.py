@@ -1,6 +1,43 @@
 import numpy as np
 import pytest
+from mmengine.registry import init_default_scope
 from tiny_data import NAMES, SIZE, save
+
+import octfluid.register  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def registry_scope():
+    init_default_scope('mmseg')
+
+
+@pytest.fixture
+def phantom_set(phantoms):
+    """Make a data set of the 64x64 phantoms from a pipeline; keyword arguments go to the data set."""
+    from octfluid.datasets.fluid_dataset import PhantomDataset
+
+    def make(pipeline, subset='train', **settings):
+        prefix = dict(img_path='native/images', seg_map_path='native/annotations')
+        arguments = dict(data_root=str(phantoms), data_prefix=prefix, ann_file=f'splits/heldout_{subset}.txt')
+        return PhantomDataset(**{**arguments, 'pipeline': list(pipeline), **settings})
+
+    return make
+
+
+@pytest.fixture
+def hrf(tmp_path, write_hrf):
+    """Make the training set of three photographs of 64x96 from a pipeline; keyword arguments go to the data set."""
+    from octfluid.datasets.hrf_dataset import HRFDataset
+    from octfluid.datasets.prepare.hrf import prepare
+
+    prepare(write_hrf(tmp_path / 'raw'), tmp_path / 'hrf')
+
+    def make(pipeline, **settings):
+        prefix = dict(img_path='native/images', seg_map_path='native/annotations')
+        arguments = dict(data_root=str(tmp_path / 'hrf'), data_prefix=prefix, ann_file='splits/usual_train.txt')
+        return HRFDataset(**arguments, pipeline=list(pipeline), **settings)
+
+    return make
 
 
 @pytest.fixture

@@ -1,23 +1,20 @@
 import itertools
 import random
-import shutil
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from octfluid import register  # noqa: F401
-from octfluid.datasets.fluid_dataset import FLUID_CLASSES, FLUID_PALETTE, DukeDMEDataset, PhantomDataset, seeded_draws
+from octfluid.datasets.fluid_dataset import DukeDMEDataset, FluidDataset, seeded_draws
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
 from octfluid.utils.errors import InputError
 
-# Something that draws from each of the generators: NumPy's (crop, flip, resize) and, in mmcv's choice, again NumPy's.
-RANDOM_PIPELINE = [
+# Draws from NumPy's generator (crop, flip, resize) and from Python's (mmcv's choice).
+RANDOM = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=(64, 64), ratio_range=(1.0, 2.0), keep_ratio=True),
@@ -26,21 +23,7 @@ RANDOM_PIPELINE = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackFluidInputs'),
 ]
-PLAIN_PIPELINE = [RANDOM_PIPELINE[0], RANDOM_PIPELINE[1], RANDOM_PIPELINE[-1]]
-
-
-@pytest.fixture(autouse=True)
-def registry_scope():
-    init_default_scope('mmseg')
-
-
-@pytest.fixture
-def dataset(phantoms):
-    def make(pipeline=PLAIN_PIPELINE, subset='train', **settings):
-        arguments = dict(data_root=str(phantoms), size_dir='native', split='heldout', subset=subset, pipeline=pipeline)
-        return PhantomDataset(**{**arguments, **settings})
-
-    return make
+PLAIN = [RANDOM[0], RANDOM[1], RANDOM[-1]]
 
 
 def equal(one, other):
@@ -48,51 +31,49 @@ def equal(one, other):
     return same_image and torch.equal(one['data_samples'].gt_sem_seg.data, other['data_samples'].gt_sem_seg.data)
 
 
-def test_classes_are_those_of_the_masks(dataset):
+def test_samples_are_those_of_the_list_with_their_pixels_and_names(phantom_set, phantoms):
     assert DATASETS.get('DukeDMEDataset') is DukeDMEDataset
-    assert dataset().metainfo['classes'] == FLUID_CLASSES == ('background', 'fluid')
-    assert len(FLUID_PALETTE) == 2
-    assert dataset().reduce_zero_label is False
-
-
-def test_lists_are_read_in_their_order(dataset, phantoms):
-    for subset in ('train', 'val'):
-        names = (phantoms / 'splits' / f'heldout_{subset}.txt').read_text().split()
-        found = dataset(subset=subset)
-        assert [found.get_data_info(index)['name'] for index in range(len(found))] == names
-
-
-def test_sample_says_what_it_shows(dataset, phantoms):
-    samples = [sample['data_samples'] for sample in dataset(subset='val')]
-    assert [(sample.name, sample.subject, sample.slice) for sample in samples] == [(f's03_z{z:02d}', 3, z) for z in range(4)]
+    assert phantom_set(PLAIN).metainfo['classes'] == ('background', 'fluid')
+    samples = list(phantom_set(PLAIN, 'val'))
+    found = [(one['data_samples'].name, one['data_samples'].subject, one['data_samples'].slice) for one in samples]
+    assert found == [(f's03_z{z:02d}', 3, z) for z in range(4)]
     for sample in samples:
-        truth = cv2.imread(str(phantoms / 'native' / 'annotations' / f'{sample.name}.png'), cv2.IMREAD_UNCHANGED)
-        assert np.array_equal(sample.gt_sem_seg.data[0].numpy(), truth)
-        assert sample.img_path.endswith(f'images/{sample.name}.png')
-        assert sample.ori_shape == (64, 64)
-    assert any(sample.gt_sem_seg.data.any() for sample in samples)
+        data, name = sample['data_samples'], sample['data_samples'].name
+        scan, truth = (cv2.imread(str(phantoms / f'native/{kind}/{name}.png'), -1) for kind in ('images', 'annotations'))
+        assert np.array_equal(sample['inputs'].numpy(), np.stack([scan] * 3))
+        assert np.array_equal(data.gt_sem_seg.data[0].numpy(), truth)
+        assert data.ori_shape == (64, 64) and data.img_path.endswith(f'images/{name}.png')
+    assert any(sample['data_samples'].gt_sem_seg.data.any() for sample in samples)
 
 
-def test_image_is_the_scan(dataset, phantoms):
-    sample = dataset(subset='val')[1]
-    scan = cv2.imread(str(phantoms / 'native' / 'images' / 's03_z01.png'), cv2.IMREAD_GRAYSCALE)
-    assert sample['inputs'].shape == (3, 64, 64)
-    assert all(np.array_equal(channel.numpy(), scan) for channel in sample['inputs'])
+def test_gray_scans_are_packed_as_three_views_of_one_plane(phantom_set):
+    gray = phantom_set([dict(PLAIN[0], color_type='grayscale'), *PLAIN[1:]])[0]['inputs']
+    assert torch.equal(gray, phantom_set(PLAIN)[0]['inputs']) and gray.stride(0) == 0
 
 
-def test_reduce_zero_label_is_refused(dataset):
-    with pytest.raises(InputError, match='reduce_zero_label=True: it would drop the background'):
-        dataset(reduce_zero_label=True)
+def test_a_folder_of_scans_needs_no_index_and_may_have_other_classes(root):
+    (root / 'index.csv').unlink()
+    mask = np.arange(24, dtype=np.uint8).reshape(4, 6) % 4
+    cv2.imwrite(str(root / 'small/annotations/s01_z10.png'), mask)
+    dataset = FluidDataset(
+        data_root=str(root),
+        data_prefix=dict(img_path='small/images', seg_map_path='small/annotations'),
+        ann_file='splits/half_train.txt',
+        metainfo=dict(classes=('background', 'irf', 'srf', 'ped')),
+        pipeline=PLAIN,
+    )
+    sample = dataset[0]['data_samples']
+    assert len(dataset) == 3 and (sample.name, sample.subject, sample.slice) == ('s01_z10', None, None)
+    assert np.array_equal(sample.gt_sem_seg.data[0].numpy(), mask)
 
 
-@pytest.mark.parametrize(('settings', 'message'), [
-    (dict(split='heldot'), "unknown split 'heldot'; did you mean 'heldout'"),
-    (dict(split='all', subset='val'), "split 'all' has nothing to validate on"),
-    (dict(data_root='nowhere'), 'nowhere: no such data set'),
+@pytest.mark.parametrize(('settings', 'named'), [
+    (dict(reduce_zero_label=True), 'reduce_zero_label'),
+    (dict(ann_file='splits/heldot_train.txt'), 'heldot_train.txt'),
 ])  # fmt: skip
-def test_missing_data_is_named(dataset, settings, message):
-    with pytest.raises(InputError, match=message):
-        dataset(**settings)
+def test_what_would_go_wrong_is_named(phantom_set, settings, named):
+    with pytest.raises(InputError, match=named):
+        phantom_set(PLAIN, **settings)
 
 
 def scramble(seed):
@@ -101,8 +82,8 @@ def scramble(seed):
     torch.manual_seed(seed)
 
 
-def test_draw_decides_the_sample_whatever_happened_before(dataset):
-    augmented = dataset(RANDOM_PIPELINE)
+def test_draw_decides_the_sample_whatever_happened_before(phantom_set):
+    augmented = phantom_set(RANDOM)
     scramble(1)
     first = augmented[SampleDraw(3, 17)]
     scramble(2)
@@ -112,31 +93,32 @@ def test_draw_decides_the_sample_whatever_happened_before(dataset):
     assert augmented[SampleDraw(3, 18)]['data_samples'].name == first['data_samples'].name
 
 
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ConcatDataset'])
+def test_wrappers_of_mmengine_keep_the_draw(phantom_set, wrapper):
+    augmented = phantom_set(RANDOM)
+    settings = dict(dataset=augmented, times=2) if wrapper == 'RepeatDataset' else dict(datasets=[augmented, augmented])
+    wrapped = DATASETS.build(dict(type=wrapper, **settings))
+    assert len(wrapped) == 2 * len(augmented)
+    for index in (3, len(augmented) + 3):
+        assert equal(wrapped[SampleDraw(index, 17)], augmented[SampleDraw(3, 17)])
+
+
 def generators():
     return random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2:], torch.get_rng_state().tolist()
 
 
-def test_draw_leaves_the_generators_alone(dataset):
-    before = generators()
-    dataset(RANDOM_PIPELINE)[SampleDraw(0, 5)]
-    assert generators() == before
-
-
-def test_generators_are_restored_after_an_error():
-    before = generators()
-    with pytest.raises(ZeroDivisionError), seeded_draws(3):
-        random.random(), np.random.rand(), torch.rand(1)
-        raise ZeroDivisionError
-    assert generators() == before
-
-
-def test_every_generator_is_seeded():
+def test_every_generator_is_seeded_and_restored_even_after_an_error():
     def numbers(seed):
         with seeded_draws(seed):
             return random.random(), np.random.rand(), torch.rand(1).item()
 
+    before = generators()
     assert numbers(2**32 - 1) == numbers(2**32 - 1)
     assert not set(numbers(0)) & set(numbers(1))
+    with pytest.raises(ZeroDivisionError), seeded_draws(3):
+        random.random(), np.random.rand(), torch.rand(1)
+        raise ZeroDivisionError
+    assert generators() == before
 
 
 def batches(dataset, workers, number=6):
@@ -145,21 +127,12 @@ def batches(dataset, workers, number=6):
     return list(itertools.islice(loader, number))
 
 
-def test_number_of_workers_changes_nothing(dataset):
-    augmented = dataset(RANDOM_PIPELINE)
+def test_number_of_workers_changes_nothing(phantom_set):
+    augmented = phantom_set(RANDOM)
     scramble(1)
     alone = batches(augmented, workers=0)
     scramble(2)
-    helped = batches(augmented, workers=2)
-    for one, other in zip(alone, helped, strict=True):
+    for one, other in zip(alone, batches(augmented, workers=2), strict=True):
         for index in range(3):
-            picked = [{key: batch[key][index] for key in ('inputs', 'data_samples')} for batch in (one, other)]
-            assert equal(*picked)
-            assert picked[0]['data_samples'].name == picked[1]['data_samples'].name
-
-
-def test_a_name_that_the_index_lacks_is_named(dataset, phantoms, tmp_path):
-    shutil.copytree(phantoms, tmp_path / 'data')
-    (tmp_path / 'data/splits/heldout_train.txt').write_text('s01_z00\nS01_Z01\n')
-    with pytest.raises(InputError, match=r"heldout_train\.txt: 'S01_Z01' is not in .*index\.csv; see tools/check"):
-        len(dataset(data_root=str(tmp_path / 'data')))
+            first, second = ({key: batch[key][index] for key in ('inputs', 'data_samples')} for batch in (one, other))
+            assert equal(first, second) and first['data_samples'].name == second['data_samples'].name

@@ -88,52 +88,30 @@ def test_what_cannot_be_converted_leaves_nothing(tmp_path, raw, change, said):
     assert not (tmp_path / 'new').exists()
 
 
-@pytest.fixture(scope='module')
-def shared():
-    folder = os.environ.get('OCTFLUID_SHARED_DATA')
-    if not folder:
+@pytest.mark.slow
+def test_real_files_are_the_papers_and_the_volumes(tmp_path):
+    if 'OCTFLUID_SHARED_DATA' not in os.environ:
         pytest.skip('OCTFLUID_SHARED_DATA is not set: no real Duke data to convert')
-    return Path(folder) / 'duke_dme'
-
-
-@pytest.fixture(scope='module')
-def real(shared, tmp_path_factory):
-    out = tmp_path_factory.mktemp('real') / 'duke_dme'
+    shared, out = Path(os.environ['OCTFLUID_SHARED_DATA']) / 'duke_dme', tmp_path / 'duke_dme'
     made = prepare(shared / 'mat', out)
     assert (made.slices, made.graded, made.with_fluid) == (610, 110, 78)
-    return out
-
-
-def test_real_256_files_are_the_papers_pixel_for_pixel(real, shared):
-    for row in rows_of(real):
-        for kind in ('images', 'annotations'):
-            ours = pixels(real / f'paper_256/{kind}/{row["name"]}.png')
-            paper = pixels(shared / f'paper_256/{kind}/{row["paper_name"]}.png')
-            np.testing.assert_array_equal(ours, paper, err_msg=f'{kind} {row["name"]}')
-        assert int(row['fluid_px_256']) == ours.sum()
-
-
-def test_real_native_files_are_the_volumes_slices(real, shared):
-    stored = scipy.io.loadmat(shared / 'mat/Subject_06.mat', variable_names=['images', 'manualFluid1'])
-    rows = [row for row in rows_of(real) if row['subject'] == '6']
-    assert len(rows) == 11
-    for row in rows:
-        z = int(row['slice'])
-        mask = pixels(real / f'native/annotations/{row["name"]}.png')
-        np.testing.assert_array_equal(mask, stored['manualFluid1'][:, :, z] > 0.3)
-        np.testing.assert_array_equal(pixels(real / f'native/images/{row["name"]}.png'), stored['images'][:, :, z])
-
-
-def test_real_index_and_paper_split_are_the_references(real, shared):
-    index = rows_of(real)
+    index = rows_of(out)
     with open(shared / 'index.csv', newline='') as file:
         reference = list(csv.DictReader(file))
-    columns = ('paper_name', 'subject', 'slice')
-    assert [(*map(row.get, columns), int(row['fluid_px_native'])) for row in index] == [
-        (row['paper_name'], str(int(row['subject'])), str(int(row['slice'])), int(row['fluid_px'])) for row in reference
+    assert [(row['paper_name'], int(row['subject']), int(row['slice']), int(row['fluid_px_native'])) for row in index] == [
+        (row['paper_name'], int(row['subject']), int(row['slice']), int(row['fluid_px'])) for row in reference
     ]
+    stored = scipy.io.loadmat(shared / 'mat/Subject_06.mat', variable_names=['images', 'manualFluid1'])
+    for row in index:
+        image, mask = (pixels(out / f'paper_256/{kind}/{row["name"]}.png') for kind in ('images', 'annotations'))
+        np.testing.assert_array_equal(image, pixels(shared / f'paper_256/images/{row["paper_name"]}.png'))
+        np.testing.assert_array_equal(mask, pixels(shared / f'paper_256/annotations/{row["paper_name"]}.png'))
+        assert int(row['fluid_px_256']) == mask.sum()
+        if row['subject'] == '6':
+            image, mask = (pixels(out / f'native/{kind}/{row["name"]}.png') for kind in ('images', 'annotations'))
+            np.testing.assert_array_equal(image, stored['images'][:, :, int(row['slice'])])
+            np.testing.assert_array_equal(mask, stored['manualFluid1'][:, :, int(row['slice'])] > 0.3)
     paper_name = {row['name']: row['paper_name'] for row in index}
     for subset, count in (('train', 88), ('val', 22)):
-        ours = {paper_name[name] for name in (real / f'splits/paper_{subset}.txt').read_text().split()}
-        assert ours == set((shared / f'paper_256/splits/{subset}.txt').read_text().split())
-        assert len(ours) == count
+        ours = [paper_name[name] for name in (out / f'splits/paper_{subset}.txt').read_text().split()]
+        assert set(ours) == set((shared / f'paper_256/splits/{subset}.txt').read_text().split()) and len(ours) == count

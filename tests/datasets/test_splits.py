@@ -77,14 +77,13 @@ def test_outer_splits(splits):
     assert splits['all'].val == ()
 
 
-@pytest.mark.parametrize('outer', ['paper', *HALVES, *SUBJECTS, 'all'])
-def test_inner_splits_divide_the_training_set_by_subject(splits, outer):
-    train = splits[outer].train
-    inner = [splits[f'{outer}-inner{k}'] for k in (1, 2, 3)]
-    assert sorted(name for split in inner for name in split.val) == sorted(train)
-    for split in inner:
-        assert sorted(split.train + split.val) == sorted(train)
-        assert not subjects(split.train) & subjects(split.val)
+def test_inner_splits_divide_the_training_set_by_subject(splits):
+    for outer in ('paper', *HALVES, *SUBJECTS, 'all'):
+        inner = [splits[f'{outer}-inner{k}'] for k in (1, 2, 3)]
+        assert sorted(name for split in inner for name in split.val) == sorted(splits[outer].train)
+        for split in inner:
+            assert sorted(split.train + split.val) == sorted(splits[outer].train)
+            assert not subjects(split.train) & subjects(split.val)
 
 
 def test_inner_folds_by_hand():
@@ -120,22 +119,14 @@ def test_any_scans_give_sound_splits(scans, random):
 
 def test_few_subjects_give_few_splits():
     # None of these slices is one of the paper's.
-    assert set(build_splits([GradedBScan(2, 11), GradedBScan(2, 12), GradedBScan(7, 12)])) == {
-        *HALVES,
-        'subject02',
-        'subject07',
-        'all',
-    }
+    few = build_splits([GradedBScan(2, 11), GradedBScan(2, 12), GradedBScan(7, 12)])
+    assert set(few) == {*HALVES, 'subject02', 'subject07', 'all'}
     assert set(build_splits([GradedBScan(11, 3)])) == {'all'}
 
 
 def test_written_lists(tmp_path):
     write_splits(tmp_path / 'splits', {'paper': Split(('s01_z10', 's01_z15'), ('s02_z10',)), 'all': Split(('s01_z10',), ())})
-    assert sorted(path.name for path in (tmp_path / 'splits').iterdir()) == [
-        'all_train.txt',
-        'paper_train.txt',
-        'paper_val.txt',
-    ]
+    assert {path.name for path in (tmp_path / 'splits').iterdir()} == {'all_train.txt', 'paper_train.txt', 'paper_val.txt'}
     assert (tmp_path / 'splits/paper_train.txt').read_bytes() == b's01_z10\ns01_z15\n'
 
 

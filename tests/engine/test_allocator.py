@@ -8,7 +8,7 @@ from octfluid.engine import allocator
 # Makes and drops a block of 64 MB some times, and prints how many pages the system had to give for it.
 FAULTS = """
 import resource, torch
-from octfluid.engine.allocator import reuse_freed_memory
+from octfluid.engine.performance import reuse_freed_memory
 {call}
 def step():
     torch.ones(16 << 20)

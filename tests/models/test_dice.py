@@ -19,7 +19,7 @@ def test_by_hand():
     assert value.item() == pytest.approx(0.5 * (1 - 4.6 / 6), abs=1e-12)
 
 
-@pytest.mark.parametrize('seed', range(20))
+@pytest.mark.parametrize('seed', range(5))
 def test_against_monai(seed):
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(3, 2, 9, 7, generator=generator, dtype=torch.float64)
@@ -73,9 +73,3 @@ def test_sums_survive_bfloat16():
 def test_shapes_that_do_not_fit(shape):
     with pytest.raises(ValueError, match='expected'):
         BatchDiceLoss()(torch.zeros(shape), torch.zeros(1, 4, 4, dtype=torch.long))
-
-
-@pytest.mark.parametrize('wrong', [dict(smooth=0.0), dict(label=-1)])
-def test_arguments_out_of_range(wrong):
-    with pytest.raises(ValueError, match='expected'):
-        BatchDiceLoss(**wrong)

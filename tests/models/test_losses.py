@@ -38,17 +38,6 @@ def oracle(logits, labels, alpha, gamma, ignored=IGNORED):
     return out
 
 
-def mmseg_reference(logits, labels, alpha, gamma, reduction, weight=None, avg_factor=None):
-    """mmseg's formula with the one-hot labels that its CPU branch ought to have passed."""
-    classes = logits.shape[1]
-    flat = logits.transpose(0, 1).reshape(classes, -1).T
-    valid = (labels != IGNORED).reshape(-1, 1)
-    one_hot = torch.nn.functional.one_hot(torch.where(labels == IGNORED, 0, labels).reshape(-1), max(classes, 2))[:, -classes:]
-    return py_sigmoid_focal_loss(
-        flat, one_hot, weight=weight, gamma=gamma, alpha=alpha, valid_mask=valid, reduction=reduction, avg_factor=avg_factor
-    )
-
-
 def test_hand_computed():
     # Logits 0: p = 0.5, so every element is a * 0.5**2 * log(2), a = alpha for the pixel's own class.
     loss = SigmoidFocalLoss(alpha=0.25, reduction='none')(torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]]))
@@ -63,46 +52,13 @@ def test_mean_counts_ignored_pixels_in_the_divisor():
 
 
 @pytest.mark.parametrize('classes', [1, 2, 4])
-@pytest.mark.parametrize(('alpha', 'gamma'), [(0.5, 2.0), (0.25, 1.5), (0.9, 0.0), (0.3, 0.5)])
+@pytest.mark.parametrize(('alpha', 'gamma'), [(0.5, 2.0), (0.9, 0.0), (0.3, 0.5)])
 def test_values_equal_the_definition(classes, alpha, gamma):
     logits, labels = example(classes)
     expected = oracle(logits.numpy(), labels.numpy(), alpha, gamma)
     for reduction, reduced in [('none', expected), ('mean', expected.mean()), ('sum', expected.sum())]:
         loss = SigmoidFocalLoss(alpha=alpha, gamma=gamma, reduction=reduction)(logits, labels)
         np.testing.assert_allclose(loss.numpy(), reduced, rtol=2e-5, atol=1e-9)
-
-
-@pytest.mark.parametrize('classes', [1, 2, 3])
-@pytest.mark.parametrize('reduction', ['mean', 'sum'])
-def test_values_and_gradients_equal_mmsegs_formula(classes, reduction):
-    logits, labels = example(classes, dtype=torch.float64)
-    ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
-    value = SigmoidFocalLoss(alpha=0.3, gamma=2.0, reduction=reduction)(ours, labels)
-    expected = mmseg_reference(theirs, labels, 0.3, 2.0, reduction)
-    value.backward()
-    expected.backward()
-    torch.testing.assert_close(value, expected, rtol=1e-9, atol=0)
-    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-12)
-    assert ours.grad[0, :, 0, :2].abs().max() == 0
-
-
-def test_pixel_weight_avg_factor_and_loss_weight_equal_mmsegs():
-    logits, labels = example(2)
-    weight = torch.rand(labels.shape, generator=torch.Generator().manual_seed(1))
-    ours = SigmoidFocalLoss(loss_weight=3.0)
-    for avg_factor in (None, 7.0):
-        expected = 3 * mmseg_reference(logits, labels, 0.5, 2.0, 'mean', weight.reshape(-1), avg_factor)
-        torch.testing.assert_close(ours(logits, labels, weight=weight, avg_factor=avg_factor), expected)
-    summed = ours(logits, labels, reduction_override='sum')
-    torch.testing.assert_close(summed, 3 * mmseg_reference(logits, labels, 0.5, 2.0, 'sum'))
-    with pytest.raises(ValueError, match='avg_factor'):
-        ours(logits, labels, avg_factor=7.0, reduction_override='sum')
-
-
-def test_another_ignore_index():
-    logits, labels = example(2)
-    moved = torch.where(labels == IGNORED, -1, labels)
-    assert SigmoidFocalLoss()(logits, moved, ignore_index=-1) == SigmoidFocalLoss()(logits, labels)
 
 
 def test_everything_ignored_is_zero_with_zero_gradient():
@@ -126,13 +82,6 @@ def test_extreme_logits_are_finite(gamma, dtype):
     assert loss[0, 0, 0, 2].item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize('gamma', [0.5, 2.0])
-def test_gradcheck(gamma):
-    logits, labels = example(3, scale=2.0, dtype=torch.float64)
-    loss = SigmoidFocalLoss(gamma=gamma, alpha=0.3, reduction='none')
-    assert torch.autograd.gradcheck(lambda x: loss(x, labels), logits.requires_grad_())
-
-
 def test_computes_in_float32_under_bfloat16_autocast():
     logits, labels = example(2)
     rounded = logits.bfloat16()
@@ -140,33 +89,6 @@ def test_computes_in_float32_under_bfloat16_autocast():
         value = SigmoidFocalLoss(reduction='none')(rounded, labels)
     assert value.dtype == torch.float32
     assert torch.equal(value, SigmoidFocalLoss(reduction='none')(rounded.float(), labels))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
-def test_cuda_equals_cpu():
-    for classes in (1, 2, 4):
-        logits, labels = example(classes)
-        here, there = logits.clone().requires_grad_(), logits.cuda().requires_grad_()
-        loss = SigmoidFocalLoss(alpha=0.3)
-        value, twin = loss(here, labels), loss(there, labels.cuda())
-        value.backward()
-        twin.backward()
-        torch.testing.assert_close(twin.cpu(), value)
-        torch.testing.assert_close(there.grad.cpu(), here.grad)
-
-
-def test_bad_input_is_refused():
-    logits, labels = example(2)
-    loss = SigmoidFocalLoss()
-    with pytest.raises(ValueError, match=r'target has shape \(2, 3, 3\); expected \(2, 3, 4\)'):
-        loss(logits, labels[:, :, :3])
-    with pytest.raises(ValueError, match='weight has shape'):
-        loss(logits, labels, weight=torch.ones(2))
-    with pytest.raises(RuntimeError):
-        loss(logits, torch.full_like(labels, 2))
-    for arguments in ({'gamma': -1.0}, {'alpha': 1.5}, {'reduction': 'avg'}):
-        with pytest.raises(ValueError, match=next(iter(arguments))):
-            SigmoidFocalLoss(**arguments)
 
 
 def test_works_in_a_decode_head():
@@ -178,3 +100,31 @@ def test_works_in_a_decode_head():
     losses = head.loss_by_feat(logits, samples)
     torch.testing.assert_close(losses['loss_focal'], 2 * SigmoidFocalLoss()(logits, labels))
     assert 'loss_ce' in losses
+
+
+@pytest.mark.parametrize('classes', [1, 2, 3])
+def test_values_and_gradients_equal_mmsegs_formula(classes):
+    logits, labels = example(classes, dtype=torch.float64)
+    ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
+    weight = torch.rand(labels.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    # mmseg's formula with the one-hot labels that its CPU branch ought to have passed.
+    one_hot = torch.nn.functional.one_hot(torch.where(labels == IGNORED, 0, labels).reshape(-1), max(classes, 2))[:, -classes:]
+    flat, valid = theirs.transpose(0, 1).reshape(classes, -1).T, (labels != IGNORED).reshape(-1, 1)
+    options = dict(weight=weight.reshape(-1), gamma=2.0, alpha=0.3, valid_mask=valid)
+    for avg_factor in (None, 7.0):
+        expected = 3 * py_sigmoid_focal_loss(flat, one_hot, avg_factor=avg_factor, **options)
+        value = SigmoidFocalLoss(alpha=0.3, loss_weight=3.0)(ours, labels, weight=weight, avg_factor=avg_factor)
+        torch.testing.assert_close(value, expected, rtol=1e-9, atol=0)
+    (found,), (expected,) = torch.autograd.grad(value, ours), torch.autograd.grad(expected, theirs)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    assert found[0, :, 0, :2].abs().max() == 0
+
+
+def test_bad_input_is_refused():
+    logits, labels = example(2)
+    for wrong in (dict(target=labels[:, :, :3]), dict(weight=torch.ones(2)), dict(avg_factor=7.0, reduction_override='sum')):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            SigmoidFocalLoss()(logits, **{'target': labels, **wrong})
+    for arguments in ({'gamma': -1.0}, {'alpha': 1.5}, {'reduction': 'avg'}):
+        with pytest.raises(ValueError, match=next(iter(arguments))):
+            SigmoidFocalLoss(**arguments)

@@ -100,3 +100,12 @@ def test_without_samples_there_is_a_prediction(scans):
     with torch.no_grad():
         results = build().predict(scans)
     assert [tuple(result.pred_sem_seg.data.shape) for result in results] == [(1, 37, 50)] * 2
+
+
+@torch.no_grad()
+def test_three_equal_planes_are_one_gray_scan(scans):
+    planes = scans.expand(-1, 3, -1, -1)
+    assert torch.equal(probability(build(), planes), probability(build(), scans))
+    colour = build(backbone=dict(type='PlainUNet', in_channels=3, channels=(4, 8)), repeat=3)
+    for seen in (scans, planes):
+        assert torch.equal(colour.extract_feat(seen)[-1], colour.backbone(planes)[-1])

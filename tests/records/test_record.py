@@ -64,18 +64,14 @@ def changed(record, path, value):
 
 @pytest.mark.parametrize(('path', 'value'), [
     (['kind'], 'val'), (['config'], '/somewhere/configs/x.py'), (['config'], '../x.py'), (['config'], 'one\n# two'),
-    (['config_sha256'], 'abc'), (['seed'], True), (['seed'], -1), (['seed'], 10**400), (['iterations'], 400.0),
-    (['precision'], 'fp8'), (['split'], 'a/b'), (['variant'], 'a/b'), (['device'], 'one\x1b[31m'), (['device'], ''),
-    (['device'], '\ud800'), (['overrides'], {'\ud800': 1}), (['overrides'], {'a': [1, NAN]}), (['wall_seconds'], NAN),
-    (['wall_seconds'], 10**400), (['versions', 'torch'], 2), (['history', 0, 'loss'], NAN), (['images'], []),
-    (['overrides'], {'a': functools.reduce(lambda inner, _: [inner], range(900), [])}),
-    (['git'], {'commit': 'f' * 40}), (['init', 'source'], 'zoo'), (['init', 'name'], 'checkpoints/b.pth'),
-    (['images', 0, 'tp'], -1), (['images', 0, 'subject'], 1.5), (['images', 0, 'extra'], []),
-    (['images', 0, 'extra', 'ignored'], 0), (['images', 0, 'extra', 'surface_dice_1px'], 1.1),
-    (['images', 0, 'extra', 'surface_dice_2px'], '1'), (['images', 0, 'extra', 'hd95_px'], -1.0),
-    (['images', 0, 'extra', 'hd95_px'], NAN), (['images', 0, 'extra', 'hd95'], 1.0), (['images', 0, 'extra', 'pockets'], None),
+    (['config_sha256'], 'abc'), (['seed'], True), (['seed'], 10**400), (['precision'], 'fp8'), (['split'], 'a/b'),
+    (['device'], 'one\x1b[31m'), (['device'], '\ud800'), (['overrides'], {'a': [1, NAN]}), (['wall_seconds'], NAN),
+    (['overrides'], {'a': functools.reduce(lambda inner, _: [inner], range(900), [])}), (['history', 0, 'loss'], NAN),
+    (['images'], []), (['git'], {'commit': 'f' * 40}), (['init', 'source'], 'zoo'), (['init', 'name'], 'checkpoints/b.pth'),
+    (['images', 0, 'tp'], -1), (['images', 0, 'extra', 'ignored'], 0), (['images', 0, 'extra', 'surface_dice_1px'], 1.1),
+    (['images', 0, 'extra', 'hd95_px'], NAN), (['images', 0, 'extra', 'hd95'], 1.0),
     (['images', 0, 'extra', 'pockets'], {'true': 1}), (['images', 0, 'extra', 'logit_histogram'], {'fluid': [50]}),
-    (['metrics', 'mIoU'], 1.5), (['metrics', 'mDice'], 0.9), (['metrics', 'IoU.fluid'], None),
+    (['metrics', 'mIoU'], 1.5), (['metrics', 'mDice'], 0.9), (['metrics', 'IoU.fluid'], None), (['schema'], ...),
 ])  # fmt: skip
 def test_a_wrong_field_is_named_in_one_line(make_record, hrf_weights, path, value):
     record = make_record(init=hrf_weights)
@@ -115,12 +111,6 @@ def test_what_only_masks_tell_must_fit_the_counts(make_record, counts, extra, sa
     with pytest.raises(InputError) as raised:
         validate_record(record, 'x.json')
     assert 'images[0]' in str(raised.value) and said in str(raised.value)
-
-
-def test_every_field_is_required(make_record):
-    for key in make_record():
-        with pytest.raises(InputError, match=f'field {key} '):
-            validate_record(changed(make_record(), [key], ...), 'x.json')
 
 
 def test_extra_may_be_empty_or_full(make_record, hrf_weights):
