@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from octfluid.inference.model import ScanModel
@@ -37,6 +38,7 @@ def without_pictures(path):
     return re.sub(r'src="data:[^"]*"', '', path.read_text())
 
 
+@pytest.mark.slow
 def test_the_report_regenerates_what_is_committed(tmp_path):
     copy = tmp_path / 'docs/results'
     for folder in ('records', FOLDER, prediction.FOLDER):

@@ -72,6 +72,7 @@ def test_it_gives_the_masks_of_its_network_on_noise(model, weights):
     assert agreement.difference < 1e-4
 
 
+@pytest.mark.slow
 def test_it_gives_the_masks_of_its_network_on_all_110_graded_scans(model, weights):
     folder = os.environ.get('OCTFLUID_SHARED_DATA')
     if not folder or not (Path(folder) / 'duke_dme/mat').is_dir():
