@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from octfluid.engine import allocator
+from octfluid.engine import performance as allocator
 
 # Makes and drops a block of 64 MB some times, and prints how many pages the system had to give for it.
 FAULTS = """

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from octfluid.reporting.markdown import percent
 
 from octfluid.datasets.splits import paper_rows
 from octfluid.metrics.bootstrap import EXACT_SUBJECTS, MAX_UNDEFINED, MIN_SUBJECTS, estimates
 from octfluid.metrics.confusion import COUNTS, image_row, pooled_metrics, predict_nothing
 from octfluid.metrics.measures import DUKE_MM, DUKE_NATIVE, MEASURES, per_image, pixel_mm2, scored
-from octfluid.reporting.formats import number
+from octfluid.reporting.formats import number, percent
 from octfluid.reporting.published import read_published
 
 ROOT = Path(__file__).parents[2]
