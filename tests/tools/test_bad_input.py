@@ -26,6 +26,7 @@ CONFIG = """
 _base_ = '{root}/configs/smoke/phantom.py'
 train_dataloader = dict(dataset=dict(scan_size=(64, 64), data_root='data/{name}'), num_workers=0, persistent_workers=False)
 val_dataloader = dict(dataset=dict(scan_size=(64, 64), data_root='data/{name}'), num_workers=0, persistent_workers=False)
+test_dataloader = val_dataloader
 """
 CONVERT = 'python tools/dataset_converters'
 ROWS = [  # command, what the line on stderr names

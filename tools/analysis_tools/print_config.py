@@ -24,20 +24,27 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    from octfluid.engine.config_difference import config_text, difference
+    from mmengine.config import Config
 
-    from octfluid.engine.config import load_config, parse_options
-    from octfluid.records.fingerprint import config_sha256
+    from octfluid.engine.config import RUNNER_KEYS, load_config, parse_options
+    from octfluid.records.fingerprint import config_sha256, flatten
 
     options = parse_options(args.cfg_options)
-    paths = [path for path in (args.config, args.other) if path is not None]
-    configs = [load_config(path, options) for path in paths]
-    for path, cfg in zip(paths, configs, strict=True):
+    settings = []
+    for path in [args.config] + [args.other] * (args.other is not None):
+        cfg = load_config(path, options)
         print(f'# {path}: config_sha256 {config_sha256(cfg)}')
+        settings.append({key: value for key, value in cfg.to_dict().items() if key in RUNNER_KEYS})
     if args.other is None:
-        print(config_text(*configs), end='')
-    else:
-        print('\n'.join(difference(*configs) or ['no difference']))
+        print(Config(settings[0]).pretty_text, end='')
+        return
+    first, second = (dict(flatten(one)) for one in settings)
+    lines = [
+        f'{name}: {first.get(name, "not set")!r} -> {second.get(name, "not set")!r}'
+        for name in sorted(first.keys() | second.keys())
+        if repr(first.get(name, 'not set')) != repr(second.get(name, 'not set'))
+    ]
+    print('\n'.join(lines) or 'no difference')
 
 
 if __name__ == '__main__':
