@@ -92,6 +92,7 @@ def any_twin(monkeypatch):
     monkeypatch.setattr(exports, 'require_twins', lambda *_: None)
 
 
+@pytest.mark.slow
 def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path, any_twin):
     out = tmp_path / 'new' / 'tiny.onnx'
     status, stdout, stderr = tool('--out', out, '--records', records(10), '--half', '--cfg-options', 'model.threshold=0.3')

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from octfluid.records.record import published_path, write_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,6 +15,7 @@ def report(*arguments, cwd=ROOT):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_two_reports_from_two_places_are_equal_byte_for_byte(make_record, hrf_weights, tmp_path):
     for folder in ('a/records', 'b/deeper/records'):
         for seed in range(3):
@@ -64,6 +67,7 @@ def test_a_record_is_never_written_over(tmp_path, make_record):
     assert (tmp_path / 'results.json').read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_linked_readme_stays_a_link_and_a_file_in_the_place_of_figures_stops_all(make_record, tmp_path):
     write_record(make_record(), tmp_path / 'r.json')
     readme = tmp_path / 'real.md'
