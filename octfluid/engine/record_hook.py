@@ -64,8 +64,6 @@ class RunRecordHook(Hook):
         self.scored_at = -1
         self.path: Path | None = None
 
-    # Initial weights
-
     def before_run(self, runner: Any) -> None:
         """Name weights that the config loads into the backbone or the whole model when it is built."""
         cfg, model = runner.cfg.model, bare_model(runner)
@@ -120,8 +118,6 @@ class RunRecordHook(Hook):
             processes=runner.world_size,
             data=records.split_sha256([(name, *pair) for name, pair in scored_files(runner.train_dataloader.dataset).items()]),
         )
-
-    # Training
 
     def before_train(self, runner: Any) -> None:
         """Start the clock and say what the training starts from."""
@@ -195,8 +191,6 @@ class RunRecordHook(Hook):
             return {}
         return fingerprint.overrides_of(runner.cfg, Config.fromfile(path, import_custom_modules=False))
 
-    # Test
-
     def before_test(self, runner: Any) -> None:
         """Start the clock."""
         self.start = time.perf_counter()
@@ -231,8 +225,6 @@ class RunRecordHook(Hook):
         members = [one for hook in runner.hooks if isinstance(hook, EnsembleHook) for one in hook.checkpoints]
         digests = sorted(records.file_sha256(fetch(str(path))) for path in (runner._load_from, *members))
         return digests[0] if len(digests) == 1 else hashlib.sha256('\n'.join(digests).encode()).hexdigest()
-
-    # Writing
 
     def _write(self, runner: Any, loop: Any, metrics: dict | None, measured: dict[str, Any]) -> None:
         metric = next((one for one in loop.evaluator.metrics if isinstance(one, FluidMetric)), None) if loop else None
