@@ -17,8 +17,9 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, PARAM_SCHEDULERS
 
 from octfluid.datasets.fluid_dataset import seeded_draws
+from octfluid.datasets.spec import split_of
 from octfluid.engine.config import load_config
-from octfluid.records.fingerprint import deciding_settings, split_of
+from octfluid.records.fingerprint import deciding_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'

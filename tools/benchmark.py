@@ -49,7 +49,7 @@ def main() -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from octfluid.engine import benchmark
+    from octfluid import benchmark
     from octfluid.engine.config import parse_options
     from octfluid.utils.atomic import require_file_names, require_folder, write_json
 

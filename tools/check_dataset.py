@@ -20,7 +20,8 @@ def main() -> int | None:
     args = parser.parse_args()
 
     from octfluid.datasets.integrity import subject_overlap
-    from octfluid.engine.config import check_data, dataset_spec, load_config, parse_options
+    from octfluid.datasets.spec import check_data, dataset_spec
+    from octfluid.engine.config import load_config, parse_options
     from octfluid.utils.errors import InputError
 
     cfg = load_config(args.config, parse_options(args.cfg_options), split=args.split)

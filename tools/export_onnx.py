@@ -43,11 +43,11 @@ def main() -> None:
     from octfluid.engine.checkpoint import origin_of, read_checkpoint
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.export import export, require_twins
-    from octfluid.engine.model_card import describe_training, render_card
     from octfluid.inference.model import ScanModel
     from octfluid.records.fingerprint import config_name
     from octfluid.records.record import read_records, to_run
     from octfluid.reporting.estimates import scores_of
+    from octfluid.reporting.model_card import describe_training, render_card
     from octfluid.utils.atomic import require_file_names, require_folder, write_text
     from octfluid.utils.errors import InputError
 

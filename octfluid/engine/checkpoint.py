@@ -55,7 +55,7 @@ def _history_attribute(owner: Any, name: str) -> Any:
 
 
 def _harmless_types() -> list:
-    """List what checkpoints of MMSegmentation 0.x and 1.x hold other than tensors and plain values."""
+    """List what checkpoints of MMSegmentation hold other than tensors and plain values."""
     dtypes = {type(np.dtype(kind)) for kind in ('b1', 'u1', 'i2', 'i4', 'i8', 'u4', 'u8', 'f2', 'f4', 'f8', 'U1', 'O')}
     reconstruct, scalar = np._core.multiarray._reconstruct, np._core.multiarray.scalar
     return [
@@ -239,10 +239,6 @@ class AtomicBackend(LocalBackend):
         """Write bytes."""
         with atomic_path(Path(filepath)) as temporary:
             super().put(obj, temporary)
-
-    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Write text."""
-        self.put(obj.encode(encoding), filepath)
 
 
 def _load(filename: str, map_location: Any = None, **_: Any) -> dict[str, Any]:

@@ -3,25 +3,21 @@
 import difflib
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import MODELS
 from torch import nn
 
 import octfluid.register  # noqa: F401  registers what configs name
-from octfluid.datasets.fluid_dataset import FluidDataset
-from octfluid.datasets.integrity import DatasetReport, check_dataset
+from octfluid.datasets.spec import LOADERS, classes_of, inner_datasets, split_of
 from octfluid.datasets.splits import ALL
 from octfluid.engine.performance import mixed_precision, precision_of, speed_of_mixed, use_precision
-from octfluid.records.fingerprint import inner_datasets, split_of
 from octfluid.utils.errors import InputError
 
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 RUNNER_KEYS = sorted(
     set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
     | {
@@ -204,102 +200,6 @@ def _refuse_wrong_results(cfg: Config, path: Path) -> None:
                 f'{path}: the training pipeline resizes to {sizes or "no size"} and model.working_size is {expected or None}; '
                 'expected the same (height, width) in both, and StandardizeScan, as the network sees scans in prediction'
             )
-
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """Where a config's data lie and what they must look like.
-
-    Attributes:
-        root: Folder of the prepared data set.
-        size_dir: Folder of the size used, such as ``'paper_256'``.
-        truth_dir: Folder of the size whose masks are scored against.
-        split: Name of the split.
-        size: (height, width) in pixels of every scan, or None when not fixed.
-        classes: Names by label, from 0.
-        ignore_index: Mask value that counts as no pixel, where the config declares one.
-        image_suffix: Suffix of the image files.
-        image_modes: Pillow's names of the pixel formats that an image may have.
-    """
-
-    root: str
-    size_dir: str
-    truth_dir: str
-    split: str
-    size: tuple[int, int] | None
-    classes: tuple[str, ...]
-    ignore_index: int | None
-    image_suffix: str
-    image_modes: tuple[str, ...]
-
-
-def _class_of(dataset: Any) -> type | None:
-    return DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
-
-
-def _first_datasets(cfg: Config) -> list[Any]:
-    """Return the first data set of each loader there is."""
-    found = (inner_datasets((cfg.get(loader) or {}).get('dataset')) for loader in LOADERS)
-    return [datasets[0] for datasets in found if datasets]
-
-
-def classes_of(cfg: Config) -> tuple[str, ...]:
-    """Return the class names of a config's data set, from 0."""
-    first = _first_datasets(cfg)[0]
-    return tuple((first.get('metainfo') or getattr(_class_of(first), 'METAINFO', {})).get('classes', ()))
-
-
-def data_root_of(cfg: Config) -> str:
-    """Return the folder of a config's data set."""
-    return _first_datasets(cfg)[0].get('data_root', '')
-
-
-def dataset_spec(cfg: Config) -> DatasetSpec | None:
-    """Say where the data of a config lie and what they must look like; None where the data set is not one of ours."""
-    datasets = _first_datasets(cfg)
-    first, last = datasets[0], datasets[-1]
-    cls = _class_of(first)
-    if cls is None or not issubclass(cls, FluidDataset):
-        return None
-    evaluators = cfg.get('val_evaluator') or cfg.get('test_evaluator') or {}
-    evaluator = evaluators[0] if isinstance(evaluators, list | tuple) else evaluators
-    size = first.get('scan_size')
-    return DatasetSpec(
-        root=first['data_root'],
-        size_dir=Path(first['data_prefix']['img_path']).parent.as_posix(),
-        truth_dir=Path(last['data_prefix']['seg_map_path']).parent.as_posix(),
-        split=split_of(cfg),
-        size=None if size is None else tuple(size),
-        classes=classes_of(cfg),
-        ignore_index=evaluator.get('ignore_index'),
-        image_suffix=cls.IMAGE_SUFFIX,
-        image_modes=cls.IMAGE_MODES,
-    )
-
-
-def check_data(cfg: Config) -> DatasetReport:
-    """Check the files and lists of a config's split, and the masks it is scored against where they are of another size.
-
-    Returns:
-        As `octfluid.datasets.integrity.check_dataset`; empty for a data set that is not one of ours.
-
-    Raises:
-        InputError: No such data set, sub-folder or split.
-    """
-    spec = dataset_spec(cfg)
-    if spec is None:
-        return DatasetReport()
-
-    def check(size_dir: str, size: tuple[int, int] | None) -> DatasetReport:
-        return check_dataset(
-            spec.root, size_dir, spec.split, size, len(spec.classes), spec.ignore_index,
-            foreground=' or '.join(spec.classes[1:]), image_suffix=spec.image_suffix, image_modes=spec.image_modes,
-        )  # fmt: skip
-
-    report = check(spec.size_dir, spec.size)
-    if spec.truth_dir != spec.size_dir:
-        report.problems += check(spec.truth_dir, None).problems
-    return report
 
 
 def build_network(cfg: Config) -> nn.Module:

@@ -15,16 +15,16 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
-from torch import Tensor, nn
+from torch import nn
 
 import octfluid.register  # registers what configs name, and silences what mmseg says at import
+from octfluid.datasets.spec import dataset_spec
 from octfluid.datasets.splits import load_index
 from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
-from octfluid.engine.config import build_network, dataset_spec, load_config
+from octfluid.engine.config import build_network, load_config
 from octfluid.inference import ood
 from octfluid.inference.model import ModelInfo, ScanModel
-from octfluid.models.resample import resize
-from octfluid.models.slide import window_profile, window_starts
+from octfluid.models.raw_scans import EncoderDecoderProbability, ScanSegmentorProbability
 from octfluid.records.fingerprint import config_sha256
 from octfluid.records.record import file_sha256, result_changing_overrides
 from octfluid.utils.atomic import atomic_path
@@ -57,63 +57,6 @@ class Agreement:
     pixels: float
 
 
-class _ScanSegmentor(nn.Module):
-    """Raw scans (N, 1, H, W) to the probability of fluid (N, 1, H, W); a `ScanSegmentor` does its own preprocessing."""
-
-    def __init__(self, segmentor: nn.Module) -> None:
-        super().__init__()
-        self.segmentor, self.threshold = segmentor, segmentor.threshold
-
-    def forward(self, scan: Tensor) -> Tensor:
-        return resize(self.segmentor.foreground(scan), scan.shape[2], scan.shape[3]).clamp(0, 1)
-
-
-class _EncoderDecoder(nn.Module):
-    """The same for any `EncoderDecoder`, with the resize of the test pipeline and the data preprocessor's mean and std.
-
-    Windows of slide inference go through the network as one batch.
-    """
-
-    threshold = 0.5
-
-    def __init__(self, segmentor: nn.Module, channels: int, size: tuple[int, int] | None) -> None:
-        super().__init__()
-        self.segmentor, self.channels, self.size, self.places = segmentor, channels, size, None
-        if segmentor.test_cfg.mode == 'slide':
-            window = [min(pixels, side) for pixels, side in zip(segmentor.test_cfg.crop_size, size, strict=True)]
-            rows, columns = map(window_starts, size, window, segmentor.test_cfg.stride)
-            high, wide = (window_profile(side, segmentor.test_cfg.get('weighting'), torch.ones(1)) for side in window)
-            self.places, self.window = [(y, x) for y in rows for x in columns], tuple(window)
-            self.register_buffer('weight', high[:, None] * wide)
-            self.register_buffer('total', sum(self._placed(self.weight, place) for place in self.places))
-
-    def _placed(self, values: Tensor, place: tuple[int, int]) -> Tensor:
-        (y, x), (height, width) = place, self.window
-        return nn.functional.pad(values, (x, self.size[1] - x - width, y, self.size[0] - y - height))
-
-    def _logits(self, images: Tensor) -> Tensor:
-        if self.places is None:
-            shape = tuple(images.shape[2:])
-            return self.segmentor.encode_decode(images, [dict(ori_shape=shape, img_shape=shape, pad_shape=shape)])
-        height, width = self.window
-        windows = torch.cat([images[:, :, y : y + height, x : x + width] for y, x in self.places])
-        logits = self.segmentor.encode_decode(windows, [dict(img_shape=self.window, pad_shape=self.window)])
-        logits = logits.unflatten(0, (len(self.places), -1)) * self.weight
-        return sum(self._placed(logits[index], place) for index, place in enumerate(self.places)) / self.total
-
-    def forward(self, scan: Tensor) -> Tensor:
-        size, images = scan.shape[2:], scan
-        if self.size is not None:
-            images = nn.functional.interpolate(images, self.size, mode='bilinear')
-        images = images.expand(-1, self.channels, -1, -1)
-        preprocessor = self.segmentor.data_preprocessor
-        if preprocessor._enable_normalize:
-            images = (images - preprocessor.mean) / preprocessor.std
-        logits = self._logits(images)
-        logits = nn.functional.interpolate(logits, size, mode='bilinear', align_corners=self.segmentor.align_corners)
-        return logits.softmax(dim=1)[:, 1:2]
-
-
 def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
     """Return a trained network with all its preprocessing: raw scans (N, 1, H, W), 0..255, to the probability of fluid.
 
@@ -135,7 +78,9 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
         )
     network = build_network(cfg).eval()
     load_weights(network, read_checkpoint(checkpoint)['state_dict'], Path(checkpoint).name)
-    return (_ScanSegmentor(network) if own else _EncoderDecoder(network, cfg.model.backbone.get('in_channels', 3), size)).eval()
+    if own:
+        return ScanSegmentorProbability(network).eval()
+    return EncoderDecoderProbability(network, cfg.model.backbone.get('in_channels', 3), size).eval()
 
 
 def export(

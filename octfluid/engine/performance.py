@@ -1,7 +1,5 @@
 """Precision, memory format and what else makes a run faster without changing what it computes."""
 
-import ctypes
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from octfluid.engine.hooks import bare_model, is_training
 from octfluid.models.deterministic import use_deterministic_operators
 from octfluid.models.scoring import DTYPES, keep_logits_float32, prepare_weights, score_in
 from octfluid.models.slide import use_window_batches
+from octfluid.utils.machine import reuse_freed_memory
 
 WINDOWS_AT_ONCE = 8
 
@@ -52,12 +51,10 @@ def use_precision(cfg: Config, precision: str) -> None:
 
 def precision_of(cfg: Config) -> str:
     """Return 'fp32', 'bf16' or 'fp16': the precision in which a config's optimizer wrapper trains; 'fp32' without one."""
-    wrapper = cfg.get('optim_wrapper') or dict(type='OptimWrapper')
-    if wrapper['type'] == 'BFloat16OptimWrapper' or (
-        wrapper['type'] == 'AmpOptimWrapper' and wrapper.get('dtype') == 'bfloat16'
-    ):
-        return 'bf16'
-    return 'fp16' if wrapper['type'] == 'AmpOptimWrapper' else 'fp32'
+    wrapper = cfg.get('optim_wrapper') or {}
+    if wrapper.get('type') == 'AmpOptimWrapper' and wrapper.get('dtype') != 'bfloat16':
+        return 'fp16'
+    return 'bf16' if wrapper.get('type') in ('AmpOptimWrapper', 'BFloat16OptimWrapper') else 'fp32'
 
 
 def speed_of_mixed() -> float:
@@ -66,7 +63,7 @@ def speed_of_mixed() -> float:
     Takes well under a second; 64 to 64 channels, 3x3, channels last, on the device that a run would use.
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    size, repeats = (256, 20) if device == 'cuda' else (48, 3)
+    size, repeats = (256, 20) if device == 'cuda' else (24, 3)
     layer = nn.Conv2d(64, 64, 3, padding=1).to(device, memory_format=torch.channels_last)
     features = torch.randn(2, 64, size, size, device=device).to(memory_format=torch.channels_last).requires_grad_()
     seconds = {}
@@ -81,30 +78,6 @@ def speed_of_mixed() -> float:
             times.append(time.perf_counter() - start)
         seconds[mixed] = min(times[1:] or times)
     return seconds[False] / seconds[True]
-
-
-# Parameters of glibc's mallopt, from its malloc.h.
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_MAX = -4
-_NEVER_TRIM = 2**31 - 1
-
-
-def reuse_freed_memory() -> bool:
-    """Have the C library keep what this process frees, large blocks too, for what it allocates next.
-
-    By default glibc takes every block above some megabytes from the system and gives it back when it is freed, so that each
-    step of a network on a CPU has all its features mapped and cleared anew, page by page. The process afterwards never holds
-    less than the most it has held (and what is lost between blocks). It cannot be undone, and says nothing about a GPU.
-
-    Returns:
-        Whether it could be done: the C library is glibc.
-    """
-    if not sys.platform.startswith('linux'):
-        return False
-    set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
-    return set_option is not None and all(
-        set_option(option, value) == 1 for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER_TRIM))
-    )
 
 
 @HOOKS.register_module()

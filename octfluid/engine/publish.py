@@ -13,10 +13,11 @@ from mmengine.config import Config
 from pydantic import BaseModel, Field
 
 import octfluid
+from octfluid.datasets.spec import split_of
 from octfluid.engine.checkpoint import describe_weights, load_weights, origin_of, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.records import record as records
-from octfluid.records.fingerprint import config_name, config_sha256, split_of
+from octfluid.records.fingerprint import config_name, config_sha256
 from octfluid.utils.atomic import require_file_names, require_folder, write_bytes, write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json

@@ -3,11 +3,8 @@
 import hashlib
 import json
 import math
-import platform
-import sys
 import time
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from octfluid.datasets.spec import split_of
 from octfluid.engine.checkpoint import InitialWeights, Origin, describe_weights, fetch, last_checkpoint, origin_of
 from octfluid.engine.ensemble import EnsembleHook
 from octfluid.engine.hooks import bare_model, is_training
@@ -26,40 +24,10 @@ from octfluid.metrics.fluid_metric import FluidMetric
 from octfluid.records import fingerprint
 from octfluid.records import record as records
 from octfluid.utils.errors import InputError, WorkError
+from octfluid.utils.machine import device_name, peak_memory, versions
 from octfluid.visualization.gallery import choose, write_pictures
 
 HISTORY_INTERVAL = 10
-PACKAGES = dict(
-    torch='torch', mmseg='onedl-mmsegmentation', mmcv='onedl-mmcv', mmengine='onedl-mmengine', numpy='numpy',
-    opencv='opencv-python', octfluid='octfluid',
-)  # fmt: skip
-
-
-def device_name() -> str:
-    """Name the device that a run uses: the GPU, or the CPU with its number of threads."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    cpuinfo = Path('/proc/cpuinfo')
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return f'CPU, {names[0] if names else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads'
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a result."""
-    return {'python': platform.python_version(), **{name: metadata.version(dist) for name, dist in PACKAGES.items()}}
-
-
-def peak_memory() -> int:
-    """Peak memory in bytes: what this process has allocated on a GPU, if it has used one, else the most it has held itself."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated()
-    status = Path('/proc/self/status')
-    if status.is_file():  # what `getrusage` says includes, on Linux, the process that started this one
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith('VmHWM:'))
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
 
 
 def scored_files(dataset: Any) -> dict[str, tuple[Path, Path]]:
@@ -96,21 +64,16 @@ class RunRecordHook(Hook):
         self.scored_at = -1
         self.path: Path | None = None
 
-    # Initial weights
-
     def before_run(self, runner: Any) -> None:
         """Name weights that the config loads into the backbone or the whole model when it is built."""
-        model = runner.cfg.model
-        for source in (
-            model.get('pretrained'),
-            (model.get('init_cfg') or {}),
-            (model.get('backbone') or {}).get('init_cfg') or {},
+        cfg, model = runner.cfg.model, bare_model(runner)
+        backbone = (cfg.get('backbone') or {}).get('init_cfg') or {}
+        for name, part in (
+            ((cfg.get('init_cfg') or {}).get('checkpoint'), model),
+            (cfg.get('pretrained') or backbone.get('checkpoint'), getattr(model, 'backbone', None)),
         ):
-            name = source if isinstance(source, str) else source.get('checkpoint') if isinstance(source, dict) else None
             if name and is_training(runner):
-                tensors = bare_model(runner).state_dict()
-                loaded = len(tensors) if source == model.get('init_cfg') else len(bare_model(runner).backbone.state_dict())
-                self.init = self._describe(name, loaded, len(tensors))
+                self.init = self._describe(name, len(part.state_dict()), len(model.state_dict()))
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Describe the weights; after a resume or before a test, those that the checkpoint's own training started from.
@@ -148,15 +111,13 @@ class RunRecordHook(Hook):
     def _identity(self, runner: Any) -> dict[str, Any]:
         return dict(
             config=fingerprint.resume_sha256(runner.cfg),
-            split=fingerprint.split_of(runner.cfg),
+            split=split_of(runner.cfg),
             seed=runner.seed,
             precision=precision_of(runner.cfg),
             deterministic=runner.deterministic,
             processes=runner.world_size,
             data=records.split_sha256([(name, *pair) for name, pair in scored_files(runner.train_dataloader.dataset).items()]),
         )
-
-    # Training
 
     def before_train(self, runner: Any) -> None:
         """Start the clock and say what the training starts from."""
@@ -230,15 +191,13 @@ class RunRecordHook(Hook):
             return {}
         return fingerprint.overrides_of(runner.cfg, Config.fromfile(path, import_custom_modules=False))
 
-    # Test
-
     def before_test(self, runner: Any) -> None:
         """Start the clock."""
         self.start = time.perf_counter()
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Write the record of the test."""
-        trained, split = self.origin.split, fingerprint.split_of(runner.cfg, tested=True)
+        trained, split = self.origin.split, split_of(runner.cfg, tested=True)
         same_data = self.origin.dataset == runner.cfg.test_dataloader.dataset.type
         seen = f'trained-on-{trained}' if same_data and trained and (trained != split or trained == 'all') else ''
         if seen:
@@ -266,8 +225,6 @@ class RunRecordHook(Hook):
         members = [one for hook in runner.hooks if isinstance(hook, EnsembleHook) for one in hook.checkpoints]
         digests = sorted(records.file_sha256(fetch(str(path))) for path in (runner._load_from, *members))
         return digests[0] if len(digests) == 1 else hashlib.sha256('\n'.join(digests).encode()).hexdigest()
-
-    # Writing
 
     def _write(self, runner: Any, loop: Any, metrics: dict | None, measured: dict[str, Any]) -> None:
         metric = next((one for one in loop.evaluator.metrics if isinstance(one, FluidMetric)), None) if loop else None

@@ -16,13 +16,13 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from octfluid.datasets.integrity import subject_overlap
+from octfluid.datasets.spec import LOADERS, check_data, dataset_spec, inner_datasets
 from octfluid.engine.checkpoint import WAYS_ON, last_checkpoint, read_checkpoint
-from octfluid.engine.config import LOADERS, check_data, dataset_spec, set_precision
+from octfluid.engine.config import set_precision
 from octfluid.engine.ensemble import EnsembleHook, check_members
 from octfluid.engine.hooks import OverlayHook
 from octfluid.engine.performance import mixed_precision
 from octfluid.engine.record_hook import RunRecordHook
-from octfluid.records.fingerprint import inner_datasets
 from octfluid.utils.atomic import require_folder
 from octfluid.utils.errors import InputError, WorkError
 from octfluid.utils.lock import occupied
@@ -95,8 +95,7 @@ def test(
     Args:
         cfg: From `octfluid.engine.config.load_config`; changed in place.
         checkpoints: Files as `octfluid.engine.checkpoint.read_checkpoint` takes them, at least one.
-        out_dir: Folder for the log and the record.
-        show_dir: Folder for one overlay picture per scan, or None.
+        out_dir: Folder for the log and the record. ``show_dir``: for one overlay picture per scan.
         tta: Average over mirror images, or as the config's ``tta_model`` and ``tta_pipeline`` say.
         amp: Score in mixed precision.
         launcher: As in `train`.
@@ -127,9 +126,9 @@ def test(
     cfg.load_from, cfg.resume = str(checkpoints[0]), False
     if amp:
         cfg.default_hooks.performance.scoring = mixed_precision()
-    parts = [f'ensemble{len(checkpoints)}'] if len(checkpoints) > 1 else []
     if 'record' in cfg.default_hooks:
-        cfg.default_hooks.record.variant = '+'.join(parts + (['tta'] if tta else []))
+        parts = (f'ensemble{len(checkpoints)}' if len(checkpoints) > 1 else '', 'tta' if tta else '')
+        cfg.default_hooks.record.variant = '+'.join(filter(None, parts))
     _prepare(cfg, out_dir, False, launcher)
     with _running(cfg, out_dir, owned=False) as runner:
         # A checkpoint's weights are their average already.

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from octfluid.engine.sweep import Outcome, PlannedRun, find_record, last_error_line, outcome_of, start, stopped
+from octfluid.engine.sweep import Outcome, PlannedRun, find_record, outcome_of, start
 from octfluid.utils.errors import InputError
+from octfluid.utils.processes import last_error_line, stopped
 
 JOB_FOLDER = '.slurm'
 """Below the work folder: the files that submitit and Slurm write about each job."""

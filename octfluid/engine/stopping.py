@@ -17,7 +17,6 @@ from octfluid.utils.errors import Interrupted, WorkError
 DATA_BATCH = dict | tuple | list | None
 SECONDS_TO_INSIST = 1.0
 """A second signal ends the training at once, but not so soon after the first: launchers repeat what a terminal sends."""
-_NAMES_SHOWN = 8
 
 
 @HOOKS.register_module()
@@ -128,5 +127,4 @@ def _last_good(runner: Any) -> str:
 
 def _names(data_batch: Any) -> str:
     samples = data_batch.get('data_samples', ()) if isinstance(data_batch, dict) else ()
-    paths = [str(getattr(sample, 'img_path', '?')) for sample in samples]
-    return ', '.join(paths[:_NAMES_SHOWN]) + (', ...' if len(paths) > _NAMES_SHOWN else '') or 'unknown scans'
+    return ', '.join(str(getattr(sample, 'img_path', '?')) for sample in samples) or 'unknown scans'

@@ -3,12 +3,10 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,11 +17,11 @@ from octfluid.records.record import file_sha256, read_records
 from octfluid.utils.atomic import write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.lock import is_locked
+from octfluid.utils.processes import last_error_line, stopped
 from octfluid.utils.text import read_json
 
 SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
-_SECONDS_TO_STOP = 60  # a training finishes its step and writes a checkpoint
 _SECONDS_BETWEEN_LOOKS = 0.1
 
 
@@ -92,9 +90,10 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
             weights are missing or unsafe.
     """
     from octfluid.datasets.integrity import refuse_overlap
+    from octfluid.datasets.spec import data_root_of, split_of
     from octfluid.engine.checkpoint import WAYS_ON
-    from octfluid.engine.config import data_root_of, load_config, parse_options
-    from octfluid.records.fingerprint import config_sha256, split_of
+    from octfluid.engine.config import load_config, parse_options
+    from octfluid.records.fingerprint import config_sha256
 
     cfg = load_config(config, parse_options(options), split=split, init=init)
     split, root = split_of(cfg), data_root_of(cfg)
@@ -117,7 +116,8 @@ def _require_weights(path: str) -> None:
 
 def _expand_splits(config: Path, names: Sequence[str], options: Sequence[str]) -> list[str]:
     """Replace protocols, such as ``leave-one-subject-out``, by the splits of the config's data set."""
-    from octfluid.engine.config import data_root_of, load_config, parse_options
+    from octfluid.datasets.spec import data_root_of
+    from octfluid.engine.config import load_config, parse_options
 
     if not set(names) & set(PROTOCOLS):
         return list(names)
@@ -247,32 +247,6 @@ def start(run: PlannedRun, command: Sequence[str], gpu: str | None = None, threa
             run.command(command, resume), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             env=environment, start_new_session=True,
         )  # fmt: skip
-
-
-@contextmanager
-def stopped(processes: Callable[[], Sequence[subprocess.Popen]]) -> Iterator[None]:
-    """When the block ends, terminate the processes that still run, with their children; kill them if that takes too long."""
-    try:
-        yield
-    finally:
-        left = processes()
-        deadline = time.monotonic() + _SECONDS_TO_STOP
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in (one for one in left if one.poll() is None):
-                with suppress(ProcessLookupError):  # it ended between the two calls
-                    os.killpg(process.pid, number)
-            for process in left:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(max(1.0, deadline - time.monotonic()))
-
-
-def last_error_line(log: Path) -> str:
-    """Return the last line of a log that starts with ``error:``, else its last line that is not empty."""
-    with open(log, 'rb') as file:
-        file.seek(max(0, log.stat().st_size - 65536))
-        text = file.read().decode('utf-8', errors='replace')
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return ([line for line in lines if line.startswith('error:')] or lines or ['(the log is empty)'])[-1]
 
 
 def outcome_of(run: PlannedRun, status: int) -> Outcome:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import octfluid
@@ -122,27 +122,3 @@ def config_name(config: str | os.PathLike | None) -> str:
         return 'config.py'
     path = Path(config).resolve()
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-
-
-def inner_datasets(dataset: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return the settings of the data sets inside wrappers such as `RepeatDataset` and `ConcatDataset`."""
-    if dataset is None:
-        return []
-    parts = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
-    return [inner for part in parts for inner in inner_datasets(part)] if parts else [dataset]
-
-
-def split_of(cfg: Mapping[str, Any], tested: bool = False) -> str:
-    """Return the name of a config's split: that of the lists ``splits/<split>_{train,val}.txt`` of its data sets.
-
-    Args:
-        cfg: The config.
-        tested: Of the scans that a test scores, else of those that a training sees, where there is a training.
-    """
-    order = ('test_dataloader', 'val_dataloader', 'train_dataloader')
-    for key in order if tested or not cfg.get('train_dataloader') else reversed(order):
-        for dataset in inner_datasets((cfg.get(key) or {}).get('dataset')):
-            if name := dataset.get('ann_file'):
-                stem = PurePosixPath(name).stem
-                return stem.removesuffix('_train').removesuffix('_val')
-    return 'none'

@@ -4,7 +4,8 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from octfluid.datasets.hrf_dataset import HRFDataset
-from octfluid.engine.config import check_data, load_config
+from octfluid.datasets.spec import check_data
+from octfluid.engine.config import load_config
 
 
 def test_samples(hrf, tmp_path):

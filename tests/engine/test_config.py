@@ -1,14 +1,8 @@
 import pytest
 
-from octfluid.engine.config import check_data, dataset_spec, load_config, parse_options
-from octfluid.records.fingerprint import (
-    config_sha256,
-    deciding_settings,
-    is_result_neutral,
-    overrides_of,
-    resume_sha256,
-    split_of,
-)
+from octfluid.datasets.spec import check_data, dataset_spec, split_of
+from octfluid.engine.config import load_config, parse_options
+from octfluid.records.fingerprint import config_sha256, deciding_settings, is_result_neutral, overrides_of, resume_sha256
 from octfluid.utils.errors import InputError
 
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'

@@ -27,13 +27,14 @@ from pydantic import BaseModel, Field
 
 import octfluid.register  # registers what configs name
 from octfluid.datasets.sampler import CountedSampler
+from octfluid.datasets.spec import split_of
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.engine.performance import mixed_precision, use_precision
-from octfluid.engine.record_hook import device_name, peak_memory, versions
-from octfluid.records.fingerprint import config_name, split_of
+from octfluid.records.fingerprint import config_name
 from octfluid.records.record import git_state, source_sha256
 from octfluid.utils.errors import InputError, WorkError
+from octfluid.utils.machine import device_name, peak_memory, versions
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]
 STOCK = 'stock'

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from octfluid.engine import benchmark
-from octfluid.engine.benchmark import benchmark_record, ratios, take_turns
+from octfluid import benchmark
+from octfluid.benchmark import benchmark_record, ratios, take_turns
 from octfluid.engine.config import load_config
 from octfluid.utils.errors import InputError, WorkError
 

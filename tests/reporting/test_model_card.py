@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from octfluid.engine.model_card import MEASURES, describe_training, render_card
 from octfluid.inference.model import ModelInfo
+from octfluid.reporting.model_card import MEASURES, describe_training, render_card
 
 
 def score(config='configs/duke_dme/compact.py', value=0.5, interval=(0.41234, 0.6), **changes):

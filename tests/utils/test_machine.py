@@ -3,12 +3,12 @@ import sys
 
 import pytest
 
-from octfluid.engine import performance as allocator
+from octfluid.utils import machine as allocator
 
 # Makes and drops a block of 64 MB some times, and prints how many pages the system had to give for it.
 FAULTS = """
 import resource, torch
-from octfluid.engine.performance import reuse_freed_memory
+from octfluid.utils.machine import reuse_freed_memory
 {call}
 def step():
     torch.ones(16 << 20)

@@ -1,0 +1,64 @@
+"""The machine and the software that a run uses."""
+
+import ctypes
+import platform
+import resource
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+PACKAGES = dict(
+    torch='torch', mmseg='onedl-mmsegmentation', mmcv='onedl-mmcv', mmengine='onedl-mmengine', numpy='numpy',
+    opencv='opencv-python', octfluid='octfluid',
+)  # fmt: skip
+
+
+def device_name() -> str:
+    """Name the device that a run uses: the GPU, or the CPU with its number of threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cpuinfo = Path('/proc/cpuinfo')
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return f'CPU, {names[0] if names else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads'
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    return {'python': platform.python_version(), **{name: metadata.version(dist) for name, dist in PACKAGES.items()}}
+
+
+def peak_memory() -> int:
+    """Peak memory in bytes: what this process has allocated on a GPU, if it has used one, else the most it has held itself."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    status = Path('/proc/self/status')
+    if status.is_file():  # what `getrusage` says includes, on Linux, the process that started this one
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith('VmHWM:'))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+
+
+# Parameters of glibc's mallopt, from its malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+_NEVER_TRIM = 2**31 - 1
+
+
+def reuse_freed_memory() -> bool:
+    """Have the C library keep what this process frees, large blocks too, for what it allocates next.
+
+    By default glibc takes every block above some megabytes from the system and gives it back when it is freed, so that each
+    step of a network on a CPU has all its features mapped and cleared anew, page by page. The process afterwards never holds
+    less than the most it has held (and what is lost between blocks). It cannot be undone, and says nothing about a GPU.
+
+    Returns:
+        Whether it could be done: the C library is glibc.
+    """
+    if not sys.platform.startswith('linux'):
+        return False
+    set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
+    return set_option is not None and all(
+        set_option(option, value) == 1 for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER_TRIM))
+    )
