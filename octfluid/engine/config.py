@@ -25,8 +25,7 @@ RUNNER_KEYS = sorted(
         'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline',
     }
 )  # fmt: skip
-"""Top-level keys that mmengine or MMSegmentation reads. A config may have helpers of any other name, unless they are so close
-to one of these that a typo is more likely."""
+"""Top-level keys that mmengine or MMSegmentation reads. Helpers may have any other name that is not a likely typo of these."""
 
 _USUAL_HELPERS = ('optimizer', 'train_pipeline', 'test_pipeline', 'model_cfg', 'tta_cfg')
 

@@ -95,7 +95,8 @@ def test(
     Args:
         cfg: From `octfluid.engine.config.load_config`; changed in place.
         checkpoints: Files as `octfluid.engine.checkpoint.read_checkpoint` takes them, at least one.
-        out_dir: Folder for the log and the record. ``show_dir``: for one overlay picture per scan.
+        out_dir: Folder for the log and the record.
+        show_dir: Folder for one overlay picture per scan, or None.
         tta: Average over mirror images, or as the config's ``tta_model`` and ``tta_pipeline`` say.
         amp: Score in mixed precision.
         launcher: As in `train`.
