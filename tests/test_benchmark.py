@@ -12,7 +12,7 @@ from octfluid.benchmark import benchmark_record, ratios, take_turns
 from octfluid.engine.config import load_config
 from octfluid.utils.errors import InputError, WorkError
 
-CONFIG = str(Path(__file__).resolve().parents[2] / 'configs/smoke/phantom.py')
+CONFIG = str(Path(__file__).resolve().parents[1] / 'configs/smoke/phantom.py')
 
 
 @pytest.fixture(autouse=True)
