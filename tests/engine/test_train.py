@@ -53,10 +53,12 @@ def test_signal_writes_a_checkpoint_to_go_on_from(run, whole, tmp_path, monkeypa
         if runner.iter == 4 and not hook.number:
             os.kill(os.getpid(), number)
 
+    before = signal.signal(number, signal.SIG_DFL)  # in the background SIGINT is ignored, and stays so
     with monkeypatch.context() as patch:
         patch.setattr(StopHook, 'before_train_iter', stop_once)
         with pytest.raises(Interrupted) as caught:
             run(tmp_path, {'default_hooks.checkpoint.interval': 100})
+    signal.signal(number, before)
     assert caught.value.exit_status == 128 + number and str(tmp_path / 'iter_5.pth') in str(caught.value)
     run(tmp_path, resume=True)
     assert_equal_weights(tmp_path, whole[0])
