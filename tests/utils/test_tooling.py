@@ -59,7 +59,7 @@ def test_a_bug_keeps_its_traceback():
 
 
 def test_every_extra_that_tools_name_exists():
-    project = tomllib.loads((Path(__file__).resolve().parents[1] / 'pyproject.toml').read_text())['project']
+    project = tomllib.loads((Path(__file__).resolve().parents[2] / 'pyproject.toml').read_text())['project']
     extras = project['optional-dependencies']
     assert EXTRAS.keys() == extras.keys() - {'dev'}
     for extra, packages in EXTRAS.items():
