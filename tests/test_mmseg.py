@@ -142,3 +142,16 @@ def test_inference_of_mmsegmentation(name, theirs, options, phantoms, tmp_path):
     inferencer = MMSegInferencer(model=cfg, weights=checkpoint, device='cpu')
     if checkpoint:
         assert np.array_equal(inferencer(str(picture), return_datasamples=True, show=False).pred_sem_seg.data[0].numpy(), mask)
+
+
+def test_one_runner_trains_and_tests(tiny_options, tmp_path):
+    from octfluid.engine.config import load_config
+
+    cfg = load_config(SMOKE, {**tiny_options, 'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2})
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), 'both'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    runner.test()
+    train, test = read(tmp_path, 'train_*.json'), read(tmp_path, 'test_*.json')
+    assert (test['checkpoint_sha256'], test['iterations']) == (train['checkpoint_sha256'], 2) and test['init'] is None
+    assert test['metrics'] == train['metrics']

@@ -27,6 +27,7 @@ RUNNER_KEYS = sorted(
 )  # fmt: skip
 """Top-level keys that mmengine or MMSegmentation reads. Helpers may have any other name that is not a likely typo of these."""
 
+_ENDLESS = ('CountedSampler', 'InfiniteSampler')
 _USUAL_HELPERS = ('optimizer', 'train_pipeline', 'test_pipeline', 'model_cfg', 'tta_cfg')
 
 
@@ -119,6 +120,7 @@ def _set_option(cfg: Config, key: str, value: Any, path: Path) -> None:
         near = difflib.get_close_matches(rest[-1], list(parent), n=1, cutoff=0.9)
         if near:
             raise InputError(f"--cfg-options {key}: unknown key '{rest[-1]}'; did you mean '{near[0]}'?")
+    same = top.startswith('val_') and cfg.get(top) is not None and cfg.get(top.replace('val_', 'test_', 1)) == cfg[top]
     try:
         cfg.merge_from_dict({key: value})
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
@@ -127,7 +129,7 @@ def _set_option(cfg: Config, key: str, value: Any, path: Path) -> None:
         cfg[top].persistent_workers = False
     if top in ('val_dataloader', 'val_evaluator'):  # testing is validation, unless it is set by itself
         test = key.replace('val_', 'test_', 1)
-        if cfg.get(test.split('.')[0]) is not None:
+        if same:
             _set_option(cfg, test, value, path)
 
 
@@ -182,7 +184,12 @@ def _refuse_wrong_results(cfg: Config, path: Path) -> None:
             if classes and head.get('num_classes', classes) != classes:
                 raise InputError(f'{path}: model.{name}.num_classes={head.num_classes}, but the data set has {classes} classes')
     saving = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if saving.get('save_best') and '-inner' not in split_of(cfg):
+    lists = [
+        {dataset.get('ann_file') for dataset in inner_datasets((cfg.get(key) or {}).get('dataset'))} for key in LOADERS[:2]
+    ]
+    if both := sorted(name for name in lists[0] & lists[1] if name):
+        raise InputError(f'{path}: trains on the list that it validates on, {both[0]}; expected lists that share no scan')
+    if saving.get('save_best') and not all('-inner' in str(name) for name in lists[1]):
         raise InputError(
             f"{path}: save_best on split '{split_of(cfg)}' would pick weights on the images that are reported; "
             "choose on an inner split such as 'paper-inner1', or remove save_best"
@@ -190,6 +197,12 @@ def _refuse_wrong_results(cfg: Config, path: Path) -> None:
     if saving.get('save_best'):
         saving.setdefault('rule', 'greater')  # mmengine knows the direction of its own scores only
     model, train = cfg.model, cfg.get('train_dataloader')
+    loop, sampler = (cfg.get('train_cfg') or {}), ((train or {}).get('sampler') or {})
+    if (loop.get('by_epoch') or loop.get('type') == 'EpochBasedTrainLoop') and sampler.get('type') in _ENDLESS:
+        raise InputError(
+            f"{path}: an epoch never ends with train_dataloader.sampler {sampler['type']}; set dict(type='DefaultSampler', "
+            'shuffle=True), or train by iterations'
+        )
     if model.get('type') == 'ScanSegmentor' and train:
         steps = [step for dataset in inner_datasets(train.dataset) for step in dataset.get('pipeline') or ()]
         sizes = [tuple(step['scale'])[::-1] for step in steps if step['type'] == 'Resize']

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from octfluid.engine.checkpoint import load_weights, read_checkpoint
+from octfluid.engine.checkpoint import fetch, load_weights, read_checkpoint
 from octfluid.engine.hooks import bare_model
 from octfluid.models.mirror import use_mirror
 from octfluid.records.record import file_sha256
@@ -61,7 +61,7 @@ def check_members(checkpoints: Sequence[str], cfg: Config) -> None:
         )
     digests, told = {}, {}
     for index, path in enumerate(checkpoints):
-        if (other := digests.setdefault(file_sha256(path), index)) != index:
+        if (other := digests.setdefault(file_sha256(fetch(path)), index)) != index:
             raise InputError(f'{path}: the same weights as {checkpoints[other]}; expected each once')
         content = read_checkpoint(path)
         settings = (content.get('run') or {}).get('settings', {})

@@ -14,7 +14,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from octfluid.datasets.spec import split_of
+from octfluid.datasets.spec import inner_datasets, split_of
 from octfluid.engine.checkpoint import InitialWeights, Origin, describe_weights, fetch, last_checkpoint, origin_of
 from octfluid.engine.ensemble import EnsembleHook
 from octfluid.engine.hooks import bare_model, is_training
@@ -67,10 +67,10 @@ class RunRecordHook(Hook):
     def before_run(self, runner: Any) -> None:
         """Name weights that the config loads into the backbone or the whole model when it is built."""
         cfg, model = runner.cfg.model, bare_model(runner)
-        backbone = (cfg.get('backbone') or {}).get('init_cfg') or {}
+        backbone = cfg.get('backbone') or {}
         for name, part in (
-            ((cfg.get('init_cfg') or {}).get('checkpoint'), model),
-            (cfg.get('pretrained') or backbone.get('checkpoint'), getattr(model, 'backbone', None)),
+            (_pretrained(cfg.get('init_cfg')), model),
+            (cfg.get('pretrained') or _pretrained(backbone.get('init_cfg')), getattr(model, 'backbone', None)),
         ):
             if name and is_training(runner):
                 self.init = self._describe(name, len(part.state_dict()), len(model.state_dict()))
@@ -138,7 +138,7 @@ class RunRecordHook(Hook):
             init=self.init and asdict(self.init),
             wall_seconds=self._seconds(),
             settings=self.identity,
-            dataset=runner.cfg.train_dataloader.dataset.type,
+            dataset=_dataset_type(runner.cfg.train_dataloader),
             overrides=json.dumps(self._overrides(runner), default=str),
         )
 
@@ -197,8 +197,12 @@ class RunRecordHook(Hook):
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Write the record of the test."""
+        if is_training(runner) or runner._load_from is None:  # of what this Runner has trained, or of random weights
+            settings = self._identity(runner) if is_training(runner) else {}
+            dataset = _dataset_type(runner.cfg.train_dataloader)
+            self.origin = Origin(settings.get('split'), dataset, runner.iter, runner.seed, self._overrides(runner))
         trained, split = self.origin.split, split_of(runner.cfg, tested=True)
-        same_data = self.origin.dataset == runner.cfg.test_dataloader.dataset.type
+        same_data = self.origin.dataset == _dataset_type(runner.cfg.test_dataloader)
         seen = f'trained-on-{trained}' if same_data and trained and (trained != split or trained == 'all') else ''
         if seen:
             runner.logger.warning(f"trained on split '{trained}': scans of split '{split}' may have been in its training")
@@ -222,6 +226,8 @@ class RunRecordHook(Hook):
 
     def _tested_sha256(self, runner: Any) -> str:
         """Return the digest of the tested checkpoint; of an ensemble, that of its members' digests, one a line, sorted."""
+        if is_training(runner) or runner._load_from is None:
+            return self._checkpoint_sha256(runner)
         members = [one for hook in runner.hooks if isinstance(hook, EnsembleHook) for one in hook.checkpoints]
         digests = sorted(records.file_sha256(fetch(str(path))) for path in (runner._load_from, *members))
         return digests[0] if len(digests) == 1 else hashlib.sha256('\n'.join(digests).encode()).hexdigest()
@@ -240,7 +246,7 @@ class RunRecordHook(Hook):
         record = _record(runner, self, measured, files, metric.scores if metric else metrics)
         record['images'] = images
         path = Path(runner.work_dir) / records.record_filename(record)
-        if self.path is not None and self.path != path:
+        if record['kind'] == 'train' and self.path not in (None, path):
             self.path.unlink(missing_ok=True)  # of an earlier validation of this training
         try:
             records.write_record(record, path)
@@ -255,6 +261,20 @@ class RunRecordHook(Hook):
             except OSError as error:
                 runner.logger.warning(f'{path.name} is written, but not all of the pictures for it: {error}')
         runner.logger.info(f'record: {path}')
+
+
+def _dataset_type(loader: Any) -> str | None:
+    """Return the class name of a loader's data set, inside of wrappers."""
+    if not loader:
+        return None
+    kind = inner_datasets(loader['dataset'])[0]['type']
+    return kind if isinstance(kind, str) else kind.__name__
+
+
+def _pretrained(init_cfg: Any) -> str | None:
+    """Return the checkpoint that one of a module's ``init_cfg`` loads."""
+    entries = init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg or {}]
+    return next((entry.get('checkpoint') for entry in entries if entry.get('type') == 'Pretrained'), None)
 
 
 def _record(runner: Any, hook: RunRecordHook, measured: dict[str, Any], files: dict, metrics: dict) -> dict[str, Any]:

@@ -126,8 +126,8 @@ def test(
         cfg.model = cfg.tta_model
     cfg.load_from, cfg.resume = str(checkpoints[0]), False
     if amp:
-        cfg.default_hooks.performance.scoring = mixed_precision()
-    if 'record' in cfg.default_hooks:
+        cfg.merge_from_dict({'default_hooks.performance.scoring': mixed_precision()})
+    if (cfg.get('default_hooks') or {}).get('record'):
         parts = (f'ensemble{len(checkpoints)}' if len(checkpoints) > 1 else '', 'tta' if tta else '')
         cfg.default_hooks.record.variant = '+'.join(filter(None, parts))
     _prepare(cfg, out_dir, False, launcher)

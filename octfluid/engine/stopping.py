@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import HOOKS
 
 from octfluid.engine.checkpoint import last_checkpoint
@@ -52,7 +53,8 @@ class StopHook(Hook):
         """Write what a resume needs, if the training ends here or scoring follows, and end if asked to."""
         number = self._agreed()
         interval = getattr(runner.train_loop, 'val_interval', None)
-        scored = runner._val_loop is not None and interval and (runner.iter + 1) % interval == 0
+        by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
+        scored = by_iteration and runner._val_loop is not None and interval and (runner.iter + 1) % interval == 0
         if number or scored:
             self._save(runner)
         if number:

@@ -98,8 +98,10 @@ def overrides_of(cfg: Mapping[str, Any], original: Mapping[str, Any]) -> dict[st
         cfg: Of the run.
         original: The file as it is. Which split it names is left out: a record has that as a field of its own.
     """
-    keys = [key for key in DECIDING if cfg.get(key) is not None and original.get(key) is not None]
-    ours, theirs = (dict(flatten({key: one[key] for key in keys})) for one in (cfg, original))
+    left = [key for key in DECIDING if key.startswith(('val_', 'test_')) and not (cfg.get(key) and original.get(key))]
+    ours, theirs = (
+        dict(flatten({key: one[key] for key in DECIDING if one.get(key) and key not in left})) for one in (cfg, original)
+    )
     names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
     elsewhere = (
         '*.ann_file',

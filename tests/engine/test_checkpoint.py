@@ -113,3 +113,10 @@ def test_last_checkpoint_of_a_folder_that_was_moved(tmp_path):
     (tmp_path / 'iter_3.pth').touch()
     (tmp_path / 'last_checkpoint').write_text('/elsewhere/iter_3.pth')
     assert last_checkpoint(tmp_path) == tmp_path / 'iter_3.pth'
+
+
+def test_object_arrays_are_refused(tmp_path):
+    """A forged one would hold addresses that numpy follows."""
+    torch.save({'state_dict': network().state_dict(), 'meta': np.array([None], dtype=object)}, tmp_path / 'a.pth')
+    with pytest.raises(InputError, match='a.pth'):
+        read_checkpoint(tmp_path / 'a.pth')

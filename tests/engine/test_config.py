@@ -111,3 +111,21 @@ def test_data_of_a_config(request, phantoms):
     assert check_data(cfg).subsets['train'].images == 8
     cfg = load_config(request.config.rootpath / 'configs/duke_dme/compact_paper256.py')
     assert (dataset_spec(cfg).size_dir, dataset_spec(cfg).truth_dir) == ('native', 'paper_256')
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        ({'val_dataloader.dataset.ann_file': 'splits/paper_train.txt'}, 'paper_train'),
+        ({'train_cfg': dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=1)}, 'CountedSampler'),
+    ],
+)
+def test_scoring_what_was_trained_on_and_endless_epochs_are_refused(row10, options, named):
+    with pytest.raises(InputError, match=named):
+        row10(options)
+
+
+def test_a_test_set_of_ones_own_stays(row10):
+    own = {'test_dataloader.dataset.ann_file': 'splits/own.txt', 'val_dataloader.num_workers': 0}
+    assert row10(own).test_dataloader.dataset.ann_file == 'splits/own.txt'
+    assert overrides_of(row10({'custom_hooks': [dict(type='EMAHook')]}), row10()) == {'custom_hooks.0.type': 'EMAHook'}

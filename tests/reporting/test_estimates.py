@@ -74,7 +74,8 @@ def test_a_missing_fold_is_named_and_the_pooled_figure_withheld(run_of):
 
 
 def test_protocols_seeds_and_weights_make_groups_and_overrides_leave_a_run_out(run_of, hrf_weights):
-    runs = [run_of(), run_of(seed=1), run_of(init=hrf_weights), run_of('subject01'), run_of(seed=2, overrides={'optim_wrapper.optimizer.lr': 1})]
+    other = run_of(seed=2, overrides={'optim_wrapper.optimizer.lr': 1})
+    runs = [run_of(), run_of(seed=1), run_of(init=hrf_weights), run_of('subject01'), other]
     groups = estimates.build(runs)
     assert [(g['protocol'], g['init'], g['seeds']) for g in groups] == [
         ('leave-one-subject-out', 'scratch', [0]),
