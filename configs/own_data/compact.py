@@ -14,7 +14,7 @@ _base_ = [
     '../_base_/schedules/adamw_900.py',
     '../_base_/default_runtime.py',
 ]
-load_from = 'checkpoints/duke_dme/fcn_plain-unet_s6-d32_160x256_900i_duke-18ff30bb.pth'
+load_from = 'checkpoints/duke_dme/fcn_plain-unet_s6-d32_160x256_900i_duke-8ad5cdb5.pth'
 model = dict(data_preprocessor=dict(size=_base_.window))
 optim_wrapper = dict(optimizer=dict(lr=2e-4))
 param_scheduler = [

@@ -73,10 +73,16 @@ def _first_datasets(cfg: Mapping[str, Any]) -> list[Any]:
     return [datasets[0] for datasets in found if datasets]
 
 
+def meta_of(cfg: Mapping[str, Any]) -> dict[str, list]:
+    """Return ``classes`` and ``palette`` of a config's data set, plain lists."""
+    first = _first_datasets(cfg)[0]
+    meta = {**getattr(_class_of(first), 'METAINFO', {}), **(first.get('metainfo') or {})}
+    return {key: list(meta.get(key, ())) for key in ('classes', 'palette')}
+
+
 def classes_of(cfg: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the class names of a config's data set, from 0."""
-    first = _first_datasets(cfg)[0]
-    return tuple((first.get('metainfo') or getattr(_class_of(first), 'METAINFO', {})).get('classes', ()))
+    return tuple(meta_of(cfg)['classes'])
 
 
 def data_root_of(cfg: Mapping[str, Any]) -> str:

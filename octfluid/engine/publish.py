@@ -13,7 +13,7 @@ from mmengine.config import Config
 from pydantic import BaseModel, Field
 
 import octfluid
-from octfluid.datasets.spec import split_of
+from octfluid.datasets.spec import meta_of, split_of
 from octfluid.engine.checkpoint import describe_weights, load_weights, origin_of, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.records import record as records
@@ -123,7 +123,9 @@ def publish(
     if data == 'hrf' and iterations < SHORTEST and not allow_short:
         raise InputError(f'{checkpoint}: vessel weights of {iterations} iterations; expected {SHORTEST}, or --allow-short')
 
-    content = _serialized(stored['state_dict'], dict(iter=iterations, seed=seed), half, checkpoint)
+    # MMSegmentation names the classes of a prediction by ``dataset_meta``.
+    kept = dict(iter=iterations, seed=seed, dataset_meta=meta_of(cfg))
+    content = _serialized(stored['state_dict'], kept, half, checkpoint)
     digest = hashlib.sha256(content).hexdigest()
     weights = out / f'{name or name_of(cfg, data, iterations)}-{digest[:8]}.pth'
     card = Card(

@@ -15,6 +15,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('other', nargs='?', metavar='OTHER', help='config file to compare with')
+    parser.add_argument('--split', help='as for train.py')
+    parser.add_argument('--init', help='as for train.py')
     parser.add_argument(
         '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings, in both configs'
     )
@@ -32,7 +34,7 @@ def main() -> None:
     options = parse_options(args.cfg_options)
     settings = []
     for path in [args.config] + [args.other] * (args.other is not None):
-        cfg = load_config(path, options)
+        cfg = load_config(path, options, split=args.split, init=args.init)
         print(f'# {path}: config_sha256 {config_sha256(cfg)}')
         settings.append({key: value for key, value in cfg.to_dict().items() if key in RUNNER_KEYS})
     if args.other is None:
