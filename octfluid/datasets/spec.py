@@ -18,6 +18,14 @@ def inner_datasets(dataset: Mapping[str, Any] | None) -> list[Mapping[str, Any]]
     return [inner for part in parts for inner in inner_datasets(part)] if parts else [dataset]
 
 
+def dataset_type(loader: Any) -> str | None:
+    """Return the class name of a loader's data set, inside of wrappers."""
+    if not loader:
+        return None
+    kind = inner_datasets(loader['dataset'])[0]['type']
+    return kind if isinstance(kind, str) else kind.__name__
+
+
 def split_of(cfg: Mapping[str, Any], tested: bool = False) -> str:
     """Return the name of a config's split: that of the lists ``splits/<split>_{train,val}.txt`` of its data sets.
 

@@ -2,11 +2,10 @@
 
 import difflib
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
@@ -16,6 +15,7 @@ import octfluid.register  # noqa: F401  registers what configs name
 from octfluid.datasets.spec import LOADERS, classes_of, inner_datasets, split_of
 from octfluid.datasets.splits import ALL
 from octfluid.engine.performance import mixed_precision, precision_of, speed_of_mixed, use_precision
+from octfluid.utils.cli import parse_options
 from octfluid.utils.errors import InputError
 
 RUNNER_KEYS = sorted(
@@ -27,28 +27,9 @@ RUNNER_KEYS = sorted(
 )  # fmt: skip
 """Top-level keys that mmengine or MMSegmentation reads. Helpers may have any other name that is not a likely typo of these."""
 
+__all__ = ['build_network', 'load_config', 'parse_options', 'set_precision', 'set_split']
 _ENDLESS = ('CountedSampler', 'InfiniteSampler')
 _USUAL_HELPERS = ('optimizer', 'train_pipeline', 'test_pipeline', 'model_cfg', 'tta_cfg')
-
-
-def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
-    """Parse ``KEY=VALUE`` command line overrides, as MMSegmentation's ``--cfg-options``; text keeps its spaces.
-
-    Raises:
-        InputError: An item without ``=``, or with a bracket that is not closed.
-    """
-    options = {}
-    for item in items or ():
-        key, equals, value = item.partition('=')
-        if not equals or not key:
-            raise InputError(f'--cfg-options {item!r}: expected KEY=VALUE, such as train_cfg.max_iters=5')
-        try:
-            parsed = DictAction._parse_iterable(value)
-        except (AssertionError, RecursionError) as error:
-            raise InputError(f'--cfg-options {item!r}: {error}; expected as many brackets closed as opened') from error
-        # mmengine removes spaces, which names of folders have.
-        options[key] = value if isinstance(parsed, str) and not value.startswith(('"', "'")) else parsed
-    return options
 
 
 def load_config(

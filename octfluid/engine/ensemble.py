@@ -32,11 +32,7 @@ class EnsembleHook(Hook):
         self.mirror = mirror
 
     def before_test(self, runner: Any) -> None:
-        """Load the other members.
-
-        Raises:
-            InputError: One is of another architecture.
-        """
+        """Load the other members; raise an InputError for one of another architecture."""
         model, others = bare_model(runner), []
         for path in self.checkpoints:
             other = copy.deepcopy(model)

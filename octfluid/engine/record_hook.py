@@ -14,7 +14,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from octfluid.datasets.spec import inner_datasets, split_of
+from octfluid.datasets.spec import dataset_type, split_of
 from octfluid.engine.checkpoint import InitialWeights, Origin, describe_weights, fetch, last_checkpoint, origin_of
 from octfluid.engine.ensemble import EnsembleHook
 from octfluid.engine.hooks import bare_model, is_training
@@ -138,7 +138,7 @@ class RunRecordHook(Hook):
             init=self.init and asdict(self.init),
             wall_seconds=self._seconds(),
             settings=self.identity,
-            dataset=_dataset_type(runner.cfg.train_dataloader),
+            dataset=dataset_type(runner.cfg.train_dataloader),
             overrides=json.dumps(self._overrides(runner), default=str),
         )
 
@@ -199,10 +199,10 @@ class RunRecordHook(Hook):
         """Write the record of the test."""
         if is_training(runner) or runner._load_from is None:  # of what this Runner has trained, or of random weights
             settings = self._identity(runner) if is_training(runner) else {}
-            dataset = _dataset_type(runner.cfg.train_dataloader)
+            dataset = dataset_type(runner.cfg.train_dataloader)
             self.origin = Origin(settings.get('split'), dataset, runner.iter, runner.seed, self._overrides(runner))
         trained, split = self.origin.split, split_of(runner.cfg, tested=True)
-        same_data = self.origin.dataset == _dataset_type(runner.cfg.test_dataloader)
+        same_data = self.origin.dataset == dataset_type(runner.cfg.test_dataloader)
         seen = f'trained-on-{trained}' if same_data and trained and (trained != split or trained == 'all') else ''
         if seen:
             runner.logger.warning(f"trained on split '{trained}': scans of split '{split}' may have been in its training")
@@ -261,14 +261,6 @@ class RunRecordHook(Hook):
             except OSError as error:
                 runner.logger.warning(f'{path.name} is written, but not all of the pictures for it: {error}')
         runner.logger.info(f'record: {path}')
-
-
-def _dataset_type(loader: Any) -> str | None:
-    """Return the class name of a loader's data set, inside of wrappers."""
-    if not loader:
-        return None
-    kind = inner_datasets(loader['dataset'])[0]['type']
-    return kind if isinstance(kind, str) else kind.__name__
 
 
 def _pretrained(init_cfg: Any) -> str | None:

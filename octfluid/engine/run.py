@@ -24,7 +24,7 @@ from octfluid.engine.hooks import OverlayHook
 from octfluid.engine.performance import mixed_precision
 from octfluid.engine.record_hook import RunRecordHook
 from octfluid.utils.atomic import require_folder
-from octfluid.utils.errors import InputError, WorkError
+from octfluid.utils.errors import InputError, WorkError, message_of
 from octfluid.utils.lock import occupied
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|valid cuDNN algorithm", re.I)
@@ -219,14 +219,6 @@ class _Begun(Hook):
         self.begun = True
 
 
-def _message(error: Exception) -> str:
-    """Return an error's message in one line; of one from a loader's worker, the worker's own without the traceback."""
-    text = str(error).strip()
-    if text.startswith('Caught ') and '\nOriginal Traceback' in text:
-        text = text.splitlines()[-1].partition(': ')[2]
-    return ' '.join(text.split()) or type(error).__name__
-
-
 @contextmanager
 def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
     """Build the block's Runner; what fails in or before the first step is one line about the config, and leaves no trace."""
@@ -237,7 +229,7 @@ def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
             runner.register_hook(step)
             yield runner
     except Exception as error:
-        text = _message(error)
+        text = message_of(error)
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or _OUT_OF_MEMORY.search(text):
             raise WorkError(
                 f'{cfg.filename}: out of memory; lower train_dataloader.batch_size or the crop, or use --amp (in scoring: '

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,28 @@ class ToolParser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         """Print one line and leave with status 2."""
         self.exit(2, f'error: {message} (see {self.prog} --help)\n')
+
+
+def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
+    """Parse ``KEY=VALUE`` command line overrides, as MMSegmentation's ``--cfg-options``; text keeps its spaces.
+
+    Raises:
+        InputError: An item without ``=``, or with a bracket that is not closed.
+    """
+    from mmengine.config import DictAction
+
+    options = {}
+    for item in items or ():
+        key, equals, value = item.partition('=')
+        if not equals or not key:
+            raise InputError(f'--cfg-options {item!r}: expected KEY=VALUE, such as train_cfg.max_iters=5')
+        try:
+            parsed = DictAction._parse_iterable(value)
+        except (AssertionError, RecursionError) as error:
+            raise InputError(f'--cfg-options {item!r}: {error}; expected as many brackets closed as opened') from error
+        # mmengine removes spaces, which names of folders have.
+        options[key] = value if isinstance(parsed, str) and not value.startswith(('"', "'")) else parsed
+    return options
 
 
 def seed_number(text: str) -> int:

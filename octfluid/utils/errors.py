@@ -38,3 +38,11 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(message or f'interrupted by {signal.Signals(number).name}')
         self.number = number
         self.exit_status = 128 + number
+
+
+def message_of(error: Exception) -> str:
+    """Return an error's message in one line; of one from a loader's worker, the worker's own without the traceback."""
+    text = str(error).strip()
+    if text.startswith('Caught ') and '\nOriginal Traceback' in text:
+        text = text.splitlines()[-1].partition(': ')[2]
+    return ' '.join(text.split()) or type(error).__name__
