@@ -23,6 +23,7 @@ from octfluid.engine.ensemble import EnsembleHook, check_members
 from octfluid.engine.hooks import OverlayHook
 from octfluid.engine.performance import mixed_precision
 from octfluid.engine.record_hook import RunRecordHook
+from octfluid.engine.stopping import StopHook
 from octfluid.utils.atomic import require_folder
 from octfluid.utils.errors import InputError, WorkError, message_of
 from octfluid.utils.lock import occupied
@@ -76,7 +77,12 @@ def train(
             runner.logger.info(line)
         if resume and last is None:
             runner.logger.info(f'nothing to resume in {work_dir}: starting at iteration 0')
-        runner.train()
+        try:
+            runner.train()
+        finally:
+            for hook in runner.hooks:
+                if isinstance(hook, StopHook):
+                    hook.leave_signals()
     return _record_of(runner)
 
 

@@ -67,10 +67,14 @@ class StopHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """Leave signals to what was there before."""
-        for number, handler in self.earlier.items():
-            signal.signal(number, handler)
+        self.leave_signals()
         if self.number:
             raise self._end(runner, self.number)
+
+    def leave_signals(self) -> None:
+        """Put the earlier handlers back; a training that fails never reaches `after_train`, so its caller does it."""
+        while self.earlier:
+            signal.signal(*self.earlier.popitem())
 
     def _end(self, runner: Any, number: int) -> Interrupted:
         found = last_checkpoint(runner.work_dir)

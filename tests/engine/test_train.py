@@ -89,9 +89,11 @@ def test_two_processes_in_one_folder_are_refused(run, tmp_path):
 
 
 def test_nan_loss_names_the_scans_and_keeps_no_broken_checkpoint(run, tmp_path):
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(WorkError, match=r's0\d_z0\d'):
         run(tmp_path, {'optim_wrapper.optimizer.lr': 1e30, 'optim_wrapper.optimizer.type': 'SGD',
                        'optim_wrapper.optimizer.fused': False})  # fmt: skip
+    assert signal.getsignal(signal.SIGTERM) == handler
     for path in tmp_path.glob('iter_*.pth'):
         assert all(torch.isfinite(tensor).all() for tensor in torch.load(path, weights_only=True)['state_dict'].values())
 
