@@ -59,18 +59,13 @@ def test_each_image_is_scored_once_and_the_scores_are_those_of_all_pixels(three)
     assert pooled.scores['mIoU'] == pytest.approx((12 / 42 + 54 / 84) / 2)
 
 
-def test_a_missing_fold_is_named_and_the_scores_are_withheld(three):
+def test_a_fold_without_a_run_or_an_image_is_missing_and_the_scores_are_withheld(three, fold):
     runs, expected = three
-    pooled = pool([runs[0], runs[1]], expected)
-    assert pooled.missing == ('subject02',)
-    assert pooled.scores is None
-    assert len(pooled.images) == 4
-
-
-def test_a_fold_that_lacks_an_image_is_missing_too(three, fold):
-    runs, expected = three
-    half = fold('subject02', [scored('p2_a', 2)])
-    assert pool([runs[0], runs[1], half], expected).missing == ('subject02',)
+    for more in ([], [fold('subject02', [scored('p2_a', 2)])]):
+        pooled = pool([*runs[:2], *more], expected)
+        assert (pooled.missing, pooled.scores, len(pooled.images)) == (('subject02',), None, 4 + len(more))
+    pooled = pool(runs)
+    assert (pooled.missing, pooled.scores, len(pooled.images)) == ((UNKNOWN_FOLDS,), None, 6)
 
 
 def test_the_duke_list_is_expected_of_its_images(fold):
@@ -80,12 +75,6 @@ def test_the_duke_list_is_expected_of_its_images(fold):
     assert pool(runs[:3] + runs[5:]).missing == ('subject04', 'subject05')
     short = fold('subject10', runs[9].record['images'][1:])
     assert pool([*runs[:9], short]).missing == ('subject10',)
-
-
-def test_folds_of_an_unknown_data_set_are_withheld(three):
-    pooled = pool(three[0])
-    assert pooled.missing == (UNKNOWN_FOLDS,)
-    assert pooled.scores is None and len(pooled.images) == 6
 
 
 @pytest.mark.parametrize('split', ['paper', *HALVES, 'subject03-inner1'])
@@ -110,12 +99,10 @@ def test_what_would_count_twice_is_refused(fold):
     assert refusal(runs).startswith("a.json and b.json both score 'x'")
 
 
-@pytest.mark.parametrize(('split', 'subject'), [
-    ('subject02', 3), ('subject02', None), ('train6-10_test1-5', 6), ('train1-5_test6-10', 5),
-])  # fmt: skip
+@pytest.mark.parametrize(('split', 'subject'), [('subject02', 3), ('subject02', None), ('train6-10_test1-5', 6)])
 def test_an_image_whose_patient_the_model_saw_is_refused(fold, split, subject):
     message = refusal([fold(split, [scored('x', subject)], 'a.json')])
-    assert f"a.json: split {split} scores 'x' of subject {subject}, which its model was trained on" in message
+    assert f"a.json: split {split} scores 'x' of subject {subject}" in message
 
 
 def test_an_image_that_is_not_in_the_list_is_refused(three, fold):
@@ -159,7 +146,7 @@ def test_a_test_of_weights_that_saw_the_patient_stands_for_no_fold(fold):
     assert 'subject06' in pool([fold('subject06', kind='test', variant='trained-on-train6-10_test1-5')]).missing
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(expected=st.dictionaries(st.text(min_size=1, max_size=4), st.integers(1, 12), min_size=1, max_size=20), data=st.data())
 def test_missing_are_exactly_the_subjects_that_are_not_wholly_scored(fold, expected, data):
     left_out = data.draw(st.sets(st.sampled_from(sorted(expected))))
