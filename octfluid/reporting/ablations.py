@@ -128,11 +128,7 @@ def page(content: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
         _length_table(page, lines)
     if not any(line['iterations'] == FULL for line in lines):
         page.text(f"The paper's source training, {thousands(FULL)} iterations: {NOT_RUN}.")
-    page.figure(
-        FIGURE, figures,
-        'Fluid Dice of row 10 by the number of iterations its initial weights had been trained on vessels: a point a seed, the '
-        "line through their means; 0 is training from scratch. Open marks: the zoo's weights. Dashed: the paper's.",
-    )  # fmt: skip
+    page.figure(FIGURE, figures)
     page.how_to_read(notes('ablations'))
     page.not_used(content['not_used'])
     return page

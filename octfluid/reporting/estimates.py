@@ -102,10 +102,7 @@ def groups_of(runs: Sequence[Run]) -> list[Group]:
 def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None:
     """Return whether patients of the scored images have other images in the training; None if the records do not say.
 
-    Args:
-        protocol: From `octfluid.reporting.folds.protocol_of`.
-        variant: Of the record; a test of weights trained on another split says so in it.
-        iterations: Of the training on fluid; 0 for weights that saw no such scan.
+    Weights trained for 0 iterations on fluid saw no such scan; ``protocol`` is from `octfluid.reporting.folds.protocol_of`.
     """
     if folds.TRAINED_ON in variant:
         return None
@@ -173,9 +170,7 @@ def not_used(runs: Sequence[Run]) -> list[list[str]]:
 def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Return the scores for a model's card: of networks of the same config, each scored on what it was not trained on.
 
-    Args:
-        runs: In any order. Left out are those without images, those on inner splits, and tests of weights that may have seen
-            the scored scans.
+    Left out are runs without images, those on inner splits, and tests of weights that may have seen the scored scans.
 
     Returns:
         One mapping for each group with all its folds: ``config``, ``protocol``, ``variant``, ``iterations``, ``seeds`` (their
@@ -205,16 +200,6 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
-class Pair(NamedTuple):
-    """Two groups to compare: arm minus reference. ``partly`` allows that folds are missing."""
-
-    family: str
-    title: str
-    arm: Group
-    reference: Group
-    partly: bool = False
-
-
 def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Compare every pair of groups that a conclusion of the paper, leakage or the recipes ask for.
 
@@ -227,7 +212,7 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     groups = groups_of(runs)
     pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups))
-    found = [item for pair in pairs if (item := _compared(pair))]
+    found = [item for pair in pairs if (item := _compared(*pair))]
     for family in {item['family'] for item in found}:
         members = [item for item in found if item['family'] == family]
         for item, corrected in zip(members, bootstrap.holm([item['p'] for item in members]), strict=True):
@@ -235,41 +220,40 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return found
 
 
-def _compared(pair: Pair) -> dict[str, Any] | None:
-    """Compare two groups on the images that both have scored; None if no image is left or a fold is missing."""
-    sides = (pair.arm, pair.reference)
+def _compared(family: str, title: str, *sides: Group) -> dict[str, Any] | None:
+    """Compare arm and reference on the images that both have scored; None without one, or (but for leakage) without a fold."""
     missing, scored = [name for side in sides for name in side.missing], [side.scored() for side in sides]
     names = set.intersection(*(set(images.names) if images else set() for images in scored))
-    if (missing and not pair.partly) or not names:
+    if (missing and family != LEAKAGE) or not names:
         return None
-    across = pair.arm.key.protocol != pair.reference.key.protocol
-    record = pair.arm.runs[0].record
+    across = sides[0].key.protocol != sides[1].key.protocol
+    record = sides[0].runs[0].record
     share = f'{len(names)} of the {len(record["images"])} images of split {record["split"]}'
     arm, reference = (side.title + (f', {side.key.protocol}' if across else '') for side in sides)
     return {
-        'family': pair.family,
-        'title': pair.title,
+        'family': family,
+        'title': title,
         'arm': arm,
         'reference': reference,
         'measure': 'dice',
-        'protocol': pair.arm.key.protocol,
+        'protocol': sides[0].key.protocol,
         'note': f'on {share}; missing: {", ".join(missing)}' if missing else '',
         **bootstrap.paired(*(side.scored(names) for side in sides), measure='dice'),
         'p_holm': None,
     }
 
 
-def _leakage(groups: Sequence[Group]) -> Iterator[Pair]:
+def _leakage(groups: Sequence[Group]) -> Iterator[tuple]:
     """Pair training on the paper's split with leaving one subject out, both scored on the paper's images."""
     by_key = {group.key: group for group in groups}
     for key, group in by_key.items():
         by_patient = by_key.get(key._replace(protocol=folds.LEAVE_ONE_OUT))
         if key.protocol == PAPER and by_patient:
             title = f'{group.title}: patients in the training minus patients left out'
-            yield Pair(LEAKAGE, title, group, by_patient, partly=True)
+            yield LEAKAGE, title, group, by_patient
 
 
-def _conclusions(groups: Sequence[Group]) -> Iterator[Pair]:
+def _conclusions(groups: Sequence[Group]) -> Iterator[tuple]:
     """Pair the rows of table 2 and the ablations of the paper's conclusions, trained for the iterations of their configs."""
     iterations = {row['row']: row['iterations'] for row in table2.paper_rows()}
     sides = {}
@@ -283,7 +267,7 @@ def _conclusions(groups: Sequence[Group]) -> Iterator[Pair]:
             arm = sides.get((start, claim['arm']))
             reference = sides.get((SCRATCH if claim['scratch'] else start, claim['reference']))
             if arm and reference:
-                yield Pair(family_of(start.key), claim['text'], arm, reference)
+                yield family_of(start.key), claim['text'], arm, reference
 
 
 def family_of(start: str) -> str:
@@ -291,7 +275,7 @@ def family_of(start: str) -> str:
     return f'conclusions, {start}'
 
 
-def _against_row10(groups: Sequence[Group]) -> Iterator[Pair]:
+def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
     """Pair every recipe with row 10 from its longest source training, under one protocol and on the same ground truth."""
     plain = [group for group in groups if (group.key.kind, group.key.variant) == ('train', '')]
     for group in (group for group in plain if group.runs[0].table == 'recipes'):
@@ -299,7 +283,7 @@ def _against_row10(groups: Sequence[Group]) -> Iterator[Pair]:
         rivals = [rival for rival in plain if (rival.row, rival.key.protocol, rival.size) == same]
         if rivals:
             reference = min(rivals, key=lambda rival: rival.runs[0].start.rank)
-            yield Pair(f'against row 10, {group.key.protocol}', f'{group.title} minus {reference.title}', group, reference)
+            yield f'against row 10, {group.key.protocol}', f'{group.title} minus {reference.title}', group, reference
 
 
 def withheld(group: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ def draw(
         groups: Output of `octfluid.reporting.estimates.build`.
 
     Returns:
-        File name (of `NAMES`) -> PNG; nothing that depends on time or place.
+        File name (of `NAMES`) -> PNG.
     """
     rows = [run for run in table2.select(table2_runs)[0] if run.record['history']]
     trainings = [run for run in table1.select_hrf(hrf_runs)[0] if run.record['history']]

@@ -58,10 +58,10 @@ class Page:
         """Add a picture; ``path`` is relative to the results folder."""
         self.blocks.append({'kind': 'picture', 'path': path, 'caption': caption})
 
-    def figure(self, name: str, figures: Iterable[str], caption: str) -> None:
+    def figure(self, name: str, figures: Iterable[str]) -> None:
         """Add a figure of the folder ``figures`` if it was drawn."""
         if name in figures:
-            self.picture(f'figures/{name}', caption)
+            self.picture(f'figures/{name}', caption(name))
 
     def how_to_read(self, notes: Iterable[str]) -> None:
         """Add the notes to the tables so far."""
@@ -76,10 +76,19 @@ class Page:
             self.bullets(f'`{label}`: {reason}' for label, reason in pairs)
 
 
+@cache
+def _texts() -> dict[str, Any]:
+    return tomllib.loads(resources.files('octfluid.reporting').joinpath('notes.toml').read_text(encoding='utf-8'))
+
+
 def notes(name: str, **values: Any) -> list[str]:
     """Return the notes of a page or section from ``notes.toml``, with values filled in."""
-    lines = tomllib.loads(resources.files('octfluid.reporting').joinpath('notes.toml').read_text(encoding='utf-8'))[name]
-    return [templates().from_string(line).render(values) for line in lines]
+    return [templates().from_string(line).render(values) for line in _texts()[name]]
+
+
+def caption(name: str) -> str:
+    """Return the caption of a figure or picture from ``notes.toml``."""
+    return _texts()['captions'][name]
 
 
 def config_link(config: str, text: str | None = None) -> str:

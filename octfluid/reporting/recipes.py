@@ -27,7 +27,7 @@ from octfluid.reporting.formats import (
     seeds,
     spread,
 )
-from octfluid.reporting.pages import Page, config_link, notes, records_link
+from octfluid.reporting.pages import Page, caption, config_link, notes, records_link
 from octfluid.reporting.published import grouped, read_published
 from octfluid.reporting.table2 import paper_rows
 from octfluid.visualization.gallery import choose, picture_name
@@ -47,12 +47,6 @@ PATIENTS_FIGURE, AREAS_FIGURE = 'patients.png', 'areas.png'
 PLOTTED = 4
 """Configurations that the figures show."""
 ALL = 'all'
-ROLES = {
-    'best': 'Of the scans with fluid, the one with the highest Dice.',
-    'median': 'Of the scans with fluid, the one with the median Dice.',
-    'worst': 'Of the scans with fluid, the one with the lowest Dice.',
-    'false': 'Of the scans without fluid, the one in which most is marked.',
-}
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -267,15 +261,8 @@ def _estimates_section(page: Page, estimates: Mapping[str, Any], figures: Sequen
         return
     page.table(*headline_table(estimates['groups']))
     page.bullets(notes('estimates', min_subjects=MIN_SUBJECTS))
-    page.figure(
-        PATIENTS_FIGURE, figures,
-        'Fluid Dice of the pooled pixels of each patient in percent, a point a seed, of our best trainings by pooled Dice.',
-    )  # fmt: skip
-    page.figure(
-        AREAS_FIGURE, figures,
-        'Predicted minus true fluid area of each scan by the mean of both (Bland and Altman), in mm² at the nominal scale. '
-        'Solid line: bias. Dashed: 95 % limits of agreement.',
-    )  # fmt: skip
+    page.figure(PATIENTS_FIGURE, figures)
+    page.figure(AREAS_FIGURE, figures)
     for family in dict.fromkeys(item['family'] for item in estimates['comparisons'] if item['family'] != LEAKAGE):
         page.heading(f'Differences: {family}', 3)
         page.table(*comparisons_table([item for item in estimates['comparisons'] if item['family'] == family]))
@@ -322,7 +309,7 @@ def _external_section(page: Page, tests: Sequence[Mapping[str, Any]], pictures: 
 
 def _gallery(page: Page, pictures: Mapping[str, str]) -> None:
     for role, path in pictures.items():
-        page.picture(path, ROLES[role])
+        page.picture(path, caption(role))
 
 
 def page(

@@ -240,11 +240,7 @@ def _hrf_section(page: Page, content: Mapping[str, Any], figures: Sequence[str])
          *(cell for name in _HRF_SCORES for cell in (percent(zoo[name]), *found[name])), *rest]
         for zoo, whose, iterations, found, *rest in rows
     ])  # fmt: skip
-    page.figure(
-        HRF_FIGURE, figures,
-        'Training loss on HRF vessels, every ten iterations the mean of the last ten (thin), and the running median of 25 such '
-        'values (thick).',
-    )  # fmt: skip
+    page.figure(HRF_FIGURE, figures)
     photographs = f'{content["images"]} photographs' if content['images'] else 'the photographs'
     page.bullets(notes('hrf', photographs=photographs))
 

@@ -154,11 +154,7 @@ def page(content: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
         page.text(conditions(section.values(), content['weights'].get(key, ())))
         for names in (('mIoU', 'mDice'), ('Dice', 'IoU')):
             _table(page, content, section, names, whole=key == best)
-    page.figure(
-        FIGURE, figures,
-        'Training loss of each row, every ten iterations the mean of the last ten: one line a seed. Losses of different kinds '
-        'have different scales.',
-    )  # fmt: skip
+    page.figure(FIGURE, figures)
     counted = f'the {content["images"]} validation images' if content['images'] else 'the validation images'
     page.how_to_read(notes('table2', counted=counted))
     page.not_used(content['not_used'])
