@@ -38,6 +38,12 @@ class Key(NamedTuple):
     variant: str
 
 
+def key_of(run: Run, protocol: str) -> Key:
+    """Return what a run shares with the others of its group."""
+    record, init = run.record, file_label(run.source, run.source_iterations)
+    return Key(record['config'], record['kind'], protocol, init, record['iterations'], record['variant'])
+
+
 @dataclass(frozen=True, eq=False)
 class Group:
     """The runs of one configuration under one protocol: all its folds and seeds."""
@@ -89,14 +95,8 @@ class Group:
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
     """Return the groups in the order of their names; runs on vessels and runs with overrides are in no group."""
-
-    def key(run: Run) -> Key:
-        record, init = run.record, file_label(run.source, run.source_iterations)
-        protocol = folds.protocol_of(record['split'])
-        return Key(record['config'], record['kind'], protocol, init, record['iterations'], record['variant'])
-
     kept = [run for run in runs if not run.changed and run.foreground == FOREGROUND]
-    return [Group(*item) for item in grouped(kept, key).items()]
+    return [Group(*item) for item in grouped(kept, lambda run: key_of(run, folds.protocol_of(run.record['split']))).items()]
 
 
 def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None:

@@ -11,10 +11,9 @@ from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.bootstrap import MIN_SUBJECTS
 from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.metrics.measures import Scored
-from octfluid.records.provenance import file_label
 from octfluid.records.runs import Run, check_averageable, conditions_of, summarise
 from octfluid.reporting import folds
-from octfluid.reporting.estimates import LEAKAGE, comparisons_table, headline_table, measures_table, scores_or_withheld
+from octfluid.reporting.estimates import LEAKAGE, comparisons_table, headline_table, key_of, measures_table, scores_or_withheld
 from octfluid.reporting.formats import (
     NOT_RUN,
     SCORES,
@@ -59,21 +58,12 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: Runs of one group differ in config content, initial weights or scored files.
     """
-
-    def key(run: Run) -> tuple:
-        record, init = run.record, file_label(run.source, run.source_iterations)
-        return record['config'], record['kind'], record['split'], init, record['iterations'], record['variant']
-
-    names = ('config', 'kind', 'split', 'init', 'iterations', 'variant')
-    rows = [
-        {
-            **dict(zip(names, values, strict=True)),
-            'foreground': group[0].foreground,
-            **summarise(group),
-            'records': sorted(run.label for run in group),
-        }
-        for values, group in grouped([run for run in runs if not run.changed], key).items()
-    ]
+    used = [run for run in runs if not run.changed]
+    rows = []
+    for key, group in grouped(used, lambda run: key_of(run, run.record['split'])).items():
+        same = {'split' if name == 'protocol' else name: value for name, value in key._asdict().items()}
+        labels = sorted(run.label for run in group)
+        rows.append({**same, 'foreground': group[0].foreground, **summarise(group), 'records': labels})
     return {
         'groups': rows,
         'not_used': sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in runs if run.changed),
@@ -315,12 +305,9 @@ def _gallery(page: Page, pictures: Mapping[str, str]) -> None:
 def page(
     results: Mapping[str, Any], figures: Sequence[str] = (), pictures: Mapping[str, Mapping[str, str]] | None = None
 ) -> Page:
-    """Return ``recipes.md``.
+    """Return ``recipes.md`` from ``results.json`` and the names of the figures that were drawn.
 
-    Args:
-        results: ``recipes``, ``recipe_steps``, ``external`` and ``estimates`` of ``results.json``.
-        figures: Names of the figures that were drawn.
-        pictures: Key of a group of our recipes, or label of a test on other devices -> role -> path below the results folder.
+    ``pictures``: key of a group of our recipes, or label of a test on other devices -> role -> path below the results folder.
     """
     page, groups, pictures = Page('recipes.md', 'Our own recipes'), results['estimates']['groups'], pictures or {}
     _own_table(page, results['recipes'])

@@ -56,12 +56,10 @@ def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def build_results(
     runs: Sequence[Run], benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None, checks: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the content of ``results.json``: all numbers behind the pages.
+    """Return the content of ``results.json``: all numbers behind the pages; repetitions of a run are counted once.
 
-    Args:
-        runs: Runs in any order; repetitions are counted once.
-        benchmarks_of: Output of `octfluid.reporting.benchmarks.read_benchmarks`.
-        checks: Output of `octfluid.reporting.prediction.read_checks`.
+    ``benchmarks_of`` is the output of `octfluid.reporting.benchmarks.read_benchmarks`, ``checks`` that of
+    `octfluid.reporting.prediction.read_checks`.
 
     Raises:
         InputError: Records contradict each other; the message names two of them.
@@ -99,12 +97,9 @@ def build_results(
 def make_pages(
     results: Mapping[str, Any], drawn: Sequence[str] = (), galleries: Mapping[str, Mapping[str, str]] | None = None
 ) -> list[Page]:
-    """Return the pages of `PAGES`.
+    """Return the pages of `PAGES` from the output of `build_results` and the names of the figures that were drawn.
 
-    Args:
-        results: Output of `build_results`.
-        drawn: Names of the figures that there are.
-        galleries: As ``pictures`` of `octfluid.reporting.recipes.page`.
+    ``galleries`` are the ``pictures`` of `octfluid.reporting.recipes.page`.
     """
     return [
         table1.page(results['table1'], results['hrf'], drawn),
@@ -166,21 +161,17 @@ def make_readme_page(results: Mapping[str, Any]) -> Page:
     return page
 
 
-def render_readme_block(results: Mapping[str, Any], link: str) -> str:
-    """Return what stands between the README's markers, with links into the results folder at ``link`` relative to it."""
-    text = safe_markdown(render_markdown(make_readme_page(results))).split('-->\n\n', 1)[1]
-    return text.replace('](../../', '](').replace('](records/', f']({link}/records/')
-
-
 def _with_block(readme: Path, results: Mapping[str, Any], out: Path) -> str:
-    """Return the README's text with a new results block."""
+    """Return the README's text with a new results block, whose links lead into the results folder."""
     text = read_text(readme)
     before, begin, rest = text.partition(README_BEGIN)
     _, end, after = rest.partition(README_END)
     if not end or text.count(README_BEGIN) != 1 or text.count(README_END) != 1:
         raise InputError(f'{readme}: expected one {README_BEGIN} and, after it, one {README_END}; add the two lines')
     link = Path(os.path.relpath(out.resolve(), readme.resolve().parent)).as_posix()
-    return f'{before}{begin}\n{render_readme_block(results, link)}{end}{after}'
+    block = safe_markdown(render_markdown(make_readme_page(results))).split('-->\n\n', 1)[1]
+    block = block.replace('](../../', '](').replace('](records/', f']({link}/records/')
+    return f'{before}{begin}\n{block}{end}{after}'
 
 
 def is_published(out: Path) -> bool:
@@ -201,11 +192,11 @@ def write_report(
     benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None,
     checks: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Write every page and figure.
+    """Write every page and figure; remove figures of an earlier report that have no runs now.
 
     Args:
         runs: Runs in any order.
-        out: The results folder, created when missing. Figures of an earlier report without runs now are removed.
+        out: The results folder, created when missing.
         readme: A README whose marked block is replaced; None leaves READMEs alone.
         benchmarks_of: As in `build_results`.
         checks: As in `build_results`.

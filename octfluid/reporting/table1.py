@@ -14,8 +14,6 @@ from octfluid.reporting.published import by_start, fraction, grouped, read_publi
 SPLITS = {'all': 'All graded scans', 'paper': "A subset: the validation scans of the paper's split"}
 HRF_SPLIT = 'usual'
 HRF_FIGURE = 'loss_hrf.png'
-# A shorter run is the beginning of the full one, because its learning rate falls as if it went on.
-_HRF_MAY_CHANGE = {'train_cfg.max_iters'}
 _HRF_SCORES = {'Dice': 'vessel Dice', 'mDice': 'mDice'}
 _COLUMNS = {
     'with_fluid': 'mean IoU, scans with fluid',
@@ -71,21 +69,24 @@ def zoo_heads() -> dict[str, dict[str, Any]]:
     return {line['head']: {'title': line['title'], **{key: fraction(line[key]) for key in _HRF_SCORES}} for line in lines}
 
 
-def _why_not(run: Run) -> str | None:
-    record = run.record
+def _why_not(run: Run, splits: Sequence[str], may_change: Sequence[str] = ()) -> str | None:
+    record, changed = run.record, [key for key in run.changed if key not in may_change]
     if run.config_stem not in paper_heads():
         return 'its config is not one of the three heads'
-    if record['kind'] != 'test':
-        return 'a training; the table takes tests'
-    if record['split'] not in SPLITS:
-        return f'split {record["split"]}; the table takes {" and ".join(SPLITS)}'
-    if run.changed:
-        return 'overrides ' + ', '.join(run.changed)
+    if record['split'] not in splits:
+        return f'split {record["split"]}; the table takes {" and ".join(splits)}'
     # A score in 16 bits counts; its row names the precision.
-    other = record['variant'] not in ('', record['precision'])
-    if run.source not in ('hrf-own', 'hrf-zoo') or record['iterations'] or other:
+    if record['variant'] not in ('', record['precision']):
+        return f'variant {record["variant"]}'
+    return 'overrides ' + ', '.join(changed) if changed else None
+
+
+def _scan_why_not(run: Run) -> str | None:
+    if run.record['kind'] != 'test':
+        return 'a training; the table takes tests'
+    if run.source not in ('hrf-own', 'hrf-zoo') or run.record['iterations']:
         return 'not published vessel weights as they are; publish a checkpoint with tools/publish_checkpoint.py first'
-    return None
+    return _why_not(run, tuple(SPLITS))
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -100,11 +101,13 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: Runs of one split were scored on different files, or weights have two tests.
     """
-    fitting = [run for run in runs if _why_not(run) is None]
+    fitting = [run for run in runs if _scan_why_not(run) is None]
 
     def reason(run: Run) -> str | None:
         place = (run.config_stem, run.record['split'])
-        return _why_not(run) or less_exact(run, [one for one in fitting if (one.config_stem, one.record['split']) == place])
+        return _scan_why_not(run) or less_exact(
+            run, [one for one in fitting if (one.config_stem, one.record['split']) == place]
+        )
 
     used, not_used = select_runs(runs, reason)
     sections = []
@@ -136,17 +139,12 @@ def _section_of(split: str, start: Start, runs: Sequence[Run]) -> dict[str, Any]
 
 def _hrf_why_not(run: Run) -> str | None:
     record = run.record
-    if run.config_stem not in zoo_heads():
-        return 'its config is not one of the three heads'
-    if record['split'] != HRF_SPLIT:
-        return f'split {record["split"]}; the table takes the split {HRF_SPLIT}'
-    if record['variant'] not in ('', record['precision']):
-        return f'variant {record["variant"]}'
-    if changed := [key for key in run.changed if key not in _HRF_MAY_CHANGE]:
-        return 'overrides ' + ', '.join(changed)
-    if record['kind'] == 'test':
-        return None if run.source == 'hrf-zoo' else "a test; the table takes trainings, and tests of the zoo's weights"
-    return f'initial weights of another origin ({record["init"]["name"]})' if record['init'] else None
+    if record['kind'] == 'test' and run.source != 'hrf-zoo':
+        return "a test; the table takes trainings, and tests of the zoo's weights"
+    if record['kind'] != 'test' and record['init']:
+        return f'initial weights of another origin ({record["init"]["name"]})'
+    # A shorter run is the beginning of the full one, because its learning rate falls as if it went on.
+    return _why_not(run, (HRF_SPLIT,), may_change=('train_cfg.max_iters',))
 
 
 def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
