@@ -5,9 +5,8 @@ subjects but NN, which `octfluid.datasets.integrity` checks before a training be
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from octfluid.datasets.splits import (
     LEAVE_ONE_OUT,
@@ -38,21 +37,16 @@ def is_inner(run: Run) -> bool:
     return inner_parent(run.record['split']) is not None
 
 
-@dataclass(frozen=True)
-class Pooled:
+class Pooled(NamedTuple):
     """All images of one protocol, scored by runs of one configuration and seed.
 
     Attributes:
-        protocol: Name of the protocol.
-        seed: Random seed of the runs.
         images: Elements of the records' ``images``, each image once, ascending by name.
         runs: The runs that the images come from, ascending by split.
         missing: Names of the folds without a run, or with a run that lacks images of its subject, such as ``subject04``.
             Unless this is empty no pooled figure may be shown.
     """
 
-    protocol: str
-    seed: int
     images: tuple[Mapping[str, Any], ...]
     runs: tuple[Run, ...]
     missing: tuple[str, ...]
@@ -93,7 +87,6 @@ def pool(runs: Sequence[Run], expected: Mapping[str, int | str] | None = None) -
     """
     runs = sorted(runs, key=lambda run: (run.record['split'], run.label))
     _check_same(runs)
-    protocol = protocol_of(runs[0].record['split'])
     used = [run for run in runs if _never_saw(run)]
     if expected is None and all(image['name'] in duke_subjects() for run in runs for image in run.record['images']):
         expected = duke_subjects()
@@ -105,10 +98,10 @@ def pool(runs: Sequence[Run], expected: Mapping[str, int | str] | None = None) -
             if other is not run:
                 raise InputError(f"{other.path} and {run.path} both score '{image['name']}'; remove one of them")
     missing: tuple[str, ...] = ()
-    if protocol == LEAVE_ONE_OUT:
+    if is_subject_split(runs[0].record['split']):
         lacking = None if expected is None else {name: owner for name, owner in expected.items() if name not in images}
         missing = (UNKNOWN_FOLDS,) if lacking is None else fold_names(lacking)
-    return Pooled(protocol, runs[0].record['seed'], tuple(images[name][1] for name in sorted(images)), tuple(used), missing)
+    return Pooled(tuple(images[name][1] for name in sorted(images)), tuple(used), missing)
 
 
 def _identity(run: Run) -> dict[str, Any]:

@@ -54,14 +54,19 @@ class Page:
         """Add a table."""
         self.blocks.append({'kind': 'table', 'header': list(header), 'rows': [list(row) for row in rows]})
 
-    def picture(self, path: str, caption: str) -> None:
-        """Add a picture; ``path`` is relative to the results folder."""
-        self.blocks.append({'kind': 'picture', 'path': path, 'caption': caption})
+    def picture(self, path: str, name: str) -> None:
+        """Add a picture with the caption of this name in ``notes.toml``; ``path`` is relative to the results folder."""
+        self.blocks.append({'kind': 'picture', 'path': path, 'caption': _texts()['captions'][name]})
+
+    def gallery(self, pictures: Mapping[str, str]) -> None:
+        """Add pictures by the role of the scan."""
+        for role, path in pictures.items():
+            self.picture(path, role)
 
     def figure(self, name: str, figures: Iterable[str]) -> None:
         """Add a figure of the folder ``figures`` if it was drawn."""
         if name in figures:
-            self.picture(f'figures/{name}', caption(name))
+            self.picture(f'figures/{name}', name)
 
     def how_to_read(self, notes: Iterable[str]) -> None:
         """Add the notes to the tables so far."""
@@ -84,11 +89,6 @@ def _texts() -> dict[str, Any]:
 def notes(name: str, **values: Any) -> list[str]:
     """Return the notes of a page or section from ``notes.toml``, with values filled in."""
     return [templates().from_string(line).render(values) for line in _texts()[name]]
-
-
-def caption(name: str) -> str:
-    """Return the caption of a figure or picture from ``notes.toml``."""
-    return _texts()['captions'][name]
 
 
 def config_link(config: str, text: str | None = None) -> str:

@@ -26,7 +26,7 @@ from octfluid.reporting.formats import (
     seeds,
     spread,
 )
-from octfluid.reporting.pages import Page, caption, config_link, notes, records_link
+from octfluid.reporting.pages import Page, config_link, notes, records_link
 from octfluid.reporting.published import grouped, read_published
 from octfluid.reporting.table2 import paper_rows
 from octfluid.visualization.gallery import choose, picture_name
@@ -290,16 +290,11 @@ def _external_section(page: Page, tests: Sequence[Mapping[str, Any]], pictures: 
             counts = [str(group['scans']), str(group['with_fluid'])]
             rows.append([group['group'], *counts, *scores, marked, percent(group['false_share'])])
         page.table([*header, 'false share of their pixels %'], rows)
-        _gallery(page, pictures.get(test['label'], {}))
+        page.gallery(pictures.get(test['label'], {}))
     if tests:
         page.bullets(notes('external'))
     else:
         page.text('No run is recorded.')
-
-
-def _gallery(page: Page, pictures: Mapping[str, str]) -> None:
-    for role, path in pictures.items():
-        page.picture(path, caption(role))
 
 
 def page(
@@ -317,7 +312,7 @@ def page(
     _external_section(page, results['external'], pictures)
     for group in (group for group in groups if pictures.get(group['key'])):
         page.heading(f'Pictures of `{group["key"]}`')
-        _gallery(page, pictures[group['key']])
+        page.gallery(pictures[group['key']])
     page.heading('All measures of each configuration')
     for group in (group for group in groups if group['measures']):
         page.heading(f'`{group["key"]}`', 3)

@@ -40,12 +40,6 @@ def test_without_the_reference_or_between_precisions(row_runs, own, rows_below):
     assert (reference[6], rotated[6], rotated[7]) == ('n = 1', 'n = 1', '+10.00 †') and '- †: ' in text
 
 
-def test_without_runs_everything_is_named_as_not_run(rows_below):
-    text = render(build([], []))
-    assert [line[2] for line in rows_below(text, 'From HRF vessel weights, 40 000')] == ['not run'] * (len(expected()) + 1)
-    assert "The paper's source training, 40 000 iterations: not run." in text
-
-
 def test_from_scratch_only_the_longer_training_is_asked_for(row_runs, rows_below):
     text = render(build(row_runs('row10_4000', [50]), row_runs(10, [0])))
     assert [line[0] for line in rows_below(text, 'From scratch')] == ['row 10', '`row10_4000`']
