@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import to_run
 from octfluid.reporting.pages import render_markdown
 from octfluid.reporting.report import make_pages
@@ -55,6 +56,21 @@ def make_run(make_record):
     def make(config, counts=((30, 10, 20, 65476), (0, 5, 0, 65531)), **changes):
         record = make_record(counts, **{'config': f'configs/{config}.py', **changes})
         return to_run(Path(f'{config.split("/")[-1]}_{record["seed"]}.json'), record)
+
+    return make
+
+
+@pytest.fixture
+def run_of_images(make_record):
+    """Make a run from (name, subject, tp, fp, fn) of its images, and height and width where they are not 256."""
+
+    def make(rows, path='run.json', **changes):
+        images = []
+        for name, subject, tp, fp, fn, *size in rows:
+            height, width = size or (256, 256)
+            images.append(dict(name=name, subject=subject, height=height, width=width, tp=tp, fp=fp, fn=fn,
+                               tn=height * width - tp - fp - fn, extra={}))  # fmt: skip
+        return to_run(Path(path), make_record(images=images, metrics=pooled_metrics(images), **changes))
 
     return make
 

@@ -20,28 +20,16 @@ def of_claim(found, claim):
     return next((item for item in found if (item['family'], item['title']) == ('conclusions, hrf-own-40000i', claim)), None)
 
 
-def images_of(split, found):
-    """Counts of the scans that a split scores: each holds 100 fluid pixels, of which `found` of the subject are found."""
-    wanted = [scan for scan in SCANS if (scan.name in PAPER if split == 'paper' else scan.subject == int(split[-2:]))]
-    rows = []
-    for scan in sorted(wanted):
-        tp = found(scan.subject)
-        rows.append(dict(name=scan.name, subject=scan.subject, height=256, width=256, tp=tp, fp=100 - tp, fn=100 - tp,
-                         tn=65536 - 200 + tp, extra={}))  # fmt: skip
-    return rows
-
-
 @pytest.fixture
-def run_of(make_record):
+def run_of(run_of_images):
     """Make the run of a split and seed, from the fluid Dice in percent (an integer) that each subject is to have."""
 
-    def make(split='paper', seed=0, dice=lambda subject: 50, **changes):
-        images = images_of(split, dice)
+    def make(split='paper', seed=0, dice=lambda subject: 50, more=0, size=(256, 256), **changes):
+        wanted = [scan for scan in SCANS if (scan.name in PAPER if split == 'paper' else scan.subject == int(split[-2:]))]
+        rows = [(scan.name, scan.subject, k := dice(scan.subject), 100 - k, 100 - k + more, *size) for scan in wanted]
         digest = f'{FOLDS.index(split) + 1 if split in FOLDS else 0:064x}'
-        record = make_record(
-            split=split, seed=seed, images=images, metrics=pooled_metrics(images), split_sha256=digest, **changes
-        )
-        return to_run(Path(f'{split}_{seed}_{record["config_sha256"][:2]}.json'), record)
+        path = f'{split}_{seed}_{changes.get("config_sha256", "a")[0]}.json'
+        return run_of_images(rows, path, split=split, seed=seed, split_sha256=digest, **changes)
 
     return make
 
@@ -107,7 +95,7 @@ def leaking(run_of, folds, **changes):
 
 def test_leakage_is_measured_on_the_same_images(run_of):
     (item,) = compare(leaking(run_of, FOLDS))
-    honest = [60 if image['subject'] % 2 else 50 for image in images_of('paper', lambda _: 0)]
+    honest = [60 if scan.subject % 2 else 50 for scan in SCANS if scan.name in PAPER]
     assert item['difference'] == pytest.approx(0.7 - sum(honest) / 2200)
     assert (item['family'], item['images'], item['note'], item['seeds']) == ('leakage', 22, '', [1, 1])
     low, high = item['interval']
@@ -144,18 +132,13 @@ def test_recipes_are_compared_with_row_10_from_the_longest_source_training(run_o
 
 
 def test_a_recipe_scored_at_another_size_than_row_10_is_not_compared_with_it(run_of):
-    row10, run = run_of(), run_of(dice=lambda _: 80, config='configs/duke_dme/compact.py', config_sha256='5' * 64)
-    images = [dict(image, height=496, width=768, tn=image['tn'] + 496 * 768 - 256 * 256) for image in run.record['images']]
-    native = to_run(Path('native.json'), {**run.record, 'images': images, 'metrics': pooled_metrics(images)})
-    assert compare([row10, native]) == [] and len(compare([row10, run])) == 1
+    recipe = {'config': 'configs/duke_dme/compact.py', 'config_sha256': '5' * 64}
+    assert compare([run_of(), run_of(size=(496, 768), **recipe)]) == [] and len(compare([run_of(), run_of(**recipe)])) == 1
 
 
 def test_sides_scored_against_other_masks_are_refused(run_of):
-    runs = leaking(run_of, ['subject08'])
-    images = [dict(image, fn=image['fn'] + 1, tn=image['tn'] - 1) for image in runs[1].record['images']]
-    record = {**runs[1].record, 'images': images, 'metrics': pooled_metrics(images)}
     with pytest.raises(InputError, match='s08_z'):
-        compare([runs[0], to_run(Path('x.json'), record)])
+        compare([run_of(), run_of('subject08', more=1)])
 
 
 def test_every_measure_is_shown_with_its_unit_and_area(run_of):

@@ -1,11 +1,8 @@
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from octfluid.datasets.splits import HALVES, build_splits, is_by_subject, paper_rows
-from octfluid.records.record import to_run
 from octfluid.reporting.folds import LEAVE_ONE_OUT, UNKNOWN_FOLDS, fold_names, pool, protocol_of
 from octfluid.utils.errors import InputError
 
@@ -13,20 +10,19 @@ SCANS = [row.scan for row in paper_rows()]
 SUBJECTS = [f'subject{number:02d}' for number in range(1, 11)]
 
 
-def scored(name, subject, tp=1, fp=2, fn=3):
-    return dict(name=name, subject=subject, height=4, width=4, tp=tp, fp=fp, fn=fn, tn=16 - tp - fp - fn, extra={})
+def scored(name, subject, tp=1):
+    return name, subject, tp, 2, 3, 4, 4
 
 
 @pytest.fixture
-def fold(make_record):
+def fold(run_of_images):
     """Make the run of a split; images are those of the Duke list that validate in it, or those given."""
 
-    def make(split, images=None, path=None, **changes):
+    def make(split, images=None, path='fold.json', **changes):
         if images is None:
             names = set(build_splits(SCANS)[split].val)
             images = [scored(scan.name, scan.subject) for scan in SCANS if scan.name in names]
-        record = make_record(split=split, images=images, **changes)
-        return to_run(Path(path or f'{split}.json'), record)
+        return run_of_images(images, path, split=split, **changes)
 
     return make
 
@@ -73,7 +69,7 @@ def test_the_duke_list_is_expected_of_its_images(fold):
     pooled = pool(runs)
     assert len(pooled.images) == 110 and pooled.missing == ()
     assert pool(runs[:3] + runs[5:]).missing == ('subject04', 'subject05')
-    short = fold('subject10', runs[9].record['images'][1:])
+    short = fold('subject10', [scored(image['name'], 10) for image in runs[9].record['images'][1:]])
     assert pool([*runs[:9], short]).missing == ('subject10',)
 
 

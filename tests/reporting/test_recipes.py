@@ -1,10 +1,7 @@
 from pathlib import Path
 
 import pytest
-from scored_rows import row
 
-from octfluid.metrics.confusion import pooled_metrics
-from octfluid.records.record import to_run
 from octfluid.reporting.published import read_published
 from octfluid.reporting.recipes import build_external, build_steps
 from octfluid.reporting.report import build_results
@@ -16,20 +13,17 @@ PLAIN = {1: [(50, 50, 50), (20, 0, 80)], 2: [(70, 30, 30), (60, 10, 40)], 3: [(9
 
 
 @pytest.fixture
-def inner(make_record):
+def inner(run_of_images):
     """Make the runs of a config on the three inner folds, each pixel count of true fluid as in `PLAIN`, `better` found more."""
 
     def make(which='steps/0_plain', folds=(1, 2, 3), better=0, **changes):
         runs = []
         for fold in folds:
-            images = [
-                row(2 * fold + k, 2 * fold + k, tp + better, fp, fn - better) for k, (tp, fp, fn) in enumerate(PLAIN[fold])
+            rows = [
+                (f'i{2 * fold + k}', 2 * fold + k, tp + better, fp, fn - better) for k, (tp, fp, fn) in enumerate(PLAIN[fold])
             ]
-            record = make_record(
-                **{'config': f'configs/duke_dme/{which}.py', 'split': f'paper-inner{fold}', 'split_sha256': f'{fold:064x}',
-                   'iterations': 450, 'images': images, 'metrics': pooled_metrics(images), **changes}
-            )  # fmt: skip
-            runs.append(to_run(Path(f'{which}_{record["split"]}_{record["seed"]}.json'), record))
+            common = {'config': f'configs/duke_dme/{which}.py', 'split': f'paper-inner{fold}', 'split_sha256': f'{fold:064x}'}
+            runs.append(run_of_images(rows, f'{fold}.json', **{**common, 'iterations': 450, **changes}))
         return runs
 
     return make
@@ -104,32 +98,21 @@ def test_the_steps_are_the_configs_there_are_each_compared_with_an_earlier_one()
     assert all(line['against'] in stems[:place] for place, line in enumerate(lines) if place)
 
 
-# name, height, width, tp, fp, fn
+# name, subject, tp, fp, fn, height, width
 SCANS = (
-    ('Cirrus_1', 10, 10, 30, 10, 20),
-    ('Cirrus_2', 10, 20, 10, 30, 0),
-    ('Cirrus_3', 10, 10, 0, 5, 0),
-    ('Topcon_3D_1', 20, 10, 0, 0, 0),
-    ('Topcon_3D_2', 10, 10, 0, 6, 0),
-    ('Spectralis_1', 10, 10, 0, 0, 8),
+    ('Cirrus_1', 1, 30, 10, 20, 10, 10),
+    ('Cirrus_2', 2, 10, 30, 0, 10, 20),
+    ('Cirrus_3', 3, 0, 5, 0, 10, 10),
+    ('Topcon_3D_1', 4, 0, 0, 0, 20, 10),
+    ('Topcon_3D_2', 5, 0, 6, 0, 10, 10),
+    ('Spectralis_1', 6, 0, 0, 8, 10, 10),
 )
 
 
 @pytest.fixture
-def external_run(make_record):
-    def make(**changes):
-        images = [
-            dict(name=name, subject=number, height=height, width=width, tp=tp, fp=fp, fn=fn,
-                 tn=height * width - tp - fp - fn, extra={})
-            for number, (name, height, width, tp, fp, fn) in enumerate(SCANS, 1)
-        ]  # fmt: skip
-        record = make_record(
-            **{'config': 'configs/external/compact.py', 'kind': 'test', 'split': 'all', 'iterations': 0, 'history': [],
-               'images': images, 'metrics': pooled_metrics(images), **changes}
-        )  # fmt: skip
-        return to_run(Path(f'external_{record["seed"]}.json'), record)
-
-    return make
+def external_run(run_of_images):
+    test = {'config': 'configs/external/compact.py', 'kind': 'test', 'split': 'all', 'iterations': 0, 'history': []}
+    return lambda **changes: run_of_images(SCANS, **{**test, **changes})
 
 
 def test_scans_of_other_devices_are_scored_by_device(external_run, pages_of, rows_below):
