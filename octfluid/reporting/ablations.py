@@ -5,11 +5,11 @@ from typing import Any
 
 from octfluid.metrics.seeds import difference
 from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
-from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of, why_not
+from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of
 from octfluid.reporting import table2
 from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, mark, points_interval, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes
-from octfluid.reporting.published import by_start, read_published, select_runs
+from octfluid.reporting.published import by_start, read_published, select_trainings
 
 REFERENCE_ROW, REFERENCE_HEAD = 10, 'pspnet'
 LONG = 'row10_4000'
@@ -24,13 +24,9 @@ def expected() -> dict[str, dict[str, Any]]:
 
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Return the runs that count, and label and reason of every other run."""
-    known = expected()
-
-    def reason(run: Run) -> str | None:
-        config = known.get(run.config_stem)
-        return why_not(run, config['iterations']) if config else 'its config is not among the expected ones (ablations.csv)'
-
-    return select_runs(runs, reason)
+    iterations = {stem: config['iterations'] for stem, config in expected().items()}
+    unknown = 'its config is not among the expected ones (ablations.csv)'
+    return select_trainings(runs, lambda run: iterations.get(run.config_stem), unknown)
 
 
 def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
@@ -87,7 +83,9 @@ def _by_length(row10: Sequence[Run], long: Sequence[Run]) -> list[dict[str, Any]
 
 
 def _cells(summary: Mapping[str, Any] | None) -> list[str]:
-    return [*(spread(summary[name]) for name in SCORES), seeds(summary)] if summary else [NOT_RUN] * len(SCORES) + ['-']
+    if summary is None:
+        return [NOT_RUN] * len(SCORES) + ['-']
+    return [*(spread(summary[name]) for name in SCORES), f'n = {seeds(summary)}']
 
 
 def _section(page: Page, configs: Mapping[str, Any], key: str | None, section: Mapping[str, Any]) -> None:
@@ -109,7 +107,7 @@ def _length_table(page: Page, lines: Sequence[Mapping[str, Any]]) -> None:
     rows = []
     for line in lines:
         cells = [
-            f'{spread(summary[name])} ({seeds(summary)})' if summary else NOT_RUN
+            f'{spread(summary[name])} (n = {seeds(summary)})' if summary else NOT_RUN
             for summary in (line['short'], line['long']) for name in _COMPARED
         ]  # fmt: skip
         files = ', '.join(f'`{item["name"]}`' for item in line['weights'])

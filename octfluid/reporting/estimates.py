@@ -12,7 +12,7 @@ from octfluid.metrics.measures import MEASURES, Scored
 from octfluid.records.provenance import SCRATCH, file_label
 from octfluid.records.runs import Run, check_averageable, conditions_of, unique_runs
 from octfluid.reporting import folds, table2
-from octfluid.reporting.formats import estimate, mark, p_value, points_interval
+from octfluid.reporting.formats import estimate, p_value, points_interval, seeds
 from octfluid.reporting.published import grouped, read_published
 from octfluid.utils.errors import InputError
 
@@ -79,11 +79,9 @@ class Group:
     @cached_property
     def missing(self) -> list[str]:
         """The names of folds without a run, with the seed where only some seeds lack it."""
-        lacking = {name: [] for fold in self.pooled.values() for name in fold.missing}
-        for name, seeds in lacking.items():
-            seeds += [str(seed) for seed, fold in self.pooled.items() if name in fold.missing]
-        whole = len(self.pooled)
-        return [name if len(seeds) == whole else f'{name} (seed {", ".join(seeds)})' for name, seeds in sorted(lacking.items())]
+        lacking = {name for fold in self.pooled.values() for name in fold.missing}
+        of = {name: [str(seed) for seed, fold in self.pooled.items() if name in fold.missing] for name in sorted(lacking)}
+        return [name + (f' (seed {", ".join(of[name])})' if len(of[name]) < len(self.pooled) else '') for name in of]
 
     def scored(self, names: set[str] | None = None) -> Scored | None:
         """Return the images that every seed has scored, only those of ``names`` if given; None if no image is left."""
@@ -314,7 +312,7 @@ def headline_table(groups: Sequence[Mapping[str, Any]]) -> tuple[list[str], list
             protocol,
             group['init'],
             str(group['iterations']),
-            str(len(group['seeds'])) + mark(group),
+            seeds(group),
             f'{group["images"]} ({group["with_fluid"]} with fluid)',
             str(group['subjects']),
             *scores_or_withheld(group, HEADLINE),

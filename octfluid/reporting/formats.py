@@ -68,8 +68,8 @@ def mark(*summaries: Mapping[str, Any] | None) -> str:
 
 
 def seeds(summary: Mapping[str, Any]) -> str:
-    """Return ``n = 3`` from the output of `octfluid.records.runs.summarise`."""
-    return f'n = {summary["n"]}{mark(summary)}'
+    """Return the number of ``seeds`` of a summary or group, with a `mark`."""
+    return f'{len(summary["seeds"])}{mark(summary)}'
 
 
 def conditions(summaries: Iterable[Mapping[str, Any] | None], weights: Iterable[Mapping[str, str]] = ()) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.records.provenance import Start
-from octfluid.records.runs import Run
+from octfluid.records.runs import Run, why_not
 
 
 def read_published(name: str) -> list[dict[str, str]]:
@@ -25,6 +25,16 @@ def select_runs(runs: Iterable[Run], why_not: Callable[[Run], str | None]) -> tu
     reasons = [(run, why_not(run)) for run in runs]
     used = [run for run, reason in reasons if reason is None]
     return used, sorted([run.label, reason] for run, reason in reasons if reason is not None)
+
+
+def select_trainings(
+    runs: Iterable[Run], iterations: Callable[[Run], int | None], unknown: str
+) -> tuple[list[Run], list[list[str]]]:
+    """Return as `select_runs` the trainings of the paper's split that are as their configs describe.
+
+    ``iterations`` gives those of a run's config, None if the table has no such config, which is the reason ``unknown``.
+    """
+    return select_runs(runs, lambda run: unknown if (number := iterations(run)) is None else why_not(run, number))
 
 
 def grouped(runs: Iterable[Run], key: Callable[[Run], Any]) -> dict[Any, list[Run]]:

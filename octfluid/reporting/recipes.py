@@ -14,18 +14,7 @@ from octfluid.metrics.measures import Scored
 from octfluid.records.runs import Run, check_averageable, conditions_of, summarise
 from octfluid.reporting import folds
 from octfluid.reporting.estimates import LEAKAGE, comparisons_table, headline_table, key_of, measures_table, scores_or_withheld
-from octfluid.reporting.formats import (
-    NOT_RUN,
-    SCORES,
-    conditions,
-    estimate,
-    mark,
-    p_value,
-    percent,
-    points_interval,
-    seeds,
-    spread,
-)
+from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, estimate, p_value, percent, points_interval, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes, records_link
 from octfluid.reporting.published import grouped, read_published
 from octfluid.reporting.table2 import paper_rows
@@ -214,7 +203,7 @@ def _own_table(page: Page, content: Mapping[str, Any]) -> None:
             group['init'],
             str(group['iterations']),
             *(spread(group[name]) for name in SCORES),
-            records_link(group['records'], seeds(group)),
+            records_link(group['records'], f'n = {seeds(group)}'),
         ]
         for group in content['groups']
     ])  # fmt: skip
@@ -235,7 +224,7 @@ def _published_section(page: Page, groups: Sequence[Mapping[str, Any]]) -> None:
             name = '**ours**: ' + ', '.join(part for part in (config_link(group['config']), group['variant']) if part)
             size = 'x'.join(map(str, group['size'])) if group['size'] else 'several sizes'
             scores = scores_or_withheld(group, ('dice', 'miou', 'mdice'))
-            rows.append([name, size, *scores, str(len(group['seeds'])) + mark(group)])
+            rows.append([name, size, *scores, seeds(group)])
         page.heading(title, 3)
         page.table(['who', 'scored at', 'fluid Dice %', 'mIoU %', 'mDice %', 'seeds'], rows)
     page.bullets(notes('published'))

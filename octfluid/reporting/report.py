@@ -23,7 +23,7 @@ from octfluid.reporting import (
     table1,
     table2,
 )
-from octfluid.reporting.formats import NOT_RUN, estimate, mark, percent, seeds, spread
+from octfluid.reporting.formats import NOT_RUN, estimate, percent, seeds, spread
 from octfluid.reporting.pages import Page, config_link, records_link, render_html, render_markdown, safe_markdown
 from octfluid.utils.atomic import require_file_names, write_bytes, write_text
 from octfluid.utils.errors import InputError
@@ -142,7 +142,7 @@ def make_readme_page(results: Mapping[str, Any]) -> Page:
 
     def cells(key: str | None, row: int) -> list[str] | None:
         ours = table['sections'].get(key, {}).get(str(row))
-        return ours and [both(ours, spread), records_link(ours['records'], seeds(ours))]
+        return ours and [both(ours, spread), records_link(ours['records'], f'n = {seeds(ours)}')]
 
     rows = []
     for row in table['rows']:
@@ -155,8 +155,7 @@ def make_readme_page(results: Mapping[str, Any]) -> Page:
     for group in recipes.plotted(results['estimates']['groups']):
         dice, miou, mdice = (estimate(group['measures'][name]) for name in ('dice', 'miou', 'mdice'))
         name = f'{config_link(group["config"])}, {group["protocol"]}: fluid Dice {dice}'
-        n = f'n = {len(group["seeds"])}{mark(group)}'
-        rows.append(['own', name, '-', f'{miou} / {mdice}', records_link(group['records'], n)])
+        rows.append(['own', name, '-', f'{miou} / {mdice}', records_link(group['records'], f'n = {seeds(group)}')])
     page.table(['row', 'setting', 'paper', 'ours', 'records'], rows)
     return page
 

@@ -16,11 +16,10 @@ from octfluid.records.runs import (
     conditions_of,
     summarise,
     weights_of,
-    why_not,
 )
 from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, percent, points, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes, records_link
-from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_runs
+from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_trainings
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
 THRESHOLD_FREE = {'average_precision': 'average precision', 'best_dice': 'fluid Dice, best threshold'}
@@ -59,12 +58,8 @@ def row_number(config_stem: str) -> int | None:
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Return the runs that count, and label and reason of every other run."""
     iterations = {row['row']: row['iterations'] for row in paper_rows()}
-
-    def reason(run: Run) -> str | None:
-        row = row_number(run.config_stem)
-        return why_not(run, iterations[row]) if row in iterations else 'its config is not one of the eleven rows'
-
-    return select_runs(runs, reason)
+    unknown = 'its config is not one of the eleven rows'
+    return select_trainings(runs, lambda run: iterations.get(row_number(run.config_stem)), unknown)
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -133,7 +128,7 @@ def _table(page: Page, content: Mapping[str, Any], section: Mapping[str, Any], n
             gap = None if published is None or mean is None else mean - published
             cells += [percent(published), spread(ours[name]) if ours else NOT_RUN, points(gap)]
         cells += [spread(ours[name]) if ours and name in ours else '-' for name in more]
-        link = records_link(ours['records'], seeds(ours)) if ours else '-'
+        link = records_link(ours['records'], f'n = {seeds(ours)}') if ours else '-'
         rows.append([config_link(row['config'], str(row['row'])), row['setting'], *cells, link])
     if content['reference']:
         cells = [cell for name in names for cell in ('-', percent(content['reference'][name]), '-')]
