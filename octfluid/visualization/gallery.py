@@ -75,11 +75,7 @@ def write_pictures(
 ) -> None:
     """Write the pictures that go with a record, after deleting those that an earlier run of the same name left.
 
-    Args:
-        record_path: ``<folder>/<stem>.json``.
-        predictions: Image name -> (H, W) array of 0 and 1, of those to show.
-        files: Image name -> (scan, ground truth), at least of those to show.
-        ignore_index: As in `scan_overlay`.
+    ``predictions`` are by image name (see `scan_overlay`), and ``files`` the scan and ground truth of at least those.
 
     Raises:
         OSError: A file cannot be read, written or deleted. Each picture is whole or absent, and none shows another run.

@@ -129,10 +129,7 @@ def _strip(width: int, caption: str, legend: Sequence[tuple]) -> np.ndarray:
 
 
 def fitted_text(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
-    """Return a line of text and the largest font in which it is within ``width`` pixels.
-
-    If even the smallest is too large, the text is shortened in its middle.
-    """
+    """Return a line of text, shortened in its middle if it must be, and the largest font in which ``width`` pixels hold it."""
     for size in range(LARGEST_FONT, SMALLEST_FONT - 1, -1):
         font = ImageFont.load_default(size)
         if font.getlength(text) <= width:

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from octfluid.metrics.threshold_free import BINS
 from octfluid.records.record import to_run
 from octfluid.reporting.pages import render_markdown
-from octfluid.reporting.report import PAGES, README_BEGIN, README_END, build_results, default_readme, make_pages, write_report
+from octfluid.reporting.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
 from octfluid.reporting.table2 import page, paper_rows
 from octfluid.utils.errors import InputError
 
@@ -14,14 +15,15 @@ EMPTY = (0, 0, 0, 65536)
 COUNTS = [[(30, 10, 20, 65476), (0, 5, 0, 65531)], [(35, 10, 15, 65476), EMPTY], [(20, 0, 30, 65486), EMPTY]]
 
 
+ROW10, ROW6 = 'table2/10_crop320_wd1e-4', 'table2/06_crop320'
+
+
 @pytest.fixture
-def runs(make_record, hrf_weights):
+def runs(make_run, hrf_weights):
     """Row 10 from HRF with three seeds, row 6 from HRF with one, row 10 from scratch with two."""
-    other = {'config': 'configs/table2/06_crop320.py', 'config_sha256': '6' * 64}
-    records = [make_record(counts, seed=seed, init=hrf_weights) for seed, counts in enumerate(COUNTS)]
-    records += [make_record(COUNTS[0], init=hrf_weights, **other)]
-    records += [make_record(counts, seed=seed) for seed, counts in enumerate(COUNTS[:2])]
-    return [to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)]
+    runs = [make_run(ROW10, counts, seed=seed, init=hrf_weights) for seed, counts in enumerate(COUNTS)]
+    runs += [make_run(ROW6, COUNTS[0], init=hrf_weights, config_sha256='6' * 64)]
+    return runs + [make_run(ROW10, counts, seed=seed) for seed, counts in enumerate(COUNTS[:2])]
 
 
 def render(table):
@@ -69,14 +71,12 @@ def test_without_runs_every_row_is_not_run():
     assert [rows_of(text, 'From HRF vessel weights', row)[0][3] for row in range(1, 12)] == ['not run'] * 11
 
 
-def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(make_record, hrf_weights):
-    threshold_free = pytest.importorskip('octfluid.metrics.threshold_free')
-    record = make_record(init=hrf_weights)
-    bins = [0] * threshold_free.BINS
-    for image in record['images']:
+def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(make_run, hrf_weights):
+    run, bins = make_run(ROW10, init=hrf_weights), [0] * BINS
+    for image in run.record['images']:
         true = image['tp'] + image['fn']
         image['extra'] = {'logit_histogram': {'fluid': [*bins[1:], true], 'background': [65536 - true, *bins[1:]]}}
-    text = render(build_results([to_run(Path('a.json'), record)])['table2'])
+    text = render(build_results([run])['table2'])
     assert rows_of(text, 'From HRF', 10)[1][-3:-1] == ['100.00', '100.00'] and 'average precision' in text
 
 
@@ -98,8 +98,8 @@ def test_a_run_that_does_not_count_is_listed_with_the_reason(make_record, change
     assert f'- `{run.label}`: {reason}\n' in render(table)
 
 
-def test_overrides_that_change_nothing_count(make_record):
-    neutral = to_run(Path('x.json'), make_record(overrides={'train_dataloader.num_workers': 0, 'data_root': 'd'}))
+def test_overrides_that_change_nothing_count(make_run):
+    neutral = make_run(ROW10, overrides={'train_dataloader.num_workers': 0, 'data_root': 'd'})
     assert build_results([neutral])['table2']['sections']['scratch']['10']['n'] == 1
 
 
@@ -140,26 +140,23 @@ def test_recipes_are_grouped_by_all_that_matters(make_record):
     assert recipes['not_used'] == [['recipes/tiny/train_paper_scratch_400i_seed0.json', 'overrides train_cfg.max_iters']]
 
 
-def test_an_undefined_score_is_a_dash_and_null(make_record):
-    results = build_results([to_run(Path('a.json'), make_record([(0, 0, 0, 65536)], config='configs/smoke/a.py'))])
-    text = render_markdown(make_pages(results)[3], linked=False)
-    assert '| 100.00 | 100.00 | - | - | n = 1 |' in text
+def test_an_undefined_score_is_a_dash_and_null(make_run, pages_of):
+    results = build_results([make_run('smoke/a', [EMPTY])])
+    assert '| 100.00 | 100.00 | - | - | n = 1 |' in pages_of(results)['recipes.md']
     assert results['recipes']['groups'][0]['Dice']['mean'] is None
 
 
-def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_record):
-    configs = ('configs/table2/10_crop320_wd1e-4.py', 'configs/table2/06_crop320.py', 'configs/smoke/tiny.py')
-    precisions = (('fp32', 'bf16'), ('bf16', 'bf16'), ('fp32', 'bf16'))
-    records = [
-        make_record(COUNTS[place], config=config, seed=10 - 8 * place, precision=precision)
-        for config, pair in zip(configs, precisions, strict=True) for place, precision in enumerate(pair)
-    ]  # fmt: skip
-    results = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])
+def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_run, pages_of):
+    pairs = ((ROW10, ('fp32', 'bf16')), (ROW6, ('bf16', 'bf16')), ('smoke/tiny', ('fp32', 'bf16')))
+    results = build_results([
+        make_run(config, COUNTS[place], seed=10 - 8 * place, precision=precision)
+        for config, pair in pairs for place, precision in enumerate(pair)
+    ])  # fmt: skip
     summary = results['table2']['sections']['scratch']['10']
     assert (summary['precisions'], summary['devices']) == ({'bf16': 1, 'fp32': 1}, {'a CPU': 2})
     # Values come in the order of the seeds; by file name, seed 10 comes before seed 2.
     assert (summary['seeds'], summary['Dice']['values']) == ([2, 10], pytest.approx([70 / 95, 60 / 95], abs=1e-8))
-    pages = {one.name: render_markdown(one, linked=False) for one in make_pages(results)}
+    pages = pages_of(results)
     text = pages['table2.md']
     assert rows_of(text, 'From scratch', 10)[0][-1] == 'n = 2 †' and rows_of(text, 'From scratch', 6)[0][-1] == 'n = 2'
     assert text.count('†: ') == 1 and '| n = 2 † |' in pages['recipes.md'] and '(n = 2 †)' in pages['ablations.md']
