@@ -8,14 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from octfluid.datasets.splits import (
-    LEAVE_ONE_OUT,
-    held_out_subjects,
-    inner_parent,
-    is_subject_split,
-    paper_rows,
-    subject_split,
-)
+from octfluid.datasets.splits import LEAVE_ONE_OUT, held_out_subjects, inner_parent, is_subject_split, paper_rows, subject_split
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.runs import Run
 from octfluid.utils.errors import InputError

@@ -11,18 +11,8 @@ from typing import Any
 
 from octfluid.records.provenance import SCRATCH, Start
 from octfluid.records.runs import Run, check_comparable, unique_runs
-from octfluid.reporting import (
-    ablations,
-    benchmarks,
-    conclusions,
-    estimates,
-    figures,
-    folds,
-    prediction,
-    recipes,
-    table1,
-    table2,
-)
+from octfluid.reporting import ablations, benchmarks, conclusions, estimates, figures, prediction, recipes, table1, table2
+from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
 from octfluid.reporting.formats import NOT_RUN, estimate, percent, seeds, spread
 from octfluid.reporting.pages import Page, config_link, records_link, render_html, render_markdown, safe_markdown
 from octfluid.utils.atomic import require_file_names, write_bytes, write_text
@@ -49,7 +39,7 @@ def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
     The folds of leave-one-subject-out are in no table: each is a part of a score, which `estimates` pools.
     """
-    whole = [run for run in runs if not folds.is_inner(run) and folds.protocol_of(run.record['split']) != folds.LEAVE_ONE_OUT]
+    whole = [run for run in runs if not is_inner(run) and protocol_of(run.record['split']) != LEAVE_ONE_OUT]
     return {name: [run for run in whole if run.table == name] for name in TABLES}
 
 
@@ -65,7 +55,7 @@ def build_results(
         InputError: Records contradict each other; the message names two of them.
     """
     every, repeated = unique_scored(runs)
-    kept = [run for run in every if not folds.is_inner(run)]
+    kept = [run for run in every if not is_inner(run)]
     own = [run for run in kept if run.table != 'external']  # few scans of many devices, without intervals
     of = by_table(kept)
     rows = table2.build(of['table2'])
