@@ -5,11 +5,11 @@ from typing import Any
 
 from octfluid.metrics.seeds import difference
 from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
-from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of, why_not
+from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of
 from octfluid.reporting import table2
 from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, mark, points_interval, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes
-from octfluid.reporting.published import read_published, select_runs, starts_of
+from octfluid.reporting.published import by_start, read_published, select_trainings
 
 REFERENCE_ROW, REFERENCE_HEAD = 10, 'pspnet'
 LONG = 'row10_4000'
@@ -23,18 +23,10 @@ def expected() -> dict[str, dict[str, Any]]:
 
 
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
-    """Choose the runs that count.
-
-    Returns:
-        (runs, label and reason of every other run).
-    """
-    known = expected()
-
-    def reason(run: Run) -> str | None:
-        config = known.get(run.config_stem)
-        return why_not(run, config['iterations']) if config else 'its config is not among the expected ones (ablations.csv)'
-
-    return select_runs(runs, reason)
+    """Return the runs that count, and label and reason of every other run."""
+    iterations = {stem: config['iterations'] for stem, config in expected().items()}
+    unknown = 'its config is not among the expected ones (ablations.csv)'
+    return select_trainings(runs, lambda run: iterations.get(run.config_stem), unknown)
 
 
 def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
@@ -55,15 +47,12 @@ def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
         InputError: Runs that would be averaged or compared differ in config, initial weights or scored files.
     """
     used, not_used = select(runs)
-    row10 = [run for row, run in table2.select(table2_runs)[0] if row == REFERENCE_ROW]
+    row10 = [run for run in table2.select(table2_runs)[0] if table2.row_number(run.config_stem) == REFERENCE_ROW]
     check_comparable(row10 + used)
-    sections = {}
-    for start in starts_of(used):
-        reference = [run for run in row10 if run.start == start]
-        sections[start.key] = _section_of([run for run in used if run.start == start], reference)
+    references = by_start(row10)
     return {
         'configs': expected(),
-        'sections': sections,
+        'sections': {start.key: _section_of(mine, references.get(start, [])) for start, mine in by_start(used).items()},
         'by_length': _by_length(row10, [run for run in used if run.config_stem == LONG]),
         **conditions_of(row10 + used),
         'not_used': not_used,
@@ -83,12 +72,12 @@ def _section_of(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, Any]
 
 
 def _by_length(row10: Sequence[Run], long: Sequence[Run]) -> list[dict[str, Any]]:
-    starts = {run.start for run in (*row10, *long) if run.source_iterations is not None}
+    known = by_start([run for run in (*row10, *long) if run.source_iterations is not None])
     lines = []
-    for start in sorted(starts, key=lambda start: (start.iterations, start.source)):
+    for start in sorted(known, key=lambda start: (start.iterations, start.source)):
         cells = [[run for run in runs if run.start == start] for runs in (row10, long)]
         short, longer = (summarise(cell) if cell else None for cell in cells)
-        weights = weights_of(run for cell in cells for run in cell)
+        weights = weights_of(known[start])
         lines.append({'start': start.key, 'iterations': start.iterations, 'weights': weights, 'short': short, 'long': longer})
     return lines
 
@@ -96,15 +85,14 @@ def _by_length(row10: Sequence[Run], long: Sequence[Run]) -> list[dict[str, Any]
 def _cells(summary: Mapping[str, Any] | None) -> list[str]:
     if summary is None:
         return [NOT_RUN] * len(SCORES) + ['-']
-    return [*(spread(summary[name]) for name in SCORES), seeds(summary)]
+    return [*(spread(summary[name]) for name in SCORES), f'n = {seeds(summary)}']
 
 
-def _section(page: Page, content: Mapping[str, Any], key: str | None, section: Mapping[str, Any]) -> None:
+def _section(page: Page, configs: Mapping[str, Any], key: str | None, section: Mapping[str, Any]) -> None:
     page.heading(Start.of(key).title if key else f'From HRF vessel weights, {thousands(FULL)} iterations')
-    page.text(conditions([summary for summary in (section['reference'], *section['runs'].values()) if summary],
-                         section['weights']))  # fmt: skip
+    page.text(conditions([section['reference'], *section['runs'].values()], section['weights']))
     rows = [[f'row {REFERENCE_ROW}', 'reference', *_cells(section['reference']), *['-'] * len(_COMPARED)]]
-    for stem, config in content['configs'].items():
+    for stem, config in configs.items():
         found = section['runs'].get(stem)
         if found or key != SCRATCH.key:
             gaps = [found and found['difference'][name] for name in _COMPARED]
@@ -115,35 +103,30 @@ def _section(page: Page, content: Mapping[str, Any], key: str | None, section: M
 
 
 def _length_table(page: Page, lines: Sequence[Mapping[str, Any]]) -> None:
-    header = ['source iterations', 'weights']
-    header += [f'{SCORES[name]}, {after} iterations' for after in ('400', '4 000') for name in _COMPARED]
+    columns = [f'{SCORES[name]}, {after} iterations' for after in ('400', '4 000') for name in _COMPARED]
     rows = []
     for line in lines:
         cells = [
-            f'{spread(summary[name])} ({seeds(summary)})' if summary else NOT_RUN
+            f'{spread(summary[name])} (n = {seeds(summary)})' if summary else NOT_RUN
             for summary in (line['short'], line['long']) for name in _COMPARED
         ]  # fmt: skip
         files = ', '.join(f'`{item["name"]}`' for item in line['weights'])
         rows.append([thousands(line['iterations']), files or ('none' if line['start'] == SCRATCH.key else '-'), *cells])
-    page.table(header, rows)
+    page.table(['source iterations', 'weights', *columns], rows)
 
 
 def page(content: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
     """Return ``ablations.md`` from the output of `build` and the names of the figures that were drawn."""
-    page = Page('ablations.md', 'Ablations of row 10')
+    page, lines = Page('ablations.md', 'Ablations of row 10'), content['by_length']
     for key, section in (content['sections'] or {None: {'reference': None, 'runs': {}, 'weights': []}}).items():
-        _section(page, content, key, section)
+        _section(page, content['configs'], key, section)
     page.heading('Row 10 by length of source training')
-    page.text(conditions([summary for line in content['by_length'] for summary in (line['short'], line['long']) if summary]))
-    if content['by_length']:
-        _length_table(page, content['by_length'])
-    if not any(line['iterations'] == FULL for line in content['by_length']):
+    page.text(conditions(line[length] for line in lines for length in ('short', 'long')))
+    if lines:
+        _length_table(page, lines)
+    if not any(line['iterations'] == FULL for line in lines):
         page.text(f"The paper's source training, {thousands(FULL)} iterations: {NOT_RUN}.")
-    page.figure(
-        FIGURE, figures,
-        'Fluid Dice of row 10 by the number of iterations its initial weights had been trained on vessels: a point a seed, the '
-        "line through their means; 0 is training from scratch. Open marks: the zoo's weights. Dashed: the paper's.",
-    )  # fmt: skip
+    page.figure(FIGURE, figures)
     page.how_to_read(notes('ablations'))
     page.not_used(content['not_used'])
     return page

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from octfluid.metrics.bootstrap import MIN_SUBJECTS
+from octfluid.metrics.confusion import rounded
 from octfluid.metrics.seeds import MIN_SEEDS, difference
 from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
-from octfluid.records.runs import DECIMALS, mixed
+from octfluid.records.runs import mixed
 from octfluid.reporting.estimates import LEAKAGE, comparisons_table, family_of
 from octfluid.reporting.formats import NOT_RUN, p_value, percent, points, points_interval
 from octfluid.reporting.pages import Page, notes
@@ -20,6 +21,7 @@ FAILED = 0.05
 """Fluid Dice below which a training has failed: next to everything is called background."""
 LEVEL = 0.05
 """Largest Holm-corrected p-value with which a difference counts as shown."""
+_SCORES = {'Dice': 'fluid Dice', 'mIoU': 'mIoU'}
 
 
 def verdict(direction: str, arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
@@ -43,14 +45,14 @@ def verdict(direction: str, arm: Mapping[str, Any], reference: Mapping[str, Any]
     found, ours, others = difference(arm, reference, 'Dice'), arm['Dice']['values'], reference['Dice']['values']
     if found is None or max(*ours, *others) < (FAILED if direction == 'fails' else 1e-9):
         return NOT_SETTLED
-    if direction == 'fails':
-        return HOLDS if max(ours) < FAILED else CONTRADICTED if min(ours) > FAILED else NOT_SETTLED
     low, high = found['interval']
-    if direction == 'lower':
-        low, high = -high, -low
-    if direction == 'no better':
-        return CONTRADICTED if low > 0 else HOLDS if high < MARGIN else NOT_SETTLED
-    return HOLDS if low > 0 else CONTRADICTED if high < 0 else NOT_SETTLED
+    holds, contradicted = {
+        'higher': (low > 0, high < 0),
+        'lower': (high < 0, low > 0),
+        'no better': (low <= 0 and high < MARGIN, low > 0),
+        'fails': (max(ours) < FAILED, min(ours) > FAILED),
+    }[direction]
+    return HOLDS if holds else CONTRADICTED if contradicted else NOT_SETTLED
 
 
 def build(table2: Mapping[str, Any], ablations: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,50 +68,37 @@ def build(table2: Mapping[str, Any], ablations: Mapping[str, Any]) -> dict[str, 
         has none), ``ours`` (Dice and mIoU -> output of `octfluid.metrics.seeds.difference`, or None), ``n`` (seeds of the two
         sides), ``differ_in`` (see `octfluid.records.runs.mixed`) and ``verdict``.
     """
-    keys = {key for table in (table2, ablations) for key in table['sections']} - {SCRATCH.key}
-    paper = {str(row['row']): row['paper'] for row in table2['rows']}
-    claims = read_published('paper_conclusions.csv')
-    ordered = sorted(keys, key=lambda key: Start.of(key).rank)
-    return {'sections': {key: [_judged(claim, key, table2, ablations, paper) for claim in claims] for key in ordered}}
+    runs = {key: dict(section['runs']) for key, section in ablations['sections'].items()}
+    for key, rows in table2['sections'].items():
+        runs[key] = {**runs.get(key, {}), **rows}
+    paper, claims = {str(row['row']): row['paper'] for row in table2['rows']}, read_published('paper_conclusions.csv')
+    ordered = sorted(runs.keys() - {SCRATCH.key}, key=lambda key: Start.of(key).rank)
+    return {'sections': {key: [_judged(claim, key, runs, paper) for claim in claims] for key in ordered}}
 
 
-def _runs_of(side: str, key: str, table2: Mapping[str, Any], ablations: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    rows = table2['sections'].get(key, {})
-    return rows.get(side) or ablations['sections'].get(key, {}).get('runs', {}).get(side)
-
-
-def _judged(
-    claim: Mapping[str, str], key: str, table2: Mapping, ablations: Mapping, paper: Mapping[str, Mapping]
-) -> dict[str, Any]:
-    arm = _runs_of(claim['arm'], key, table2, ablations)
-    reference = _runs_of(claim['reference'], SCRATCH.key if claim['scratch'] else key, table2, ablations)
-    both = arm and reference
-    gaps = None
-    if not claim['scratch'] and claim['arm'] in paper and claim['reference'] in paper:
-        pairs = {name: (paper[claim['arm']][name], paper[claim['reference']][name]) for name in ('Dice', 'mIoU')}
-        gaps = {name: None if None in pair else round(pair[0] - pair[1], DECIMALS) for name, pair in pairs.items()}
+def _judged(claim: Mapping[str, str], key: str, runs: Mapping[str, Mapping], paper: Mapping[str, Mapping]) -> dict[str, Any]:
+    sides, scratch = (claim['arm'], claim['reference']), claim['scratch']
+    found = [runs[key].get(sides[0]), runs.get(SCRATCH.key if scratch else key, {}).get(sides[1])]
+    both, gaps = None not in found, None
+    if not scratch and paper.keys() >= set(sides):
+        pairs = {name: [paper[side][name] for side in sides] for name in _SCORES}
+        gaps = {name: None if None in pair else rounded(pair[0] - pair[1]) for name, pair in pairs.items()}
+    names = [f'row {side}' if side.isdecimal() else f'`{side}`' for side in sides]
     return {
         'claim': claim['text'],
-        'compared': _compared(claim),
+        'compared': f'{names[0]} minus {names[1]}' + (' from scratch' if scratch else ''),
         'direction': claim['direction'],
         'paper': gaps,
-        'ours': {name: difference(arm, reference, name) if both else None for name in ('Dice', 'mIoU')},
-        'n': [side['n'] if side else 0 for side in (arm, reference)],
-        'differ_in': mixed(arm, reference) if both else [],
-        'verdict': verdict(claim['direction'], arm, reference) if both else NOT_RUN,
+        'ours': {name: difference(*found, name) if both else None for name in _SCORES},
+        'n': [side['n'] if side else 0 for side in found],
+        'differ_in': mixed(*found) if both else [],
+        'verdict': verdict(claim['direction'], *found) if both else NOT_RUN,
     }
 
 
-def _compared(claim: Mapping[str, str]) -> str:
-    names = [f'row {side}' if side.isdecimal() else f'`{side}`' for side in (claim['arm'], claim['reference'])]
-    return f'{names[0]} minus {names[1]}' + (' from scratch' if claim['scratch'] else '')
-
-
 def _row(item: Mapping[str, Any], over_patients: Mapping[str, Any] | None) -> list[str]:
-    scores = [
-        text for name in ('Dice', 'mIoU')
-        for text in (points((item['paper'] or {}).get(name)), points_interval(item['ours'][name]))
-    ]  # fmt: skip
+    paper = item['paper'] or {}
+    scores = [text for name in _SCORES for text in (points(paper.get(name)), points_interval(item['ours'][name]))]
     patients = points_interval(over_patients)
     if over_patients and over_patients['p_holm'] is not None:
         patients += f', Holm p {p_value(over_patients["p_holm"])}'
@@ -117,18 +106,11 @@ def _row(item: Mapping[str, Any], over_patients: Mapping[str, Any] | None) -> li
     return [item['claim'], item['compared'], *scores, patients, f'{item["n"][0]} and {item["n"][1]}', judged]
 
 
-def _not_run(judged: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return one sentence for each conclusion without runs, with the paper's own difference."""
-    sentences = []
-    for item in judged:
-        if item['verdict'] == NOT_RUN:
-            gaps = item['paper'] or {}
-            told = ', '.join(
-                f'{points(gaps[key])} {name}' for key, name in (('Dice', 'fluid Dice'), ('mIoU', 'mIoU'))
-                if gaps.get(key) is not None
-            )  # fmt: skip
-            sentences.append(f'{item["claim"]}: {item["compared"]}' + (f'; the paper: {told}.' if told else '.'))
-    return sentences
+def _not_run(item: Mapping[str, Any]) -> str:
+    """Return one sentence on a conclusion without runs, with the paper's own difference."""
+    gaps = item['paper'] or {}
+    told = ', '.join(f'{points(gaps[key])} {name}' for key, name in _SCORES.items() if gaps.get(key) is not None)
+    return f'{item["claim"]}: {item["compared"]}' + (f'; the paper: {told}.' if told else '.')
 
 
 def leakage_verdict(item: Mapping[str, Any]) -> str:
@@ -157,18 +139,13 @@ def _leakage_section(page: Page, comparisons: Sequence[Mapping[str, Any]]) -> No
 
 
 def page(content: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]] = ()) -> Page:
-    """Return ``what_holds_up.md``.
-
-    Args:
-        content: Output of `build`.
-        comparisons: Output of `octfluid.reporting.estimates.compare` for the same runs.
-    """
+    """Return ``what_holds_up.md`` from the outputs of `build` and `octfluid.reporting.estimates.compare` for the same runs."""
     page = Page('what_holds_up.md', 'What holds up')
     page.text("The paper's conclusions about fine-tuning, each as a difference between two groups of our runs, in points.")
-    scores = [f'{name}, {whose}' for name in ('fluid Dice', 'mIoU') for whose in ('paper', 'ours')]
+    scores = [f'{name}, {whose}' for name in _SCORES.values() for whose in ('paper', 'ours')]
     header = ['conclusion', 'compared', *scores, 'over patients and seeds', 'seeds', 'verdict']
     by_claim = {(item['family'], item['title']): item for item in comparisons}
-    for key, judged in content['sections'].items():
+    for place, (key, judged) in enumerate(content['sections'].items()):
         start = Start.of(key)
         page.heading(start.title)
         if start.iterations != FULL:
@@ -176,7 +153,7 @@ def page(content: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]] = 
         rows = [_row(item, by_claim.get((family_of(key), item['claim']))) for item in judged if item['verdict'] != NOT_RUN]
         if rows:
             page.table(header, rows)
-        if key == next(iter(content['sections'])) and (sentences := _not_run(judged)):
+        if place == 0 and (sentences := [_not_run(item) for item in judged if item['verdict'] == NOT_RUN]):
             page.text('Not run:')
             page.bullets(sentences)
     if not content['sections']:

@@ -1,16 +1,19 @@
 """Scores with intervals over patients and seeds, and paired differences between configurations on the same images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from octfluid.datasets.splits import is_by_subject
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.measures import MEASURES, Scored
-from octfluid.records.provenance import SCRATCH, Start, file_label
+from octfluid.records.provenance import SCRATCH, file_label
 from octfluid.records.runs import Run, check_averageable, conditions_of, unique_runs
 from octfluid.reporting import folds, table2
-from octfluid.reporting.formats import estimate, mark, p_value, points_interval
-from octfluid.reporting.published import read_published
+from octfluid.reporting.formats import estimate, p_value, points_interval, seeds
+from octfluid.reporting.published import grouped, read_published
 from octfluid.utils.errors import InputError
 
 FOREGROUND = 'fluid'
@@ -24,8 +27,8 @@ CARD = ('dice', 'mdice', 'miou', 'image_dice')
 """Measures that a model's card gives."""
 
 
-class Group(NamedTuple):
-    """The runs of one configuration under one protocol: all its folds and seeds."""
+class Key(NamedTuple):
+    """What the runs of a group share."""
 
     config: str
     kind: str
@@ -33,7 +36,20 @@ class Group(NamedTuple):
     init: str
     iterations: int
     variant: str
-    runs: tuple[Run, ...]
+
+
+def key_of(run: Run, protocol: str) -> Key:
+    """Return what a run shares with the others of its group."""
+    record, init = run.record, file_label(run.source, run.source_iterations)
+    return Key(record['config'], record['kind'], protocol, init, record['iterations'], record['variant'])
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The runs of one configuration under one protocol: all its folds and seeds."""
+
+    key: Key
+    runs: Sequence[Run]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -44,72 +60,51 @@ class Group(NamedTuple):
     @property
     def row(self) -> int | None:
         """The row of table 2 that the runs belong to."""
-        return table2.row_number(PurePosixPath(self.config).stem) if self.runs[0].table == 'table2' else None
+        return table2.row_number(self.runs[0].config_stem) if self.runs[0].table == 'table2' else None
 
     @property
     def title(self) -> str:
         """The row of table 2 or the config's name, with the initial weights."""
-        path = PurePosixPath(self.config).with_suffix('')
-        name = f'row {self.row}' if self.row else path.name if self.runs[0].table == 'ablations' else str(path)
-        return f'{name.removeprefix("configs/")} ({self.init}{", " + self.variant if self.variant else ""})'
+        path, stem = PurePosixPath(self.key.config).with_suffix(''), self.runs[0].config_stem
+        name = f'row {self.row}' if self.row else stem if self.runs[0].table == 'ablations' else str(path)
+        return f'{name.removeprefix("configs/")} ({self.key.init}{", " + self.key.variant if self.key.variant else ""})'
+
+    @cached_property
+    def pooled(self) -> dict[int, folds.Pooled]:
+        """The pooled folds of each seed, ascending; InputError if runs that would be pooled or averaged do not fit together."""
+        for members in grouped(self.runs, lambda run: run.record['split']).values():
+            check_averageable(members)
+        return {seed: folds.pool(members) for seed, members in grouped(self.runs, lambda run: run.record['seed']).items()}
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """The names of folds without a run, with the seed where only some seeds lack it."""
+        lacking = {name for fold in self.pooled.values() for name in fold.missing}
+        of = {name: [str(seed) for seed, fold in self.pooled.items() if name in fold.missing] for name in sorted(lacking)}
+        return [name + (f' (seed {", ".join(of[name])})' if len(of[name]) < len(self.pooled) else '') for name in of]
+
+    def scored(self, names: set[str] | None = None) -> Scored | None:
+        """Return the images that every seed has scored, only those of ``names`` if given; None if no image is left."""
+        common = set.intersection(*({image['name'] for image in fold.images} for fold in self.pooled.values()))
+        common = common if names is None else common & names
+        by_seed = {seed: [one for one in fold.images if one['name'] in common] for seed, fold in self.pooled.items()}
+        return measures.scored(by_seed) if common else None
 
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
     """Return the groups in the order of their names; runs on vessels and runs with overrides are in no group."""
-    groups: dict[tuple, list[Run]] = {}
-    for run in runs:
-        record = run.record
-        if not run.changed and run.foreground == FOREGROUND:
-            init, protocol = file_label(run.source, run.source_iterations), folds.protocol_of(record['split'])
-            key = (record['config'], record['kind'], protocol, init, record['iterations'], record['variant'])
-            groups.setdefault(key, []).append(run)
-    return [Group(*key, tuple(members)) for key, members in sorted(groups.items())]
-
-
-def pooled_by_seed(runs: Sequence[Run]) -> dict[int, folds.Pooled]:
-    """Pool the folds of each seed of a group; returns pooled images by seed, ascending.
-
-    Raises:
-        InputError: Runs that would be pooled or averaged differ in config, initial weights or scored files, or overlap.
-    """
-    seeds = sorted({run.record['seed'] for run in runs})
-    for split in {run.record['split'] for run in runs}:
-        check_averageable([run for run in runs if run.record['split'] == split])
-    return {seed: folds.pool([run for run in runs if run.record['seed'] == seed]) for seed in seeds}
-
-
-def scored_images(pooled: Mapping[int, folds.Pooled], names: set[str] | None = None) -> Scored | None:
-    """Return the images that every seed has scored, only those of ``names`` if given; None if no image is left."""
-    common = set.intersection(*({image['name'] for image in fold.images} for fold in pooled.values()))
-    common = common if names is None else common & names
-    if not common:
-        return None
-    return measures.scored({seed: [image for image in fold.images if image['name'] in common] for seed, fold in pooled.items()})
-
-
-def missing_folds(pooled: Mapping[int, folds.Pooled]) -> list[str]:
-    """Return the names of folds without a run, with the seed where only some seeds lack it."""
-    lacking: dict[str, list[int]] = {}
-    for seed, fold in pooled.items():
-        for name in fold.missing:
-            lacking.setdefault(name, []).append(seed)
-    return [
-        name if len(seeds) == len(pooled) else f'{name} (seed {", ".join(map(str, seeds))})'
-        for name, seeds in sorted(lacking.items())
-    ]
+    kept = [run for run in runs if not run.changed and run.foreground == FOREGROUND]
+    return [Group(*item) for item in grouped(kept, lambda run: key_of(run, folds.protocol_of(run.record['split']))).items()]
 
 
 def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None:
     """Return whether patients of the scored images have other images in the training; None if the records do not say.
 
-    Args:
-        protocol: From `octfluid.reporting.folds.protocol_of`.
-        variant: Of the record; a test of weights trained on another split says so in it.
-        iterations: Of the training on fluid; 0 for weights that saw no such scan.
+    Weights trained for 0 iterations on fluid saw no such scan; ``protocol`` is from `octfluid.reporting.folds.protocol_of`.
     """
     if folds.TRAINED_ON in variant:
         return None
-    if iterations == 0 or folds.is_by_subject(protocol):
+    if iterations == 0 or is_by_subject(protocol):
         return False
     return True if protocol == PAPER else None
 
@@ -118,33 +113,29 @@ def build(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Score every group.
 
     Returns:
-        One mapping a group: ``key``, ``table``, ``config``, ``kind``, ``protocol``, ``init``, ``iterations``, ``variant``,
-        ``seeds``, ``foreground``, ``images``, ``with_fluid``, ``subjects``, ``size`` ([height, width] in pixels, None if they
-        differ), ``pixel_mm2``, ``missing`` (folds), ``shared_subjects``, ``devices``, ``precisions``, ``measures`` (see
-        `octfluid.metrics.bootstrap.estimates`; None when a fold is missing), ``per_subject``, ``per_image``,
-        ``bland_altman`` (None when a fold is missing) and ``records`` (labels).
+        One mapping a group: ``key``, ``table``, the fields of `Key`, ``seeds``, ``foreground``, ``images``, ``with_fluid``,
+        ``subjects``, ``size`` ([height, width] in pixels, None if they differ), ``pixel_mm2``, ``missing`` (folds),
+        ``shared_subjects``, ``devices``, ``precisions``, ``measures`` (see `octfluid.metrics.bootstrap.estimates`; None when a
+        fold is missing), ``per_subject``, ``per_image``, ``bland_altman`` (None when a fold is missing) and ``records``.
 
     Raises:
-        InputError: As in `pooled_by_seed`.
+        InputError: Runs that would be pooled or averaged differ in config, initial weights or scored files, or overlap.
     """
     return [_scores(group) for group in groups_of(runs)]
 
 
 def _scores(group: Group) -> dict[str, Any]:
-    pooled = pooled_by_seed(group.runs)
-    missing, images = missing_folds(pooled), scored_images(pooled)
-    complete = images is not None and not missing
-    named = group._asdict()
-    named.pop('runs')
+    key, images = group.key, group.scored()
+    complete = images is not None and not group.missing
     return {
-        'key': ' '.join(str(part) for part in group[:-1] if part != ''),
+        'key': ' '.join(str(part) for part in key if part != ''),
         'table': group.runs[0].table,
-        **named,
-        'seeds': list(pooled),
+        **key._asdict(),
+        'seeds': list(group.pooled),
         'foreground': FOREGROUND,
         **_extent(images),
-        'missing': missing,
-        'shared_subjects': shared_subjects(group.protocol, group.variant, group.iterations),
+        'missing': group.missing,
+        'shared_subjects': shared_subjects(key.protocol, key.variant, key.iterations),
         **conditions_of(group.runs),
         'measures': bootstrap.estimates(images) if complete else None,
         'per_subject': measures.per_subject(images) if images else [],
@@ -156,15 +147,13 @@ def _scores(group: Group) -> dict[str, Any]:
 
 def _extent(images: Scored | None) -> dict[str, Any]:
     """Return how many images and subjects were scored, and how large they are."""
-    if images is None:
-        return {'images': 0, 'with_fluid': 0, 'subjects': 0, 'size': None, 'pixel_mm2': None}
-    rows = images.rows[0]
+    rows = images.rows[0] if images else ()
     sizes = {(row['height'], row['width']) for row in rows}
     size = sizes.pop() if len(sizes) == 1 else None
     return {
         'images': len(rows),
         'with_fluid': sum(1 for row in rows if row['tp'] + row['fn']),
-        'subjects': len(set(images.subjects)),
+        'subjects': len(set(images.subjects)) if images else 0,
         'size': list(size) if size else None,
         'pixel_mm2': measures.pixel_mm2(images.names, *size) if size else None,
     }
@@ -179,9 +168,7 @@ def not_used(runs: Sequence[Run]) -> list[list[str]]:
 def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Return the scores for a model's card: of networks of the same config, each scored on what it was not trained on.
 
-    Args:
-        runs: In any order. Left out are those without images, those on inner splits, and tests of weights that may have seen
-            the scored scans.
+    Left out are runs without images, those on inner splits, and tests of weights that may have seen the scored scans.
 
     Returns:
         One mapping for each group with all its folds: ``config``, ``protocol``, ``variant``, ``iterations``, ``seeds`` (their
@@ -222,7 +209,8 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
         InputError: Runs that would be pooled, averaged or compared do not fit together.
     """
     groups = groups_of(runs)
-    found = [item for item in (*_leakage(groups), *_conclusions(groups), *_against_row10(groups)) if item]
+    pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups))
+    found = [item for pair in pairs if (item := _compared(*pair))]
     for family in {item['family'] for item in found}:
         members = [item for item in found if item['family'] == family]
         for item, corrected in zip(members, bootstrap.holm([item['p'] for item in members]), strict=True):
@@ -230,59 +218,54 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return found
 
 
-def _compared(family: str, title: str, arm: Group, reference: Group, partly: bool = False) -> dict[str, Any] | None:
-    """Compare two groups on the images that both have scored.
-
-    Returns:
-        None if no image is left or, unless ``partly``, a fold is missing.
-    """
-    sides = [pooled_by_seed(group.runs) for group in (arm, reference)]
-    missing = [name for side in sides for name in missing_folds(side)]
-    scored = [scored_images(side) for side in sides]
-    if (missing and not partly) or None in scored:
+def _compared(family: str, title: str, *sides: Group) -> dict[str, Any] | None:
+    """Compare arm and reference on the images that both have scored; None without one, or (but for leakage) without a fold."""
+    missing, scored = [name for side in sides for name in side.missing], [side.scored() for side in sides]
+    names = set.intersection(*(set(images.names) if images else set() for images in scored))
+    if (missing and family != LEAKAGE) or not names:
         return None
-    names = set(scored[0].names) & set(scored[1].names)
-    if not names:
-        return None
-    across = arm.protocol != reference.protocol
-    record = arm.runs[0].record
+    across = sides[0].key.protocol != sides[1].key.protocol
+    record = sides[0].runs[0].record
     share = f'{len(names)} of the {len(record["images"])} images of split {record["split"]}'
+    arm, reference = (side.title + (f', {side.key.protocol}' if across else '') for side in sides)
     return {
         'family': family,
         'title': title,
-        'arm': arm.title + (f', {arm.protocol}' if across else ''),
-        'reference': reference.title + (f', {reference.protocol}' if across else ''),
+        'arm': arm,
+        'reference': reference,
         'measure': 'dice',
-        'protocol': arm.protocol,
+        'protocol': sides[0].key.protocol,
         'note': f'on {share}; missing: {", ".join(missing)}' if missing else '',
-        **bootstrap.paired(*(scored_images(side, names) for side in sides), measure='dice'),
+        **bootstrap.paired(*(side.scored(names) for side in sides), measure='dice'),
         'p_holm': None,
     }
 
 
-def _leakage(groups: Sequence[Group]) -> list[dict[str, Any] | None]:
-    """Compare training on the paper's split with leaving one subject out, both scored on the paper's images."""
-    by_key = {group._replace(runs=()): group for group in groups}
-    found = []
-    for group in groups:
-        by_patient = by_key.get(group._replace(protocol=folds.LEAVE_ONE_OUT, runs=()))
-        if group.protocol == PAPER and by_patient:
+def _leakage(groups: Sequence[Group]) -> Iterator[tuple]:
+    """Pair training on the paper's split with leaving one subject out, both scored on the paper's images."""
+    by_key = {group.key: group for group in groups}
+    for key, group in by_key.items():
+        by_patient = by_key.get(key._replace(protocol=folds.LEAVE_ONE_OUT))
+        if key.protocol == PAPER and by_patient:
             title = f'{group.title}: patients in the training minus patients left out'
-            found.append(_compared(LEAKAGE, title, group, by_patient, partly=True))
-    return found
+            yield LEAKAGE, title, group, by_patient
 
 
-def _conclusions(groups: Sequence[Group]) -> list[dict[str, Any] | None]:
-    trainings = [group for group in groups if (group.kind, group.protocol, group.variant) == ('train', PAPER, '')]
-    starts = sorted({group.runs[0].start for group in trainings} - {SCRATCH}, key=lambda start: start.rank)
-    found = []
-    for start in starts:
+def _conclusions(groups: Sequence[Group]) -> Iterator[tuple]:
+    """Pair the rows of table 2 and the ablations of the paper's conclusions, trained for the iterations of their configs."""
+    iterations = {row['row']: row['iterations'] for row in table2.paper_rows()}
+    sides = {}
+    for group in groups:
+        run, key = group.runs[0], group.key
+        whole = run.table == 'ablations' or (group.row in iterations and key.iterations == iterations[group.row])
+        if whole and (key.kind, key.protocol, key.variant) == ('train', PAPER, ''):
+            sides.setdefault((run.start, str(group.row) if group.row else run.config_stem), group)
+    for start in sorted({start for start, _ in sides} - {SCRATCH}, key=lambda start: start.rank):
         for claim in read_published('paper_conclusions.csv'):
-            arm = _side(claim['arm'], start, trainings)
-            reference = _side(claim['reference'], SCRATCH if claim['scratch'] else start, trainings)
+            arm = sides.get((start, claim['arm']))
+            reference = sides.get((SCRATCH if claim['scratch'] else start, claim['reference']))
             if arm and reference:
-                found.append(_compared(family_of(start.key), claim['text'], arm, reference))
-    return found
+                yield family_of(start.key), claim['text'], arm, reference
 
 
 def family_of(start: str) -> str:
@@ -290,37 +273,15 @@ def family_of(start: str) -> str:
     return f'conclusions, {start}'
 
 
-def _side(side: str, start: Start, trainings: Sequence[Group]) -> Group | None:
-    """Return the group of a row of table 2 or of an ablation, trained for the iterations of its config."""
-    iterations = {str(row['row']): row['iterations'] for row in table2.paper_rows()}
-    for group in trainings:
-        table = group.runs[0].table
-        if table == 'table2':
-            same = str(group.row) == side and group.iterations == iterations.get(side)
-        else:
-            same = table == 'ablations' and PurePosixPath(group.config).stem == side
-        if same and group.runs[0].start == start:
-            return group
-    return None
-
-
-def _against_row10(groups: Sequence[Group]) -> list[dict[str, Any] | None]:
-    """Compare every recipe with row 10 from its longest source training, under one protocol and on the same ground truth."""
-    found = []
-    for group in groups:
-        if group.runs[0].table != 'recipes' or group.kind != 'train' or group.variant:
-            continue
-        rivals = [
-            rival
-            for rival in groups
-            if (rival.kind, rival.variant, rival.protocol, rival.row) == ('train', '', group.protocol, 10)
-            and rival.size == group.size
-        ]
+def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
+    """Pair every recipe with row 10 from its longest source training, under one protocol and on the same ground truth."""
+    plain = [group for group in groups if (group.key.kind, group.key.variant) == ('train', '')]
+    for group in (group for group in plain if group.runs[0].table == 'recipes'):
+        same = (10, group.key.protocol, group.size)
+        rivals = [rival for rival in plain if (rival.row, rival.key.protocol, rival.size) == same]
         if rivals:
             reference = min(rivals, key=lambda rival: rival.runs[0].start.rank)
-            title = f'{group.title} minus {reference.title}'
-            found.append(_compared(f'against row 10, {group.protocol}', title, group, reference))
-    return found
+            yield f'against row 10, {group.key.protocol}', f'{group.title} minus {reference.title}', group, reference
 
 
 def withheld(group: Mapping[str, Any]) -> str:
@@ -330,15 +291,19 @@ def withheld(group: Mapping[str, Any]) -> str:
     return f'withheld; no complete run of {", ".join(group["missing"])}'
 
 
+def scores_or_withheld(group: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return a cell for each measure: percent with its interval, or which folds are missing and dashes."""
+    if group['measures']:
+        return [estimate(group['measures'][name]) for name in names]
+    return [withheld(group), *['-'] * (len(names) - 1)]
+
+
 def headline_table(groups: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of the main measures with intervals, one row a group."""
     header = ['config', 'protocol', 'initial weights', 'iterations', 'seeds', 'images', 'subjects']
     header += [f'{MEASURES[name].title} %' for name in HEADLINE]
     rows = []
     for group in groups:
-        scores = [withheld(group), *['-'] * (len(HEADLINE) - 1)]
-        if group['measures']:
-            scores = [estimate(group['measures'][name], '%') for name in HEADLINE]
         protocol = group['protocol'] + (' (patients seen in training)' if group['shared_subjects'] else '')
         if folds.TRAINED_ON in group['variant']:
             protocol = f'{group["protocol"]} (trained on other lists: these very scans may have been seen)'
@@ -347,10 +312,10 @@ def headline_table(groups: Sequence[Mapping[str, Any]]) -> tuple[list[str], list
             protocol,
             group['init'],
             str(group['iterations']),
-            str(len(group['seeds'])) + mark(group),
+            seeds(group),
             f'{group["images"]} ({group["with_fluid"]} with fluid)',
             str(group['subjects']),
-            *scores,
+            *scores_or_withheld(group, HEADLINE),
         ])  # fmt: skip
     return header, rows
 

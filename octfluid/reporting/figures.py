@@ -6,18 +6,22 @@ size in pixels is fixed; other versions of matplotlib or FreeType may shade edge
 
 import io
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
 
+import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from octfluid.records.provenance import SCRATCH, Start, thousands
 from octfluid.records.runs import Run
 from octfluid.reporting import ablations, recipes, table1, table2
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from octfluid.reporting.published import by_start, grouped
 
 NAMES = (table2.FIGURE, table1.HRF_FIGURE, ablations.FIGURE, recipes.PATIENTS_FIGURE, recipes.AREAS_FIGURE)
 OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')
@@ -25,7 +29,6 @@ OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '
 
 _WIDTH, _DPI = 8.3, 100
 _COLUMNS = 4
-_MEDIAN_OVER = 25
 
 
 def draw(
@@ -43,29 +46,20 @@ def draw(
         groups: Output of `octfluid.reporting.estimates.build`.
 
     Returns:
-        File name (of `NAMES`) -> PNG; nothing that depends on time or place.
+        File name (of `NAMES`) -> PNG.
     """
-    rows = [(row, run) for row, run in table2.select(table2_runs)[0] if run.record['history']]
+    rows = [run for run in table2.select(table2_runs)[0] if run.record['history']]
     trainings = [run for run in table1.select_hrf(hrf_runs)[0] if run.record['history']]
     lengths = [line for line in by_length if line['short'] or line['long']]
     chosen = recipes.plotted(groups)
-    drawings = {}
-    if rows:
-        drawings[table2.FIGURE] = lambda: _loss_of_rows(rows)
-    if trainings:
-        drawings[table1.HRF_FIGURE] = lambda: _loss_on_vessels(trainings)
-    if len({line['iterations'] for line in lengths}) > 1:
-        drawings[ablations.FIGURE] = lambda: _by_length(lengths)
-    if chosen:
-        drawings[recipes.PATIENTS_FIGURE] = lambda: _patients(chosen)
-    if areas := [group for group in chosen if group['pixel_mm2']]:
-        drawings[recipes.AREAS_FIGURE] = lambda: _areas(areas)
-    return {name: _png(drawing) for name, drawing in drawings.items()}
+    areas = [group for group in chosen if group['pixel_mm2']]
+    several = len({line['iterations'] for line in lengths}) > 1
+    kinds = ((_loss_of_rows, rows), (_loss_on_vessels, trainings), (_by_length, lengths if several else ()),
+             (_patients, chosen), (_areas, areas))  # fmt: skip
+    return {name: _png(partial(drawing, shown)) for name, (drawing, shown) in zip(NAMES, kinds, strict=True) if shown}
 
 
-def _png(drawing: Callable[[], 'Figure']) -> bytes:
-    import matplotlib.style
-
+def _png(drawing: partial[Figure]) -> bytes:
     buffer = io.BytesIO()
     style = {'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.alpha': 0.3}
     with matplotlib.style.context(['default', style], after_reset=True):
@@ -73,13 +67,8 @@ def _png(drawing: Callable[[], 'Figure']) -> bytes:
     return buffer.getvalue()
 
 
-def _figure(height: float) -> 'Figure':
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, height), layout='constrained')
-    FigureCanvasAgg(figure)  # the canvas that needs no screen
-    return figure
+def _figure(height: float) -> Figure:
+    return Figure(figsize=(_WIDTH, height), layout='constrained')
 
 
 def curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -89,30 +78,18 @@ def curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return np.array([point['iteration'] for point in points], float), np.array(losses, float)
 
 
-def running_median(values: np.ndarray, over: int = _MEDIAN_OVER) -> np.ndarray:
-    """Return the median of each value and its neighbours, fewer at the ends.
+def running_median(values: np.ndarray, over: int = 25) -> np.ndarray:
+    """Return the median of each of (n,) values and its neighbours, ``over`` (odd) in all, fewer at the ends.
 
-    Args:
-        values: (n,) floats; NaN are left out.
-        over: Odd number of values to take.
-
-    Returns:
-        (n,) floats, NaN where every value of the neighbourhood is.
+    NaN are left out; a median is NaN where every value of the neighbourhood is.
     """
-    half = over // 2
-    parts = (values[max(0, index - half) : index + half + 1] for index in range(len(values)))
-    return np.array([np.nan if np.isnan(part).all() else np.nanmedian(part) for part in parts])
+    padded = np.pad(values, over // 2, constant_values=np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', RuntimeWarning)  # of neighbourhoods without a value
+        return np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, over), axis=1)
 
 
-def _colours(starts: Iterable[Start]) -> dict[Start, str]:
-    """Give each kind of initial weights its colour; training from scratch is always the last, black."""
-    vessels = sorted(set(starts) - {SCRATCH}, key=lambda start: start.rank)
-    return {**{start: OKABE_ITO[index % (len(OKABE_ITO) - 1)] for index, start in enumerate(vessels)}, SCRATCH: OKABE_ITO[-1]}
-
-
-def _finish(axes: 'Axes', title: str) -> None:
-    from matplotlib.ticker import FuncFormatter
-
+def _finish(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=9)
     axes.set_xlabel('iteration')
     axes.set_ylabel('training loss')
@@ -122,41 +99,41 @@ def _finish(axes: 'Axes', title: str) -> None:
     axes.set_xlim(left=0)
 
 
-def _loss_of_rows(rows: Sequence[tuple[int, Run]]) -> 'Figure':
-    numbers, colours = sorted({row for row, _ in rows}), _colours(run.start for _, run in rows)
+def _loss_of_rows(runs: Sequence[Run]) -> Figure:
+    rows, starts = grouped(runs, lambda run: table2.row_number(run.config_stem)), list(by_start(runs))
+    # Each kind of initial weights has its colour; training from scratch is always the last, black.
+    colours = {start: OKABE_ITO[index % (len(OKABE_ITO) - 1)] for index, start in enumerate(starts)} | {SCRATCH: OKABE_ITO[-1]}
     settings = {row['row']: row['setting'] for row in table2.paper_rows()}
-    columns = min(_COLUMNS, len(numbers))
-    lines = -(-len(numbers) // columns)
+    columns = min(_COLUMNS, len(rows))
+    lines = -(-len(rows) // columns)
     figure = _figure(0.6 + 2.2 * lines if lines > 1 else 3.2)
     shown = {}
-    for index, number in enumerate(numbers):
-        axes = figure.add_subplot(lines, columns, index + 1)
-        for run in (run for row, run in rows if row == number):
+    for place, (row, members) in enumerate(rows.items(), 1):
+        axes = figure.add_subplot(lines, columns, place)
+        for run in members:
             (shown[run.start],) = axes.plot(*curve(run), color=colours[run.start], linewidth=0.9, alpha=0.8)
         # The iterations stand on the axis, and the rest of a setting is long: two lines.
-        words = settings[number].split(', ')[1:]
-        _finish(axes, f'row {number}: ' + ', '.join(words[:-2]) + ',\n' + ', '.join(words[-2:]))
-    ordered = sorted(shown, key=lambda start: start.rank)
-    figure.legend([shown[start] for start in ordered], [start.short for start in ordered], loc='outside lower center', ncols=3)
+        words = settings[row].split(', ')[1:]
+        _finish(axes, f'row {row}: ' + ', '.join(words[:-2]) + ',\n' + ', '.join(words[-2:]))
+    figure.legend([shown[start] for start in starts], [start.short for start in starts], loc='outside lower center', ncols=3)
     return figure
 
 
-def _loss_on_vessels(runs: Sequence[Run]) -> 'Figure':
+def _loss_on_vessels(runs: Sequence[Run]) -> Figure:
     figure = _figure(3.6)
     axes = figure.add_subplot()
-    heads = table1.zoo_heads()
-    for index, (head, zoo) in enumerate(heads.items()):
+    for (head, zoo), colour in zip(table1.zoo_heads().items(), OKABE_ITO, strict=False):
         for number, run in enumerate(run for run in runs if run.config_stem == head):
             iterations, losses = curve(run)
-            axes.plot(iterations, losses, color=OKABE_ITO[index], linewidth=0.5, alpha=0.25)
+            axes.plot(iterations, losses, color=colour, linewidth=0.5, alpha=0.25)
             label = zoo['title'] if number == 0 else None
-            axes.plot(iterations, running_median(losses), color=OKABE_ITO[index], linewidth=1.5, label=label)
+            axes.plot(iterations, running_median(losses), color=colour, linewidth=1.5, label=label)
     _finish(axes, 'HRF vessels')
     axes.legend()
     return figure
 
 
-def _by_length(lines: Sequence[Mapping[str, Any]]) -> 'Figure':
+def _by_length(lines: Sequence[Mapping[str, Any]]) -> Figure:
     lengths = sorted({line['iterations'] for line in lines})
     figure = _figure(3.6)
     axes = figure.add_subplot()
@@ -169,9 +146,8 @@ def _by_length(lines: Sequence[Mapping[str, Any]]) -> 'Figure':
             values = [100 * value for value in (line[name] or {'Dice': {'values': []}})['Dice']['values'] if value is not None]
             place, zoo = lengths.index(line['iterations']), Start.of(line['start']).source == 'hrf-zoo'
             face, beside = ('none', 0.05) if zoo else (colour, 0.0)
-            axes.scatter(
-                [place + beside] * len(values), values, s=26, marker=marker, facecolors=face, edgecolors=colour, zorder=3
-            )
+            where = [place + beside] * len(values)
+            axes.scatter(where, values, s=26, marker=marker, facecolors=face, edgecolors=colour, zorder=3)
             if values and not zoo:
                 means[place] = statistics.fmean(values)
         if means:
@@ -187,18 +163,19 @@ def _by_length(lines: Sequence[Mapping[str, Any]]) -> 'Figure':
     return figure
 
 
-def _panels(groups: Sequence[Mapping[str, Any]], height: float, ylabel: str) -> tuple['Figure', Sequence['Axes']]:
-    figure = _figure(height)
+def _panels(groups: Sequence[Mapping[str, Any]], ylabel: str) -> tuple[Figure, list[tuple[Axes, Mapping[str, Any]]]]:
+    """Return a figure with a titled panel for each group, and (panel, group)."""
+    figure = _figure(2.8)
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     panels[0].set_ylabel(ylabel)
     for axes, group in zip(panels, groups, strict=True):
-        axes.set_title(recipes.plot_title(group).replace(', ', ',\n'), fontsize=8)
-    return figure, panels
+        axes.set_title(f'{PurePosixPath(group["config"]).stem},\n{group["protocol"]}', fontsize=8)
+    return figure, list(zip(panels, groups, strict=True))
 
 
-def _patients(groups: Sequence[Mapping[str, Any]]) -> 'Figure':
-    figure, panels = _panels(groups, 2.8, 'fluid Dice, %')
-    for axes, group in zip(panels, groups, strict=True):
+def _patients(groups: Sequence[Mapping[str, Any]]) -> Figure:
+    figure, panels = _panels(groups, 'fluid Dice, %')
+    for axes, group in panels:
         for place, item in enumerate(group['per_subject']):
             values = [100 * value for value in item['dice'] if value is not None]
             axes.scatter([place] * len(values), values, s=22, color=OKABE_ITO[0], alpha=0.75, zorder=3)
@@ -209,9 +186,9 @@ def _patients(groups: Sequence[Mapping[str, Any]]) -> 'Figure':
     return figure
 
 
-def _areas(groups: Sequence[Mapping[str, Any]]) -> 'Figure':
-    figure, panels = _panels(groups, 2.8, 'predicted minus true, mm²')
-    for axes, group in zip(panels, groups, strict=True):
+def _areas(groups: Sequence[Mapping[str, Any]]) -> Figure:
+    figure, panels = _panels(groups, 'predicted minus true, mm²')
+    for axes, group in panels:
         found, scale = group['bland_altman'], group['pixel_mm2']
         true, predicted = (scale * np.asarray(found[name], float) for name in ('true', 'predicted'))
         axes.scatter((true + predicted) / 2, predicted - true, s=18, color=OKABE_ITO[0], alpha=0.75, zorder=3)

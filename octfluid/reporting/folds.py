@@ -5,25 +5,13 @@ subjects but NN, which `octfluid.datasets.integrity` checks before a training be
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from octfluid.datasets.splits import (
-    LEAVE_ONE_OUT,
-    held_out_subjects,
-    inner_parent,
-    is_by_subject,
-    is_subject_split,
-    paper_rows,
-    subject_split,
-)
+from octfluid.datasets.splits import LEAVE_ONE_OUT, held_out_subjects, inner_parent, is_subject_split, paper_rows, subject_split
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.runs import Run
 from octfluid.utils.errors import InputError
-
-__all__ = ['LEAVE_ONE_OUT', 'UNKNOWN_FOLDS', 'Pooled', 'duke_subjects', 'fold_names', 'is_by_subject', 'is_inner', 'pool',
-           'protocol_of']  # fmt: skip
 
 UNKNOWN_FOLDS = "unknown (no list of the data set's images)"
 """Stands in `Pooled.missing` where the folds of the data set are not known."""
@@ -42,21 +30,16 @@ def is_inner(run: Run) -> bool:
     return inner_parent(run.record['split']) is not None
 
 
-@dataclass(frozen=True)
-class Pooled:
+class Pooled(NamedTuple):
     """All images of one protocol, scored by runs of one configuration and seed.
 
     Attributes:
-        protocol: Name of the protocol.
-        seed: Random seed of the runs.
         images: Elements of the records' ``images``, each image once, ascending by name.
         runs: The runs that the images come from, ascending by split.
         missing: Names of the folds without a run, or with a run that lacks images of its subject, such as ``subject04``.
             Unless this is empty no pooled figure may be shown.
     """
 
-    protocol: str
-    seed: int
     images: tuple[Mapping[str, Any], ...]
     runs: tuple[Run, ...]
     missing: tuple[str, ...]
@@ -66,9 +49,8 @@ class Pooled:
         """``mIoU``, ``mDice`` and the foreground's ``Dice`` over all pixels, as fractions; None if a fold is missing."""
         if self.missing:
             return None
-        foreground = self.runs[0].foreground
-        metrics = pooled_metrics(self.images, ('background', foreground))
-        return {'mIoU': metrics['mIoU'], 'mDice': metrics['mDice'], 'Dice': metrics[f'Dice.{foreground}']}
+        metrics = pooled_metrics(self.images)
+        return {'mIoU': metrics['mIoU'], 'mDice': metrics['mDice'], 'Dice': metrics['Dice.fluid']}
 
 
 @cache
@@ -96,55 +78,47 @@ def pool(runs: Sequence[Run], expected: Mapping[str, int | str] | None = None) -
         InputError: Runs that differ in more than their fold; two runs of one fold; an image scored in two folds, of a
             subject that its fold trains on, or not among the expected.
     """
-    if not runs:
-        raise InputError('no runs to pool; expected at least one')
     runs = sorted(runs, key=lambda run: (run.record['split'], run.label))
     _check_same(runs)
-    protocol = protocol_of(runs[0].record['split'])
     used = [run for run in runs if _never_saw(run)]
     if expected is None and all(image['name'] in duke_subjects() for run in runs for image in run.record['images']):
         expected = duke_subjects()
-    source: dict[str, Run] = {}
-    images: dict[str, Mapping[str, Any]] = {}
+    images: dict[str, tuple[Run, Mapping[str, Any]]] = {}
     for run in used:
         for image in run.record['images']:
             _check_subject(run, image, expected)
-            other = source.setdefault(image['name'], run)
+            other, _ = images.setdefault(image['name'], (run, image))
             if other is not run:
                 raise InputError(f"{other.path} and {run.path} both score '{image['name']}'; remove one of them")
-            images[image['name']] = image
     missing: tuple[str, ...] = ()
-    if protocol == LEAVE_ONE_OUT:
+    if is_subject_split(runs[0].record['split']):
         lacking = None if expected is None else {name: owner for name, owner in expected.items() if name not in images}
         missing = (UNKNOWN_FOLDS,) if lacking is None else fold_names(lacking)
-    return Pooled(protocol, runs[0].record['seed'], tuple(images[name] for name in sorted(images)), tuple(used), missing)
+    return Pooled(tuple(images[name][1] for name in sorted(images)), tuple(used), missing)
 
 
-_SAME = {
-    'protocols': lambda run: protocol_of(run.record['split']),
-    'classes': lambda run: run.foreground,
-    'initial weights': lambda run: run.init_sha256,
-    'overrides': lambda run: _changes(run),
-    'seeds': lambda run: run.record['seed'],
-    'kinds': lambda run: run.record['kind'],
-    'configs': lambda run: run.record['config'],
-    'iterations': lambda run: run.record['iterations'],
-    'variants': lambda run: run.record['variant'],
-}
-
-
-def _changes(run: Run) -> dict[str, Any]:
-    """Return the overrides that change a result; an override of a whole group counts if any setting of it does."""
-    overrides = run.record['overrides']
-    return {key: overrides[key] for key in overrides if any(f'{name}.'.startswith(f'{key}.') for name in run.changed)}
+def _identity(run: Run) -> dict[str, Any]:
+    """Return what the runs of all folds share. The digest of the config cannot serve: it covers the split."""
+    record = run.record
+    # An override of a whole group counts if it changes a result by any setting of it.
+    changes = {key for key in record['overrides'] if any(f'{name}.'.startswith(f'{key}.') for name in run.changed)}
+    return {
+        'protocols': protocol_of(record['split']),
+        'classes': run.foreground,
+        'initial weights': run.init_sha256,
+        'overrides': {key: record['overrides'][key] for key in changes},
+        'iterations': record['iterations'],
+        **{f'{key}s': record[key] for key in ('seed', 'kind', 'config', 'variant')},
+    }
 
 
 def _check_same(runs: Sequence[Run]) -> None:
-    """Refuse runs that differ in more than their fold. The digest of the config cannot serve: it covers the split."""
+    """Refuse runs that differ in more than their fold."""
     first, by_split = runs[0], {}
+    same = _identity(first)
     for run in runs:
-        for what, of in _SAME.items():
-            if of(run) != of(first):
+        for what, value in _identity(run).items():
+            if value != same[what]:
                 raise InputError(f'{first.path} and {run.path} have different {what} and cannot be pooled; remove one of them')
         known = by_split.setdefault(run.record['split'], run)
         if known is not run:

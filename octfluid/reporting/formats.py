@@ -1,7 +1,7 @@
 """How pages write numbers, and what was run where."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from octfluid.records.runs import mixed
@@ -18,22 +18,9 @@ def percent(value: float | None) -> str:
     return '-' if value is None else f'{100 * value:.2f}'
 
 
-def spread(score: Mapping[str, Any]) -> str:
-    """Return ``mean ± SD`` in percent from an element of `octfluid.records.runs.summarise`; no SD for one run."""
-    return percent(score['mean']) + ('' if score['sd'] is None else f' ± {percent(score["sd"])}')
-
-
 def points(value: float | None) -> str:
     """Return a difference of fractions in points (hundredths) with its sign, a dash for None."""
     return '-' if value is None else f'{round(100 * value, 2) + 0.0:+.2f}'
-
-
-def points_interval(found: Mapping[str, Any] | None) -> str:
-    """Return ``difference [low, high]`` in points; no brackets without an interval, a dash for None."""
-    if found is None:
-        return '-'
-    ends = found['interval']
-    return points(found['difference']) + (f' [{points(ends[0])}, {points(ends[1])}]' if ends else '')
 
 
 def number(value: float | None, unit: str) -> str:
@@ -43,10 +30,23 @@ def number(value: float | None, unit: str) -> str:
     return percent(value) if unit == '%' else f'{value:.1f}' if unit == 'px' else f'{value:.3f}'
 
 
-def estimate(found: Mapping[str, Any], unit: str) -> str:
+def spread(score: Mapping[str, Any]) -> str:
+    """Return ``mean ± SD`` in percent from an element of `octfluid.records.runs.summarise`; no SD for one run."""
+    return percent(score['mean']) + ('' if score['sd'] is None else f' ± {percent(score["sd"])}')
+
+
+def points_interval(found: Mapping[str, Any] | None) -> str:
+    """Return ``difference [low, high]`` in points; no brackets without an interval, a dash for None."""
+    return '-' if found is None else points(found['difference']) + _brackets(found['interval'], points)
+
+
+def estimate(found: Mapping[str, Any], unit: str = '%') -> str:
     """Return ``value [low, high]`` from an element of `octfluid.metrics.bootstrap.estimates`."""
-    ends = found['interval']
-    return number(found['value'], unit) + (f' [{number(ends[0], unit)}, {number(ends[1], unit)}]' if ends else '')
+    return number(found['value'], unit) + _brackets(found['interval'], lambda end: number(end, unit))
+
+
+def _brackets(ends: Sequence[float] | None, write: Any) -> str:
+    return f' [{write(ends[0])}, {write(ends[1])}]' if ends else ''
 
 
 def p_value(value: float | None) -> str:
@@ -64,30 +64,24 @@ def duration(seconds: float | None) -> str:
 
 def mark(*summaries: Mapping[str, Any] | None) -> str:
     """Return `MIXED` after a space if the runs of the summaries differ in device or precision; None counts as no runs."""
-    return f' {MIXED}' if mixed(*(summary for summary in summaries if summary)) else ''
+    return f' {MIXED}' if mixed(*filter(None, summaries)) else ''
 
 
 def seeds(summary: Mapping[str, Any]) -> str:
-    """Return ``n = 3`` from the output of `octfluid.records.runs.summarise`."""
-    return f'n = {summary["n"]}{mark(summary)}'
+    """Return the number of ``seeds`` of a summary or group, with a `mark`."""
+    return f'{len(summary["seeds"])}{mark(summary)}'
 
 
-def conditions(summaries: Iterable[Mapping[str, Any]], weights: Iterable[Mapping[str, str]] = ()) -> str:
+def conditions(summaries: Iterable[Mapping[str, Any] | None], weights: Iterable[Mapping[str, str]] = ()) -> str:
     """Return one paragraph: devices, precisions and initial weights of runs; empty without runs.
 
     Args:
-        summaries: Mappings with ``devices`` and ``precisions`` (name -> number of runs).
+        summaries: Mappings with ``devices`` and ``precisions`` (name -> number of runs); None counts as no runs.
         weights: Output of `octfluid.records.runs.weights_of`.
     """
-    devices, precisions = Counter(), Counter()
-    for summary in summaries:
-        devices.update(summary['devices'])
-        precisions.update(summary['precisions'])
-    if not devices:
-        return ''
+    parts, kept = [], [summary for summary in summaries if summary]
+    for key in ('devices', 'precisions'):
+        found = sum((Counter(summary[key]) for summary in kept), Counter())
+        parts.append('; '.join(f'{name} ({n} {"run" if n == 1 else "runs"})' for name, n in sorted(found.items())))
     files = ', '.join(f'`{item["name"]}` (SHA-256 `{item["sha256"][:8]}...`)' for item in weights)
-    parts = [
-        '; '.join(f'{name} ({count} {"run" if count == 1 else "runs"})' for name, count in sorted(found.items()))
-        for found in (devices, precisions)
-    ]
-    return f'Device: {parts[0]}. Precision: {parts[1]}.' + (f' Initial weights: {files}.' if files else '')
+    return f'Device: {parts[0]}. Precision: {parts[1]}.' + (f' Initial weights: {files}.' if files else '') if parts[0] else ''

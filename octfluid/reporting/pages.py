@@ -4,6 +4,7 @@ import base64
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from html import escape
 from importlib import resources
@@ -12,7 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from octfluid.reporting.formats import MIXED, MIXED_NOTE
+from octfluid.reporting.formats import MIXED, MIXED_NOTE, estimate
 
 WRITTEN_BY = '<!-- written by tools/report.py from the records; do not edit -->'
 _HTML_IN_MARKDOWN = re.compile(r'(`[^`\n]*`)|<(?=[A-Za-z/!?])')
@@ -21,6 +22,7 @@ _TO_REPOSITORY = r'(?:\.\./|records/)'
 _LINK = re.compile(r'\[([^][]+)\]\(([\w./+#-]+)\)')
 
 
+@dataclass
 class Page:
     """A results page.
 
@@ -31,9 +33,9 @@ class Page:
             cells are Markdown with code, links and bold alone.
     """
 
-    def __init__(self, name: str, title: str):
-        self.name, self.title = name, title
-        self.blocks: list[dict[str, Any]] = []
+    name: str
+    title: str
+    blocks: list[dict[str, Any]] = field(default_factory=list)
 
     def heading(self, text: str, level: int = 2) -> None:
         """Begin a section."""
@@ -52,14 +54,19 @@ class Page:
         """Add a table."""
         self.blocks.append({'kind': 'table', 'header': list(header), 'rows': [list(row) for row in rows]})
 
-    def picture(self, path: str, caption: str) -> None:
-        """Add a picture; ``path`` is relative to the results folder."""
-        self.blocks.append({'kind': 'picture', 'path': path, 'caption': caption})
+    def picture(self, path: str, name: str) -> None:
+        """Add a picture with the caption of this name in ``notes.toml``; ``path`` is relative to the results folder."""
+        self.blocks.append({'kind': 'picture', 'path': path, 'caption': _texts()['captions'][name]})
 
-    def figure(self, name: str, figures: Iterable[str], caption: str) -> None:
+    def gallery(self, pictures: Mapping[str, str]) -> None:
+        """Add pictures by the role of the scan."""
+        for role, path in pictures.items():
+            self.picture(path, role)
+
+    def figure(self, name: str, figures: Iterable[str]) -> None:
         """Add a figure of the folder ``figures`` if it was drawn."""
         if name in figures:
-            self.picture(f'figures/{name}', caption)
+            self.picture(f'figures/{name}', name)
 
     def how_to_read(self, notes: Iterable[str]) -> None:
         """Add the notes to the tables so far."""
@@ -74,10 +81,14 @@ class Page:
             self.bullets(f'`{label}`: {reason}' for label, reason in pairs)
 
 
+@cache
+def _texts() -> dict[str, Any]:
+    return tomllib.loads(resources.files('octfluid.reporting').joinpath('notes.toml').read_text(encoding='utf-8'))
+
+
 def notes(name: str, **values: Any) -> list[str]:
     """Return the notes of a page or section from ``notes.toml``, with values filled in."""
-    lines = tomllib.loads(resources.files('octfluid.reporting').joinpath('notes.toml').read_text(encoding='utf-8'))[name]
-    return [_templates().from_string(line).render(values) for line in lines]
+    return [templates().from_string(line).render(values) for line in _texts()[name]]
 
 
 def config_link(config: str, text: str | None = None) -> str:
@@ -98,16 +109,14 @@ def _cell(text: str) -> str:
 def _inline(text: str) -> Markup:
     """Return code, links and bold of a Markdown text as HTML; all else is escaped."""
     parts = re.split(r'`([^`]*)`', text)
-    for index, part in enumerate(parts):
-        if index % 2:
-            parts[index] = f'<code>{escape(part)}</code>'
-        else:
-            parts[index] = re.sub(r'\*\*(.+?)\*\*', r'<strong>\1</strong>', escape(part))
+    parts[1::2] = [f'<code>{escape(part)}</code>' for part in parts[1::2]]
+    parts[::2] = [re.sub(r'\*\*(.+?)\*\*', r'<strong>\1</strong>', escape(part)) for part in parts[::2]]
     return Markup(_LINK.sub(r'<a href="\2">\1</a>', ''.join(parts)))
 
 
 @cache
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """Return the templates of this package, with filters for their cells, texts and measures."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader('octfluid.reporting'),
         autoescape=jinja2.select_autoescape(['html.j2'], default_for_string=False),
@@ -116,18 +125,16 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {'cell': _cell, 'inline': _inline}
+    environment.filters |= {'cell': _cell, 'inline': _inline, 'estimate': estimate}
     return environment
 
 
 def render_markdown(page: Page, linked: bool = True) -> str:
     """Return a page as Markdown, in which no name from a record begins an HTML tag or comment.
 
-    Args:
-        page: The page.
-        linked: Keep links to configs and records, which lead somewhere from ``docs/results`` alone.
+    Without ``linked`` it has no links to configs and records, which lead somewhere from ``docs/results`` alone.
     """
-    text = _templates().get_template('page.md.j2').render(page=page)
+    text = templates().get_template('page.md.j2').render(page=page)
     text = text if linked else re.sub(rf'(?<!!)\[([^][]+)\]\({_TO_REPOSITORY}[^)]*\)', r'\1', text)
     return f'# {page.title}\n\n{WRITTEN_BY}\n{safe_markdown(text)}'
 
@@ -140,12 +147,8 @@ def safe_markdown(text: str) -> str:
 def render_html(title: str, pages: Sequence[Page], pictures: Mapping[str, bytes], linked: bool = True) -> str:
     """Return all pages as one HTML page without scripts that needs no other file and no network.
 
-    Args:
-        title: Its title.
-        pages: In the order of the sections.
-        pictures: PNG files by the path that blocks name; a picture that is not among them is left out.
-        linked: As in `render_markdown`.
+    ``pictures`` are PNG files by the path that blocks name; a picture that is not among them is left out.
     """
     data = {path: f'data:image/png;base64,{base64.b64encode(png).decode("ascii")}' for path, png in pictures.items()}
-    text = _templates().get_template('report.html.j2').render(title=title, pages=pages, pictures=data)
+    text = templates().get_template('report.html.j2').render(title=title, pages=pages, pictures=data)
     return text if linked else re.sub(rf'<a href="{_TO_REPOSITORY}[^"]*">(.*?)</a>', r'\1', text)

@@ -21,14 +21,11 @@ def read_checks(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: A file is not a check of predictions.
     """
-    found = {}
-    for kind in KINDS:
-        path = Path(folder) / f'{kind}.json'
-        if path.exists():
-            content = read_json(path)
-            if not isinstance(content, dict) or (content.get('schema'), content.get('kind')) != (SCHEMA, kind):
-                raise InputError(f'{path}: expected a check with "schema": "{SCHEMA}" and "kind": "{kind}"')
-            found[kind] = content
+    paths = {kind: Path(folder) / f'{kind}.json' for kind in KINDS}
+    found = {kind: read_json(path) for kind, path in paths.items() if path.exists()}
+    for kind, content in found.items():
+        if not isinstance(content, dict) or (content.get('schema'), content.get('kind')) != (SCHEMA, kind):
+            raise InputError(f'{paths[kind]}: expected a check with "schema": "{SCHEMA}" and "kind": "{kind}"')
     return found
 
 
@@ -37,52 +34,48 @@ def _graded(one: Mapping[str, Any], digits: int) -> list[str]:
     return [*(f'{one[key]:.{digits}f}' for key in ('found_mm2', 'graded_mm2')), dice]
 
 
-def _guard(page: Page, groups: list[Mapping[str, Any]]) -> None:
+def _guard(page: Page, check: Mapping[str, Any]) -> None:
     page.heading('Warnings of scans unlike the training data')
-    page.table(['scans', 'number', 'warned of', 'reason'], [
-        [
-            group['scans'],
-            str(group['number']),
-            f'{group["warned"]} ({100 * group["warned"] / group["number"]:.0f} %)',
-            ', '.join(f'{kind}: {count}' for kind, count in sorted(group['kinds'].items())) or '-',
-        ]
-        for group in groups
-    ])  # fmt: skip
+    rows = []
+    for group in check['found']:
+        warned = f'{group["warned"]} ({100 * group["warned"] / group["number"]:.0f} %)'
+        reasons = ', '.join(f'{kind}: {count}' for kind, count in sorted(group['kinds'].items()))
+        rows.append([group['scans'], str(group['number']), warned, reasons or '-'])
+    page.table(['scans', 'number', 'warned of', 'reason'], rows)
 
 
-def _areas(page: Page, subjects: list[Mapping[str, Any]]) -> None:
+def _areas(page: Page, check: Mapping[str, Any]) -> None:
     page.heading('Areas and volumes of the Duke subjects')
     header, rows = ['found, mm2', 'grader 1, mm2', 'Dice with grader 1'], []
-    for subject in subjects:
+    for subject in check['found']:
         graded = subject['graded']
         dice = [one['dice'] for one in graded if one['dice'] is not None]
         total = {key: math.fsum(one[key] for one in graded) for key in ('found_mm2', 'graded_mm2')}
         total['dice'] = math.fsum(dice) / len(dice) if dice else None
-        volume = f'{subject["fluid_mm3"]:.3f}'
-        rows.append([str(subject['subject']), str(subject['bscans']), volume, str(len(graded)), *_graded(total, 3)])
+        numbers = (subject['subject'], subject['bscans'], f'{subject["fluid_mm3"]:.3f}', len(graded))
+        rows.append([*map(str, numbers), *_graded(total, 3)])
     page.table(['subject', 'B-scans', 'volume, mm3', 'graded', *header], rows)
-    page.heading(f'The graded B-scans of subject {subjects[0]["subject"]}', 3)
-    page.table(['B-scan', *header], [[str(one['bscan']), *_graded(one, 4)] for one in subjects[0]['graded']])
+    first = check['found'][0]
+    page.heading(f'The graded B-scans of subject {first["subject"]}', 3)
+    page.table(['B-scan', *header], [[str(one['bscan']), *_graded(one, 4)] for one in first['graded']])
 
 
 def _int8(page: Page, check: Mapping[str, Any]) -> None:
     page.heading('The model in 8 bits')
     one = check['found'][0]
-    page.table(['numbers of the model', 'fluid Dice with grader 1', 'ms a B-scan', 'file, MB', 'pixels that differ'], [
-        [name, f'{one["dice"][k]:.4f}', f'{one["milliseconds"][k]:.1f}', f'{one["megabytes"][k]:.1f}', differ]
-        for k, (name, differ) in enumerate((('float32 (shipped)', '-'), ('8 bits (`--int8`)', f'{one["pixels"]:.4%}')))
-    ])  # fmt: skip
+    columns = zip(one['dice'], one['milliseconds'], one['megabytes'], strict=True)
+    numbers = [[f'{dice:.4f}', f'{ms:.1f}', f'{mb:.1f}'] for dice, ms, mb in columns]
+    rows = [['float32 (shipped)', *numbers[0], '-'], ['8 bits (`--int8`)', *numbers[1], f'{one["pixels"]:.4%}']]
+    header = ['numbers of the model', 'fluid Dice with grader 1', 'ms a B-scan', 'file, MB', 'pixels that differ']
+    page.table(header, rows)
     page.text(f'{one["scans"]} graded B-scans; {check["device"]}.')
 
 
 def page(checks: Mapping[str, Any]) -> Page:
     """Return ``prediction.md`` from the output of `read_checks`."""
     page = Page('prediction.md', 'Warnings and measurements of the shipped model')
-    if 'guard' in checks:
-        _guard(page, checks['guard']['found'])
-    if 'areas' in checks:
-        _areas(page, checks['areas']['found'])
-    if 'int8' in checks:
-        _int8(page, checks['int8'])
+    for kind, add in zip(KINDS, (_guard, _areas, _int8), strict=True):
+        if kind in checks:
+            add(page, checks[kind])
     page.how_to_read(notes('prediction'))
     return page

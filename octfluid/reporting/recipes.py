@@ -9,26 +9,14 @@ from typing import Any
 from octfluid.datasets.splits import INNER_FOLDS
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.bootstrap import MIN_SUBJECTS
-from octfluid.metrics.confusion import pooled_metrics
+from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.metrics.measures import Scored
-from octfluid.records.provenance import file_label
-from octfluid.records.runs import DECIMALS, Run, check_averageable, conditions_of, summarise
+from octfluid.records.runs import Run, check_averageable, conditions_of, summarise
 from octfluid.reporting import folds
-from octfluid.reporting.estimates import LEAKAGE, comparisons_table, headline_table, measures_table, withheld
-from octfluid.reporting.formats import (
-    NOT_RUN,
-    SCORES,
-    conditions,
-    estimate,
-    mark,
-    p_value,
-    percent,
-    points_interval,
-    seeds,
-    spread,
-)
+from octfluid.reporting.estimates import LEAKAGE, comparisons_table, headline_table, key_of, measures_table, scores_or_withheld
+from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, estimate, p_value, percent, points_interval, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes, records_link
-from octfluid.reporting.published import read_published
+from octfluid.reporting.published import grouped, read_published
 from octfluid.reporting.table2 import paper_rows
 from octfluid.visualization.gallery import choose, picture_name
 
@@ -40,18 +28,13 @@ PROTOCOLS = {
     'leave-one-subject-out': 'Each patient left out in turn',
 }
 STANDING = {'read': 'read in the source', 'secondary': 'from a later source', 'recalled': 'widely quoted, not seen'}
-STEPS_SPLIT = 'paper'
-"""The split inside whose training set the ingredients were compared."""
+INNER_SPLITS = tuple(f'paper-inner{fold}' for fold in range(1, INNER_FOLDS + 1))
+"""The ingredients were compared inside the training set of the paper's split."""
+_STEP_MEASURES = ('dice', 'precision', 'recall')
 PATIENTS_FIGURE, AREAS_FIGURE = 'patients.png', 'areas.png'
 PLOTTED = 4
 """Configurations that the figures show."""
 ALL = 'all'
-ROLES = {
-    'best': 'Of the scans with fluid, the one with the highest Dice.',
-    'median': 'Of the scans with fluid, the one with the median Dice.',
-    'worst': 'Of the scans with fluid, the one with the lowest Dice.',
-    'false': 'Of the scans without fluid, the one in which most is marked.',
-}
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -64,27 +47,16 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: Runs of one group differ in config content, initial weights or scored files.
     """
-    groups: dict[tuple, list[Run]] = {}
-    not_used = []
-    for run in runs:
-        record = run.record
-        if run.changed:
-            not_used.append([run.label, 'overrides ' + ', '.join(run.changed)])
-            continue
-        initial = file_label(run.source, run.source_iterations)
-        key = (record['config'], record['kind'], record['split'], initial, record['iterations'], record['variant'])
-        groups.setdefault(key, []).append(run)
-    names = ('config', 'kind', 'split', 'init', 'iterations', 'variant')
-    rows = [
-        {
-            **dict(zip(names, key, strict=True)),
-            'foreground': group[0].foreground,
-            **summarise(group),
-            'records': sorted(run.label for run in group),
-        }
-        for key, group in sorted(groups.items())
-    ]
-    return {'groups': rows, 'not_used': sorted(not_used)}
+    used = [run for run in runs if not run.changed]
+    rows = []
+    for key, group in grouped(used, lambda run: key_of(run, run.record['split'])).items():
+        same = {'split' if name == 'protocol' else name: value for name, value in key._asdict().items()}
+        labels = sorted(run.label for run in group)
+        rows.append({**same, 'foreground': group[0].foreground, **summarise(group), 'records': labels})
+    return {
+        'groups': rows,
+        'not_used': sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in runs if run.changed),
+    }
 
 
 def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
@@ -104,14 +76,10 @@ def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
     of = {line['config']: [run for run in runs if _is_step(run, line['config'])] for line in lines}
     pooled = {config: _pool_inner(members) for config, members in of.items()}
     rows = [_step(line, of[line['config']], pooled) for line in lines]
-    compared = [row for row in rows if row.get('difference')]
-    for row, corrected in zip(compared, bootstrap.holm([row['difference']['p'] for row in compared]), strict=True):
-        row['difference']['p_holm'] = corrected
+    compared = [row['difference'] for row in rows if row.get('difference')]
+    for difference, corrected in zip(compared, bootstrap.holm([one['p'] for one in compared]), strict=True):
+        difference['p_holm'] = corrected
     return {'rows': rows, 'conditions': conditions_of([run for config in pooled if pooled[config] for run in of[config]])}
-
-
-def _inner_names() -> list[str]:
-    return [f'{STEPS_SPLIT}-inner{fold}' for fold in range(1, INNER_FOLDS + 1)]
 
 
 def _is_step(run: Run, stem: str) -> bool:
@@ -120,35 +88,37 @@ def _is_step(run: Run, stem: str) -> bool:
         and run.record['config'].startswith(FOLDER)
         and (run.record['kind'], run.record['variant']) == ('train', '')
         and (run.source == 'scratch') != stem.endswith('_hrf')
-        and run.record['split'] in _inner_names()
+        and run.record['split'] in INNER_SPLITS
         and not run.changed
     )
 
 
 def _pool_inner(runs: Sequence[Run]) -> Scored | None:
     """Pool the folds of every seed that has all of them; None without such a seed."""
-    for name in _inner_names():
-        check_averageable([run for run in runs if run.record['split'] == name])
-    images: dict[int, dict[str, list]] = {}
-    for run in runs:
-        images.setdefault(run.record['seed'], {})[run.record['split']] = run.record['images']
-    whole = {seed: [*chain(*of.values())] for seed, of in images.items() if len(of) == INNER_FOLDS}
+    for members in grouped(runs, lambda run: run.record['split']).values():
+        check_averageable(members)
+    by_seed = grouped(runs, lambda run: run.record['seed'])
+    whole = {
+        seed: [*chain(*(run.record['images'] for run in members))]
+        for seed, members in by_seed.items() if len(members) == INNER_FOLDS
+    }  # fmt: skip
     return measures.scored(whole) if whole else None
 
 
 def _step(line: Mapping[str, str], runs: Sequence[Run], pooled: Mapping[str, Scored | None]) -> dict[str, Any]:
     ours, reference = pooled[line['config']], pooled.get(line['against'])
-    found = {run.record['split'] for run in runs}
-    row = {**line, 'missing': [] if ours else [name for name in _inner_names() if name not in found]}
     if ours is None:
-        return row
+        found = {run.record['split'] for run in runs}
+        return {**line, 'missing': [name for name in INNER_SPLITS if name not in found]}
     estimates = bootstrap.estimates(ours)
-    return row | {
+    return {
+        **line,
+        'missing': [],
         'iterations': runs[0].record['iterations'],
         'seeds': len(ours.seeds),
         'images': len(ours.names),
         'subjects': len(set(ours.subjects)),
-        'measures': {name: estimates[name] for name in ('dice', 'precision', 'recall')},
+        'measures': {name: estimates[name] for name in _STEP_MEASURES},
         'difference': bootstrap.paired(ours, reference) if reference else None,
     }
 
@@ -167,12 +137,12 @@ def build_external(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for run in sorted((run for run in runs if not run.changed), key=lambda run: run.label):
         images = run.record['images']
         devices: dict[str, list] = {}
-        for image in sorted(images, key=lambda image: image['name'].rpartition('_')[0] or image['name']):
+        for image in images:
             devices.setdefault(image['name'].rpartition('_')[0] or image['name'], []).append(image)
         found.append({
             'label': run.label,
             **{key: run.record[key] for key in ('config', 'variant', 'seed', 'checkpoint_sha256')},
-            'groups': [_device(name, members) for name, members in [*devices.items(), (ALL, images)]],
+            'groups': [_device(name, members) for name, members in [*sorted(devices.items()), (ALL, images)]],
             'pictures': {role: path for role, (path, _) in pictures_of([run]).items()},
             'conditions': conditions_of([run]),
         })  # fmt: skip
@@ -183,17 +153,16 @@ def _device(name: str, images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     empty = [image for image in images if not image['tp'] + image['fn']]
     tp, fp, fn = (sum(image[key] for image in images) for key in ('tp', 'fp', 'fn'))
     pixels = sum(image['height'] * image['width'] for image in empty)
-    dice = pooled_metrics(images)['Dice.fluid']
     return {
         'group': name,
         'scans': len(images),
         'with_fluid': len(images) - len(empty),
-        'dice': None if dice is None else round(dice, DECIMALS),
-        'precision': round(tp / (tp + fp), DECIMALS) if tp + fp else None,
-        'recall': round(tp / (tp + fn), DECIMALS) if tp + fn else None,
+        'dice': rounded(pooled_metrics(images)['Dice.fluid']),
+        'precision': rounded(tp / (tp + fp)) if tp + fp else None,
+        'recall': rounded(tp / (tp + fn)) if tp + fn else None,
         'empty': len(empty),
         'marked': sum(image['fp'] > 0 for image in empty),
-        'false_share': round(sum(image['fp'] for image in empty) / pixels, DECIMALS) if pixels else None,
+        'false_share': rounded(sum(image['fp'] for image in empty) / pixels) if pixels else None,
     }
 
 
@@ -204,8 +173,8 @@ def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
     for role, name in choose([image for run in runs for image in run.record['images']]).items():
         label = PurePosixPath(of[name].label)
         picture = picture_name(label.stem, name)
-        if os.path.isfile(of[name].path.parent / picture):
-            found[role] = (f'records/{label.with_name(picture)}', of[name].path.parent / picture)
+        if os.path.isfile(file := of[name].path.parent / picture):
+            found[role] = (f'records/{label.with_name(picture)}', file)
     return found
 
 
@@ -220,15 +189,13 @@ def plotted(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(complete, key=lambda group: -(group['measures']['dice']['value'] or 0))[:PLOTTED]
 
 
-def plot_title(group: Mapping[str, Any]) -> str:
-    """Return the name of a group in a figure."""
-    return f'{PurePosixPath(group["config"]).stem}, {group["protocol"]}'
-
-
 def _own_table(page: Page, content: Mapping[str, Any]) -> None:
+    if not content['groups']:
+        page.text('No run is recorded.')
+        return
+    page.text(conditions(content['groups']))
     header = ['config', 'run', 'split', 'initial weights', 'iterations']
-    header += ['mIoU', 'mDice', 'foreground Dice', 'foreground IoU', 'seeds']
-    rows = [
+    page.table([*header, 'mIoU', 'mDice', 'foreground Dice', 'foreground IoU', 'seeds'], [
         [
             config_link(group['config']),
             group['kind'] + (f', {group["variant"]}' if group['variant'] else ''),
@@ -236,15 +203,10 @@ def _own_table(page: Page, content: Mapping[str, Any]) -> None:
             group['init'],
             str(group['iterations']),
             *(spread(group[name]) for name in SCORES),
-            records_link(group['records'], seeds(group)),
+            records_link(group['records'], f'n = {seeds(group)}'),
         ]
         for group in content['groups']
-    ]
-    if not rows:
-        page.text('No run is recorded.')
-        return
-    page.text(conditions(content['groups']))
-    page.table(header, rows)
+    ])  # fmt: skip
     page.text('Scores are percent, pooled over all pixels of the scored images: mean ± sample standard deviation over n seeds.')
 
 
@@ -253,17 +215,16 @@ def _published_section(page: Page, groups: Sequence[Mapping[str, Any]]) -> None:
     published = read_published('published_fluid.csv')
     row10 = next(row['paper'] for row in paper_rows() if row['row'] == 10)
     for split, title in PROTOCOLS.items():
-        rows = []
-        for line in (line for line in published if line['split'] == split):
-            means = [percent(row10['mIoU']), percent(row10['mDice']), '1'] if split == 'paper' else ['-', '-', '-']
-            rows.append([line['method'], line['protocol'], f'{100 * float(line["score"]):.1f}', *means])
+        means = [percent(row10['mIoU']), percent(row10['mDice']), '1'] if split == 'paper' else ['-', '-', '-']
+        rows = [
+            [line['method'], line['protocol'], f'{100 * float(line["score"]):.1f}', *means]
+            for line in published if line['split'] == split
+        ]  # fmt: skip
         for group in (group for group in groups if group['protocol'] == split and is_own(group)):
             name = '**ours**: ' + ', '.join(part for part in (config_link(group['config']), group['variant']) if part)
             size = 'x'.join(map(str, group['size'])) if group['size'] else 'several sizes'
-            scores = [withheld(group), '-', '-']
-            if group['measures']:
-                scores = [estimate(group['measures'][key], '%') for key in ('dice', 'miou', 'mdice')]
-            rows.append([name, size, *scores, str(len(group['seeds'])) + mark(group)])
+            scores = scores_or_withheld(group, ('dice', 'miou', 'mdice'))
+            rows.append([name, size, *scores, seeds(group)])
         page.heading(title, 3)
         page.table(['who', 'scored at', 'fluid Dice %', 'mIoU %', 'mDice %', 'seeds'], rows)
     page.bullets(notes('published'))
@@ -279,15 +240,8 @@ def _estimates_section(page: Page, estimates: Mapping[str, Any], figures: Sequen
         return
     page.table(*headline_table(estimates['groups']))
     page.bullets(notes('estimates', min_subjects=MIN_SUBJECTS))
-    page.figure(
-        PATIENTS_FIGURE, figures,
-        'Fluid Dice of the pooled pixels of each patient in percent, a point a seed, of our best trainings by pooled Dice.',
-    )  # fmt: skip
-    page.figure(
-        AREAS_FIGURE, figures,
-        'Predicted minus true fluid area of each scan by the mean of both (Bland and Altman), in mm² at the nominal scale. '
-        'Solid line: bias. Dashed: 95 % limits of agreement.',
-    )  # fmt: skip
+    page.figure(PATIENTS_FIGURE, figures)
+    page.figure(AREAS_FIGURE, figures)
     for family in dict.fromkeys(item['family'] for item in estimates['comparisons'] if item['family'] != LEAKAGE):
         page.heading(f'Differences: {family}', 3)
         page.table(*comparisons_table([item for item in estimates['comparisons'] if item['family'] == family]))
@@ -299,12 +253,10 @@ def _steps_section(page: Page, steps: Mapping[str, Any]) -> None:
     page.text(conditions([steps['conditions']]))
     rows = []
     for row in (row for row in steps['rows'] if 'measures' in row):
-        difference = row['difference']
-        cells = [estimate(row['measures'][name], '%') for name in ('dice', 'precision', 'recall')]
-        cells += (
-            [points_interval(difference), p_value(difference['p']), p_value(difference['p_holm'])] if difference else ['-'] * 3
-        )
-        rows.append([f'`{row["config"]}`', row['what'], *cells, str(row['iterations']), str(row['seeds'])])
+        gap = row['difference']
+        compared = [points_interval(gap), p_value(gap['p']), p_value(gap['p_holm'])] if gap else ['-'] * 3
+        scores = [estimate(row['measures'][name]) for name in _STEP_MEASURES]
+        rows.append([f'`{row["config"]}`', row['what'], *scores, *compared, str(row['iterations']), str(row['seeds'])])
     header = ['config', 'what', 'fluid Dice %', 'precision %', 'recall %', 'difference', 'p', 'p, Holm', 'iterations', 'seeds']
     if rows:
         page.table(header, rows)
@@ -322,46 +274,39 @@ def _external_section(page: Page, tests: Sequence[Mapping[str, Any]], pictures: 
         page.text(conditions([test['conditions']]) + f' {records_link([test["label"]])}.')
         rows = []
         for group in test['groups']:
-            scores = [percent(group[name]) if group['with_fluid'] else '-' for name in ('dice', 'precision', 'recall')]
+            scores = [percent(group[name]) if group['with_fluid'] else '-' for name in _STEP_MEASURES]
             marked = f'{group["marked"]} of {group["empty"]}' if group['empty'] else '-'
             counts = [str(group['scans']), str(group['with_fluid'])]
             rows.append([group['group'], *counts, *scores, marked, percent(group['false_share'])])
         page.table([*header, 'false share of their pixels %'], rows)
-        for role, path in pictures.get(test['label'], {}).items():
-            page.picture(path, ROLES[role])
-    if not tests:
+        page.gallery(pictures.get(test['label'], {}))
+    if tests:
+        page.bullets(notes('external'))
+    else:
         page.text('No run is recorded.')
-        return
-    page.bullets(notes('external'))
 
 
 def page(
     results: Mapping[str, Any], figures: Sequence[str] = (), pictures: Mapping[str, Mapping[str, str]] | None = None
 ) -> Page:
-    """Return ``recipes.md``.
+    """Return ``recipes.md`` from ``results.json`` and the names of the figures that were drawn.
 
-    Args:
-        results: ``recipes``, ``recipe_steps``, ``external`` and ``estimates`` of ``results.json``.
-        figures: Names of the figures that were drawn.
-        pictures: Key of a group of our recipes, or label of a test on other devices -> role -> path below the results folder.
+    ``pictures``: key of a group of our recipes, or label of a test on other devices -> role -> path below the results folder.
     """
-    page = Page('recipes.md', 'Our own recipes')
+    page, groups, pictures = Page('recipes.md', 'Our own recipes'), results['estimates']['groups'], pictures or {}
     _own_table(page, results['recipes'])
-    _published_section(page, results['estimates']['groups'])
+    _published_section(page, groups)
     _estimates_section(page, results['estimates'], figures)
     _steps_section(page, results['recipe_steps'])
-    _external_section(page, results['external'], pictures or {})
-    for group in results['estimates']['groups']:
-        if found := (pictures or {}).get(group['key']):
-            page.heading(f'Pictures of `{group["key"]}`')
-            for role, path in found.items():
-                page.picture(path, ROLES[role])
+    _external_section(page, results['external'], pictures)
+    for group in (group for group in groups if pictures.get(group['key'])):
+        page.heading(f'Pictures of `{group["key"]}`')
+        page.gallery(pictures[group['key']])
     page.heading('All measures of each configuration')
-    for group in results['estimates']['groups']:
-        if group['measures']:
-            page.heading(f'`{group["key"]}`', 3)
-            page.table(*measures_table(group))
-            if group['with_fluid'] and group['measures']['surface_dice_1px']['value'] is None:
-                page.text('Outlines and pockets are not in these records, which are older than those measures.')
+    for group in (group for group in groups if group['measures']):
+        page.heading(f'`{group["key"]}`', 3)
+        page.table(*measures_table(group))
+        if group['with_fluid'] and group['measures']['surface_dice_1px']['value'] is None:
+            page.text('Outlines and pockets are not in these records, which are older than those measures.')
     page.not_used([*results['recipes']['not_used'], *results['estimates']['not_used']])
     return page

@@ -11,19 +11,9 @@ from typing import Any
 
 from octfluid.records.provenance import SCRATCH, Start
 from octfluid.records.runs import Run, check_comparable, unique_runs
-from octfluid.reporting import (
-    ablations,
-    benchmarks,
-    conclusions,
-    estimates,
-    figures,
-    folds,
-    prediction,
-    recipes,
-    table1,
-    table2,
-)
-from octfluid.reporting.formats import NOT_RUN, estimate, mark, percent, seeds, spread
+from octfluid.reporting import ablations, benchmarks, conclusions, estimates, figures, prediction, recipes, table1, table2
+from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
+from octfluid.reporting.formats import NOT_RUN, estimate, percent, seeds, spread
 from octfluid.reporting.pages import Page, config_link, records_link, render_html, render_markdown, safe_markdown
 from octfluid.utils.atomic import require_file_names, write_bytes, write_text
 from octfluid.utils.errors import InputError
@@ -39,44 +29,39 @@ GALLERIES = 3
 """Configurations whose pictures the page of recipes shows."""
 
 
+def unique_scored(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Return each run once, and its repetitions, without trainings on all scans, which leave no scan to score."""
+    return unique_runs([run for run in runs if run.record['images']])
+
+
 def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Return runs by the table they belong to; a table without runs has an empty list.
+    """Return runs by the table they belong to, without those on inner splits; a table without runs has an empty list.
 
     The folds of leave-one-subject-out are in no table: each is a part of a score, which `estimates` pools.
     """
-    whole = [run for run in runs if folds.protocol_of(run.record['split']) != folds.LEAVE_ONE_OUT]
+    whole = [run for run in runs if not is_inner(run) and protocol_of(run.record['split']) != LEAVE_ONE_OUT]
     return {name: [run for run in whole if run.table == name] for name in TABLES}
-
-
-def scored(runs: Sequence[Run]) -> list[Run]:
-    """Leave out trainings on all scans, which leave no scan to score."""
-    return [run for run in runs if run.record['images']]
 
 
 def build_results(
     runs: Sequence[Run], benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None, checks: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Collect all numbers behind the pages.
+    """Return the content of ``results.json``: all numbers behind the pages; repetitions of a run are counted once.
 
-    Args:
-        runs: Runs in any order; repetitions are counted once.
-        benchmarks_of: Output of `octfluid.reporting.benchmarks.read_benchmarks`.
-        checks: Output of `octfluid.reporting.prediction.read_checks`.
-
-    Returns:
-        The content of ``results.json``.
+    ``benchmarks_of`` is the output of `octfluid.reporting.benchmarks.read_benchmarks`, ``checks`` that of
+    `octfluid.reporting.prediction.read_checks`.
 
     Raises:
         InputError: Records contradict each other; the message names two of them.
     """
-    every, repeated = unique_runs(scored(runs))
-    kept = [run for run in every if not folds.is_inner(run)]
+    every, repeated = unique_scored(runs)
+    kept = [run for run in every if not is_inner(run)]
     own = [run for run in kept if run.table != 'external']  # few scans of many devices, without intervals
     of = by_table(kept)
     rows = table2.build(of['table2'])
     changed = ablations.build(of['ablations'], of['table2'])
     # The page of conclusions compares runs of both tables.
-    check_comparable([run for _, run in table2.select(of['table2'])[0]] + ablations.select(of['ablations'])[0])
+    check_comparable(table2.select(of['table2'])[0] + ablations.select(of['ablations'])[0])
     return {
         'schema': SCHEMA,
         'table1': table1.build(of['table1']),
@@ -102,12 +87,9 @@ def build_results(
 def make_pages(
     results: Mapping[str, Any], drawn: Sequence[str] = (), galleries: Mapping[str, Mapping[str, str]] | None = None
 ) -> list[Page]:
-    """Return the pages of `PAGES`.
+    """Return the pages of `PAGES` from the output of `build_results` and the names of the figures that were drawn.
 
-    Args:
-        results: Output of `build_results`.
-        drawn: Names of the figures that there are.
-        galleries: As ``pictures`` of `octfluid.reporting.recipes.page`.
+    ``galleries`` are the ``pictures`` of `octfluid.reporting.recipes.page`.
     """
     return [
         table1.page(results['table1'], results['hrf'], drawn),
@@ -121,7 +103,10 @@ def make_pages(
 
 
 def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict[str, dict[str, tuple[str, Path]]]:
-    """Return the pictures of our complete recipes by key of the group and role: (path in the results folder, file)."""
+    """Return the pictures to show, by key of one of our complete recipes or label of a test on scans of other devices.
+
+    They are (path in the results folder, file) by role.
+    """
     found = {}
     for group in recipes.plotted(groups):
         # A label alone is not enough: a run with settings of its own has the same.
@@ -129,67 +114,58 @@ def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict
         members = [run for run in runs if run.label in labels and run.record['config'] == group['config'] and not run.changed]
         if (pictures := recipes.pictures_of(members)) and len(found) < GALLERIES:
             found[group['key']] = pictures
-    return found
-
-
-def _short_scores(ours: Mapping[str, Any]) -> str:
-    return f'{spread(ours["mIoU"])} / {spread(ours["mDice"])}'
+    return found | {run.label: recipes.pictures_of([run]) for run in by_table(runs)['external']}
 
 
 def make_readme_page(results: Mapping[str, Any]) -> Page:
     """Return what the README shows of `build_results`: table 2 and, with intervals, our own recipes; titles do not count."""
     page, table = Page('README.md', ''), results['table2']
     best = table2.best_section(table)
-    section = table['sections'].get(best, {})
     whose = Start.of(best).short if best else 'from HRF weights'
     page.text(
         f'Table 2, fine-tuning on Duke DME: mIoU / mDice in percent, ours mean ± SD over n seeds {whose}; the paper started '
         'from weights of 40 000 iterations. Below, our own recipes with 95 % intervals over patients and seeds.'
     )
+
+    def both(scores: Mapping[str, Any], write: Any = percent) -> str:
+        return ' / '.join(write(scores[name]) for name in ('mIoU', 'mDice'))
+
+    def cells(key: str | None, row: int) -> list[str] | None:
+        ours = table['sections'].get(key, {}).get(str(row))
+        return ours and [both(ours, spread), records_link(ours['records'], f'n = {seeds(ours)}')]
+
     rows = []
     for row in table['rows']:
-        ours = section.get(str(row['row']))
-        cells = [_short_scores(ours), records_link(ours['records'], seeds(ours))] if ours else [NOT_RUN, '-']
-        published = f'{percent(row["paper"]["mIoU"])} / {percent(row["paper"]["mDice"])}'
-        rows.append([str(row['row']), config_link(row['config'], row['setting']), published, *cells])
-        if best and (ours := table['sections'].get(SCRATCH.key, {}).get(str(row['row']))):
-            scratch = [f'row {row["row"]} from random weights', '-', _short_scores(ours)]
-            rows.append(['', *scratch, records_link(ours['records'], seeds(ours))])
-    if reference := table['reference']:
-        scores = f'{percent(reference["mIoU"])} / {percent(reference["mDice"])}'
-        rows.append(['', 'background everywhere', '-', scores, '-'])
+        name = config_link(row['config'], row['setting'])
+        rows.append([str(row['row']), name, both(row['paper']), *(cells(best, row['row']) or [NOT_RUN, '-'])])
+        if best and (scratch := cells(SCRATCH.key, row['row'])):
+            rows.append(['', f'row {row["row"]} from random weights', '-', *scratch])
+    if table['reference']:
+        rows.append(['', 'background everywhere', '-', both(table['reference']), '-'])
     for group in recipes.plotted(results['estimates']['groups']):
-        scores = ' / '.join(estimate(group['measures'][name], '%') for name in ('miou', 'mdice'))
-        name = f'{config_link(group["config"])}, {group["protocol"]}: fluid Dice {estimate(group["measures"]["dice"], "%")}'
-        n = f'n = {len(group["seeds"])}{mark(group)}'
-        rows.append(['own', name, '-', scores, records_link(group['records'], n)])
+        dice, miou, mdice = (estimate(group['measures'][name]) for name in ('dice', 'miou', 'mdice'))
+        name = f'{config_link(group["config"])}, {group["protocol"]}: fluid Dice {dice}'
+        rows.append(['own', name, '-', f'{miou} / {mdice}', records_link(group['records'], f'n = {seeds(group)}')])
     page.table(['row', 'setting', 'paper', 'ours', 'records'], rows)
     return page
 
 
-def render_readme_block(results: Mapping[str, Any], link: str) -> str:
-    """Return what stands between the README's markers.
-
-    Args:
-        results: Output of `build_results`.
-        link: The results folder relative to the README, with forward slashes.
-    """
-    text = safe_markdown(render_markdown(make_readme_page(results))).split('-->\n\n', 1)[1]
-    return text.replace('](../../', '](').replace('](records/', f']({link}/records/')
-
-
-def _readme_parts(path: Path) -> tuple[str, str]:
-    """Return what precedes and what follows the README's results block, markers included."""
-    text = read_text(path)
-    if text.count(README_BEGIN) != 1 or text.count(README_END) != 1 or text.index(README_BEGIN) > text.index(README_END):
-        raise InputError(f'{path}: expected one {README_BEGIN} and, after it, one {README_END}; add the two lines')
-    return text[: text.index(README_BEGIN) + len(README_BEGIN)], text[text.index(README_END) :]
+def _with_block(readme: Path, results: Mapping[str, Any], out: Path) -> str:
+    """Return the README's text with a new results block, whose links lead into the results folder."""
+    text = read_text(readme)
+    before, begin, rest = text.partition(README_BEGIN)
+    _, end, after = rest.partition(README_END)
+    if not end or text.count(README_BEGIN) != 1 or text.count(README_END) != 1:
+        raise InputError(f'{readme}: expected one {README_BEGIN} and, after it, one {README_END}; add the two lines')
+    link = Path(os.path.relpath(out.resolve(), readme.resolve().parent)).as_posix()
+    block = safe_markdown(render_markdown(make_readme_page(results))).split('-->\n\n', 1)[1]
+    block = block.replace('](../../', '](').replace('](records/', f']({link}/records/')
+    return f'{before}{begin}\n{block}{end}{after}'
 
 
 def is_published(out: Path) -> bool:
     """Return whether a folder is a repository's ``docs/results``, from which links to configs and records lead somewhere."""
-    out = Path(out).resolve()
-    return (out.parent.name, out.name) == ('docs', 'results')
+    return Path(out).resolve().parts[-2:] == ('docs', 'results')
 
 
 def default_readme(out: Path) -> Path | None:
@@ -205,14 +181,14 @@ def write_report(
     benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None,
     checks: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Write every page and figure.
+    """Write every page and figure; remove figures of an earlier report that have no runs now.
 
     Args:
         runs: Runs in any order.
-        out: The results folder, created when missing. Figures of an earlier report without runs now are removed.
+        out: The results folder, created when missing.
         readme: A README whose marked block is replaced; None leaves READMEs alone.
-        benchmarks_of: Output of `octfluid.reporting.benchmarks.read_benchmarks`.
-        checks: Output of `octfluid.reporting.prediction.read_checks`.
+        benchmarks_of: As in `build_results`.
+        checks: As in `build_results`.
 
     Returns:
         (content of ``results.json``, files written).
@@ -222,11 +198,10 @@ def write_report(
             a page; nothing is written.
     """
     out, results = Path(out), build_results(runs, benchmarks_of, checks)
-    kept = [run for run in unique_runs(scored(runs))[0] if not folds.is_inner(run)]
-    of, linked = by_table(kept), is_published(out)
-    drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], results['estimates']['groups'])
-    shown = _galleries(results['estimates']['groups'], kept) if linked else {}
-    shown |= {run.label: recipes.pictures_of([run]) for run in of['external']} if linked else {}
+    kept, linked, groups = unique_scored(runs)[0], is_published(out), results['estimates']['groups']
+    of = by_table(kept)
+    drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], groups)
+    shown = _galleries(groups, kept) if linked else {}
     galleries = {key: {role: path for role, (path, _) in found.items()} for key, found in shown.items()}
     pages = make_pages(results, list(drawn), galleries)
     embedded = {path: file.read_bytes() for found in shown.values() for path, file in found.values()}
@@ -236,15 +211,14 @@ def write_report(
     files[out / 'results.json'] = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
     if readme is not None:
         readme = Path(readme).resolve() if Path(readme).is_symlink() else Path(readme)  # the link is to stay
-        before, after = _readme_parts(readme)
-        link = Path(os.path.relpath(out.resolve(), readme.resolve().parent)).as_posix()
-        files[readme] = f'{before}\n{render_readme_block(results, link)}{after}'
-    require_file_names([*files, *(out / 'figures' / name for name in figures.NAMES)])
+        files[readme] = _with_block(readme, results, out)
+    paths = {name: out / 'figures' / name for name in figures.NAMES}
+    require_file_names([*files, *paths.values()])
     for path, content in files.items():
         write_text(path, content)
-    for name in figures.NAMES:
+    for name, path in paths.items():
         if name in drawn:
-            write_bytes(out / 'figures' / name, drawn[name])
+            write_bytes(path, drawn[name])
         else:
-            (out / 'figures' / name).unlink(missing_ok=True)
-    return results, [*files, *(out / 'figures' / name for name in drawn)]
+            path.unlink(missing_ok=True)
+    return results, [*files, *(paths[name] for name in drawn)]

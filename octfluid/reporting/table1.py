@@ -4,27 +4,16 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from octfluid.metrics.confusion import pooled_metrics, predict_nothing
+from octfluid.metrics.confusion import pooled_metrics, predict_nothing, rounded
 from octfluid.records.provenance import FULL, Start, thousands
-from octfluid.records.runs import (
-    DECIMALS,
-    Run,
-    check_averageable,
-    check_comparable,
-    conditions_of,
-    less_exact,
-    summarise,
-    weights_of,
-)
+from octfluid.records.runs import Run, check_averageable, check_comparable, conditions_of, less_exact, summarise, weights_of
 from octfluid.reporting.formats import NOT_RUN, conditions, duration, mark, percent, points, spread
 from octfluid.reporting.pages import Page, config_link, notes
-from octfluid.reporting.published import fraction, read_published, select_runs, starts_of
+from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_runs
 
 SPLITS = {'all': 'All graded scans', 'paper': "A subset: the validation scans of the paper's split"}
 HRF_SPLIT = 'usual'
 HRF_FIGURE = 'loss_hrf.png'
-# A shorter run is the beginning of the full one, because its learning rate falls as if it went on.
-_HRF_MAY_CHANGE = {'train_cfg.max_iters'}
 _HRF_SCORES = {'Dice': 'vessel Dice', 'mDice': 'mDice'}
 _COLUMNS = {
     'with_fluid': 'mean IoU, scans with fluid',
@@ -39,21 +28,13 @@ _COLUMNS = {
 
 
 def mean_image_iou(images: Sequence[Mapping[str, Any]], only_with_foreground: bool = False) -> float | None:
-    """Return the mean over images of the foreground's IoU, each image counting the same.
+    """Return the mean over images of the foreground's IoU, TP / (TP + FP + FN), a fraction; None without images.
 
-    TP / (TP + FP + FN) of every image, and 0 for an image whose union is empty: an image without foreground scores 0 whatever
-    is predicted. This is the measure of the paper's table 1, there called mIoU.
-
-    Args:
-        images: Mappings with ``tp``, ``fp``, ``fn`` (pixels).
-        only_with_foreground: Leave out images without a foreground pixel, which no prediction can score on.
-
-    Returns:
-        A fraction in [0, 1]; None without images.
+    An image whose union is empty counts as 0, and so an image without foreground does whatever is predicted. This is the
+    measure of the paper's table 1, there called mIoU. ``only_with_foreground`` leaves out images without a foreground pixel.
     """
     counted = [image for image in images if image['tp'] + image['fn'] or not only_with_foreground]
-    unions = [image['tp'] + image['fp'] + image['fn'] for image in counted]
-    scores = [image['tp'] / union if union else 0.0 for image, union in zip(counted, unions, strict=True)]
+    scores = [image['tp'] / max(image['tp'] + image['fp'] + image['fn'], 1) for image in counted]
     return statistics.fmean(scores) if scores else None
 
 
@@ -64,8 +45,8 @@ def scores_of(images: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
         images: Mappings with ``tp``, ``fp``, ``fn``, ``tn`` (pixels), where positive means fluid.
 
     Returns:
-        Fractions rounded to `DECIMALS`: ``measure`` (the paper's), ``with_fluid`` (the same mean over the images that hold
-        fluid), ``predicted`` (share of images with any pixel called fluid), and the output of `pooled_metrics`.
+        Rounded fractions: ``measure`` (the paper's), ``with_fluid`` (the same mean over the images that hold fluid),
+        ``predicted`` (share of images with any pixel called fluid), and the output of `pooled_metrics`.
     """
     scores = {
         'measure': mean_image_iou(images),
@@ -73,58 +54,43 @@ def scores_of(images: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
         'predicted': statistics.fmean(image['tp'] + image['fp'] > 0 for image in images),
         **pooled_metrics(images),
     }
-    return {name: None if value is None else round(value, DECIMALS) for name, value in scores.items()}
+    return {name: rounded(value) for name, value in scores.items()}
 
 
 def paper_heads() -> dict[str, dict[str, Any]]:
     """Return the paper's lines by config stem: ``title`` of the head and ``measure`` (a fraction)."""
-    return {
-        line['head']: {'title': line['title'], 'measure': float(line['measure'])} for line in read_published('paper_table1.csv')
-    }
+    lines = read_published('paper_table1.csv')
+    return {line['head']: {'title': line['title'], 'measure': float(line['measure'])} for line in lines}
 
 
 def zoo_heads() -> dict[str, dict[str, Any]]:
     """Return the model zoo's scores by config stem: ``title`` of the head, vessel ``Dice`` and ``mDice`` (fractions)."""
-    return {
-        line['head']: {'title': line['title'], **{name: fraction(line[name]) for name in _HRF_SCORES}}
-        for line in read_published('zoo_hrf.csv')
-    }
+    lines = read_published('zoo_hrf.csv')
+    return {line['head']: {'title': line['title'], **{key: fraction(line[key]) for key in _HRF_SCORES}} for line in lines}
 
 
-def _why_not(run: Run) -> str | None:
-    record = run.record
+def _why_not(run: Run, splits: Sequence[str], may_change: Sequence[str] = ()) -> str | None:
+    record, changed = run.record, [key for key in run.changed if key not in may_change]
     if run.config_stem not in paper_heads():
         return 'its config is not one of the three heads'
-    if record['kind'] != 'test':
-        return 'a training; the table takes tests'
-    if record['split'] not in SPLITS:
-        return f'split {record["split"]}; the table takes {" and ".join(SPLITS)}'
-    if run.changed:
-        return 'overrides ' + ', '.join(run.changed)
+    if record['split'] not in splits:
+        return f'split {record["split"]}; the table takes {" and ".join(splits)}'
     # A score in 16 bits counts; its row names the precision.
-    other = record['variant'] not in ('', record['precision'])
-    if run.source not in ('hrf-own', 'hrf-zoo') or record['iterations'] or other:
+    if record['variant'] not in ('', record['precision']):
+        return f'variant {record["variant"]}'
+    return 'overrides ' + ', '.join(changed) if changed else None
+
+
+def _scan_why_not(run: Run) -> str | None:
+    if run.record['kind'] != 'test':
+        return 'a training; the table takes tests'
+    if run.source not in ('hrf-own', 'hrf-zoo') or run.record['iterations']:
         return 'not published vessel weights as they are; publish a checkpoint with tools/publish_checkpoint.py first'
-    return None
-
-
-def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
-    """Choose the tests that count; of several tests of one file of weights in one split, the most exact.
-
-    Returns:
-        (runs, label and reason of every other run).
-    """
-    fitting = [run for run in runs if _why_not(run) is None]
-
-    def reason(run: Run) -> str | None:
-        place = (run.config_stem, run.record['split'])
-        return _why_not(run) or less_exact(run, [one for one in fitting if (one.config_stem, one.record['split']) == place])
-
-    return select_runs(runs, reason)
+    return _why_not(run, tuple(SPLITS))
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
-    """Collect every number of the table.
+    """Collect every number of the table, of several tests of one file of weights in one split from the most exact.
 
     Returns:
         ``paper`` (see `paper_heads`), ``sections`` (a list of the splits and initial weights with runs, all scans before the
@@ -135,30 +101,30 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: Runs of one split were scored on different files, or weights have two tests.
     """
-    used, not_used = select(runs)
+    fitting = [run for run in runs if _scan_why_not(run) is None]
+
+    def reason(run: Run) -> str | None:
+        place = (run.config_stem, run.record['split'])
+        return _scan_why_not(run) or less_exact(
+            run, [one for one in fitting if (one.config_stem, one.record['split']) == place]
+        )
+
+    used, not_used = select_runs(runs, reason)
     sections = []
     for split in SPLITS:
         members = [run for run in used if run.record['split'] == split]
         check_comparable(members)
-        for start in starts_of(members):
-            sections.append(_section_of(split, start, [run for run in members if run.start == start]))
+        sections += [_section_of(split, start, mine) for start, mine in by_start(members).items()]
     return {'paper': paper_heads(), 'sections': sections, **conditions_of(used), 'not_used': not_used}
 
 
 def _section_of(split: str, start: Start, runs: Sequence[Run]) -> dict[str, Any]:
-    heads: dict[str, list] = {}
-    for head in paper_heads():
-        for digest in sorted({run.init_sha256 for run in runs if run.config_stem == head}):
-            same = [run for run in runs if (run.config_stem, run.init_sha256) == (head, digest)]
-            check_averageable(same)
-            record = same[0].record
-            scores = {
-                'sha256': digest,
-                **scores_of(record['images']),
-                'precision': record['precision'],
-                'record': same[0].label,
-            }
-            heads.setdefault(head, []).append(scores)
+    order, heads = list(paper_heads()), {}
+    for (place, digest), same in grouped(runs, lambda run: (order.index(run.config_stem), run.init_sha256)).items():
+        check_averageable(same)
+        record = same[0].record
+        scores = {'sha256': digest, **scores_of(record['images']), 'precision': record['precision'], 'record': same[0].label}
+        heads.setdefault(order[place], []).append(scores)
     images = runs[0].record['images']
     return {
         'split': split,
@@ -173,29 +139,21 @@ def _section_of(split: str, start: Start, runs: Sequence[Run]) -> dict[str, Any]
 
 def _hrf_why_not(run: Run) -> str | None:
     record = run.record
-    if run.config_stem not in zoo_heads():
-        return 'its config is not one of the three heads'
-    if record['split'] != HRF_SPLIT:
-        return f'split {record["split"]}; the table takes the split {HRF_SPLIT}'
-    if record['variant'] not in ('', record['precision']):
-        return f'variant {record["variant"]}'
-    if changed := [key for key in run.changed if key not in _HRF_MAY_CHANGE]:
-        return 'overrides ' + ', '.join(changed)
-    if record['kind'] == 'test':
-        return None if run.source == 'hrf-zoo' else "a test; the table takes trainings, and tests of the zoo's weights"
-    return f'initial weights of another origin ({record["init"]["name"]})' if record['init'] else None
+    if record['kind'] == 'test' and run.source != 'hrf-zoo':
+        return "a test; the table takes trainings, and tests of the zoo's weights"
+    if record['kind'] != 'test' and record['init']:
+        return f'initial weights of another origin ({record["init"]["name"]})'
+    # A shorter run is the beginning of the full one, because its learning rate falls as if it went on.
+    return _why_not(run, (HRF_SPLIT,), may_change=('train_cfg.max_iters',))
 
 
 def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
-    """Choose the runs that count: all trainings, and the most exact tests of the zoo's weights.
+    """Return the runs on vessels that count, and label and reason of every other run.
 
-    Returns:
-        (runs, label and reason of every other run).
+    All trainings count, and the most exact tests of the zoo's weights.
     """
     tests = [run for run in runs if run.record['kind'] == 'test' and _hrf_why_not(run) is None]
-    return select_runs(
-        runs, lambda run: _hrf_why_not(run) or (less_exact(run, tests) if run.record['kind'] == 'test' else None)
-    )
+    return select_runs(runs, lambda run: _hrf_why_not(run) or (less_exact(run, tests) if run in tests else None))
 
 
 def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
@@ -212,14 +170,15 @@ def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
     """
     used, not_used = select_hrf(runs)
     check_comparable(used)
-    heads, groups = list(zoo_heads()), {}
-    for run in used:
-        zoo = run.source == 'hrf-zoo'
-        iterations = run.source_iterations if zoo else run.record['iterations']
-        groups.setdefault((heads.index(run.config_stem), 'zoo' if zoo else 'ours', iterations), []).append(run)
+    heads = list(zoo_heads())
+
+    def key(run: Run) -> tuple:
+        place = heads.index(run.config_stem)
+        return (place, 'zoo', run.source_iterations) if run.source == 'hrf-zoo' else (place, 'ours', run.record['iterations'])
+
     return {
         'zoo': zoo_heads(),
-        'groups': [_hrf_group(heads[key[0]], *key[1:], groups[key]) for key in sorted(groups)],
+        'groups': [_hrf_group(heads[place], *rest, mine) for (place, *rest), mine in grouped(used, key).items()],
         'images': len(used[0].record['images']) if used else None,
         **conditions_of(used),
         'not_used': not_used,
@@ -228,13 +187,13 @@ def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _hrf_group(head: str, whose: str, iterations: int, runs: Sequence[Run]) -> dict[str, Any]:
     summary, published = summarise(runs), zoo_heads()[head]
-    gaps = {name: None if summary[name]['mean'] is None else summary[name]['mean'] - published[name] for name in _HRF_SCORES}
+    means = {name: summary[name]['mean'] for name in _HRF_SCORES}
     return {
         'head': head,
         'whose': whose,
         'iterations': iterations,
         'wall_seconds': None if whose == 'zoo' else round(statistics.fmean(run.record['wall_seconds'] for run in runs), 3),
-        'difference': {name: None if gap is None else round(gap, DECIMALS) for name, gap in gaps.items()},
+        'difference': {name: None if mean is None else rounded(mean - published[name]) for name, mean in means.items()},
         **summary,
     }
 
@@ -244,19 +203,19 @@ def _measure(value: float | None) -> str:
 
 
 def _scores_table(page: Page, paper: Mapping[str, Any], heads: Mapping[str, list], background: Mapping | None) -> None:
+    def scores(found: Mapping[str, Any]) -> list[str]:
+        return [_measure(found['measure']), *(percent(found[column]) for column in _COLUMNS), found.get('precision', '-')]
+
     rows = []
     for head, published in paper.items():
-        found = heads.get(head, [])
+        title, stated, found = published['title'], _measure(published['measure']), heads.get(head, [])
         for ours in found:
-            name = published['title'] + (f', `{ours["sha256"][:8]}`' if len(found) > 1 else '')
-            name = config_link(f'configs/table1/{head}.py', name)
-            scores = [_measure(ours['measure']), *(percent(ours[column]) for column in _COLUMNS), ours['precision']]
-            rows.append([name, _measure(published['measure']), *scores])
+            name = title + (f', `{ours["sha256"][:8]}`' if len(found) > 1 else '')
+            rows.append([config_link(f'configs/table1/{head}.py', name), stated, *scores(ours)])
         if not found:
-            rows.append([published['title'], _measure(published['measure']), *[NOT_RUN] * (len(_COLUMNS) + 1), '-'])
+            rows.append([title, stated, *[NOT_RUN] * (len(_COLUMNS) + 1), '-'])
     if background:
-        scores = [_measure(background['measure']), *(percent(background[name]) for name in _COLUMNS)]
-        rows.append(['background everywhere', '-', *scores, '-'])
+        rows.append(['background everywhere', '-', *scores(background)])
     header = ['head', "the paper's measure, paper (110 scans)", "the paper's measure, ours", *_COLUMNS.values(), 'precision']
     page.table(header, rows)
 
@@ -268,23 +227,18 @@ def _hrf_section(page: Page, content: Mapping[str, Any], figures: Sequence[str])
     for head, zoo in content['zoo'].items():
         groups = [group for group in content['groups'] if group['head'] == head]
         for group in groups:
-            scores = [
-                text for name in _HRF_SCORES
-                for text in (percent(zoo[name]), spread(group[name]), points(group['difference'][name]))
-            ]  # fmt: skip
-            whose = group['whose']
+            found = {name: (spread(group[name]), points(group['difference'][name])) for name in _HRF_SCORES}
             seeds = ', '.join(map(str, group['seeds'])) + mark(group)
-            rows.append([zoo['title'], whose, thousands(group['iterations']), *scores, seeds, duration(group['wall_seconds'])])
+            rows.append((zoo, group['whose'], group['iterations'], found, seeds, duration(group['wall_seconds'])))
         if not any((group['whose'], group['iterations']) == ('ours', FULL) for group in groups):
-            scores = [text for name in _HRF_SCORES for text in (percent(zoo[name]), NOT_RUN, '-')]
-            rows.append([zoo['title'], 'ours', thousands(FULL), *scores, '-', '-'])
+            rows.append((zoo, 'ours', FULL, dict.fromkeys(_HRF_SCORES, (NOT_RUN, '-')), '-', '-'))
     columns = [f'{title}, {what}' for title in _HRF_SCORES.values() for what in ('zoo states', 'here', 'difference')]
-    page.table(['head', 'weights', 'iterations', *columns, 'seeds', 'wall time'], rows)
-    page.figure(
-        HRF_FIGURE, figures,
-        'Training loss on HRF vessels, every ten iterations the mean of the last ten (thin), and the running median of 25 such '
-        'values (thick).',
-    )  # fmt: skip
+    page.table(['head', 'weights', 'iterations', *columns, 'seeds', 'wall time'], [
+        [zoo['title'], whose, thousands(iterations),
+         *(cell for name in _HRF_SCORES for cell in (percent(zoo[name]), *found[name])), *rest]
+        for zoo, whose, iterations, found, *rest in rows
+    ])  # fmt: skip
+    page.figure(HRF_FIGURE, figures)
     photographs = f'{content["images"]} photographs' if content['images'] else 'the photographs'
     page.bullets(notes('hrf', photographs=photographs))
 

@@ -5,9 +5,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from octfluid.metrics.confusion import rounded
+from octfluid.metrics.threshold_free import threshold_free
 from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
 from octfluid.records.runs import (
-    DECIMALS,
     Run,
     background_everywhere,
     check_comparable,
@@ -15,11 +16,10 @@ from octfluid.records.runs import (
     conditions_of,
     summarise,
     weights_of,
-    why_not,
 )
 from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, percent, points, seeds, spread
 from octfluid.reporting.pages import Page, config_link, notes, records_link
-from octfluid.reporting.published import fraction, read_published, select_runs, starts_of
+from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_trainings
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
 THRESHOLD_FREE = {'average_precision': 'average precision', 'best_dice': 'fluid Dice, best threshold'}
@@ -40,13 +40,12 @@ def _paper_row(line: dict[str, str]) -> dict[str, Any]:
     setting = [f'{line["iterations"]} iterations', f'crop {line["crop"]}' if line['crop'] else 'no crop']
     setting += [f'{line["flip"]} flip'] if line['flip'] != 'no' else []
     setting += [line['loss'], line['optimizer'], f'weight decay {line["weight_decay"]}']
-    scores = {name: fraction(line[column]) for name, column in _PAPER_COLUMNS.items()}
     return {
         'row': int(line['row']),
         'config': f'configs/table2/{line["config"]}.py',
         'iterations': int(line['iterations']),
         'setting': ', '.join(setting),
-        'paper': scores,
+        'paper': {name: fraction(line[column]) for name, column in _PAPER_COLUMNS.items()},
     }
 
 
@@ -56,20 +55,11 @@ def row_number(config_stem: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def select(runs: Sequence[Run]) -> tuple[list[tuple[int, Run]], list[list[str]]]:
-    """Choose the runs that count.
-
-    Returns:
-        (row number and run, label and reason of every other run).
-    """
+def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
+    """Return the runs that count, and label and reason of every other run."""
     iterations = {row['row']: row['iterations'] for row in paper_rows()}
-
-    def reason(run: Run) -> str | None:
-        row = row_number(run.config_stem)
-        return why_not(run, iterations[row]) if row in iterations else 'its config is not one of the eleven rows'
-
-    used, not_used = select_runs(runs, reason)
-    return [(row_number(run.config_stem), run) for run in used], not_used
+    unknown = 'its config is not one of the eleven rows'
+    return select_trainings(runs, lambda run: iterations.get(row_number(run.config_stem)), unknown)
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -84,16 +74,14 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: Runs that would be averaged or compared differ in config, initial weights or scored files.
     """
-    numbered, not_used = select(runs)
-    used = [run for _, run in numbered]
+    used, not_used = select(runs)
     check_comparable(used)
     sections, weights = {}, {}
-    for start in starts_of(used):
-        members = [(row, run) for row, run in numbered if run.start == start]
-        check_one_start([run for _, run in members])
-        rows = sorted({row for row, _ in members})
-        sections[start.key] = {str(row): _summary([run for number, run in members if number == row]) for row in rows}
-        weights[start.key] = weights_of(run for _, run in members)
+    for start, members in by_start(used).items():
+        check_one_start(members)
+        rows = grouped(members, lambda run: row_number(run.config_stem))
+        sections[start.key] = {str(row): _summary(mine) for row, mine in rows.items()}
+        weights[start.key] = weights_of(members)
     return {
         'rows': paper_rows(),
         'sections': sections,
@@ -106,25 +94,18 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[Run]) -> dict[str, Any]:
-    return {**summarise(runs), 'records': sorted(run.label for run in runs), **_threshold_free(runs)}
-
-
-def _threshold_free(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """Return mean and SD over seeds of the `THRESHOLD_FREE` scores; empty unless every image has a histogram of logits."""
+    """Return the summary over seeds, with the `THRESHOLD_FREE` scores if every image has a histogram of logits."""
+    summary = {**summarise(runs), 'records': sorted(run.label for run in runs)}
     found = [[image['extra'].get('logit_histogram') for image in run.record['images']] for run in runs]
-    if not all(histogram for histograms in found for histogram in histograms):
-        return {}
-    from octfluid.metrics.threshold_free import threshold_free
-
-    scores = [threshold_free(histograms) for histograms in found]
-    summary = {}
-    for name in THRESHOLD_FREE:
-        values = [score[name] for score in scores]
-        defined = None not in values
-        summary[name] = {
-            'mean': round(statistics.fmean(values), DECIMALS) if defined else None,
-            'sd': round(statistics.stdev(values), DECIMALS) if defined and len(values) > 1 else None,
-        }
+    if all(histogram for histograms in found for histogram in histograms):
+        scores = [threshold_free(histograms) for histograms in found]
+        for name in THRESHOLD_FREE:
+            values = [score[name] for score in scores]
+            defined = None not in values
+            summary[name] = {
+                'mean': rounded(statistics.fmean(values)) if defined else None,
+                'sd': rounded(statistics.stdev(values)) if defined and len(values) > 1 else None,
+            }
     return summary
 
 
@@ -143,19 +124,12 @@ def _table(page: Page, content: Mapping[str, Any], section: Mapping[str, Any], n
             continue
         cells = []
         for name in names:
-            published = row['paper'][name]
-            mean = ours and ours[name]['mean']
+            published, mean = row['paper'][name], ours and ours[name]['mean']
             gap = None if published is None or mean is None else mean - published
             cells += [percent(published), spread(ours[name]) if ours else NOT_RUN, points(gap)]
         cells += [spread(ours[name]) if ours and name in ours else '-' for name in more]
-        rows.append(
-            [
-                config_link(row['config'], str(row['row'])),
-                row['setting'],
-                *cells,
-                records_link(ours['records'], seeds(ours)) if ours else '-',
-            ]
-        )
+        link = records_link(ours['records'], f'n = {seeds(ours)}') if ours else '-'
+        rows.append([config_link(row['config'], str(row['row'])), row['setting'], *cells, link])
     if content['reference']:
         cells = [cell for name in names for cell in ('-', percent(content['reference'][name]), '-')]
         rows.append(['-', 'background everywhere', *cells, *['-'] * len(more), '-'])
@@ -175,11 +149,7 @@ def page(content: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
         page.text(conditions(section.values(), content['weights'].get(key, ())))
         for names in (('mIoU', 'mDice'), ('Dice', 'IoU')):
             _table(page, content, section, names, whole=key == best)
-    page.figure(
-        FIGURE, figures,
-        'Training loss of each row, every ten iterations the mean of the last ten: one line a seed. Losses of different kinds '
-        'have different scales.',
-    )  # fmt: skip
+    page.figure(FIGURE, figures)
     counted = f'the {content["images"]} validation images' if content['images'] else 'the validation images'
     page.how_to_read(notes('table2', counted=counted))
     page.not_used(content['not_used'])

@@ -21,7 +21,7 @@ def draw_enface(thickness_px: np.ndarray, spacing: Spacing | None, bottom_up: bo
             None: not known, the first B-scan is at the top.
 
     Returns:
-        RGB, uint8: the map, and below it the scale of its colours.
+        RGB, uint8 (height, width, 3): the map, and below it the scale of its colours.
     """
     number, width = thickness_px.shape
     if bottom_up:
@@ -41,22 +41,16 @@ def draw_enface(thickness_px: np.ndarray, spacing: Spacing | None, bottom_up: bo
 
 def _size_of(number: int, width: int, spacing: Spacing | None) -> tuple[int, int]:
     """Return width and height of the map in pixels of the picture."""
-    if spacing and spacing.slice:
-        tall, wide = number * spacing.slice, width * spacing.lateral
-    else:
-        tall, wide = width, width
+    known = spacing and spacing.slice
+    tall, wide = (number * spacing.slice, width * spacing.lateral) if known else (width, width)
     scale = np.clip(width, _LEAST, _MOST) / max(tall, wide)
     return max(round(wide * scale), 1), max(round(tall * scale), 1)
 
 
 def row_to_bscan(row: int, shape: tuple[int, int], spacing: Spacing | None, bottom_up: bool | None) -> int | None:
-    """Return which B-scan, from 0, is drawn in a row of the picture of `draw_enface`; None where it is the legend.
+    """Return which B-scan, from 0, is drawn in a row (from 0, at the top) of `draw_enface`; None where it is the legend.
 
-    Args:
-        row: From 0, at the top.
-        shape: Of the thickness, (Z, W).
-        spacing: As it was drawn.
-        bottom_up: As it was drawn.
+    ``shape`` is that of the thickness, (Z, W); ``spacing`` and ``bottom_up`` are as it was drawn.
     """
     height = _size_of(*shape, spacing)[1]
     if not 0 <= row < height:

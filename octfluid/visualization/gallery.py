@@ -17,28 +17,22 @@ ROLES = ('best', 'median', 'worst', 'false')
 
 
 def choose(images: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Choose the images to show by their counts alone, so that nobody's eye for a nice picture is in it.
+    """Choose the images to show by their counts alone, so that no preference for a nice picture is in it.
 
     Args:
         images: A run record's ``images``: mappings with ``name`` and the pixel counts ``tp``, ``fp``, ``fn``.
 
     Returns:
         Role -> name, in the order of `ROLES`. Among images with fluid by Dice, and by name where Dice is equal: ``best`` is the
-        last, ``worst`` the first, ``median`` the middle one, of two the lower. No image has two of these roles: with two images
-        there is no ``median``, with one no ``worst`` either. ``false`` is the image with most false positive pixels among those
-        without fluid, the first by name where equal; absent when each image has fluid.
+        last, ``worst`` the first, ``median`` the middle one, of two the lower; no image has two roles. ``false`` is the image
+        with most false positive pixels among those without fluid, the first by name where equal.
     """
     with_fluid = sorted((row for row in images if row['tp'] + row['fn']), key=lambda row: (_dice(row), row['name']))
-    without = [row for row in images if not row['tp'] + row['fn']]
-    places = {'best': -1} if with_fluid else {}
-    if len(with_fluid) > 2:
-        places['median'] = (len(with_fluid) - 1) // 2
-    if len(with_fluid) > 1:
-        places['worst'] = 0
-    chosen = {role: with_fluid[place]['name'] for role, place in places.items()}
-    if without:
-        chosen['false'] = min(without, key=lambda row: (-row['fp'], row['name']))['name']
-    return chosen
+    without = sorted((row for row in images if not row['tp'] + row['fn']), key=lambda row: (-row['fp'], row['name']))
+    last = len(with_fluid) - 1
+    places = {'best': (last, 1), 'median': (last // 2, 3), 'worst': (0, 2)}  # and how many images a role takes
+    chosen = {role: with_fluid[place]['name'] for role, (place, least) in places.items() if len(with_fluid) >= least}
+    return chosen | ({'false': without[0]['name']} if without else {})
 
 
 def _dice(row: Mapping[str, Any]) -> float:
@@ -62,18 +56,14 @@ def scan_overlay(
         truth: (H, W) array of 0, 1 and ``ignore_index``.
         ignore_index: Pixels with this truth are neither scored nor coloured.
 
-    Returns:
-        RGB, uint8.
-
     Raises:
         OSError: The scan cannot be read.
     """
     scan = cv2.imread(os.fspath(image_path), cv2.IMREAD_GRAYSCALE)
     if scan is None:
         raise OSError(f'{image_path}: cannot be read as an image')
-    height, width = truth.shape
     if scan.shape != truth.shape:
-        scan = cv2.resize(scan, (width, height), interpolation=cv2.INTER_AREA)
+        scan = cv2.resize(scan, truth.shape[::-1], interpolation=cv2.INTER_AREA)
     counted = truth != ignore_index
     predicted, actual = (prediction == 1) & counted, (truth == 1) & counted
     tp, fp, fn = (int(np.count_nonzero(part)) for part in (predicted & actual, predicted & ~actual, ~predicted & actual))
@@ -83,20 +73,16 @@ def scan_overlay(
 def write_pictures(
     record_path: Path, predictions: Mapping[str, np.ndarray], files: Mapping[str, tuple[Path, Path]], ignore_index: int = 255
 ) -> None:
-    """Write the pictures beside a record, after deleting those that an earlier run of the same name left.
+    """Write the pictures that go with a record, after deleting those that an earlier run of the same name left.
 
-    Args:
-        record_path: ``<folder>/<stem>.json``.
-        predictions: Image name -> (H, W) array of 0 and 1, of those to show.
-        files: Image name -> (scan, ground truth), at least of those to show.
-        ignore_index: As in `scan_overlay`.
+    ``predictions`` are by image name (see `scan_overlay`), and ``files`` the scan and ground truth of at least those.
 
     Raises:
         OSError: A file cannot be read, written or deleted. Each picture is whole or absent, and none shows another run.
     """
-    earlier = f'{record_path.stem}.'
-    for path in [path for path in record_path.parent.iterdir() if path.name.startswith(earlier) and path.suffix == '.png']:
-        path.unlink()
+    for path in list(record_path.parent.iterdir()):
+        if path.name.startswith(f'{record_path.stem}.') and path.suffix == '.png':
+            path.unlink()
     for name, prediction in predictions.items():
         scan, mask = files[name]
         with Image.open(mask, formats=FORMATS) as opened:

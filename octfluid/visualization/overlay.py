@@ -28,21 +28,15 @@ LARGEST_FONT, SMALLEST_FONT, LEGEND_FONT = 18, 12, 13
 MARGIN = 8
 STRIP, TEXT, FAINT_TEXT = (22, 22, 24), (240, 240, 240), (190, 190, 195)
 
-COMPARED = ((TRUE_POSITIVE, 'true positive', 'TP'), (FALSE_POSITIVE, 'false positive', 'FP'),
-            (FALSE_NEGATIVE, 'false negative', 'FN'), (None, 'ground truth', 'truth'))  # fmt: skip
-ALONE = ((PREDICTED, 'predicted fluid', 'fluid'),)
+COMPARED = ((TRUE_POSITIVE, 'true positive'), (FALSE_POSITIVE, 'false positive'), (FALSE_NEGATIVE, 'false negative'),
+            (None, 'ground truth'))  # fmt: skip
+ALONE = ((PREDICTED, 'predicted fluid'),)
 
 
 def caption_for(name: str, tp: int, fp: int, fn: int) -> str:
-    """Say how good a prediction is: with Dice = 2 TP / (2 TP + FP + FN), or in pixels where there is no fluid to find.
+    """Return the Dice of a scan by its pixel counts, 2 TP / (2 TP + FP + FN), or its false pixels where there is no fluid.
 
     Without fluid, Dice is 0 for a single false pixel and undefined (or a flattering 1) for none, so it is not shown.
-
-    Args:
-        name: Of the scan.
-        tp: True positive pixels.
-        fp: False positive pixels.
-        fn: False negative pixels.
     """
     if tp + fn == 0:
         return f'{name} · no fluid; {fp} px false positive'
@@ -58,10 +52,7 @@ def enlargement(shape: tuple[int, int]) -> int:
 def draw_overlay(
     image: np.ndarray, prediction: np.ndarray, truth: np.ndarray | None, caption: str, scale: int | None = None
 ) -> np.ndarray:
-    """Colour a prediction over its scan, with a caption and a legend in a strip below.
-
-    With ground truth: true positives green, false positives red, false negatives blue, and the outline of the ground truth
-    as a light line just outside of it. Without: the prediction amber, with its own outline.
+    """Colour a prediction over its scan (see `colour_fluid`), with a caption and a legend in a strip below.
 
     Args:
         image: B-scan, uint8 (H, W).
@@ -72,62 +63,41 @@ def draw_overlay(
 
     Returns:
         RGB, uint8 (H * scale + strip, W * scale, 3).
-
-    Raises:
-        ValueError: A shape, a type or a mask value is not as above.
     """
-    scale = enlargement(image.shape) if scale is None else scale
-    picture = colour_fluid(image, prediction, truth, scale)
+    picture = colour_fluid(image, prediction, truth, scale or enlargement(image.shape))
     return np.vstack([picture, _strip(picture.shape[1], caption, ALONE if truth is None else COMPARED)])
 
 
 def colour_fluid(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray | None, scale: int) -> np.ndarray:
-    """Colour a prediction over its scan as `draw_overlay` does, without the strip below.
+    """Colour a prediction over its scan: RGB, uint8 (H * scale, W * scale, 3); arguments as those of `draw_overlay`.
 
-    Args:
-        image: B-scan, uint8 (H, W).
-        prediction: Mask of 0 and 1 (or bool), (H, W).
-        truth: Mask of 0 and 1 (or bool), (H, W), or None.
-        scale: Integer factor of enlargement, at least 1.
-
-    Returns:
-        RGB, uint8 (H * scale, W * scale, 3).
-
-    Raises:
-        ValueError: A shape, a type or a mask value is not as above.
+    With ground truth: true positives green, false positives red, false negatives blue, and the outline of the ground truth
+    as a light line just outside of it. Without: the prediction amber, with its own outline.
     """
-    predicted = _checked_mask('prediction', prediction, image)
-    true = None if truth is None else _checked_mask('truth', truth, image)
-    size = (image.shape[1] * scale, image.shape[0] * scale)
     rgb = enlarged_scan(image, scale).astype(np.float32)
-    predicted = _enlarged(predicted, size)
-    if true is None:
+    predicted = outlined = _enlarged(prediction, scale)
+    if truth is None:
         _blend(rgb, predicted, PREDICTED, FILL_OPACITY)
-        outlined = predicted
     else:
-        true = _enlarged(true, size)
+        true = outlined = _enlarged(truth, scale)
         _blend(rgb, predicted & true, TRUE_POSITIVE, FILL_OPACITY)
         _blend(rgb, predicted & ~true, FALSE_POSITIVE, FILL_OPACITY)
         _blend(rgb, ~predicted & true, FALSE_NEGATIVE, FILL_OPACITY)
-        outlined = true
-    _blend(rgb, _outer_edge(outlined), CONTOUR, CONTOUR_OPACITY)
+    # Outside rather than inside, so that pockets of a few pixels keep their colour.
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    edge = (cv2.dilate(outlined.astype(np.uint8), cross) == 1) & ~outlined
+    _blend(rgb, edge, CONTOUR, CONTOUR_OPACITY)
     return np.rint(rgb).astype(np.uint8)
 
 
 def enlarged_scan(image: np.ndarray, scale: int) -> np.ndarray:
     """Enlarge a B-scan, uint8 (H, W), by an integer factor: RGB, uint8 (H * scale, W * scale, 3)."""
-    size = (image.shape[1] * scale, image.shape[0] * scale)
-    gray = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) if scale > 1 else image
+    gray = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) if scale > 1 else image
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def save_png(path: str | os.PathLike, rgb: np.ndarray, colours: int | None = None) -> None:
-    """Write an RGB picture, uint8 (H, W, 3), as PNG, whole or not at all.
-
-    Args:
-        path: The file.
-        rgb: The picture.
-        colours: Size of its palette, at most 256; None keeps 24 bits a pixel.
+    """Write an RGB picture, uint8 (H, W, 3), as PNG, whole or not at all, with a palette of so many ``colours`` if given.
 
     Raises:
         OSError: Writing failed, such as a full disk.
@@ -139,24 +109,8 @@ def save_png(path: str | os.PathLike, rgb: np.ndarray, colours: int | None = Non
     write_bytes(path, content.getvalue())
 
 
-def _checked_mask(name: str, mask: np.ndarray, image: np.ndarray) -> np.ndarray:
-    if image.ndim != 2 or image.dtype != np.uint8:
-        raise ValueError(f'image is {image.dtype} {image.shape}; expected uint8 (H, W)')
-    if mask.shape != image.shape:
-        raise ValueError(f'{name} has shape {mask.shape}; expected that of the image, {image.shape}')
-    if not np.isin(mask, (0, 1)).all():
-        raise ValueError(f'{name} has values other than 0 and 1, up to {mask.max()}')
-    return mask.astype(bool)
-
-
-def _enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 1
-
-
-def _outer_edge(mask: np.ndarray) -> np.ndarray:
-    # Outside rather than inside, so that pockets of a few pixels keep their colour.
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    return (cv2.dilate(mask.astype(np.uint8), cross) == 1) & ~mask
+def _enlarged(mask: np.ndarray, scale: int) -> np.ndarray:
+    return mask.astype(bool).repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _blend(rgb: np.ndarray, where: np.ndarray, colour: tuple[int, int, int], opacity: float) -> None:
@@ -175,15 +129,7 @@ def _strip(width: int, caption: str, legend: Sequence[tuple]) -> np.ndarray:
 
 
 def fitted_text(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
-    """Choose the largest font in which a text fits; shorten it in its middle if even the smallest is too large.
-
-    Args:
-        text: One line.
-        width: Room for it in pixels.
-
-    Returns:
-        (the text, perhaps shortened; its font).
-    """
+    """Return a line of text, shortened in its middle if it must be, and the largest font in which ``width`` pixels hold it."""
     for size in range(LARGEST_FONT, SMALLEST_FONT - 1, -1):
         font = ImageFont.load_default(size)
         if font.getlength(text) <= width:
@@ -198,20 +144,14 @@ def fitted_text(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, legend: Sequence[tuple], width: int, middle: int) -> None:
-    """Draw a coloured square (a line for the outline) and a label for each entry, with long labels if they fit.
-
-    A legend that does not fit with short labels either is left out.
-    """
+    """Draw a coloured square (a line for the outline) and a label for each entry; nothing if they do not fit."""
     font = ImageFont.load_default(LEGEND_FONT)
     square, gap = LEGEND_FONT - 2, 2 * MARGIN
-    for labels in ([entry[1] for entry in legend], [entry[2] for entry in legend]):
-        lengths = [square + MARGIN // 2 + font.getlength(label) for label in labels]
-        if 2 * MARGIN + sum(lengths) + gap * (len(legend) - 1) <= width:
-            break
-    else:
+    lengths = [square + MARGIN // 2 + font.getlength(label) for _, label in legend]
+    if 2 * MARGIN + sum(lengths) + gap * (len(legend) - 1) > width:
         return
     left = MARGIN
-    for (colour, *_), label, length in zip(legend, labels, lengths, strict=True):
+    for (colour, label), length in zip(legend, lengths, strict=True):
         if colour is None:
             draw.line((left, middle, left + square, middle), CONTOUR)
         else:

@@ -1,8 +1,12 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import to_run
+from octfluid.reporting.pages import render_markdown
+from octfluid.reporting.report import make_pages
 
 ROWS = {
     1: '01_iters200',
@@ -14,12 +18,6 @@ ROWS = {
 }
 
 
-@pytest.fixture
-def hrf_weights():
-    """The `init` of a record that started from HRF weights of the full length, trained here."""
-    return own_weights('pspnet', 40000)
-
-
 def own_weights(head='pspnet', iterations=40000, digit='e'):
     name = f'{head}_unet_s5-d16_hrf_{iterations}i_{8 * digit}.safetensors'
     return dict(source='hrf-own', name=name, sha256=64 * digit, loaded=172, total=172)
@@ -29,6 +27,12 @@ def own_weights(head='pspnet', iterations=40000, digit='e'):
 def own():
     """Make the `init` of a record: head and length of weights trained here, and the digit that fills their digest."""
     return own_weights
+
+
+@pytest.fixture
+def hrf_weights():
+    """The `init` of a record that started from HRF weights of the full length, trained here."""
+    return own_weights()
 
 
 @pytest.fixture
@@ -57,6 +61,21 @@ def make_run(make_record):
 
 
 @pytest.fixture
+def run_of_images(make_record):
+    """Make a run from (name, subject, tp, fp, fn) of its images, and height and width where they are not 256."""
+
+    def make(rows, path='run.json', **changes):
+        images = []
+        for name, subject, tp, fp, fn, *size in rows:
+            height, width = size or (256, 256)
+            images.append(dict(name=name, subject=subject, height=height, width=width, tp=tp, fp=fp, fn=fn,
+                               tn=height * width - tp - fp - fn, extra={}))  # fmt: skip
+        return to_run(Path(path), make_record(images=images, metrics=pooled_metrics(images), **changes))
+
+    return make
+
+
+@pytest.fixture
 def row_runs(make_run, of_dice):
     """Make runs of a row of table 2 or of a config of `configs/ablations`, one a seed, by their fluid Dice in percent."""
 
@@ -70,14 +89,18 @@ def row_runs(make_run, of_dice):
     return make
 
 
-def table_rows(text, heading):
-    """Return the cells of each line of the first table below a heading (the begin of it)."""
-    section = next(part for part in text.split('\n## ') if part.startswith(heading))
-    lines = [line for line in section.splitlines() if line.startswith('|')]
-    return [line.strip('| ').split(' | ') for line in lines[2:]]
+@pytest.fixture
+def rows_below():
+    """Return the cells of each line of the first table below a heading (the begin of it) of a page, of any level."""
+
+    def take(text, heading):
+        section = next(part for part in re.split('\n##+ ', text) if part.startswith(heading))
+        return [line.strip('| ').split(' | ') for line in section.splitlines() if line.startswith('|')][2:]
+
+    return take
 
 
 @pytest.fixture
-def rows_below():
-    """Take the cells of the first table below a heading of a page."""
-    return table_rows
+def pages_of():
+    """Render the pages of the output of `build_results`, by name."""
+    return lambda results: {page.name: render_markdown(page, linked=False) for page in make_pages(results)}

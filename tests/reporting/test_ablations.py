@@ -32,24 +32,12 @@ def test_an_ablation_stands_beside_row_10_from_the_same_weights(row_runs, own, r
     assert len(others) == len(expected()) - 1 and all('not run' in line for line in others)
 
 
-def test_without_the_reference_there_is_no_difference(row_runs, own, rows_below):
-    table = build(row_runs('rotate15', [70], own()), [])
-    assert table['sections']['hrf-own-40000i']['runs']['rotate15']['difference'] == {'Dice': None, 'mIoU': None}
-    reference, rotated, *_ = rows_below(render(table), 'From HRF')
+def test_without_the_reference_or_between_precisions(row_runs, own, rows_below):
+    reference, rotated, *_ = rows_below(render(build(row_runs('rotate15', [70], own()), [])), 'From HRF')
     assert reference[2] == 'not run' and rotated[-2:] == ['-', '-']
-
-
-def test_a_difference_between_precisions_is_marked(row_runs, own, rows_below):
-    table = build(row_runs('rotate15', [70], own(), precision='fp32'), row_runs(10, [60], own()))
-    text = render(table)
+    text = render(build(row_runs('rotate15', [70], own(), precision='fp32'), row_runs(10, [60], own())))
     reference, rotated, *_ = rows_below(text, 'From HRF')
     assert (reference[6], rotated[6], rotated[7]) == ('n = 1', 'n = 1', '+10.00 †') and '- †: ' in text
-
-
-def test_without_runs_everything_is_named_as_not_run(rows_below):
-    text = render(build([], []))
-    assert [line[2] for line in rows_below(text, 'From HRF vessel weights, 40 000')] == ['not run'] * (len(expected()) + 1)
-    assert "The paper's source training, 40 000 iterations: not run." in text
 
 
 def test_from_scratch_only_the_longer_training_is_asked_for(row_runs, rows_below):
@@ -74,15 +62,11 @@ def test_heads_have_weights_of_their_own_and_the_rest_share_row_10s(row_runs, ow
     assert build(row_runs('fcn_head', [50], own('fcn', digit='a')), row10)['sections']['hrf-own-40000i']['runs']
     with pytest.raises(InputError, match='different initial weights'):
         build(row_runs('rotate15', [50], own(digit='a')), row10)
+    with pytest.raises(InputError, match='different images or masks'):
+        build(row_runs('rotate15', [50], own(), split_sha256='9' * 64), row10)
 
 
 def test_runs_that_do_not_count_are_listed(make_run, row_runs):
-    stopped = row_runs('row10_4000', [50], iterations=400)
-    unknown = make_run('ablations/mine')
-    assert [reason for _, reason in build([*stopped, unknown], [])['not_used']] == [
-        'its config is not among the expected ones (ablations.csv)', '400 of 4000 iterations']  # fmt: skip
-
-
-def test_runs_scored_on_other_files_are_not_compared(row_runs, own):
-    with pytest.raises(InputError, match='different images or masks'):
-        build(row_runs('rotate15', [50], own(), split_sha256='9' * 64), row_runs(10, [60], own()))
+    runs = [*row_runs('row10_4000', [50], iterations=400), make_run('ablations/mine')]
+    (_, unknown), (_, stopped) = build(runs, [])['not_used']
+    assert 'ablations.csv' in unknown and stopped == '400 of 4000 iterations'

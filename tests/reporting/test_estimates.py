@@ -8,8 +8,7 @@ from octfluid.records.record import to_run
 from octfluid.reporting import estimates
 from octfluid.reporting.estimates import CARD, compare, scores_of, shared_subjects
 from octfluid.reporting.formats import p_value, points_interval
-from octfluid.reporting.pages import render_markdown
-from octfluid.reporting.report import build_results, make_pages
+from octfluid.reporting.report import build_results
 from octfluid.utils.errors import InputError
 
 SCANS = [row.scan for row in paper_rows()]
@@ -17,36 +16,20 @@ PAPER = {row.scan.name for row in paper_rows() if row.subset == 'val'}
 FOLDS = [f'subject{number:02d}' for number in range(1, 11)]
 
 
-def pages_of(results):
-    return {page.name: render_markdown(page) for page in make_pages(results)}
-
-
 def of_claim(found, claim):
     return next((item for item in found if (item['family'], item['title']) == ('conclusions, hrf-own-40000i', claim)), None)
 
 
-def images_of(split, found):
-    """Counts of the scans that a split scores: each holds 100 fluid pixels, of which `found` of the subject are found."""
-    wanted = [scan for scan in SCANS if (scan.name in PAPER if split == 'paper' else scan.subject == int(split[-2:]))]
-    rows = []
-    for scan in sorted(wanted):
-        tp = found(scan.subject)
-        rows.append(dict(name=scan.name, subject=scan.subject, height=256, width=256, tp=tp, fp=100 - tp, fn=100 - tp,
-                         tn=65536 - 200 + tp, extra={}))  # fmt: skip
-    return rows
-
-
 @pytest.fixture
-def run_of(make_record):
+def run_of(run_of_images):
     """Make the run of a split and seed, from the fluid Dice in percent (an integer) that each subject is to have."""
 
-    def make(split='paper', seed=0, dice=lambda subject: 50, **changes):
-        images = images_of(split, dice)
+    def make(split='paper', seed=0, dice=lambda subject: 50, more=0, size=(256, 256), **changes):
+        wanted = [scan for scan in SCANS if (scan.name in PAPER if split == 'paper' else scan.subject == int(split[-2:]))]
+        rows = [(scan.name, scan.subject, k := dice(scan.subject), 100 - k, 100 - k + more, *size) for scan in wanted]
         digest = f'{FOLDS.index(split) + 1 if split in FOLDS else 0:064x}'
-        record = make_record(
-            split=split, seed=seed, images=images, metrics=pooled_metrics(images), split_sha256=digest, **changes
-        )
-        return to_run(Path(f'{split}_{seed}_{record["config_sha256"][:2]}.json'), record)
+        path = f'{split}_{seed}_{changes.get("config_sha256", "a")[0]}.json'
+        return run_of_images(rows, path, split=split, seed=seed, split_sha256=digest, **changes)
 
     return make
 
@@ -61,16 +44,17 @@ def test_folds_are_pooled_over_all_scans_and_averaged_over_seeds(run_of):
     assert [line['dice'] for line in group['per_subject']] == [[0.5, 0.6]] * 10
 
 
-def test_a_missing_fold_is_named_and_the_pooled_figure_withheld(run_of):
-    runs = [run_of(fold) for fold in FOLDS if fold != 'subject04'] + [
-        run_of(fold, 1) for fold in FOLDS[:9] if fold != 'subject04'
-    ]
+def test_a_missing_fold_is_named_and_the_pooled_figure_withheld(run_of, make_record):
+    runs = [run_of(fold, seed) for seed in (0, 1) for fold in FOLDS[: 10 - seed] if fold != 'subject04']
     (group,) = estimates.build(runs)
     assert group['missing'] == ['subject04', 'subject10 (seed 1)']
     assert group['measures'] is None and group['bland_altman'] is None
     assert {line['subject'] for line in group['per_subject']} == {1, 2, 3, 5, 6, 7, 8, 9}
     ((*_, dice, _, _, _, _),) = estimates.headline_table([group])[1]
     assert dice == 'withheld; no complete run of subject04, subject10 (seed 1)'
+    # The folds of other data are not known.
+    (group,) = estimates.build([to_run(Path('x.json'), make_record(split='subject01'))])
+    assert group['measures'] is None and estimates.withheld(group).startswith('withheld: ')
 
 
 def test_protocols_seeds_and_weights_make_groups_and_overrides_leave_a_run_out(run_of, hrf_weights):
@@ -83,9 +67,7 @@ def test_protocols_seeds_and_weights_make_groups_and_overrides_leave_a_run_out(r
         ('paper', 'scratch', [0, 1]),
     ]
     assert [group['images'] for group in groups] == [11, 22, 22]
-
-
-def test_seeds_with_other_settings_are_refused(run_of):
+    assert estimates.not_used(runs) == [[other.label, 'overrides optim_wrapper.optimizer.lr']]
     with pytest.raises(InputError, match='different versions of the config'):
         estimates.build([run_of(), run_of(seed=1, config_sha256='9' * 64)])
 
@@ -113,15 +95,13 @@ def leaking(run_of, folds, **changes):
 
 def test_leakage_is_measured_on_the_same_images(run_of):
     (item,) = compare(leaking(run_of, FOLDS))
-    honest = [60 if image['subject'] % 2 else 50 for image in images_of('paper', lambda _: 0)]
+    honest = [60 if scan.subject % 2 else 50 for scan in SCANS if scan.name in PAPER]
     assert item['difference'] == pytest.approx(0.7 - sum(honest) / 2200)
     assert (item['family'], item['images'], item['note'], item['seeds']) == ('leakage', 22, '', [1, 1])
     low, high = item['interval']
     assert 0.1 <= low < item['difference'] < high <= 0.2
     assert item['p'] == item['p_holm'] < 0.05
-
-
-def test_leakage_on_some_folds_says_on_which_images_and_gives_no_interval(run_of):
+    # On some folds it says on which images, and gives no interval.
     (item,) = compare(leaking(run_of, ['subject08', 'subject10']))
     assert (item['images'], item['subjects'], item['interval'], item['p']) == (8, 2, None, None)
     assert item['difference'] == pytest.approx(0.2)
@@ -151,25 +131,14 @@ def test_recipes_are_compared_with_row_10_from_the_longest_source_training(run_o
     assert item['difference'] == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize('split', ['paper', 'subject01'])
-def test_a_recipe_scored_at_another_size_than_row_10_is_not_compared_with_it(run_of, split):
+def test_a_recipe_scored_at_another_size_than_row_10_is_not_compared_with_it(run_of):
     recipe = {'config': 'configs/duke_dme/compact.py', 'config_sha256': '5' * 64}
-    row10, run = run_of(split), run_of(split, dice=lambda _: 80, **recipe)
-    images = [dict(image, height=496, width=768, tn=image['tn'] + 496 * 768 - 256 * 256) for image in run.record['images']]
-    native = to_run(Path('native.json'), {**run.record, 'images': images, 'metrics': pooled_metrics(images)})
-    sizes = [group.size for group in estimates.groups_of([native, row10])]
-    assert sizes == [(496, 768), (256, 256)]
-    assert compare([row10, native]) == []
-    # At the same size they are compared where no fold is missing.
-    assert len(compare([row10, run])) == (split == 'paper')
+    assert compare([run_of(), run_of(size=(496, 768), **recipe)]) == [] and len(compare([run_of(), run_of(**recipe)])) == 1
 
 
 def test_sides_scored_against_other_masks_are_refused(run_of):
-    runs = leaking(run_of, ['subject08'])
-    images = [dict(image, fn=image['fn'] + 1, tn=image['tn'] - 1) for image in runs[1].record['images']]
-    record = {**runs[1].record, 'images': images, 'metrics': pooled_metrics(images)}
     with pytest.raises(InputError, match='s08_z'):
-        compare([runs[0], to_run(Path('x.json'), record)])
+        compare([run_of(), run_of('subject08', more=1)])
 
 
 def test_every_measure_is_shown_with_its_unit_and_area(run_of):
@@ -180,7 +149,7 @@ def test_every_measure_is_shown_with_its_unit_and_area(run_of):
     assert cells['Area, bias (px)'] == ['0.0 [0.0, 0.0] (0.0000 mm², nominal)', '22']
 
 
-def test_the_page_of_conclusions_shows_the_interval_over_patients_and_the_leakage(run_of, hrf_weights):
+def test_the_page_of_conclusions_shows_the_interval_over_patients_and_the_leakage(run_of, hrf_weights, pages_of):
     results = build_results([*leaking(run_of, FOLDS, init=hrf_weights), run_of(dice=lambda s: 50 + s)])
     pages = pages_of(results)
     (row,) = [line for line in pages['what_holds_up.md'].splitlines() if line.startswith('| Transfer works')]
@@ -191,21 +160,9 @@ def test_the_page_of_conclusions_shows_the_interval_over_patients_and_the_leakag
     assert 'subject0' not in pages['table2.md']
 
 
-def test_runs_with_settings_of_their_own_are_named_and_not_scored(run_of):
-    results = build_results([run_of(seed=2, overrides={'train_cfg.max_iters': 5})])['estimates']
-    assert results['groups'] == [] and [reason for _, reason in results['not_used']] == ['overrides train_cfg.max_iters']
-
-
-def test_folds_of_other_data_are_withheld_for_want_of_a_list(make_record):
-    record = make_record(split='subject01')
-    (group,) = estimates.build([to_run(Path('x.json'), record)])
-    assert group['measures'] is None and estimates.withheld(group).startswith('withheld: ')
-
-
 def test_a_recipe_is_not_compared_over_folds_of_which_one_is_missing(run_of):
     recipe = {'config': 'configs/smoke/duke_dme.py', 'config_sha256': '5' * 64}
-    whole = [run_of(fold, dice=lambda _: 60) for fold in FOLDS]
-    runs = [*whole, *(run_of(fold, dice=lambda _: 70, **recipe) for fold in FOLDS)]
+    runs = [run_of(fold, dice=lambda _: 60) for fold in FOLDS] + [run_of(fold, dice=lambda _: 70, **recipe) for fold in FOLDS]
     (item,) = compare(runs)
     assert (item['family'], item['images']) == ('against row 10, leave-one-subject-out', 110)
     assert item['difference'] == pytest.approx(0.1)

@@ -5,9 +5,11 @@ from PIL import Image
 
 from octfluid.reporting import ablations, estimates, figures
 
+HISTORY = [dict(iteration=10, loss=0.5, lr=0.01), dict(iteration=400, loss=0.5, lr=0.01)]
 
-def drawn(table2_runs=(), hrf_runs=(), ablation_runs=(), own_runs=()):
-    by_length = ablations.build(list(ablation_runs), list(table2_runs))['by_length']
+
+def drawn(table2_runs=(), hrf_runs=(), own_runs=()):
+    by_length = ablations.build([], list(table2_runs))['by_length']
     return figures.draw(list(table2_runs), list(hrf_runs), by_length, estimates.build(list(own_runs)))
 
 
@@ -15,7 +17,7 @@ def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)).convert('RGB')).astype(int)
 
 
-def shades_in(png):
+def colours_in(png):
     """How many saturated colours a picture has: those of lines, not of letters and axes."""
     found = np.unique(pixels(png).reshape(-1, 3), axis=0)
     return int((found.max(1) - found.min(1) > 100).sum())
@@ -27,32 +29,26 @@ def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
     assert list(drawn(row10)) == ['loss_table2.png']
     assert drawn(row_runs(10, [60], own(), history=[])) == {}
     vessels = make_run('hrf/pspnet', split='usual', iterations=40000)
-    scratch = row_runs(10, [0])
     recipe = make_run('duke_dme/compact')
     for image, name in zip(recipe.record['images'], ('s01_z10', 's01_z15'), strict=True):
         image['name'] = name
-    assert list(drawn(row10 + scratch, [vessels], own_runs=[recipe])) == list(figures.NAMES)
-
-
-def test_the_same_runs_give_the_same_bytes_without_version_or_date(row_runs, own):
-    runs = row_runs(10, [60, 61], own()) + row_runs(10, [0])
-    first, second = drawn(runs), drawn(runs)
-    assert first == second
-    for png in first.values():
-        assert Image.open(io.BytesIO(png)).info.keys() <= {'dpi'}
+    every = drawn(row10 + row_runs(10, [0]), [vessels], [recipe])
+    assert list(every) == list(figures.NAMES)
+    # No version, no date.
+    assert all(Image.open(io.BytesIO(png)).info.keys() <= {'dpi'} for png in every.values())
 
 
 def test_each_kind_of_initial_weights_has_its_colour(row_runs, own):
-    history = [dict(iteration=10, loss=0.5, lr=0.01), dict(iteration=400, loss=0.5, lr=0.01)]
-    runs = row_runs(10, [60], own(), history=history) + row_runs(6, [60], own(iterations=1000, digit='a'), history=history)
-    one, both = (shades_in(drawn(some)['loss_table2.png']) for some in (runs[:1], runs))
-    assert both > one > 0
-    assert shades_in(drawn(row_runs(10, [0], history=history))['loss_table2.png']) == 0  # scratch is black
+    vessels = row_runs(10, [60], own(), history=HISTORY)
+    both = vessels + row_runs(10, [60], own(iterations=1000, digit='a'), history=HISTORY)
+    scratch, one, two = (
+        colours_in(drawn(runs)['loss_table2.png']) for runs in (row_runs(10, [0], history=HISTORY), vessels, both)
+    )
+    assert two > one > scratch == 0  # scratch is black
 
 
 def test_a_loss_that_was_not_finite_is_a_gap(make_run):
-    run = make_run('table2/10_crop320_wd1e-4')
-    iterations, losses = figures.curve(run)
+    iterations, losses = figures.curve(make_run('table2/10_crop320_wd1e-4'))
     assert iterations.tolist() == [10, 20]
     assert losses[0] == 0.5 and np.isnan(losses[1])
 
@@ -65,9 +61,9 @@ def test_the_running_median_by_hand():
 
 
 def test_zoo_weights_do_not_move_the_mean_of_our_own(row_runs, own, zoo_weights):
-    ours = row_runs(10, [0]) + row_runs(10, [60], own())
-    name = 'row10_by_source_length.png'
-    alone, beside = (pixels(drawn(runs)[name]) for runs in (ours, ours + row_runs(10, [20], zoo_weights)))
+    ours = row_runs(10, [0], history=[]) + row_runs(10, [60], own(), history=[])
+    zoo = row_runs(10, [20], zoo_weights, history=[])
+    alone, more = (pixels(drawn(runs)['row10_by_source_length.png']) for runs in (ours, ours + zoo))
     # Only the open mark, and what moves out of its way, may differ: a line to another mean would sweep through the middle.
     middle = slice(alone.shape[1] * 3 // 8, alone.shape[1] * 5 // 8)
-    assert (alone[:, middle] == beside[:, middle]).all() and (alone != beside).any()
+    assert (alone[:, middle] == more[:, middle]).all() and (alone != more).any()

@@ -1,32 +1,28 @@
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from octfluid.datasets.splits import HALVES, build_splits, paper_rows
-from octfluid.records.record import to_run
-from octfluid.reporting.folds import LEAVE_ONE_OUT, UNKNOWN_FOLDS, fold_names, is_by_subject, pool, protocol_of
+from octfluid.datasets.splits import HALVES, build_splits, is_by_subject, paper_rows
+from octfluid.reporting.folds import LEAVE_ONE_OUT, UNKNOWN_FOLDS, fold_names, pool, protocol_of
 from octfluid.utils.errors import InputError
 
 SCANS = [row.scan for row in paper_rows()]
 SUBJECTS = [f'subject{number:02d}' for number in range(1, 11)]
 
 
-def scored(name, subject, tp=1, fp=2, fn=3):
-    return dict(name=name, subject=subject, height=4, width=4, tp=tp, fp=fp, fn=fn, tn=16 - tp - fp - fn, extra={})
+def scored(name, subject, tp=1):
+    return name, subject, tp, 2, 3, 4, 4
 
 
 @pytest.fixture
-def fold(make_record):
+def fold(run_of_images):
     """Make the run of a split; images are those of the Duke list that validate in it, or those given."""
 
-    def make(split, images=None, path=None, **changes):
+    def make(split, images=None, path='fold.json', **changes):
         if images is None:
             names = set(build_splits(SCANS)[split].val)
             images = [scored(scan.name, scan.subject) for scan in SCANS if scan.name in names]
-        record = make_record(split=split, images=images, **changes)
-        return to_run(Path(path or f'{split}.json'), record)
+        return run_of_images(images, path, split=split, **changes)
 
     return make
 
@@ -50,7 +46,7 @@ def test_protocols():
 def test_each_image_is_scored_once_and_the_scores_are_those_of_all_pixels(three):
     runs, expected = three
     pooled = pool(runs, expected)
-    assert (pooled.protocol, pooled.seed, pooled.missing) == (LEAVE_ONE_OUT, 0, ())
+    assert pooled.missing == ()
     assert [image['name'] for image in pooled.images] == ['p1_a', 'p1_b', 'p2_a', 'p2_b', 'p3_a', 'p3_b']
     assert [run.record['split'] for run in pooled.runs] == ['subject01', 'subject02', 'subject03']
     # tp = 2 (1 + 2 + 3) = 12, fp = 6 * 2, fn = 6 * 3: Dice = 24 / (24 + 12 + 18); tn = 96 - 42.
@@ -59,18 +55,13 @@ def test_each_image_is_scored_once_and_the_scores_are_those_of_all_pixels(three)
     assert pooled.scores['mIoU'] == pytest.approx((12 / 42 + 54 / 84) / 2)
 
 
-def test_a_missing_fold_is_named_and_the_scores_are_withheld(three):
+def test_a_fold_without_a_run_or_an_image_is_missing_and_the_scores_are_withheld(three, fold):
     runs, expected = three
-    pooled = pool([runs[0], runs[1]], expected)
-    assert pooled.missing == ('subject02',)
-    assert pooled.scores is None
-    assert len(pooled.images) == 4
-
-
-def test_a_fold_that_lacks_an_image_is_missing_too(three, fold):
-    runs, expected = three
-    half = fold('subject02', [scored('p2_a', 2)])
-    assert pool([runs[0], runs[1], half], expected).missing == ('subject02',)
+    for more in ([], [fold('subject02', [scored('p2_a', 2)])]):
+        pooled = pool([*runs[:2], *more], expected)
+        assert (pooled.missing, pooled.scores, len(pooled.images)) == (('subject02',), None, 4 + len(more))
+    pooled = pool(runs)
+    assert (pooled.missing, pooled.scores, len(pooled.images)) == ((UNKNOWN_FOLDS,), None, 6)
 
 
 def test_the_duke_list_is_expected_of_its_images(fold):
@@ -78,23 +69,15 @@ def test_the_duke_list_is_expected_of_its_images(fold):
     pooled = pool(runs)
     assert len(pooled.images) == 110 and pooled.missing == ()
     assert pool(runs[:3] + runs[5:]).missing == ('subject04', 'subject05')
-    short = fold('subject10', runs[9].record['images'][1:])
+    short = fold('subject10', [scored(image['name'], 10) for image in runs[9].record['images'][1:]])
     assert pool([*runs[:9], short]).missing == ('subject10',)
-
-
-def test_folds_of_an_unknown_data_set_are_withheld(three):
-    pooled = pool(three[0])
-    assert pooled.missing == (UNKNOWN_FOLDS,)
-    assert pooled.scores is None and len(pooled.images) == 6
 
 
 @pytest.mark.parametrize('split', ['paper', *HALVES, 'subject03-inner1'])
 def test_other_protocols_are_one_run(fold, split):
     pooled = pool([fold(split)])
-    assert (pooled.protocol, pooled.missing, len(pooled.runs)) == (split, (), 1)
+    assert (pooled.missing, len(pooled.runs)) == ((), 1)
     assert [image['name'] for image in pooled.images] == list(build_splits(SCANS)[split].val)
-    with pytest.raises(InputError, match=r'^a\.json and b\.json are of one split'):
-        pool([fold(split, path='a.json'), fold(split, path='b.json')])
 
 
 def refusal(*arguments):
@@ -108,23 +91,19 @@ def test_what_would_count_twice_is_refused(fold):
     assert refusal(runs).startswith('a.json and b.json are of one split')
     runs = [fold('subject01', [scored('x', 1)], 'a.json'), fold('subject02', [scored('x', 2)], 'b.json')]
     assert refusal(runs).startswith("a.json and b.json both score 'x'")
-    assert refusal([])
 
 
-@pytest.mark.parametrize(('split', 'subject'), [
-    ('subject02', 3), ('subject02', None), ('train6-10_test1-5', 6), ('train1-5_test6-10', 5),
-])  # fmt: skip
+@pytest.mark.parametrize(('split', 'subject'), [('subject02', 3), ('subject02', None), ('train6-10_test1-5', 6)])
 def test_an_image_whose_patient_the_model_saw_is_refused(fold, split, subject):
     message = refusal([fold(split, [scored('x', subject)], 'a.json')])
-    assert f"a.json: split {split} scores 'x' of subject {subject}, which its model was trained on" in message
+    assert f"a.json: split {split} scores 'x' of subject {subject}" in message
 
 
 def test_an_image_that_is_not_in_the_list_is_refused(three, fold):
     runs, expected = three
     stranger = fold('subject02', [scored('p2_a', 2), scored('p2_c', 2)], 'b.json')
     assert refusal([runs[0], stranger], expected).startswith("b.json: 'p2_c' is not one of the 6 images")
-    message = refusal([fold('subject02', [scored('s01_z10', 2)], 'a.json')])
-    assert message.startswith("a.json: 's01_z10' is of subject 2; expected 1")
+    assert refusal([fold('subject02', [scored('s01_z10', 2)], 'a.json')]).startswith("a.json: 's01_z10' is of subject 2")
 
 
 @pytest.mark.parametrize(('changes', 'what'), [
@@ -160,7 +139,7 @@ def test_a_test_of_weights_that_saw_the_patient_stands_for_no_fold(fold):
     assert 'subject06' in pool([fold('subject06', kind='test', variant='trained-on-train6-10_test1-5')]).missing
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(expected=st.dictionaries(st.text(min_size=1, max_size=4), st.integers(1, 12), min_size=1, max_size=20), data=st.data())
 def test_missing_are_exactly_the_subjects_that_are_not_wholly_scored(fold, expected, data):
     left_out = data.draw(st.sets(st.sampled_from(sorted(expected))))

@@ -15,7 +15,7 @@ def page():
     page.text('A **bold** `x|y`', '')
     page.bullets(['one', f'two {EVIL}'])
     page.table(['name', 'n'], [['[`c`](../../configs/c.py)', '1'], [f'a | b {EVIL}', '2'], ['[x](javascript:alert)', '3']])
-    page.picture('figures/p.png', 'A figure')
+    page.picture('figures/p.png', 'best')
     return page
 
 
@@ -24,7 +24,8 @@ def test_markdown_by_hand(page):
         '# A page\n\n<!-- written by tools/report.py from the records; do not edit -->\n\n## Part\n\nA **bold** `x|y`\n\n'
         '- one\n- two &lt;script>alert(1)&lt;/script>\n\n| name | n |\n| --- | --- |\n| [`c`](../../configs/c.py) | 1 |\n'
         '| a \\| b &lt;script>alert(1)&lt;/script> | 2 |\n| [x](javascript:alert) | 3 |\n\n'
-        '![A figure](figures/p.png)\n\n*A figure*\n'
+        '![Of the scans with fluid, the one with the highest Dice.](figures/p.png)\n\n'
+        '*Of the scans with fluid, the one with the highest Dice.*\n'
     )
     assert '| `c` | 1 |' in render_markdown(page, linked=False)
 
