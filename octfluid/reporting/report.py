@@ -21,6 +21,8 @@ from octfluid.utils.text import read_text
 
 SCHEMA = 'octfluid.results/1'
 TABLES = ('table1', 'table2', 'ablations', 'hrf', 'recipes', 'external')
+USUAL = ('400 iterations', 'CE', 'SGD', 'weight decay 5e-4')
+"""What most rows of table 2 have; the README names what differs."""
 README_BEGIN, README_END = '<!-- results:begin -->', '<!-- results:end -->'
 PAGES = ('table1.md', 'table2.md', 'ablations.md', 'recipes.md', 'what_holds_up.md', 'prediction.md', 'speed.md')
 HTML = 'report.html'
@@ -123,8 +125,8 @@ def make_readme_page(results: Mapping[str, Any]) -> Page:
     best = table2.best_section(table)
     whose = Start.of(best).short if best else 'from HRF weights'
     page.text(
-        f'Table 2, fine-tuning on Duke DME: mIoU / mDice in percent, ours mean ± SD over n seeds {whose}; the paper started '
-        'from weights of 40 000 iterations. Below, our own recipes with 95 % intervals over patients and seeds.'
+        f'Table 2: mIoU / mDice in percent. Rows have {", ".join(USUAL)} unless they say otherwise. Ours: mean ± SD over n seeds '
+        f'{whose} (paper: 40 000). Below: our own recipes, 95 % intervals over patients and seeds.'
     )
 
     def both(scores: Mapping[str, Any], write: Any = percent) -> str:
@@ -136,7 +138,7 @@ def make_readme_page(results: Mapping[str, Any]) -> Page:
 
     rows = []
     for row in table['rows']:
-        name = config_link(row['config'], row['setting'])
+        name = config_link(row['config'], ', '.join(part for part in row['setting'].split(', ') if part not in USUAL))
         rows.append([str(row['row']), name, both(row['paper']), *(cells(best, row['row']) or [NOT_RUN, '-'])])
         if best and (scratch := cells(SCRATCH.key, row['row'])):
             rows.append(['', f'row {row["row"]} from random weights', '-', *scratch])
@@ -144,7 +146,7 @@ def make_readme_page(results: Mapping[str, Any]) -> Page:
         rows.append(['', 'background everywhere', '-', both(table['reference']), '-'])
     for group in recipes.plotted(results['estimates']['groups']):
         dice, miou, mdice = (estimate(group['measures'][name]) for name in ('dice', 'miou', 'mdice'))
-        name = f'{config_link(group["config"])}, {group["protocol"]}: fluid Dice {dice}'
+        name = f'{config_link(group["config"], Path(group["config"]).stem)}, {group["protocol"]}: fluid Dice {dice}'
         rows.append(['own', name, '-', f'{miou} / {mdice}', records_link(group['records'], f'n = {seeds(group)}')])
     page.table(['row', 'setting', 'paper', 'ours', 'records'], rows)
     return page
