@@ -125,8 +125,8 @@ def make_readme_page(results: Mapping[str, Any]) -> Page:
     best = table2.best_section(table)
     whose = Start.of(best).short if best else 'from HRF weights'
     page.text(
-        f'Table 2: mIoU / mDice in percent. Rows have {", ".join(USUAL)} unless they say otherwise. Ours: mean ± SD over n seeds '
-        f'{whose} (paper: 40 000). Below: our own recipes, 95 % intervals over patients and seeds.'
+        f'Table 2, mIoU / mDice in percent. Rows have {", ".join(USUAL)} unless they differ. Ours: mean ± SD over n seeds '
+        f'{whose} (paper: 40 000). Below: our recipes, 95 % intervals over patients and seeds.'
     )
 
     def both(scores: Mapping[str, Any], write: Any = percent) -> str:
