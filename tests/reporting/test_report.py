@@ -191,7 +191,7 @@ def test_published_pages_link_to_configs_and_records_and_the_readme_block_is_rep
     assert text.startswith(f'before\n\n{README_BEGIN}\n') and text.endswith(f'{README_END}\n\nafter\n')
     assert 'earlier' not in text
     rows = {line.split(' | ')[0].strip('| '): line.split(' | ') for line in text.splitlines() if line.startswith('| ')}
-    assert rows['10'][1] == '[400 iterations, crop 320, CE, SGD, weight decay 1e-4](configs/table2/10_crop320_wd1e-4.py)'
+    assert rows['10'][1] == '[crop 320, weight decay 1e-4](configs/table2/10_crop320_wd1e-4.py)'
     assert rows['10'][2] == '76.00 / 84.30' and rows['1'][3] == 'not run'
     assert rows['10'][4] == '[n = 3](docs/results/records/table2/10_crop320_wd1e-4) |'
     write_report(runs, tmp_path / 'elsewhere', readme)
