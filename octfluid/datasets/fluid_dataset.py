@@ -1,28 +1,26 @@
 """Data sets of B-scans with fluid masks, as MMSegmentation dataset classes."""
 
-import logging
+import math
 import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from torch.utils.data import get_worker_info
 
 from octfluid.datasets.integrity import IMAGE_MODES, SUFFIX
-from octfluid.datasets.memory import available_bytes
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.splits import load_index
-from octfluid.datasets.windows import HEAD, WindowFirst
+from octfluid.datasets.windows import use_windows
 from octfluid.utils.errors import InputError
 
 FLUID_CLASSES = ('background', 'fluid')
@@ -65,18 +63,15 @@ class FluidDataset(BaseSegDataset):
         data_prefix: ``img_path`` and ``seg_map_path``, relative to ``data_root``. They may be of two sizes: predictions on
             native scans are then scored against masks of another size.
         scan_size: (height, width) in pixels that every scan has, checked before training; None when they differ.
-        window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` would keep, from scans that
-            are decoded once, when the dataset is built, and stay in memory (see `octfluid.datasets.windows.WindowFirst`). The
-            samples are the same.
+        window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` keep
+            (`octfluid.datasets.windows`), from scans that are decoded once and all stay in memory. The samples are the same.
         cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `octfluid.datasets.scan_cache.FIXED`)
-            in at most so much memory, half of what the machine has left if that is less; 0 keeps nothing. The samples are the
-            same. Does nothing beside ``window_first``.
+            in at most so much memory; 0 keeps nothing. The samples are the same. ``window_first`` keeps all.
         reduce_zero_label: Must stay False: label 0 is the background and takes part in everything.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        InputError: Missing list, ``reduce_zero_label=True``, or ``window_first=True`` with a pipeline whose beginning
-            `WindowFirst` cannot reproduce.
+        InputError: Missing list, ``reduce_zero_label=True``, or ``window_first=True`` with another pipeline.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
@@ -116,29 +111,15 @@ class FluidDataset(BaseSegDataset):
         """Read the lists, and decode the scans if windows are to be cut from them, or they are to be kept."""
         if self._fully_initialized:
             return
-        steps = self.pipeline.transforms
-        first = WindowFirst(steps[: len(HEAD)]) if self.window_first else None
         super().full_init()
-        if first is not None:
-            steps[: len(HEAD)] = [first]
-            first.fill(self.get_data_info(index) for index in range(len(self)))
-        elif self.cache_bytes and (fixed := fixed_head(steps)):
-            steps[:fixed] = [self._filled_cache(steps[:fixed])]
-
-    def _filled_cache(self, head: Sequence[Callable]) -> CachedHead:
-        """Keep as many scans as memory allows, and say so if that is not all of them."""
-        available = available_bytes()
-        limit = self.cache_bytes if available is None else min(self.cache_bytes, available // 2)
-        cache = CachedHead(head, limit)
-        cache.fill(self.get_data_info(index) for index in range(len(self)))
-        if len(cache) < len(self):
-            print_log(
-                f'{len(cache)} of {len(self)} scans are kept in memory, the others read anew for every sample: cache_bytes is '
-                f'{self.cache_bytes}, and half of the memory left {"unknown" if available is None else available // 2} bytes',
-                logger='current',
-                level=logging.WARNING,
-            )
-        return cache
+        steps = self.pipeline.transforms
+        fixed = fixed_head(steps)
+        if self.window_first:
+            steps[fixed : fixed + 2] = use_windows(steps[fixed:])
+        if fixed and (self.window_first or self.cache_bytes):
+            cache = CachedHead(steps[:fixed], math.inf if self.window_first else self.cache_bytes, copy=not self.window_first)
+            cache.fill(self.get_data_info(index) for index in range(len(self)))
+            steps[:fixed] = [cache]
 
     def load_data_list(self) -> list[dict]:
         """Return one dict per B-scan of the list, in its order."""

@@ -9,7 +9,6 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import Compose, pseudo_collate
 from torch.utils.data import DataLoader
 
-from octfluid.datasets import fluid_dataset
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
 
@@ -34,14 +33,6 @@ def sample(tmp_path):
     return dict(**paths, label_map=None, reduce_zero_label=False, seg_fields=[])
 
 
-@pytest.fixture
-def no_reading(monkeypatch):
-    def refuse(self, results):
-        raise AssertionError('read again')
-
-    return lambda: monkeypatch.setattr(LoadImageFromFile, 'transform', refuse)
-
-
 @pytest.mark.parametrize('steps', [
     PIPELINE,
     [FIXED[0], FIXED[2], FIXED[1], *RANDOM],
@@ -62,10 +53,10 @@ def test_one_seed_gives_the_same_batches_with_and_without(phantom_set, steps):
             assert first.metainfo == second.metainfo
 
 
-def test_scans_are_read_once_for_all_workers(phantom_set, no_reading):
+def test_scans_are_read_once_for_all_workers(phantom_set, monkeypatch):
     data = phantom_set(PIPELINE, cache_bytes=1 << 30)
     assert data.pipeline.transforms[0].bytes == len(data) * ONE
-    no_reading()
+    monkeypatch.delattr(LoadImageFromFile, 'transform')
     draws = [SampleDraw(index % len(data), index) for index in range(2 * len(data))]
     loader = DataLoader(data, sampler=draws, num_workers=2, collate_fn=pseudo_collate, multiprocessing_context='fork')
     for draw, batch in zip(draws, loader, strict=True):
@@ -106,31 +97,6 @@ def test_no_more_than_the_limit_is_kept(phantom_set, room, kept):
         draw = SampleDraw(index, index)
         assert torch.equal(data[draw]['inputs'], stock[draw]['inputs'])
     assert (len(cache), cache.bytes) == (kept, kept * ONE)
-
-
-def test_little_memory_keeps_less_and_says_so(phantom_set, monkeypatch):
-    said = []
-    monkeypatch.setattr(fluid_dataset, 'print_log', lambda text, **_: said.append(text))
-    monkeypatch.setattr(fluid_dataset, 'available_bytes', lambda: 4 * ONE)
-    data = phantom_set(PIPELINE, cache_bytes=1 << 30)
-    assert len(data.pipeline.transforms[0]) == 2
-    assert len(said) == 1 and f'2 of {len(data)}' in said[0]
-    monkeypatch.setattr(fluid_dataset, 'available_bytes', lambda: None)
-    assert len(phantom_set(PIPELINE, cache_bytes=1 << 30).pipeline.transforms[0]) == len(data)
-    assert len(said) == 1
-
-
-@pytest.mark.parametrize('kind', ['img_path', 'seg_map_path'])
-def test_changed_files_are_read_again(sample, kind):
-    cache = CachedHead(Compose(FIXED).transforms, ONE)
-    before = cache(copy.deepcopy(sample))
-    pixels = cv2.imread(sample[kind], cv2.IMREAD_UNCHANGED)
-    cv2.imwrite(sample[kind], np.full_like(pixels, 9))
-    after = cache(copy.deepcopy(sample))
-    field = dict(img_path='img', seg_map_path='gt_seg_map')[kind]
-    assert (after[field] == 9).all() and not (before[field] == 9).all()
-    assert (len(cache), cache.bytes) == (1, ONE)
-    assert (cache(copy.deepcopy(sample))[field] == 9).all()
 
 
 @pytest.mark.parametrize('again', [copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))], ids=['copy', 'pickle'])
