@@ -1,4 +1,4 @@
-"""Data sets of B-scans with fluid masks, as MMSegmentation dataset classes."""
+"""Data sets of B-scans with fluid masks, and of photographs with vessel masks, as MMSegmentation dataset classes."""
 
 import math
 import os
@@ -22,9 +22,12 @@ from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.splits import load_index
 from octfluid.datasets.windows import use_windows
 from octfluid.utils.errors import InputError
+from octfluid.utils.text import read_text
 
 FLUID_CLASSES = ('background', 'fluid')
 FLUID_PALETTE = [[0, 0, 0], [230, 159, 0]]
+VESSEL_CLASSES = ('background', 'vessel')
+VESSEL_PALETTE = [[0, 0, 0], [0, 114, 178]]
 
 
 @contextmanager
@@ -123,7 +126,7 @@ class FluidDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """Return one dict per B-scan of the list, in its order."""
-        lines = _read_lines(Path(self.ann_file))
+        names = [line.strip() for line in read_text(Path(self.ann_file), 'utf-8-sig').splitlines() if line.strip()]
         index = load_index(self.data_root) if Path(self.data_root, 'index.csv').is_file() else {}
         images, masks = Path(self.data_prefix['img_path']), Path(self.data_prefix['seg_map_path'])
         return [
@@ -137,7 +140,7 @@ class FluidDataset(BaseSegDataset):
                 reduce_zero_label=False,
                 seg_fields=[],
             )
-            for name in lines
+            for name in names
         ]
 
     def __getitem__(self, item: int | SampleDraw) -> Any:
@@ -166,14 +169,6 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: no list of scans; expected one name a line ({error})') from error
-    return [line for line in lines if line]
-
-
 @DATASETS.register_module()
 class DukeDMEDataset(FluidDataset):
     """The 110 graded B-scans of the Duke DME data (Chiu et al., 2015), see `octfluid.datasets.prepare.duke_dme`."""
@@ -199,3 +194,13 @@ class DukeDMEDataset(FluidDataset):
 @DATASETS.register_module()
 class PhantomDataset(FluidDataset):
     """Generated phantoms, see `octfluid.datasets.phantoms`."""
+
+
+# In place of mmseg's class of this name, which reads another layout and is none of ours to `dataset_spec`.
+@DATASETS.register_module(force=True)
+class HRFDataset(FluidDataset):
+    """The HRF photographs (Budai et al., 2013), RGB in JPEG format, with vessel masks, see `octfluid.datasets.prepare.hrf`."""
+
+    METAINFO: ClassVar[dict] = dict(classes=VESSEL_CLASSES, palette=VESSEL_PALETTE)
+    IMAGE_SUFFIX = '.jpg'
+    IMAGE_MODES = ('RGB',)

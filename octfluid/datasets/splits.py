@@ -29,10 +29,9 @@ PROTOCOLS = ('halves', LEAVE_ONE_OUT)
 DUKE_LISTS = r'(all|paper|train\d+-\d+_test\d+-\d+|subject\d{2,})(-inner\d)?_(train|val)\.txt'
 """Pattern of the file names of the lists that `build_splits` makes."""
 
-_INDEX_COLUMNS = ('name', 'subject', 'slice')
 _HOW_TO_MAKE = 'make the data set first: python tools/dataset_converters/<duke_dme, hrf, folder or phantom>.py (--help)'
 _SUBJECT_SPLIT = re.compile(r'subject(\d{2,})')
-_HALF_SPLIT = re.compile(r'train\d+-\d+_test(\d+)-(\d+)')
+_HELD_OUT = re.compile(r'subject(\d{2,})|train\d+-\d+_test(\d+)-(\d+)')
 _INNER_SPLIT = re.compile(r'(.+)-inner\d+')
 
 
@@ -96,12 +95,11 @@ def held_out_subjects(split: str) -> range | None:
         Subject numbers: 3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``. None for names
         without subjects (``paper``, ``all``, a user's own lists).
     """
-    outer = inner_parent(split) or split
-    if match := _SUBJECT_SPLIT.fullmatch(outer):
-        return range(int(match.group(1)), int(match.group(1)) + 1)
-    if match := _HALF_SPLIT.fullmatch(outer):
-        return range(int(match.group(1)), int(match.group(2)) + 1)
-    return None
+    match = _HELD_OUT.fullmatch(inner_parent(split) or split)
+    if match is None:
+        return None
+    subject, first, last = match.groups()
+    return range(int(subject or first), int(subject or last) + 1)
 
 
 def is_by_subject(split: str) -> bool:
@@ -204,17 +202,12 @@ def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
     index: dict[str, IndexRow] = {}
     reader = csv.DictReader(_lines(path))
     try:
-        if missing := [column for column in _INDEX_COLUMNS if column not in (reader.fieldnames or ())]:
-            raise InputError(
-                f'{path}: no column {", ".join(missing)}; expected {", ".join(_INDEX_COLUMNS)}, with commas between'
-            )
         for record in reader:
             row = IndexRow(record['name'], int(record['subject']), int(record['slice']))
-            if not row.name or min(row.subject, row.slice) < 0:
-                raise ValueError('a name and two whole numbers, 0 or more, are expected')
-            if index.setdefault(row.name, row) is not row:
-                raise InputError(f"{path}, line {reader.line_num}: '{row.name}' is listed more than once; expected once")
-    except (csv.Error, TypeError, ValueError) as error:
+            if not row.name or min(row.subject, row.slice) < 0 or row.name in index:
+                raise ValueError('expected a name that is not listed before, and two whole numbers of at least 0')
+            index[row.name] = row
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise InputError(f'{path}, line {reader.line_num}: no name, subject and slice ({str(error)[:100]})') from error
     return index
 
@@ -251,14 +244,10 @@ def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
     Raises:
         InputError: No such data set, split or side, or an empty list.
     """
-    if subset not in SUBSETS:
-        raise InputError(f"subset '{subset}': expected {' or '.join(SUBSETS)}")
     require_split(root, split)
     path = Path(root) / 'splits' / f'{split}_{subset}.txt'
     if not path.exists():
-        others = [name for name in split_names(root) if path.with_name(f'{name}_val.txt').exists()]
-        choice = f'; choose one of {_summary(others)}' if others else ''
-        raise InputError(f"{path}: no such file: split '{split}' has nothing to validate on{choice}")
+        raise InputError(f"{path}: no such file: split '{split}' has nothing to validate on; choose another split")
     names = [line.strip() for line in _lines(path) if line.strip()]
     if not names:
         raise InputError(f'{path}: is empty; expected one name a line')

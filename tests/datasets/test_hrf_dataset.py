@@ -3,7 +3,7 @@ import pytest
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from octfluid.datasets.hrf_dataset import HRFDataset
+from octfluid.datasets.fluid_dataset import HRFDataset
 from octfluid.datasets.spec import check_data
 from octfluid.engine.config import load_config
 

@@ -4,38 +4,35 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_data import NAMES, SIZE, problems, save
+from tiny_data import NAMES, SIZE, check, problems, save
 
-from octfluid.datasets.integrity import check_dataset, refuse_overlap, subject_overlap
+from octfluid.datasets.integrity import DatasetSpec, check_dataset, refuse_overlap, subject_overlap
 from octfluid.datasets.phantoms import make_phantom
 from octfluid.utils.errors import InputError
 
 
 def test_sound_data_set(root):
-    report = check_dataset(root, 'small', 'half', SIZE)
+    report = check(root)
     assert report.problems == []
     assert report.subsets == {'train': (3, 2, 2, 9 / 72), 'val': (1, 1, 0, 0.0)}
     (warning,) = report.warnings
     assert 'half_val.txt' in warning and 'fluid' in warning  # the mask to validate on is empty
-    assert check_dataset(root, 'small', size=SIZE).subsets == {'all': (4, 3, 2, 9 / 96)}
-    assert set(check_dataset(root, 'small', 'all', SIZE).subsets) == {'train'}
+    assert check(root, None).subsets == {'all': (4, 3, 2, 9 / 96)}
+    assert set(check(root, 'all').subsets) == {'train'}
 
 
 def test_no_such_data_set_size_or_split(root):
     for arguments in ((root / 'nowhere', 'small', 'half'), (root, 'huge', 'half'), (root, 'small', 'hafl')):
         with pytest.raises(InputError, match=r'make the data set first|huge/images: .*small|hafl.*half'):
-            check_dataset(*arguments)
+            check_dataset(DatasetSpec(*arguments))
 
 
 def test_missing_and_unpaired_files(root):
     (root / 'small/annotations/s01_z15.png').unlink()
     (root / 'small/images/s03_z10.png').unlink()
-    assert [line.removeprefix(f'{root}/').partition('; ')[0] for line in problems(root)] == [
-        'small/images/s01_z15.png: no mask',
-        'small/annotations/s03_z10.png: no image',
-        "splits/half_train.txt: 's01_z15' has no image or no mask",
-        "splits/half_val.txt: 's03_z10' has no image or no mask",
-    ]
+    assert [line.removeprefix(f'{root}/').partition(': ')[0] for line in problems(root)] == [
+        'small/images/s01_z15.png', 'small/annotations/s03_z10.png', 'splits/half_train.txt', 'splits/half_val.txt',
+    ]  # fmt: skip
     (root / 'small/annotations/s03_z10.png').unlink()
     assert f"{root}/index.csv: 's03_z10' is listed but has no image and no mask" in problems(root)
 
@@ -95,7 +92,7 @@ def test_ignored_pixels_are_not_counted(root):
     mask = np.zeros(SIZE, np.uint8)
     mask[0], mask[1, 0] = 255, 1
     save(root / 'small/annotations/s01_z10.png', mask)
-    assert check_dataset(root, 'small', 'half', SIZE, ignore_index=255).subsets['train'] == (3, 2, 2, 4 / 66)
+    assert check(root, ignore_index=255).subsets['train'] == (3, 2, 2, 4 / 66)
 
 
 def test_lists(root):
@@ -124,7 +121,7 @@ def test_index(root):
 
 
 def test_classes_that_no_training_mask_has(root):
-    (problem,) = problems(root, classes=3)
+    (problem,) = problems(root, classes=('background', 'one', 'two'))
     assert 'half_train.txt: none of its 3 masks has a pixel of class 2;' in problem
     for name in NAMES[:3]:
         save(root / f'small/annotations/{name}.png', np.ones(SIZE, np.uint8))
@@ -132,14 +129,14 @@ def test_classes_that_no_training_mask_has(root):
     assert 'half_train.txt: none of its 3 masks has a pixel of class 0 (background);' in problem
     for name in NAMES[:3]:
         save(root / f'small/annotations/{name}.png', np.zeros(SIZE, np.uint8))
-    (problem,) = problems(root, foreground='vessel')
+    (problem,) = problems(root, classes=('background', 'vessel'))
     assert 'half_train.txt: none of its 3 masks has a pixel of vessel;' in problem
 
 
 def test_images_that_show_nothing_and_masks_that_may_be_inverted_are_warnings(root):
     save(root / 'small/images/s02_z10.png', np.full(SIZE, 7, np.uint8))
     save(root / 'small/annotations/s03_z10.png', 1 - np.eye(*SIZE, dtype=np.uint8))
-    report = check_dataset(root, 'small', 'half', SIZE)
+    report = check(root)
     assert report.problems == []
     assert [line.partition(': ')[0] for line in report.warnings] == [f'{root}/small/images', f'{root}/small/annotations']
     assert '1 of 4' in report.warnings[0] and 's02_z10' in report.warnings[0] and 's03_z10' in report.warnings[1]
@@ -202,7 +199,7 @@ def test_a_likely_copy_on_both_sides_is_a_warning(root):
     for name, pixels in zip(NAMES, (scan, scan[::-1], scan[:, ::-1], np.clip(scan * 1.1 + 5, 0, 255)), strict=True):
         save(root / f'small/images/{name}.png', pixels.astype(np.uint8))
         save(root / f'small/annotations/{name}.png', np.pad(np.ones((2, 2), np.uint8), ((0, 62), (0, 94))))
-    report = check_dataset(root, 'small', 'half')
+    report = check(root, size=None)
     assert report.problems == []
     (warning,) = report.warnings
     assert warning.endswith(': s03_z10 and s01_z10')

