@@ -116,7 +116,6 @@ def put(name, scan):
     (lambda raw: None, '(Cirrus|Topcon)', 'Cirrus_1; '),  # all of a name has to match
     # Patients that differ in case may be one patient, on both sides of a fold.
     (rename('Cirrus_2', 'CIRRUS_2'), r'([A-Za-z]+)_\d+', 'Cirrus and CIRRUS'),
-    (rename('Cirrus_2', 'CIRRUS_1'), '(.+)', r'CIRRUS_1\.png is there too'),
     (put('images/Topcon_1.bmp', EYE), '(.+)', r'Topcon_1\.bmp is there too'),
     (put('images/-x.png', EYE), '(.+)', r'-x\.png: expected a name'),
     (lambda raw: (raw / 'masks').rename(raw / 'truth'), '(.+)', 'masks: no such folder'),
