@@ -23,6 +23,7 @@ def vessels(value=255, background=0):
 
 
 def test_photographs_masks_index_and_split(tmp_path, raw):
+    save(raw / 'manual1/02_dr.tif', vessels(128, background=127))  # pixel // 128
     made = prepare(tmp_path, tmp_path / 'out')  # raw is one level down
     assert made.folder == raw and made.vessel_share == pytest.approx(10 / 64)
     assert made.split == (('01_h', '02_dr', '05_g'), ('06_h', '07_dr'))
@@ -35,12 +36,6 @@ def test_photographs_masks_index_and_split(tmp_path, raw):
     ]  # fmt: skip
     assert (tmp_path / 'out/splits/usual_train.txt').read_text() == '01_h\n02_dr\n05_g\n'
     assert (tmp_path / 'out/splits/usual_val.txt').read_text() == '06_h\n07_dr\n'
-
-
-def test_mask_is_pixel_divided_by_128(tmp_path, raw):
-    save(raw / 'manual1/01_h.tif', vessels(128, background=127))
-    prepare(raw, tmp_path / 'out')
-    np.testing.assert_array_equal(pixels(tmp_path / 'out/native/annotations/01_h.png'), vessels(1))
 
 
 def test_files_without_a_partner_are_listed_and_left_out(tmp_path, raw):
@@ -73,7 +68,6 @@ def cut(name):
     (lambda raw: shutil.copy(raw / 'images/02_dr.JPG', raw / 'images/02_dr.jpeg'), 'are both 02_dr'),
     (save_image('L'), r'01_h\.jpg: is a L image'),
     (save_image('RGB', format='PNG'), r'01_h\.jpg: is a RGB image in PNG format'),
-    (cut('images/01_h.jpg'), r'images/01_h\.jpg'),
     (cut('manual1/01_h.tif'), r'manual1/01_h\.tif'),
 ])  # fmt: skip
 def test_what_cannot_be_converted_leaves_nothing(tmp_path, raw, change, said):
@@ -84,8 +78,7 @@ def test_what_cannot_be_converted_leaves_nothing(tmp_path, raw, change, said):
 
 
 @pytest.mark.parametrize('mask', [
-    np.zeros((64, 95), np.uint8), vessels(254, background=255), vessels(1), np.zeros((64, 96), np.uint8),
-    np.arange(64 * 96, dtype=np.uint8).reshape(64, 96), vessels().astype(np.uint16) * 257, vessels() > 0,
+    np.zeros((64, 95), np.uint8), vessels(1), np.arange(64 * 96, dtype=np.uint8).reshape(64, 96), vessels() > 0,
 ])  # fmt: skip
 def test_bad_masks(tmp_path, raw, mask):
     save(raw / 'manual1/01_h.tif', mask)

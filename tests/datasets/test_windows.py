@@ -38,11 +38,6 @@ def scan(tmp_path):
     return write
 
 
-@pytest.fixture
-def dataset(hrf):
-    return lambda tail=TAIL, **settings: hrf([*LOAD, RESIZE, CROP, *tail], **settings)
-
-
 def assert_close(image, expected):
     assert (image.dtype, image.shape) == (expected.dtype, expected.shape)
     assert np.abs(image.astype(int) - expected).max() <= 1
@@ -51,11 +46,8 @@ def assert_close(image, expected):
 CASES = {
     'smaller and larger': ((64, 96), {}, {}, {}),
     'odd sizes': ((57, 83), {}, dict(scale=(71, 53)), dict(crop_size=(23, 40))),
-    'much larger': ((31, 45), {}, dict(scale=(200, 300), ratio_range=(0.8, 1.3)), {}),
-    'much smaller': ((150, 131), {}, dict(scale=(60, 50), ratio_range=(0.7, 1.4)), dict(crop_size=16)),
     'smaller than the window': ((20, 70), {}, dict(scale=(20, 70)), dict(crop_size=(48, 64))),
     'own size': ((64, 96), {}, dict(ratio_range=(1.0, 1.0)), {}),
-    'half its size': ((128, 192), {}, dict(ratio_range=(1.0, 1.0)), {}),
     'other proportions': ((64, 96), {}, dict(scale=(150, 50), keep_ratio=False), {}),
     'scale between two': ((64, 96), {}, dict(scale=[(50, 80), (120, 90)], ratio_range=None), {}),
     'any window will do': ((64, 96), {}, {}, dict(cat_max_ratio=1.0)),
@@ -117,18 +109,8 @@ def test_windows_of_what_opencv_resizes(source, target, seed):
     assert np.array_equal(nearest_window(image[..., 0], target, rows, columns), mask)
 
 
-def test_dataset_gives_the_same_samples(dataset):
-    # Without the change of colours, which can enlarge a difference of one gray level.
-    stock, fast = (dataset([TAIL[0], TAIL[2]], window_first=first) for first in (False, True))
-    for seed in range(20):
-        one, other = (each[SampleDraw(seed % 3, seed)] for each in (stock, fast))
-        assert_close(other['inputs'].numpy(), one['inputs'].numpy())
-        assert torch.equal(one['data_samples'].gt_sem_seg.data, other['data_samples'].gt_sem_seg.data)
-        assert one['data_samples'].metainfo == other['data_samples'].metainfo
-
-
-def test_workers_share_what_was_decoded_before_and_leave_it_as_it_is(dataset, monkeypatch):
-    fast = dataset(window_first=True)
+def test_workers_share_what_was_decoded_before_and_leave_it_as_it_is(hrf, monkeypatch):
+    fast = hrf([*LOAD, RESIZE, CROP, *TAIL], window_first=True)
     assert fast.pipeline.transforms[0].bytes == 3 * 64 * 96 * 4
     monkeypatch.delattr(LoadImageFromFile, 'transform')
     draws = [SampleDraw(index % 3, index + 5) for index in range(6)]
