@@ -21,7 +21,6 @@ from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.splits import load_index
 from octfluid.datasets.windows import use_windows
-from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
 
 FLUID_CLASSES = ('background', 'fluid')
@@ -70,11 +69,10 @@ class FluidDataset(BaseSegDataset):
             (`octfluid.datasets.windows`), from scans that are decoded once and all stay in memory. The samples are the same.
         cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `octfluid.datasets.scan_cache.FIXED`)
             in at most so much memory; 0 keeps nothing. The samples are the same. ``window_first`` keeps all.
-        reduce_zero_label: Must stay False: label 0 is the background and takes part in everything.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        InputError: Missing list, ``reduce_zero_label=True``, or ``window_first=True`` with another pipeline.
+        InputError: Missing list, or ``window_first=True`` with another pipeline.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
@@ -89,14 +87,9 @@ class FluidDataset(BaseSegDataset):
         scan_size: tuple[int, int] | None = None,
         window_first: bool = False,
         cache_bytes: int = 0,
-        reduce_zero_label: bool = False,
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
-        if reduce_zero_label:
-            raise InputError(
-                'reduce_zero_label=True: it would drop the background and make fluid class 0; expected False, remove it'
-            )
         self.scan_size = scan_size
         self.window_first = window_first
         self.cache_bytes = cache_bytes

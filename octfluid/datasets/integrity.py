@@ -63,11 +63,13 @@ class DatasetReport:
     """Outcome of `check_dataset`: a line for each problem, a line for each likely mistake that is allowed, and counts.
 
     ``subsets`` has the counts by subset: ``train`` and ``val`` of the split, or ``all`` (every image) when no split was named.
+    ``shared_subjects`` are those with scans on both sides of the split, ascending.
     """
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     subsets: dict[str, SubsetCounts] = field(default_factory=dict)
+    shared_subjects: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
     if split is not None:
         lists = _check_lists(root, split, image_paths.keys() & mask_paths.keys(), problems)
         problems += overlaps(root, split, lists, subjects)
+        train, val = ({subjects.get(name) for name in lists.get(side, ())} for side in SUBSETS)
+        report.shared_subjects = sorted(train & val - {None})
         _check_pictures(root, split, lists, images, report)
         _check_classes(spec, lists, masks, report)
     report.subsets = {subset: _counts(members, subjects, masks) for subset, members in lists.items()}
@@ -153,16 +157,6 @@ def refuse_overlap(root: str | os.PathLike, split: str) -> None:
     subjects = {name: row.subject for name, row in load_index(root).items()}
     if problems := overlaps(Path(root), split, lists, subjects):
         raise InputError(problems[0])
-
-
-def subject_overlap(root: str | os.PathLike, split: str) -> list[int]:
-    """Return the subjects that have scans on both sides of a split, ascending; empty if no scan validates."""
-    require_split(root, split)
-    if not (Path(root) / 'splits' / f'{split}_val.txt').is_file():
-        return []
-    index = load_index(root)
-    train, val = ({index[name].subject for name in read_split(root, split, side) if name in index} for side in SUBSETS)
-    return sorted(train & val)
 
 
 def overlaps(root: Path, split: str, lists: Mapping[str, Sequence[str]], subjects: Mapping[str, int]) -> list[str]:

@@ -91,9 +91,8 @@ def inner_parent(split: str) -> str | None:
 def held_out_subjects(split: str) -> range | None:
     """Return the subjects that a split keeps out of its training, by its name.
 
-    Returns:
-        Subject numbers: 3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``. None for names
-        without subjects (``paper``, ``all``, a user's own lists).
+    3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``; None for names without subjects (``paper``,
+    ``all``, a user's own lists).
     """
     match = _HELD_OUT.fullmatch(inner_parent(split) or split)
     if match is None:
@@ -177,11 +176,8 @@ def _of(scans: Iterable[GradedBScan], subjects: Iterable[int]) -> list[GradedBSc
 
 
 def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
-    """Write ``<split>_train.txt`` and ``<split>_val.txt``, one name a line; no file for an empty side.
-
-    The folder is created; it lies inside a folder of `octfluid.utils.atomic.atomic_folder`, so the files are written plainly.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``<split>_train.txt`` and ``<split>_val.txt``, one name a line, in a new folder; no file for an empty side."""
+    folder.mkdir()
     for name, split in splits.items():
         for subset in SUBSETS:
             if names := getattr(split, subset):
@@ -189,10 +185,7 @@ def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
 
 
 def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
-    """Read ``<root>/index.csv``.
-
-    Returns:
-        Row by name, in the order of the file.
+    """Read ``<root>/index.csv``: rows by name, in the order of the file.
 
     Raises:
         InputError: No such data set or index, a missing column, a bad number, or a name listed twice.
@@ -225,21 +218,12 @@ def require_split(root: str | os.PathLike, split: str) -> None:
     """Refuse a split that a data set does not have, with `InputError`."""
     available = split_names(root)
     if split not in available:
-        near = difflib.get_close_matches(split, available, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else '.'
-        raise InputError(f"{root}: unknown split '{split}'{hint} Splits here: {_summary(available)}")
+        near = difflib.get_close_matches(split, available, n=1) or available
+        raise InputError(f"{root}: unknown split '{split}'; did you mean '{near[0]}'? All splits: {root}/splits/*_train.txt")
 
 
 def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
-    """Read one side of a split.
-
-    Args:
-        root: The data set.
-        split: Name of the split, such as ``paper`` or ``subject03-inner1``.
-        subset: ``train`` or ``val``.
-
-    Returns:
-        Names without suffix, in the order of the file; at least one.
+    """Read one side, ``train`` or ``val``, of a split: names without suffix, in the order of the file, at least one.
 
     Raises:
         InputError: No such data set, split or side, or an empty list.
@@ -255,15 +239,7 @@ def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
 
 
 def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]:
-    """Replace the names of `PROTOCOLS` by those of the splits that they stand for.
-
-    Args:
-        root: The data set.
-        names: Splits and protocols: ``halves`` stands for the two halves used in the literature, ``leave-one-subject-out``
-            for ``subjectNN`` of every subject of the data set.
-
-    Returns:
-        Names of splits in the order given; whether plain names exist is not checked.
+    """Replace the names of `PROTOCOLS` by those of the splits that they stand for; other names stay as they are.
 
     Raises:
         InputError: No such data set, or one without a split that a protocol stands for.
@@ -277,17 +253,9 @@ def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]
         if name == LEAVE_ONE_OUT:
             meant = sorted({subject_split(row.subject) for row in load_index(root).values()})
         if lacking := [split for split in meant if split not in available]:
-            raise InputError(
-                f'{root}/splits: no {lacking[0]}_train.txt, which {name} stands for; splits here: {_summary(available)}'
-            )
+            raise InputError(f'{root}/splits: no {lacking[0]}_train.txt, which {name} stands for; choose other splits')
         splits += meant
     return splits
-
-
-def _summary(names: list[str]) -> str:
-    """List split names; the inner ones, three for each outer split, only as a pattern."""
-    outer = [name for name in names if '-inner' not in name]
-    return ', '.join(outer) + (', and <split>-inner1..3 of these' if len(outer) < len(names) else '')
 
 
 def _require_root(root: str | os.PathLike) -> None:

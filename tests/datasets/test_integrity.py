@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tiny_data import NAMES, SIZE, check, problems, save
 
-from octfluid.datasets.integrity import DatasetSpec, check_dataset, refuse_overlap, subject_overlap
+from octfluid.datasets.integrity import DatasetSpec, check_dataset, refuse_overlap
 from octfluid.datasets.phantoms import make_phantom
 from octfluid.utils.errors import InputError
 
@@ -130,12 +130,6 @@ def test_images_that_show_nothing_and_masks_that_may_be_inverted_are_warnings(ro
     assert '1 of 4' in report.warnings[0] and 's02_z10' in report.warnings[0] and 's03_z10' in report.warnings[1]
 
 
-def test_subject_overlap(root):
-    assert subject_overlap(root, 'half') == subject_overlap(root, 'all') == []
-    (root / 'splits/half_val.txt').write_text('s02_z10\ns03_z10\n')
-    assert subject_overlap(root, 'half') == [2]
-
-
 def overlap(root, split, train, val):
     """Write a split; return what `check_dataset` finds in it, and see that `refuse_overlap` finds the first of it."""
     (root / f'splits/{split}_train.txt').write_text('\n'.join(train))
@@ -156,7 +150,7 @@ def test_a_subject_on_both_sides_of_a_split_by_subject_is_refused(root, split):
 @pytest.mark.parametrize('split', ['paper', 'mine'])
 def test_a_subject_on_both_sides_of_another_split_is_no_problem(root, split):
     assert overlap(root, split, ['s02_z10', 's01_z10'], ['s01_z15']) == []
-    assert subject_overlap(root, split) == [1]
+    assert check(root, split).shared_subjects == [1]
 
 
 @pytest.mark.parametrize('split', ['paper', 'subject01', 'half-inner1'])

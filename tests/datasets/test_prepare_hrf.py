@@ -62,8 +62,6 @@ def cut(name):
 
 @pytest.mark.parametrize(('change', 'said'), [
     (lambda raw: shutil.rmtree(raw), r'raw: no folders images and manual1 .*download_data\.sh hrf'),
-    (lambda raw: shutil.copytree(raw, raw / 'a') and shutil.copytree(raw / 'a', raw / 'b') and shutil.rmtree(raw / 'images'),
-     'in several folders: a, b'),
     (lambda raw: [path.unlink() for path in raw.glob('manual1/0[67]*')], r'no photograph 06\.\.15'),
     (lambda raw: shutil.copy(raw / 'images/02_dr.JPG', raw / 'images/02_dr.jpeg'), 'are both 02_dr'),
     (save_image('L'), r'01_h\.jpg: is a L image'),

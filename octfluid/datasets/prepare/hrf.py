@@ -84,12 +84,10 @@ def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSu
 
 
 def _find_folder(raw: Path) -> Path:
-    folders = [folder for folder in (raw, *sorted(raw.glob('*'))) if all((folder / k).is_dir() for k in ('images', 'manual1'))]
-    if not folders:
-        raise InputError(f'{raw}: no folders images and manual1 in it or one level down ({_HOW_TO_GET})')
-    if len(folders) > 1 and folders[0] != raw:
-        raise InputError(f'{raw}: HRF photographs in several folders: {", ".join(f.name for f in folders)}; name one of them')
-    return folders[0]
+    for folder in (raw, *sorted(raw.glob('*'))):
+        if (folder / 'images').is_dir() and (folder / 'manual1').is_dir():
+            return folder
+    raise InputError(f'{raw}: no folders images and manual1 in it or one level down ({_HOW_TO_GET})')
 
 
 def _files_by_eye(folder: Path, suffixes: tuple[str, ...], left_out: list[str]) -> dict[tuple[int, int], Path]:
