@@ -23,7 +23,6 @@ from octfluid.datasets.splits import (
     load_index,
     read_split,
     require_split,
-    split_names,
 )  # fmt: skip
 from octfluid.io.images import load_picture
 from octfluid.utils.errors import InputError
@@ -62,8 +61,7 @@ class SubsetCounts(NamedTuple):
 class DatasetReport:
     """Outcome of `check_dataset`: a line for each problem, a line for each likely mistake that is allowed, and counts.
 
-    ``subsets`` has the counts by subset: ``train`` and ``val`` of the split, or ``all`` (every image) when no split was named.
-    ``shared_subjects`` are those with scans on both sides of the split, ascending.
+    ``subsets`` has the counts of ``train`` and ``val``; ``shared_subjects`` are those with scans in both, ascending.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -79,7 +77,7 @@ class DatasetSpec:
     Attributes:
         root: Folder of the prepared data set.
         size_dir: Folder of the size used, such as ``'paper_256'``.
-        split: Name of the split; None for the files alone.
+        split: Name of the split.
         size: (height, width) in pixels of every image and mask; None: a mask must have its image's size.
         classes: Names by label, from 0.
         ignore_index: Mask value that counts as no pixel, where the config declares one.
@@ -90,7 +88,7 @@ class DatasetSpec:
 
     root: str
     size_dir: str
-    split: str | None = None
+    split: str
     size: tuple[int, int] | None = None
     classes: tuple[str, ...] = ('background', 'fluid')
     ignore_index: int | None = None
@@ -114,7 +112,7 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
         InputError: No such data set, sub-folder or split.
     """
     root, split, report = Path(spec.root), spec.split, DatasetReport()
-    split_names(root) if split is None else require_split(root, split)
+    require_split(root, split)
     problems, warnings = report.problems, report.warnings
     image_paths, mask_paths = _files(root, spec.size_dir, spec.image_suffix, problems)
     images, masks = {}, {}  # the readable ones
@@ -125,23 +123,17 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
         if mask := _check_mask(path, spec, spec.size or (images[name].shape if name in images else None), problems):
             masks[name] = mask
     subjects = _check_index(root, image_paths.keys() | mask_paths.keys(), problems)
-    lists = {ALL: sorted(image_paths)}
-    for kind, some, every, what in (
-        ('images', [name for name, image in images.items() if image.even], images, 'show nothing, all their pixels are alike'),
-        (
-            'annotations', [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid], masks,
-            f'call more than half of their pixels {spec.foreground}; is it the background?',
-        ),
-    ):  # fmt: skip
-        if some:
-            warnings.append(f'{root / spec.size_dir}/{kind}: {len(some)} of {len(every)} {what} (first: {some[0]})')
-    if split is not None:
-        lists = _check_lists(root, split, image_paths.keys() & mask_paths.keys(), problems)
-        problems += overlaps(root, split, lists, subjects)
-        train, val = ({subjects.get(name) for name in lists.get(side, ())} for side in SUBSETS)
-        report.shared_subjects = sorted(train & val - {None})
-        _check_pictures(root, split, lists, images, report)
-        _check_classes(spec, lists, masks, report)
+    if even := [name for name, image in images.items() if image.even]:
+        warnings.append(f'{root}/{spec.size_dir}/images: {len(even)} show nothing, all pixels are alike (first: {even[0]})')
+    if full := [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid]:
+        what = f'{len(full)} call more than half of their pixels {spec.foreground}; is it the background? (first: {full[0]})'
+        warnings.append(f'{root}/{spec.size_dir}/annotations: {what}')
+    lists = _check_lists(root, split, image_paths.keys() & mask_paths.keys(), problems)
+    problems += overlaps(root, split, lists, subjects)
+    train, val = ({subjects.get(name) for name in lists.get(side, ())} for side in SUBSETS)
+    report.shared_subjects = sorted(train & val - {None})
+    _check_pictures(root, split, lists, images, report)
+    _check_classes(spec, lists, masks, report)
     report.subsets = {subset: _counts(members, subjects, masks) for subset, members in lists.items()}
     return report
 

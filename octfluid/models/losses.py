@@ -16,9 +16,8 @@ class SigmoidFocalLoss(nn.Module):
         -alpha * (1 - p)**gamma * log(p)            if the pixel is of that class
         -(1 - alpha) * p**gamma * log(1 - p)        if it is of another one
 
-    This is what mmseg's ``FocalLoss`` computes on CUDA with mmcv's compiled operator. That class cannot be used here: without
-    the compiled operator it fails on CUDA, and on CPU it takes a column of the one-hot labels that is always zero in place of
-    the labels.
+    This is what mmseg's ``FocalLoss`` computes on CUDA with mmcv's compiled operator. Without the operator that class fails on
+    CUDA, and on CPU it takes a column of the one-hot labels that is always zero in place of the labels.
 
     Args:
         gamma: Focusing exponent, at least 0. With 0 this is a weighted binary cross entropy.
@@ -54,10 +53,10 @@ class SigmoidFocalLoss(nn.Module):
         reduction_override: str | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
-        """Compute the loss, in float32 whatever autocast made of the logits (in float64 if they are float64).
+        """Compute the loss, in float32 under autocast too (in float64 for float64 logits).
 
         Args:
-            pred: Logits, floating, (N, C, H, W), any number of trailing dimensions. With C = 1 the only class is label 1.
+            pred: Logits, floating, (N, C, H, W). With C = 1 the only class is label 1.
             target: Labels, int64, (N, H, W), each 0..C-1 (0 or 1 if C = 1) or ``ignore_index``.
             weight: Weight of each pixel, floating, (N, H, W).
             avg_factor: Divisor in place of the number of elements; only for ``'mean'`` (``'none'`` is not divided).
@@ -69,7 +68,7 @@ class SigmoidFocalLoss(nn.Module):
             elements: ignored pixels add 0 to the sum and yet count in the divisor.
 
         Raises:
-            ValueError: Shapes do not fit together, the reduction is unknown, or ``avg_factor`` comes with ``'sum'``.
+            ValueError: Shapes do not fit together.
             RuntimeError: A label is neither a class nor ``ignore_index`` (on CUDA a device-side assert).
         """
         pixels = (pred.shape[0], *pred.shape[2:])
@@ -104,9 +103,8 @@ class BatchDiceLoss(nn.Module):
 
         1 - (2 * sum(p * t) + smooth) / (sum(p) + sum(t) + smooth)
 
-    This is Dice as Milletari et al. (V-Net, 3DV 2016) use it as a loss but for squares in the denominator, over the batch as in
-    nnU-Net's ``batch_dice``. mmseg's ``DiceLoss`` takes the mean over images: there an image without fluid, as a third of the
-    scans are, costs almost 1 for whatever small probability is left anywhere.
+    The loss of Milletari et al. (V-Net, 3DV 2016) without squares in the denominator, over the batch as in nnU-Net. mmseg's
+    ``DiceLoss`` takes the mean over images: there an image without fluid costs almost 1 for any small probability left.
 
     Args:
         label: The class.
@@ -129,7 +127,7 @@ class BatchDiceLoss(nn.Module):
     def forward(
         self, pred: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255, **_: object
     ) -> Tensor:
-        """Compute the loss, in float32 whatever autocast made of the logits (in float64 if they are float64).
+        """Compute the loss, in float32 under autocast too (in float64 for float64 logits).
 
         Args:
             pred: Logits, floating, (N, C, H, W), C > ``label``.

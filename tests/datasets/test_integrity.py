@@ -18,7 +18,6 @@ def test_sound_data_set(root):
     assert report.subsets == {'train': (3, 2, 2, 9 / 72), 'val': (1, 1, 0, 0.0)}
     (warning,) = report.warnings
     assert 'half_val.txt' in warning and 'fluid' in warning  # the mask to validate on is empty
-    assert check(root, None).subsets == {'all': (4, 3, 2, 9 / 96)}
     assert set(check(root, 'all').subsets) == {'train'}
 
 
@@ -127,7 +126,7 @@ def test_images_that_show_nothing_and_masks_that_may_be_inverted_are_warnings(ro
     save(root / 'small/annotations/s03_z10.png', 1 - np.eye(*SIZE, dtype=np.uint8))
     report = check(root)
     assert report.problems == []
-    assert '1 of 4' in report.warnings[0] and 's02_z10' in report.warnings[0] and 's03_z10' in report.warnings[1]
+    assert 's02_z10' in report.warnings[0] and 's03_z10' in report.warnings[1]
 
 
 def overlap(root, split, train, val):
