@@ -50,12 +50,12 @@ class _RandomGray(BaseTransform):
         """Draw, and replace ``img`` or leave it."""
         if np.random.random() < self.prob:
             scan = np.asarray(results['img'], dtype=np.float32)
-            changed = self.change(scan, np.random.uniform(self.low, self.high)).clip(DARKEST, BRIGHTEST)
+            changed = self._change(scan, np.random.uniform(self.low, self.high)).clip(DARKEST, BRIGHTEST)
             results['img'] = np.where(filling(scan), scan, changed).astype(np.float32)
         return results
 
     @abstractmethod
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         """Return the changed scan; values beyond `DARKEST` and `BRIGHTEST` are cut off afterwards."""
 
 
@@ -63,8 +63,7 @@ class _RandomGray(BaseTransform):
 class RandomGamma(_RandomGray):
     """Raise gray values, as fractions of 255, to a random power in [``low``, ``high``]."""
 
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Apply the power."""
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         return 255 * (scan / 255) ** amount
 
 
@@ -75,8 +74,7 @@ class RandomSpeckle(_RandomGray):
     Speckle grows with the signal; this is the usual multiplicative model of it, without the correlation between pixels.
     """
 
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Apply the factors."""
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         return scan * np.random.normal(1, amount, scan.shape)
 
 
@@ -84,8 +82,7 @@ class RandomSpeckle(_RandomGray):
 class RandomBlur(_RandomGray):
     """Blur with a Gaussian whose standard deviation, in pixels, is random in [``low``, ``high``]."""
 
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Blur."""
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         return cv2.GaussianBlur(scan, (0, 0), amount)
 
 
@@ -93,8 +90,7 @@ class RandomBlur(_RandomGray):
 class RandomLowResolution(_RandomGray):
     """Reduce to a random fraction in [``low``, ``high``] of height and width, and enlarge to the former size."""
 
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Reduce by areas, enlarge linearly."""
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         height, width = scan.shape
         small = max(round(width * amount), 1), max(round(height * amount), 1)
         return cv2.resize(cv2.resize(scan, small, interpolation=cv2.INTER_AREA), (width, height))
