@@ -19,7 +19,6 @@ def main() -> int | None:
     )
     args = parser.parse_args()
 
-    from octfluid.datasets.integrity import subject_overlap
     from octfluid.datasets.spec import check_data, dataset_spec
     from octfluid.engine.config import load_config, parse_options
     from octfluid.utils.errors import InputError
@@ -41,8 +40,7 @@ def main() -> int | None:
         raise InputError(f'{len(report.problems)} problem{"s"[: len(report.problems) > 1]} in {spec.root}, listed above')
     for warning in report.warnings:
         print(f'warning: {warning}')
-    shared = subject_overlap(spec.root, spec.split)
-    if shared:
+    if shared := report.shared_subjects:
         print(f'note: {len(shared)} subjects are on both sides of this split ({", ".join(map(str, shared))})')
     print('sound: no problems found')
     return None

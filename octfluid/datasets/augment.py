@@ -40,32 +40,22 @@ class _RandomGray(BaseTransform):
     Args:
         prob: Probability of a change, in [0, 1].
         low: Least value of what is drawn (see the subclass).
-        high: Greatest value; ``low <= high``.
-
-    Raises:
-        ValueError: A number outside its range.
+        high: Greatest value; ``0 <= low <= high``.
     """
 
-    LEAST = 0.0
-
     def __init__(self, prob: float, low: float, high: float) -> None:
-        if not 0 <= prob <= 1 or not self.LEAST <= low <= high:
-            raise ValueError(
-                f'{type(self).__name__}(prob={prob}, low={low}, high={high}); expected a probability and '
-                f'{self.LEAST:g} <= low <= high'
-            )
         self.prob, self.low, self.high = prob, low, high
 
     def transform(self, results: dict) -> dict:
         """Draw, and replace ``img`` or leave it."""
         if np.random.random() < self.prob:
             scan = np.asarray(results['img'], dtype=np.float32)
-            changed = self.change(scan, np.random.uniform(self.low, self.high)).clip(DARKEST, BRIGHTEST)
+            changed = self._change(scan, np.random.uniform(self.low, self.high)).clip(DARKEST, BRIGHTEST)
             results['img'] = np.where(filling(scan), scan, changed).astype(np.float32)
         return results
 
     @abstractmethod
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         """Return the changed scan; values beyond `DARKEST` and `BRIGHTEST` are cut off afterwards."""
 
 
@@ -73,10 +63,7 @@ class _RandomGray(BaseTransform):
 class RandomGamma(_RandomGray):
     """Raise gray values, as fractions of 255, to a random power in [``low``, ``high``]."""
 
-    LEAST = 1e-3
-
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Apply the power."""
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         return 255 * (scan / 255) ** amount
 
 
@@ -87,8 +74,7 @@ class RandomSpeckle(_RandomGray):
     Speckle grows with the signal; this is the usual multiplicative model of it, without the correlation between pixels.
     """
 
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Apply the factors."""
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         return scan * np.random.normal(1, amount, scan.shape)
 
 
@@ -96,10 +82,7 @@ class RandomSpeckle(_RandomGray):
 class RandomBlur(_RandomGray):
     """Blur with a Gaussian whose standard deviation, in pixels, is random in [``low``, ``high``]."""
 
-    LEAST = 1e-3
-
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Blur."""
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         return cv2.GaussianBlur(scan, (0, 0), amount)
 
 
@@ -107,10 +90,7 @@ class RandomBlur(_RandomGray):
 class RandomLowResolution(_RandomGray):
     """Reduce to a random fraction in [``low``, ``high``] of height and width, and enlarge to the former size."""
 
-    LEAST = 1e-3
-
-    def change(self, scan: np.ndarray, amount: float) -> np.ndarray:
-        """Reduce by areas, enlarge linearly."""
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         height, width = scan.shape
         small = max(round(width * amount), 1), max(round(height * amount), 1)
         return cv2.resize(cv2.resize(scan, small, interpolation=cv2.INTER_AREA), (width, height))
@@ -127,14 +107,9 @@ class FluidCrop(BaseTransform):
         crop_size: (height, width) in pixels.
         prob: Probability of a window with fluid, in [0, 1]; a mask without fluid has none.
         label: The label of fluid.
-
-    Raises:
-        ValueError: A number outside its range.
     """
 
     def __init__(self, crop_size: tuple[int, int], prob: float = 0.33, label: int = 1) -> None:
-        if min(crop_size) < 1 or not 0 <= prob <= 1:
-            raise ValueError(f'FluidCrop(crop_size={crop_size}, prob={prob}); expected pixels and a probability')
         self.crop_size, self.prob, self.label = tuple(crop_size), prob, label
 
     def transform(self, results: dict) -> dict:

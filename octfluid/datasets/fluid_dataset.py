@@ -1,32 +1,32 @@
-"""Data sets of B-scans with fluid masks, as MMSegmentation dataset classes."""
+"""Data sets of B-scans with fluid masks, and of photographs with vessel masks, as MMSegmentation dataset classes."""
 
-import logging
+import math
 import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from torch.utils.data import get_worker_info
 
 from octfluid.datasets.integrity import IMAGE_MODES, SUFFIX
-from octfluid.datasets.memory import available_bytes
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.splits import load_index
-from octfluid.datasets.windows import HEAD, WindowFirst
-from octfluid.utils.errors import InputError
+from octfluid.datasets.windows import use_windows
+from octfluid.utils.text import read_text
 
 FLUID_CLASSES = ('background', 'fluid')
 FLUID_PALETTE = [[0, 0, 0], [230, 159, 0]]
+VESSEL_CLASSES = ('background', 'vessel')
+VESSEL_PALETTE = [[0, 0, 0], [0, 114, 178]]
 
 
 @contextmanager
@@ -65,18 +65,14 @@ class FluidDataset(BaseSegDataset):
         data_prefix: ``img_path`` and ``seg_map_path``, relative to ``data_root``. They may be of two sizes: predictions on
             native scans are then scored against masks of another size.
         scan_size: (height, width) in pixels that every scan has, checked before training; None when they differ.
-        window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` would keep, from scans that
-            are decoded once, when the dataset is built, and stay in memory (see `octfluid.datasets.windows.WindowFirst`). The
-            samples are the same.
+        window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` keep
+            (`octfluid.datasets.windows`), from scans that are decoded once and all stay in memory. The samples are the same.
         cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `octfluid.datasets.scan_cache.FIXED`)
-            in at most so much memory, half of what the machine has left if that is less; 0 keeps nothing. The samples are the
-            same. Does nothing beside ``window_first``.
-        reduce_zero_label: Must stay False: label 0 is the background and takes part in everything.
+            in at most so much memory; 0 keeps nothing. The samples are the same. ``window_first`` keeps all.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        InputError: Missing list, ``reduce_zero_label=True``, or ``window_first=True`` with a pipeline whose beginning
-            `WindowFirst` cannot reproduce.
+        InputError: Missing list, or ``window_first=True`` with another pipeline.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=FLUID_CLASSES, palette=FLUID_PALETTE)
@@ -91,14 +87,9 @@ class FluidDataset(BaseSegDataset):
         scan_size: tuple[int, int] | None = None,
         window_first: bool = False,
         cache_bytes: int = 0,
-        reduce_zero_label: bool = False,
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
-        if reduce_zero_label:
-            raise InputError(
-                'reduce_zero_label=True: it would drop the background and make fluid class 0; expected False, remove it'
-            )
         self.scan_size = scan_size
         self.window_first = window_first
         self.cache_bytes = cache_bytes
@@ -116,33 +107,19 @@ class FluidDataset(BaseSegDataset):
         """Read the lists, and decode the scans if windows are to be cut from them, or they are to be kept."""
         if self._fully_initialized:
             return
-        steps = self.pipeline.transforms
-        first = WindowFirst(steps[: len(HEAD)]) if self.window_first else None
         super().full_init()
-        if first is not None:
-            steps[: len(HEAD)] = [first]
-            first.fill(self.get_data_info(index) for index in range(len(self)))
-        elif self.cache_bytes and (fixed := fixed_head(steps)):
-            steps[:fixed] = [self._filled_cache(steps[:fixed])]
-
-    def _filled_cache(self, head: Sequence[Callable]) -> CachedHead:
-        """Keep as many scans as memory allows, and say so if that is not all of them."""
-        available = available_bytes()
-        limit = self.cache_bytes if available is None else min(self.cache_bytes, available // 2)
-        cache = CachedHead(head, limit)
-        cache.fill(self.get_data_info(index) for index in range(len(self)))
-        if len(cache) < len(self):
-            print_log(
-                f'{len(cache)} of {len(self)} scans are kept in memory, the others read anew for every sample: cache_bytes is '
-                f'{self.cache_bytes}, and half of the memory left {"unknown" if available is None else available // 2} bytes',
-                logger='current',
-                level=logging.WARNING,
-            )
-        return cache
+        steps = self.pipeline.transforms
+        fixed = fixed_head(steps)
+        if self.window_first:
+            steps[fixed : fixed + 2] = use_windows(steps[fixed:])
+        if fixed and (self.window_first or self.cache_bytes):
+            cache = CachedHead(steps[:fixed], math.inf if self.window_first else self.cache_bytes, copy=not self.window_first)
+            cache.fill(self.get_data_info(index) for index in range(len(self)))
+            steps[:fixed] = [cache]
 
     def load_data_list(self) -> list[dict]:
         """Return one dict per B-scan of the list, in its order."""
-        lines = _read_lines(Path(self.ann_file))
+        names = [line.strip() for line in read_text(Path(self.ann_file), 'utf-8-sig').splitlines() if line.strip()]
         index = load_index(self.data_root) if Path(self.data_root, 'index.csv').is_file() else {}
         images, masks = Path(self.data_prefix['img_path']), Path(self.data_prefix['seg_map_path'])
         return [
@@ -156,7 +133,7 @@ class FluidDataset(BaseSegDataset):
                 reduce_zero_label=False,
                 seg_fields=[],
             )
-            for name in lines
+            for name in names
         ]
 
     def __getitem__(self, item: int | SampleDraw) -> Any:
@@ -185,14 +162,6 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: no list of scans; expected one name a line ({error})') from error
-    return [line for line in lines if line]
-
-
 @DATASETS.register_module()
 class DukeDMEDataset(FluidDataset):
     """The 110 graded B-scans of the Duke DME data (Chiu et al., 2015), see `octfluid.datasets.prepare.duke_dme`."""
@@ -218,3 +187,13 @@ class DukeDMEDataset(FluidDataset):
 @DATASETS.register_module()
 class PhantomDataset(FluidDataset):
     """Generated phantoms, see `octfluid.datasets.phantoms`."""
+
+
+# In place of mmseg's class of this name, which reads another layout and is none of ours to `dataset_spec`.
+@DATASETS.register_module(force=True)
+class HRFDataset(FluidDataset):
+    """The HRF photographs (Budai et al., 2013), RGB in JPEG format, with vessel masks, see `octfluid.datasets.prepare.hrf`."""
+
+    METAINFO: ClassVar[dict] = dict(classes=VESSEL_CLASSES, palette=VESSEL_PALETTE)
+    IMAGE_SUFFIX = '.jpg'
+    IMAGE_MODES = ('RGB',)

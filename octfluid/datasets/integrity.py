@@ -23,7 +23,6 @@ from octfluid.datasets.splits import (
     load_index,
     read_split,
     require_split,
-    split_names,
 )  # fmt: skip
 from octfluid.io.images import load_picture
 from octfluid.utils.errors import InputError
@@ -32,23 +31,18 @@ KINDS = ('images', 'annotations')
 SUFFIX = '.png'
 IMAGE_MODES = ('L', 'RGB')
 """Pillow's modes that a scan may have, unless its data set allows fewer."""
-_WORDS = {'1': '1-bit', 'L': '8-bit gray', 'I;16': '16-bit', 'P': 'palette'}
 
 
-class MaskStats(NamedTuple):
-    """One mask: pixels of classes other than 0, pixels that are not ignored, and the classes with at least one pixel."""
-
-    foreground: int
-    valid: int
-    classes: frozenset[int]
-
-
-class ImageStats(NamedTuple):
-    """One image: (height, width) in pixels, how it looks, and whether all its pixels are alike, so that it shows nothing."""
-
+class _Image(NamedTuple):
     shape: tuple[int, int]
     looks: Looks
-    even: bool
+    even: bool  # all its pixels are alike, so that it shows nothing
+
+
+class _Mask(NamedTuple):
+    foreground: int  # pixels of classes other than 0
+    valid: int  # pixels that are not ignored
+    classes: frozenset[int]
 
 
 class SubsetCounts(NamedTuple):
@@ -67,37 +61,49 @@ class SubsetCounts(NamedTuple):
 class DatasetReport:
     """Outcome of `check_dataset`: a line for each problem, a line for each likely mistake that is allowed, and counts.
 
-    ``subsets`` has the counts by subset: ``train`` and ``val`` of the split, or ``all`` (every image) when no split was named.
+    ``subsets`` has the counts of ``train`` and ``val``; ``shared_subjects`` are those with scans in both, ascending.
     """
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     subsets: dict[str, SubsetCounts] = field(default_factory=dict)
+    shared_subjects: list[int] = field(default_factory=list)
 
 
-def check_dataset(
-    root: str | os.PathLike,
-    size_dir: str,
-    split: str | None = None,
-    size: tuple[int, int] | None = None,
-    classes: int = 2,
-    ignore_index: int | None = None,
-    foreground: str = 'fluid',
-    image_suffix: str = SUFFIX,
-    image_modes: Sequence[str] = IMAGE_MODES,
-) -> DatasetReport:
-    """Check every image and mask of one size of a data set, and the lists of one split.
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Where the data of a config lie and what they must look like.
 
-    Args:
-        root: The data set.
-        size_dir: Sub-folder of ``root`` with ``images`` and ``annotations``, such as ``paper_256``.
-        split: Name of a split whose two lists are checked too; None for the files alone.
-        size: (height, width) in pixels that every image and mask must have; None: a mask must have its image's size.
-        classes: Number of classes; masks may hold 0 .. classes - 1.
-        ignore_index: A further mask value that is allowed; such pixels are not counted.
-        foreground: Name of the classes other than 0, for messages.
+    Attributes:
+        root: Folder of the prepared data set.
+        size_dir: Folder of the size used, such as ``'paper_256'``.
+        split: Name of the split.
+        size: (height, width) in pixels of every image and mask; None: a mask must have its image's size.
+        classes: Names by label, from 0.
+        ignore_index: Mask value that counts as no pixel, where the config declares one.
         image_suffix: Suffix of the image files; masks are always ``.png``.
         image_modes: Pillow's names of the pixel formats that an image may have.
+        truth_dir: Folder of the size whose masks are scored against, where it is another.
+    """
+
+    root: str
+    size_dir: str
+    split: str
+    size: tuple[int, int] | None = None
+    classes: tuple[str, ...] = ('background', 'fluid')
+    ignore_index: int | None = None
+    image_suffix: str = SUFFIX
+    image_modes: tuple[str, ...] = IMAGE_MODES
+    truth_dir: str | None = None
+
+    @property
+    def foreground(self) -> str:
+        """Names of the classes other than 0, for messages."""
+        return ' or '.join(self.classes[1:])
+
+
+def check_dataset(spec: DatasetSpec) -> DatasetReport:
+    """Check every image and mask of one size of a data set, and the lists of its split.
 
     Returns:
         All problems and the counts; nothing that is wrong with single files is raised.
@@ -105,75 +111,31 @@ def check_dataset(
     Raises:
         InputError: No such data set, sub-folder or split.
     """
-    root, report = Path(root), DatasetReport()
-    split_names(root) if split is None else require_split(root, split)
-    image_paths, mask_paths = _files(root, size_dir, image_suffix, report.problems)
+    root, split, report = Path(spec.root), spec.split, DatasetReport()
+    require_split(root, split)
+    problems, warnings = report.problems, report.warnings
+    image_paths, mask_paths = _files(root, spec.size_dir, spec.image_suffix, problems)
     images, masks = {}, {}  # the readable ones
     for name, path in image_paths.items():
-        image, problems = check_image(path, size, image_modes)
-        images |= {name: image} if image else {}
-        report.problems += problems
+        if image := _check_image(path, spec, problems):
+            images[name] = image
     for name, path in mask_paths.items():
-        expected = size or (images[name].shape if name in images else None)
-        mask, problems = check_mask(path, expected, classes, ignore_index)
-        masks |= {name: mask} if mask else {}
-        report.problems += problems
-    subjects = _check_index(root, image_paths.keys() | mask_paths.keys(), report.problems)
-    report.warnings += _unlikely(root / size_dir, images, masks, foreground)
-    lists = {ALL: sorted(image_paths)}
-    if split is not None:
-        where = f'{root}/splits/{split}'
-        lists = _check_lists(root, split, image_paths.keys() & mask_paths.keys(), report.problems)
-        problems, warnings = _same_pictures(where, split, lists, images)
-        report.problems += overlaps(root, split, lists, subjects) + problems
-        report.warnings += warnings
-        train, val = ([masks[name] for name in lists.get(subset, ()) if name in masks] for subset in SUBSETS)
-        report.problems += _never_occurring(where, train, classes, foreground)
-        if 'val' in lists and not any(mask.foreground for mask in val):
-            report.warnings.append(f'{where}_val.txt: no mask has a pixel of {foreground}, whose scores say nothing')
+        if mask := _check_mask(path, spec, spec.size or (images[name].shape if name in images else None), problems):
+            masks[name] = mask
+    subjects = _check_index(root, image_paths.keys() | mask_paths.keys(), problems)
+    if even := [name for name, image in images.items() if image.even]:
+        warnings.append(f'{root}/{spec.size_dir}/images: {len(even)} show nothing, all pixels are alike (first: {even[0]})')
+    if full := [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid]:
+        what = f'{len(full)} call more than half of their pixels {spec.foreground}; is it the background? (first: {full[0]})'
+        warnings.append(f'{root}/{spec.size_dir}/annotations: {what}')
+    lists = _check_lists(root, split, image_paths.keys() & mask_paths.keys(), problems)
+    problems += overlaps(root, split, lists, subjects)
+    train, val = ({subjects.get(name) for name in lists.get(side, ())} for side in SUBSETS)
+    report.shared_subjects = sorted(train & val - {None})
+    _check_pictures(root, split, lists, images, report)
+    _check_classes(spec, lists, masks, report)
     report.subsets = {subset: _counts(members, subjects, masks) for subset, members in lists.items()}
     return report
-
-
-def check_image(
-    path: Path, size: tuple[int, int] | None, modes: Sequence[str] = IMAGE_MODES
-) -> tuple[ImageStats | None, list[str]]:
-    """Check one image: it must have ``size``, (height, width) in pixels, unless None, and one of Pillow's ``modes``.
-
-    Returns:
-        What it is, None if unreadable; and its problems.
-    """
-    mode, pixels, problems = _open(path, size)
-    if pixels is None:
-        return None, problems
-    if mode not in modes:
-        expected = ' or '.join(_WORDS.get(allowed, allowed) for allowed in modes)
-        problems.append(f'{path}: is a {_WORDS.get(mode, mode)} image; expected {expected}')
-    return ImageStats(pixels.shape[:2], looks_of(pixels), bool(pixels.min() == pixels.max())), problems
-
-
-def check_mask(
-    path: Path, size: tuple[int, int] | None, classes: int, ignore_index: int | None
-) -> tuple[MaskStats | None, list[str]]:
-    """Check one mask: ``size`` as in `check_image`, and the values 0 .. classes - 1, or ``ignore_index``.
-
-    Returns:
-        Pixel counts, None if the file is unreadable or holds no class numbers; and its problems.
-    """
-    mode, pixels, problems = _open(path, size)
-    if pixels is None:
-        return None, problems
-    if mode != 'L':
-        kind = _WORDS.get(mode, mode)
-        return None, [*problems, f'{path}: is a {kind} image; expected an 8-bit gray mask that holds class numbers']
-    values = dict(enumerate(np.bincount(pixels.ravel(), minlength=256).tolist()))
-    counts = {value: count for value, count in values.items() if count and value != ignore_index}
-    if wrong := [value for value in counts if value >= classes]:
-        allowed = f'0..{classes - 1}' + ('' if ignore_index is None else f' and {ignore_index}')
-        # As 0/255 with 255 ignored, a prediction of background everywhere would score 100 %.
-        hint = '; if 255 means foreground, save it as 1' if wrong == [255] and classes == 2 else ''
-        return None, [*problems, f'{path}: holds the values {", ".join(map(str, wrong[:8]))}; expected {allowed}{hint}']
-    return MaskStats(sum(counts.values()) - counts.get(0, 0), sum(counts.values()), frozenset(counts)), problems
 
 
 def refuse_overlap(root: str | os.PathLike, split: str) -> None:
@@ -187,16 +149,6 @@ def refuse_overlap(root: str | os.PathLike, split: str) -> None:
     subjects = {name: row.subject for name, row in load_index(root).items()}
     if problems := overlaps(Path(root), split, lists, subjects):
         raise InputError(problems[0])
-
-
-def subject_overlap(root: str | os.PathLike, split: str) -> list[int]:
-    """Return the subjects that have scans on both sides of a split, ascending; empty if no scan validates."""
-    require_split(root, split)
-    if not (Path(root) / 'splits' / f'{split}_val.txt').is_file():
-        return []
-    index = load_index(root)
-    train, val = ({index[name].subject for name in read_split(root, split, side) if name in index} for side in SUBSETS)
-    return sorted(train & val)
 
 
 def overlaps(root: Path, split: str, lists: Mapping[str, Sequence[str]], subjects: Mapping[str, int]) -> list[str]:
@@ -241,15 +193,44 @@ def _files(root: Path, size_dir: str, image_suffix: str, problems: list[str]) ->
     return found
 
 
-def _open(path: Path, size: tuple[int, int] | None) -> tuple[str, np.ndarray | None, list[str]]:
-    """Return Pillow's mode, the pixels, and the problems; no pixels if unreadable."""
+def _open(path: Path, size: tuple[int, int] | None, problems: list[str]) -> tuple[str, np.ndarray | None]:
+    """Return Pillow's mode and the pixels, None if unreadable."""
     try:
         image = load_picture(path)
     except InputError as error:
-        return '', None, [str(error)]
-    shape = image.height, image.width
-    wrong = f'{path}: is {shape[0]}x{shape[1]} (height x width); expected {size[0]}x{size[1]}' if size else ''
-    return image.mode, np.asarray(image), [wrong] if size and shape != tuple(size) else []
+        problems.append(str(error))
+        return '', None
+    if size and (image.height, image.width) != tuple(size):
+        problems.append(f'{path}: is {image.height}x{image.width} (height x width); expected {size[0]}x{size[1]}')
+    return image.mode, np.asarray(image)
+
+
+def _check_image(path: Path, spec: DatasetSpec, problems: list[str]) -> _Image | None:
+    mode, pixels = _open(path, spec.size, problems)
+    if pixels is None:
+        return None
+    if mode not in spec.image_modes:
+        problems.append(f'{path}: has pixels of mode {mode}; expected {" or ".join(spec.image_modes)}')
+    return _Image(pixels.shape[:2], looks_of(pixels), bool(pixels.min() == pixels.max()))
+
+
+def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, problems: list[str]) -> _Mask | None:
+    mode, pixels = _open(path, size, problems)
+    if pixels is None:
+        return None
+    if mode != 'L':
+        problems.append(f'{path}: has pixels of mode {mode}; expected an 8-bit gray mask that holds class numbers')
+        return None
+    counts = {value: count for value, count in enumerate(np.bincount(pixels.ravel()).tolist()) if count}
+    counts.pop(spec.ignore_index, None)
+    classes = len(spec.classes)
+    if wrong := [value for value in counts if value >= classes]:
+        allowed = f'0..{classes - 1}' + ('' if spec.ignore_index is None else f' and {spec.ignore_index}')
+        # As 0/255 with 255 ignored, a prediction of background everywhere would score 100 %.
+        hint = '; if 255 means foreground, save it as 1' if wrong == [255] and classes == 2 else ''
+        problems.append(f'{path}: holds the values {", ".join(map(str, wrong[:8]))}; expected {allowed}{hint}')
+        return None
+    return _Mask(sum(counts.values()) - counts.get(0, 0), sum(counts.values()), frozenset(counts))
 
 
 def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, int]:
@@ -283,46 +264,41 @@ def _check_lists(root: Path, split: str, names: set[str], problems: list[str]) -
     return lists
 
 
-def _same_pictures(
-    where: str, split: str, lists: Mapping[str, Sequence[str]], images: Mapping[str, ImageStats]
-) -> tuple[list[str], list[str]]:
+def _check_pictures(
+    root: Path, split: str, lists: Mapping[str, Sequence[str]], images: Mapping[str, _Image], report: DatasetReport
+) -> None:
     """Find pictures that are on both sides under different names: a problem each if equal, a warning if they look alike."""
+    where, alike = f'{root}/splits/{split}_val.txt', []
     looks = {name: image.looks for name, image in images.items()}
-    found = same_pictures(lists.get('train', ()), lists.get('val', ()), looks)
-    alike = [f'{name} and {twin}' for name, twin, equal in found if not equal]
-    shown = ', '.join(alike[:3]) + ', ...' * (len(alike) > 3)
-    return [
-        f"{where}_val.txt: '{name}' is pixel by pixel '{twin}' in {split}_train.txt; expected no picture on both sides"
-        for name, twin, equal in found
-        if equal
-    ], [f'{where}_val.txt: {len(alike)} scans look like copies of training scans: {shown}'] * bool(alike)
+    for name, twin, equal in same_pictures(lists.get('train', ()), lists.get('val', ()), looks):
+        if equal:
+            place = f"pixel by pixel '{twin}' in {split}_train.txt"
+            report.problems.append(f"{where}: '{name}' is {place}; expected no picture on both sides")
+        else:
+            alike.append(f'{name} and {twin}')
+    if alike:
+        shown = ', '.join(alike[:3]) + ', ...' * (len(alike) > 3)
+        report.warnings.append(f'{where}: {len(alike)} scans look like copies of training scans: {shown}')
 
 
-def _never_occurring(where: str, masks: Sequence[MaskStats], classes: int, foreground: str) -> list[str]:
-    """Find classes without a pixel in the masks of a training set."""
-    present = frozenset().union(*(mask.classes for mask in masks))
-    missing = [f'class {label}' + ' (background)' * (not label) for label in range(classes) if label not in present]
-    which = f'{where}_train.txt: none of its {len(masks)} masks has a pixel of'
-    return [
-        f'{which} {label}; a model cannot learn it; check how masks were made'
-        for label in (missing if any(present) else [foreground])
-    ]
+def _check_classes(
+    spec: DatasetSpec, lists: Mapping[str, Sequence[str]], masks: Mapping[str, _Mask], report: DatasetReport
+) -> None:
+    """Find classes without a pixel in the masks of a training set, and masks to validate on that are all empty."""
+    where = f'{spec.root}/splits/{spec.split}'
+    train, val = ([masks[name] for name in lists.get(subset, ()) if name in masks] for subset in SUBSETS)
+    present = frozenset().union(*(mask.classes for mask in train))
+    missing = [f'class {label}' + ' (background)' * (not label) for label in range(len(spec.classes)) if label not in present]
+    for label in missing if any(present) else [spec.foreground]:
+        report.problems.append(
+            f'{where}_train.txt: none of its {len(train)} masks has a pixel of {label}; a model cannot learn it; check how '
+            'masks were made'
+        )
+    if 'val' in lists and not any(mask.foreground for mask in val):
+        report.warnings.append(f'{where}_val.txt: no mask has a pixel of {spec.foreground}, whose scores say nothing')
 
 
-def _unlikely(folder: Path, images: Mapping[str, ImageStats], masks: Mapping[str, MaskStats], foreground: str) -> list[str]:
-    """Find what is mostly a mistake: images that show nothing, and masks that may be inverted."""
-    even = [name for name, image in images.items() if image.even]
-    full = [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid]
-    found = (
-        ('images', even, images, 'show nothing, all their pixels are alike'),
-        ('annotations', full, masks, f'call more than half of their pixels {foreground}; is it the background?'),
-    )
-    return [
-        f'{folder}/{kind}: {len(some)} of {len(every)} {what} (first: {some[0]})' for kind, some, every, what in found if some
-    ]
-
-
-def _counts(names: Sequence[str], subjects: Mapping[str, int], masks: Mapping[str, MaskStats]) -> SubsetCounts:
+def _counts(names: Sequence[str], subjects: Mapping[str, int], masks: Mapping[str, _Mask]) -> SubsetCounts:
     found = [masks[name] for name in names if name in masks]
     pixels, foreground = sum(mask.valid for mask in found), sum(mask.foreground for mask in found)
     return SubsetCounts(

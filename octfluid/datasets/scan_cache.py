@@ -7,8 +7,6 @@ import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations, Resize
 
-from octfluid.datasets.windows import file_state
-
 FIXED = (LoadImageFromFile, LoadAnnotations, Resize)
 """Transforms without a random draw that pipelines begin with."""
 
@@ -23,18 +21,20 @@ class CachedHead(BaseTransform):
 
     Keeps their result for each scan, up to a limit; a scan beyond it is read for every sample as without a cache. Processes
     that are forked after `fill` share what is kept. A copy or a pickle is empty, so that workers started by ``spawn`` fill
-    caches of their own. A file that has changed since is read again.
+    caches of their own.
 
     Args:
         head: The transforms, built; all among `FIXED`.
         limit: Most memory for the pixels kept, in bytes.
+        copy: Give each sample arrays of its own; False where the next transforms do not write into them.
     """
 
-    def __init__(self, head: Sequence[Callable[[dict], dict]], limit: int) -> None:
+    def __init__(self, head: Sequence[Callable[[dict], dict]], limit: float, copy: bool = True) -> None:
         self.head = list(head)
         self.limit = limit
+        self.copied = (np.ndarray, list) if copy else list
         self.bytes = 0
-        self._kept: dict[tuple[str, str], tuple[tuple, dict[str, Any]]] = {}
+        self._kept: dict[str, dict[str, Any]] = {}
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, '_kept': {}, 'bytes': 0}
@@ -44,47 +44,21 @@ class CachedHead(BaseTransform):
 
     def fill(self, samples: Iterable[dict]) -> None:
         """Prepare these samples (as `transform` takes them) until the limit is reached, for processes forked later."""
-        for sample in samples:
-            known = len(self)
+        for known, sample in enumerate(samples, start=1):
             self.transform(sample)
-            if len(self) == known:
+            if len(self) < known:
                 return
 
     def transform(self, results: dict) -> dict:
-        """Return what the transforms make of a sample; arrays in it belong to the caller.
-
-        Args:
-            results: A sample of `octfluid.datasets.fluid_dataset.FluidDataset.load_data_list`.
-
-        Raises:
-            InputError: A file that is missing.
-        """
-        key = results['img_path'], results['seg_map_path']
-        state = tuple(map(file_state, key))
-        known = self._kept.get(key)
-        if known is None or known[0] != state:
-            made = dict(results)
+        """Return what the transforms make of a sample of `octfluid.datasets.fluid_dataset.FluidDataset.load_data_list`."""
+        path = results['img_path']
+        if path not in self._kept:
+            made = results
             for step in self.head:
                 made = step(made)
-            if not self._keep(key, state, made):
+            size = sum(value.nbytes for value in made.values() if isinstance(value, np.ndarray))
+            if self.bytes + size > self.limit:
                 return made
-            known = self._kept[key]
-        return {**results, **{name: _own(value) for name, value in known[1].items()}}
-
-    def _keep(self, key: tuple[str, str], state: tuple, made: dict[str, Any]) -> bool:
-        """Keep a result if it fits; whatever was kept of an earlier state of its files goes."""
-        if key in self._kept:
-            self.bytes -= _size(self._kept.pop(key)[1])
-        if self.bytes + _size(made) > self.limit:
-            return False
-        self._kept[key] = state, made
-        self.bytes += _size(made)
-        return True
-
-
-def _size(made: dict[str, Any]) -> int:
-    return sum(value.nbytes for value in made.values() if isinstance(value, np.ndarray))
-
-
-def _own(value: Any) -> Any:
-    return value.copy() if isinstance(value, np.ndarray | list) else value
+            self._kept[path] = made
+            self.bytes += size
+        return {name: value.copy() if isinstance(value, self.copied) else value for name, value in self._kept[path].items()}

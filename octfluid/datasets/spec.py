@@ -1,11 +1,11 @@
 """What a config says of its data: lists, classes, folders; and the check of all of it. Imports no mmseg by itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from octfluid.datasets.integrity import DatasetReport, check_dataset
+from octfluid.datasets.integrity import DatasetReport, DatasetSpec, check_dataset
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -40,33 +40,6 @@ def split_of(cfg: Mapping[str, Any], tested: bool = False) -> str:
                 stem = PurePosixPath(name).stem
                 return stem.removesuffix('_train').removesuffix('_val')
     return 'none'
-
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """Where a config's data lie and what they must look like.
-
-    Attributes:
-        root: Folder of the prepared data set.
-        size_dir: Folder of the size used, such as ``'paper_256'``.
-        truth_dir: Folder of the size whose masks are scored against.
-        split: Name of the split.
-        size: (height, width) in pixels of every scan, or None when not fixed.
-        classes: Names by label, from 0.
-        ignore_index: Mask value that counts as no pixel, where the config declares one.
-        image_suffix: Suffix of the image files.
-        image_modes: Pillow's names of the pixel formats that an image may have.
-    """
-
-    root: str
-    size_dir: str
-    truth_dir: str
-    split: str
-    size: tuple[int, int] | None
-    classes: tuple[str, ...]
-    ignore_index: int | None
-    image_suffix: str
-    image_modes: tuple[str, ...]
 
 
 def _class_of(dataset: Any) -> type | None:
@@ -135,14 +108,7 @@ def check_data(cfg: Mapping[str, Any]) -> DatasetReport:
     spec = dataset_spec(cfg)
     if spec is None:
         return DatasetReport()
-
-    def check(size_dir: str, size: tuple[int, int] | None) -> DatasetReport:
-        return check_dataset(
-            spec.root, size_dir, spec.split, size, len(spec.classes), spec.ignore_index,
-            foreground=' or '.join(spec.classes[1:]), image_suffix=spec.image_suffix, image_modes=spec.image_modes,
-        )  # fmt: skip
-
-    report = check(spec.size_dir, spec.size)
+    report = check_dataset(spec)
     if spec.truth_dir != spec.size_dir:
-        report.problems += check(spec.truth_dir, None).problems
+        report.problems += check_dataset(replace(spec, size_dir=spec.truth_dir, size=None)).problems
     return report

@@ -29,10 +29,9 @@ PROTOCOLS = ('halves', LEAVE_ONE_OUT)
 DUKE_LISTS = r'(all|paper|train\d+-\d+_test\d+-\d+|subject\d{2,})(-inner\d)?_(train|val)\.txt'
 """Pattern of the file names of the lists that `build_splits` makes."""
 
-_INDEX_COLUMNS = ('name', 'subject', 'slice')
 _HOW_TO_MAKE = 'make the data set first: python tools/dataset_converters/<duke_dme, hrf, folder or phantom>.py (--help)'
 _SUBJECT_SPLIT = re.compile(r'subject(\d{2,})')
-_HALF_SPLIT = re.compile(r'train\d+-\d+_test(\d+)-(\d+)')
+_HELD_OUT = re.compile(r'subject(\d{2,})|train\d+-\d+_test(\d+)-(\d+)')
 _INNER_SPLIT = re.compile(r'(.+)-inner\d+')
 
 
@@ -92,16 +91,14 @@ def inner_parent(split: str) -> str | None:
 def held_out_subjects(split: str) -> range | None:
     """Return the subjects that a split keeps out of its training, by its name.
 
-    Returns:
-        Subject numbers: 3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``. None for names
-        without subjects (``paper``, ``all``, a user's own lists).
+    3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``; None for names without subjects (``paper``,
+    ``all``, a user's own lists).
     """
-    outer = inner_parent(split) or split
-    if match := _SUBJECT_SPLIT.fullmatch(outer):
-        return range(int(match.group(1)), int(match.group(1)) + 1)
-    if match := _HALF_SPLIT.fullmatch(outer):
-        return range(int(match.group(1)), int(match.group(2)) + 1)
-    return None
+    match = _HELD_OUT.fullmatch(inner_parent(split) or split)
+    if match is None:
+        return None
+    subject, first, last = match.groups()
+    return range(int(subject or first), int(subject or last) + 1)
 
 
 def is_by_subject(split: str) -> bool:
@@ -179,11 +176,8 @@ def _of(scans: Iterable[GradedBScan], subjects: Iterable[int]) -> list[GradedBSc
 
 
 def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
-    """Write ``<split>_train.txt`` and ``<split>_val.txt``, one name a line; no file for an empty side.
-
-    The folder is created; it lies inside a folder of `octfluid.utils.atomic.atomic_folder`, so the files are written plainly.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``<split>_train.txt`` and ``<split>_val.txt``, one name a line, in a new folder; no file for an empty side."""
+    folder.mkdir()
     for name, split in splits.items():
         for subset in SUBSETS:
             if names := getattr(split, subset):
@@ -191,10 +185,7 @@ def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
 
 
 def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
-    """Read ``<root>/index.csv``.
-
-    Returns:
-        Row by name, in the order of the file.
+    """Read ``<root>/index.csv``: rows by name, in the order of the file.
 
     Raises:
         InputError: No such data set or index, a missing column, a bad number, or a name listed twice.
@@ -204,17 +195,12 @@ def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
     index: dict[str, IndexRow] = {}
     reader = csv.DictReader(_lines(path))
     try:
-        if missing := [column for column in _INDEX_COLUMNS if column not in (reader.fieldnames or ())]:
-            raise InputError(
-                f'{path}: no column {", ".join(missing)}; expected {", ".join(_INDEX_COLUMNS)}, with commas between'
-            )
         for record in reader:
             row = IndexRow(record['name'], int(record['subject']), int(record['slice']))
-            if not row.name or min(row.subject, row.slice) < 0:
-                raise ValueError('a name and two whole numbers, 0 or more, are expected')
-            if index.setdefault(row.name, row) is not row:
-                raise InputError(f"{path}, line {reader.line_num}: '{row.name}' is listed more than once; expected once")
-    except (csv.Error, TypeError, ValueError) as error:
+            if not row.name or min(row.subject, row.slice) < 0 or row.name in index:
+                raise ValueError('expected a name that is not listed before, and two whole numbers of at least 0')
+            index[row.name] = row
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise InputError(f'{path}, line {reader.line_num}: no name, subject and slice ({str(error)[:100]})') from error
     return index
 
@@ -232,33 +218,20 @@ def require_split(root: str | os.PathLike, split: str) -> None:
     """Refuse a split that a data set does not have, with `InputError`."""
     available = split_names(root)
     if split not in available:
-        near = difflib.get_close_matches(split, available, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else '.'
-        raise InputError(f"{root}: unknown split '{split}'{hint} Splits here: {_summary(available)}")
+        near = difflib.get_close_matches(split, available, n=1) or available
+        raise InputError(f"{root}: unknown split '{split}'; did you mean '{near[0]}'? All splits: {root}/splits/*_train.txt")
 
 
 def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
-    """Read one side of a split.
-
-    Args:
-        root: The data set.
-        split: Name of the split, such as ``paper`` or ``subject03-inner1``.
-        subset: ``train`` or ``val``.
-
-    Returns:
-        Names without suffix, in the order of the file; at least one.
+    """Read one side, ``train`` or ``val``, of a split: names without suffix, in the order of the file, at least one.
 
     Raises:
         InputError: No such data set, split or side, or an empty list.
     """
-    if subset not in SUBSETS:
-        raise InputError(f"subset '{subset}': expected {' or '.join(SUBSETS)}")
     require_split(root, split)
     path = Path(root) / 'splits' / f'{split}_{subset}.txt'
     if not path.exists():
-        others = [name for name in split_names(root) if path.with_name(f'{name}_val.txt').exists()]
-        choice = f'; choose one of {_summary(others)}' if others else ''
-        raise InputError(f"{path}: no such file: split '{split}' has nothing to validate on{choice}")
+        raise InputError(f"{path}: no such file: split '{split}' has nothing to validate on; choose another split")
     names = [line.strip() for line in _lines(path) if line.strip()]
     if not names:
         raise InputError(f'{path}: is empty; expected one name a line')
@@ -266,15 +239,7 @@ def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
 
 
 def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]:
-    """Replace the names of `PROTOCOLS` by those of the splits that they stand for.
-
-    Args:
-        root: The data set.
-        names: Splits and protocols: ``halves`` stands for the two halves used in the literature, ``leave-one-subject-out``
-            for ``subjectNN`` of every subject of the data set.
-
-    Returns:
-        Names of splits in the order given; whether plain names exist is not checked.
+    """Replace the names of `PROTOCOLS` by those of the splits that they stand for; other names stay as they are.
 
     Raises:
         InputError: No such data set, or one without a split that a protocol stands for.
@@ -288,17 +253,9 @@ def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]
         if name == LEAVE_ONE_OUT:
             meant = sorted({subject_split(row.subject) for row in load_index(root).values()})
         if lacking := [split for split in meant if split not in available]:
-            raise InputError(
-                f'{root}/splits: no {lacking[0]}_train.txt, which {name} stands for; splits here: {_summary(available)}'
-            )
+            raise InputError(f'{root}/splits: no {lacking[0]}_train.txt, which {name} stands for; choose other splits')
         splits += meant
     return splits
-
-
-def _summary(names: list[str]) -> str:
-    """List split names; the inner ones, three for each outer split, only as a pattern."""
-    outer = [name for name in names if '-inner' not in name]
-    return ', '.join(outer) + (', and <split>-inner1..3 of these' if len(outer) < len(names) else '')
 
 
 def _require_root(root: str | os.PathLike) -> None:

@@ -11,7 +11,7 @@ from mmseg.registry import HOOKS
 
 from octfluid.engine.checkpoint import fetch, load_weights, read_checkpoint
 from octfluid.engine.hooks import bare_model
-from octfluid.models.mirror import use_mirror
+from octfluid.models.segmentor import use_mirror
 from octfluid.records.record import file_sha256
 from octfluid.utils.errors import InputError
 

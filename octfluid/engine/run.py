@@ -15,7 +15,6 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from octfluid.datasets.integrity import subject_overlap
 from octfluid.datasets.spec import LOADERS, check_data, dataset_spec, inner_datasets
 from octfluid.engine.checkpoint import WAYS_ON, last_checkpoint, read_checkpoint
 from octfluid.engine.config import set_precision
@@ -169,7 +168,7 @@ def _check(cfg: Config, folder: str, what: str) -> list[str]:
         f'{counts.with_fluid} with {spec.classes[1]}, {100 * counts.fluid_share:.2f} % of pixels'
         for subset, counts in report.subsets.items()
     ]
-    if shared := subject_overlap(spec.root, spec.split):
+    if shared := report.shared_subjects:
         lines.append(f'{len(shared)} subjects have scans on both sides: the score says little about unseen patients')
     return lines + [f'warning: {warning}' for warning in report.warnings]
 

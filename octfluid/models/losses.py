@@ -6,8 +6,6 @@ from mmseg.models.losses.utils import weight_reduce_loss
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-REDUCTIONS = ('none', 'mean', 'sum')
-
 
 @MODELS.register_module()
 class SigmoidFocalLoss(nn.Module):
@@ -18,9 +16,8 @@ class SigmoidFocalLoss(nn.Module):
         -alpha * (1 - p)**gamma * log(p)            if the pixel is of that class
         -(1 - alpha) * p**gamma * log(1 - p)        if it is of another one
 
-    This is what mmseg's ``FocalLoss`` computes on CUDA with mmcv's compiled operator. That class cannot be used here: without
-    the compiled operator it fails on CUDA, and on CPU it takes a column of the one-hot labels that is always zero in place of
-    the labels.
+    This is what mmseg's ``FocalLoss`` computes on CUDA with mmcv's compiled operator. Without the operator that class fails on
+    CUDA, and on CPU it takes a column of the one-hot labels that is always zero in place of the labels.
 
     Args:
         gamma: Focusing exponent, at least 0. With 0 this is a weighted binary cross entropy.
@@ -28,9 +25,6 @@ class SigmoidFocalLoss(nn.Module):
         reduction: ``'none'``, ``'mean'`` or ``'sum'`` over pixels and classes.
         loss_weight: Factor of the result.
         loss_name: Name in the log; must begin with ``loss_`` to be trained on.
-
-    Raises:
-        ValueError: An argument is outside its range.
 
     Example:
         >>> loss = SigmoidFocalLoss()
@@ -47,20 +41,8 @@ class SigmoidFocalLoss(nn.Module):
         loss_name: str = 'loss_focal',
     ) -> None:
         super().__init__()
-        if not gamma >= 0:
-            raise ValueError(f'gamma is {gamma}; expected a number of at least 0')
-        if not 0 <= alpha <= 1:
-            raise ValueError(f'alpha is {alpha}; expected a number from 0 to 1')
-        self.gamma = gamma
-        self.alpha = alpha
-        self.reduction = _checked_reduction(reduction)
-        self.loss_weight = loss_weight
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Name under which a decode head sums and logs this loss."""
-        return self._loss_name
+        self.gamma, self.alpha, self.reduction = gamma, alpha, reduction
+        self.loss_weight, self.loss_name = loss_weight, loss_name
 
     def forward(
         self,
@@ -71,10 +53,10 @@ class SigmoidFocalLoss(nn.Module):
         reduction_override: str | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
-        """Compute the loss, in float32 whatever autocast made of the logits (in float64 if they are float64).
+        """Compute the loss, in float32 under autocast too (in float64 for float64 logits).
 
         Args:
-            pred: Logits, floating, (N, C, H, W), any number of trailing dimensions. With C = 1 the only class is label 1.
+            pred: Logits, floating, (N, C, H, W). With C = 1 the only class is label 1.
             target: Labels, int64, (N, H, W), each 0..C-1 (0 or 1 if C = 1) or ``ignore_index``.
             weight: Weight of each pixel, floating, (N, H, W).
             avg_factor: Divisor in place of the number of elements; only for ``'mean'`` (``'none'`` is not divided).
@@ -86,17 +68,16 @@ class SigmoidFocalLoss(nn.Module):
             elements: ignored pixels add 0 to the sum and yet count in the divisor.
 
         Raises:
-            ValueError: Shapes do not fit together, the reduction is unknown, or ``avg_factor`` comes with ``'sum'``.
+            ValueError: Shapes do not fit together.
             RuntimeError: A label is neither a class nor ``ignore_index`` (on CUDA a device-side assert).
         """
-        reduction = _checked_reduction(reduction_override or self.reduction)
         pixels = (pred.shape[0], *pred.shape[2:])
         for name, tensor in (('target', target), ('weight', weight)):
             if tensor is not None and tensor.shape != pixels:
                 raise ValueError(f'{name} has shape {tuple(tensor.shape)}; expected {pixels} for logits {tuple(pred.shape)}')
         loss = self._elementwise(pred, target, ignore_index)
         weight = None if weight is None else weight.unsqueeze(1)
-        return self.loss_weight * weight_reduce_loss(loss, weight, reduction, avg_factor)
+        return self.loss_weight * weight_reduce_loss(loss, weight, reduction_override or self.reduction, avg_factor)
 
     def _elementwise(self, pred: Tensor, target: Tensor, ignore_index: int) -> Tensor:
         logits = pred if pred.dtype == torch.float64 else pred.float()
@@ -114,7 +95,63 @@ class SigmoidFocalLoss(nn.Module):
         return torch.where(own, self.alpha * unbalanced, (1 - self.alpha) * unbalanced) * valid
 
 
-def _checked_reduction(reduction: str) -> str:
-    if reduction not in REDUCTIONS:
-        raise ValueError(f'reduction is {reduction!r}; expected one of {", ".join(REDUCTIONS)}')
-    return reduction
+@MODELS.register_module()
+class BatchDiceLoss(nn.Module):
+    """One minus the soft Dice of a class, its sums taken over all pixels of the batch.
+
+    With the class's probability p and truth t (0 or 1) of each counted pixel::
+
+        1 - (2 * sum(p * t) + smooth) / (sum(p) + sum(t) + smooth)
+
+    The loss of Milletari et al. (V-Net, 3DV 2016) without squares in the denominator, over the batch as in nnU-Net. mmseg's
+    ``DiceLoss`` takes the mean over images: there an image without fluid costs almost 1 for any small probability left.
+
+    Args:
+        label: The class.
+        smooth: Added above and below the line, in pixels; 0 < smooth. A batch without the class has a loss near 0 when nothing
+            is predicted.
+        loss_weight: Factor of the result.
+        loss_name: Name in the log; must begin with ``loss_`` to be trained on.
+
+    Example:
+        >>> loss = BatchDiceLoss(smooth=1e-6)
+        >>> loss(torch.zeros(1, 2, 2, 2), torch.tensor([[[1, 1], [0, 0]]]))    # p = 0.5: 1 - 2 * 1 / (2 + 2)
+        tensor(0.5000)
+    """
+
+    def __init__(self, label: int = 1, smooth: float = 1.0, loss_weight: float = 1.0, loss_name: str = 'loss_dice') -> None:
+        super().__init__()
+        self.label, self.smooth = label, smooth
+        self.loss_weight, self.loss_name = loss_weight, loss_name
+
+    def forward(
+        self, pred: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255, **_: object
+    ) -> Tensor:
+        """Compute the loss, in float32 under autocast too (in float64 for float64 logits).
+
+        Args:
+            pred: Logits, floating, (N, C, H, W), C > ``label``.
+            target: Labels, int64, (N, H, W).
+            weight: Weight of each pixel, floating, (N, H, W).
+            ignore_index: Label whose pixels do not count.
+
+        Returns:
+            A scalar in [0, loss_weight].
+
+        Raises:
+            ValueError: Shapes do not fit together, or there is no such class.
+        """
+        if pred.ndim != 4 or target.shape != (pred.shape[0], *pred.shape[2:]) or pred.shape[1] <= self.label:
+            raise ValueError(
+                f'logits {tuple(pred.shape)} and target {tuple(target.shape)}; expected (N, C, H, W) with C > {self.label} '
+                'and (N, H, W)'
+            )
+        logits = pred if pred.dtype == torch.float64 else pred.float()
+        counted = (target != ignore_index).to(logits.dtype)
+        if weight is not None:
+            counted = counted * weight
+        probability = logits.softmax(dim=1)[:, self.label]
+        truth = (target == self.label) * counted
+        total = (probability * counted).sum() + truth.sum()
+        dice = (2 * (probability * truth).sum() + self.smooth) / (total + self.smooth)
+        return self.loss_weight * (1 - dice)

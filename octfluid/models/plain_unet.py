@@ -1,4 +1,4 @@
-"""A plain U-Net with a width for every stage, as nnU-Net builds it, beside MMSegmentation's U-Net s5-d16."""
+"""A plain U-Net with a width for every stage, as nnU-Net builds it."""
 
 from collections.abc import Sequence
 
@@ -30,9 +30,6 @@ class PlainUNet(BaseModule):
         act_cfg: Activation after each normalisation.
         init_cfg: As in mmengine's `BaseModule`; by default Kaiming's initialisation.
 
-    Raises:
-        ValueError: Fewer than two stages, or a number that is not at least 1.
-
     Example:
         >>> features = PlainUNet(channels=(8, 16, 32))(torch.zeros(1, 1, 33, 50))
         >>> [tuple(map_.shape) for map_ in features]
@@ -49,12 +46,6 @@ class PlainUNet(BaseModule):
         act_cfg: dict = ACT,
         init_cfg: dict | list | None = None,
     ) -> None:
-        numbers = [in_channels, *channels, encoder_convs, decoder_convs]
-        if len(channels) < 2 or min(numbers) < 1:
-            raise ValueError(
-                f'channels={tuple(channels)}, in_channels={in_channels}, encoder_convs={encoder_convs}, '
-                f'decoder_convs={decoder_convs}; expected two or more stages and numbers of at least 1'
-            )
         he = [dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm'])]
         super().__init__(init_cfg=he if init_cfg is None else init_cfg)
         self.layers = dict(norm_cfg=dict(norm_cfg), act_cfg=dict(act_cfg))

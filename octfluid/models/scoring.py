@@ -69,11 +69,7 @@ def _enlarge_last(model: nn.Module) -> None:
         if not isinstance(module, InterpConv) or isinstance(module.interp_upsample[0], ConvModule):
             continue
         enlarge, convolution = module.interp_upsample
-        plain = convolution.order == ('conv', 'norm', 'act') and convolution.conv.kernel_size == (1, 1)
-        if plain and convolution.conv.stride == (1, 1) and not any(convolution.conv.padding) and _without_norm(convolution):
+        folded = not convolution.with_norm or isinstance(convolution.norm, nn.Identity)
+        if folded and convolution.order == ('conv', 'norm', 'act') and convolution.conv.kernel_size == (1, 1):
             after = [convolution.activate] if convolution.with_activation else []
             module.interp_upsample = nn.Sequential(convolution.conv, enlarge, *after)
-
-
-def _without_norm(module: ConvModule) -> bool:
-    return not module.with_norm or isinstance(module.norm, nn.Identity)

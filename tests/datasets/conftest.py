@@ -27,7 +27,7 @@ def phantom_set(phantoms):
 @pytest.fixture
 def hrf(tmp_path, write_hrf):
     """Make the training set of three photographs of 64x96 from a pipeline; keyword arguments go to the data set."""
-    from octfluid.datasets.hrf_dataset import HRFDataset
+    from octfluid.datasets.fluid_dataset import HRFDataset
     from octfluid.datasets.prepare.hrf import prepare
 
     prepare(write_hrf(tmp_path / 'raw'), tmp_path / 'hrf')

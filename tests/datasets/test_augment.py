@@ -29,6 +29,12 @@ def test_speckle_grows_with_the_signal():
     assert out.mean() == pytest.approx(50, rel=0.01)
 
 
+def test_low_resolution_loses_detail_and_keeps_the_size():
+    board = (np.indices((40, 60)).sum(0) % 2 * 252 + 1).astype(np.uint8)
+    out = changed('RandomLowResolution', board, 0.5)
+    assert out.shape == board.shape and out.std() < 0.05 * board.std()
+
+
 def test_blur_is_a_gaussian():
     point = np.ones((41, 41), np.uint8)
     point[20, 20] = 254
@@ -42,13 +48,6 @@ def test_black_speckle_is_no_filling():
     assert np.array_equal(np.unique(np.nonzero(augment.filling(scan))[0]), np.arange(60, 80))
     blurred = changed('RandomBlur', scan, 2.0)
     assert blurred[10:50, 10:70].std() < 0.2 * scan[10:50, 10:70].std() and (blurred[60:] == 0).all()
-
-
-def test_low_resolution_loses_detail_and_keeps_the_size():
-    board = (np.indices((40, 60)).sum(0) % 2 * 252 + 1).astype(np.uint8)
-    out = changed('RandomLowResolution', board, 0.5)
-    assert out.shape == board.shape and out.std() < 0.05 * board.std()
-    assert np.array_equal(changed('RandomLowResolution', board, 1.0), board)
 
 
 @pytest.mark.parametrize('name', GRAY)
@@ -70,9 +69,6 @@ def test_what_all_gray_transforms_share(name):
     with seeded_draws(0):
         share = np.mean([half(dict(img=extreme))['img'] is not extreme for _ in range(400)])
     assert 0.42 < share < 0.58
-    for wrong in (dict(prob=1.5, low=1, high=1), dict(prob=0.5, low=2, high=1), dict(prob=0.5, low=-1, high=1)):
-        with pytest.raises(ValueError, match='expected a probability'):
-            getattr(augment, name)(**wrong)
 
 
 def crop(prob, mask, seed, size=(16, 24)):
@@ -105,9 +101,3 @@ def test_windows_from_anywhere_reach_every_corner():
 def test_masks_without_fluid_and_scans_smaller_than_the_window():
     assert crop(1.0, np.zeros((64, 96), np.uint8), 0)['img'].shape == (16, 24)
     assert crop(1.0, np.ones((10, 96), np.uint8), 0)['img'].shape == (10, 24)
-
-
-@pytest.mark.parametrize('wrong', [dict(crop_size=(0, 4)), dict(crop_size=(4, 4), prob=-0.1)])
-def test_crop_arguments_out_of_range(wrong):
-    with pytest.raises(ValueError, match='expected pixels and a probability'):
-        augment.FluidCrop(**wrong)

@@ -1,58 +1,53 @@
 import os
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_data import NAMES, SIZE, problems, save
+from tiny_data import NAMES, SIZE, check, problems, save
 
-from octfluid.datasets.integrity import check_dataset, refuse_overlap, subject_overlap
+from octfluid.datasets.integrity import DatasetSpec, check_dataset, refuse_overlap
 from octfluid.datasets.phantoms import make_phantom
 from octfluid.utils.errors import InputError
 
 
 def test_sound_data_set(root):
-    report = check_dataset(root, 'small', 'half', SIZE)
+    report = check(root)
     assert report.problems == []
     assert report.subsets == {'train': (3, 2, 2, 9 / 72), 'val': (1, 1, 0, 0.0)}
     (warning,) = report.warnings
     assert 'half_val.txt' in warning and 'fluid' in warning  # the mask to validate on is empty
-    assert check_dataset(root, 'small', size=SIZE).subsets == {'all': (4, 3, 2, 9 / 96)}
-    assert set(check_dataset(root, 'small', 'all', SIZE).subsets) == {'train'}
+    assert set(check(root, 'all').subsets) == {'train'}
 
 
 def test_no_such_data_set_size_or_split(root):
     for arguments in ((root / 'nowhere', 'small', 'half'), (root, 'huge', 'half'), (root, 'small', 'hafl')):
         with pytest.raises(InputError, match=r'make the data set first|huge/images: .*small|hafl.*half'):
-            check_dataset(*arguments)
+            check_dataset(DatasetSpec(*arguments))
+
+
+def named(root, **options):
+    return [line.partition(': ')[0].removeprefix(f'{root}/') for line in problems(root, **options)]
 
 
 def test_missing_and_unpaired_files(root):
     (root / 'small/annotations/s01_z15.png').unlink()
     (root / 'small/images/s03_z10.png').unlink()
-    assert [line.removeprefix(f'{root}/').partition('; ')[0] for line in problems(root)] == [
-        'small/images/s01_z15.png: no mask',
-        'small/annotations/s03_z10.png: no image',
-        "splits/half_train.txt: 's01_z15' has no image or no mask",
-        "splits/half_val.txt: 's03_z10' has no image or no mask",
-    ]
+    assert named(root) == [
+        'small/images/s01_z15.png', 'small/annotations/s03_z10.png', 'splits/half_train.txt', 'splits/half_val.txt',
+    ]  # fmt: skip
     (root / 'small/annotations/s03_z10.png').unlink()
-    assert f"{root}/index.csv: 's03_z10' is listed but has no image and no mask" in problems(root)
+    assert 'index.csv' in named(root)
 
 
 def test_wrong_sizes(root):
     save(root / 'small/images/s01_z10.png', np.eye(4, 5, dtype=np.uint8))
     save(root / 'small/annotations/s01_z15.png', np.zeros((3, 6), np.uint8))
-    small = root / 'small'
-    assert problems(root) == [
-        f'{small}/images/s01_z10.png: is 4x5 (height x width); expected 4x6',
-        f'{small}/annotations/s01_z15.png: is 3x6 (height x width); expected 4x6',
-    ]
+    image, mask = 'small/images/s01_z10.png', 'small/annotations/s01_z15.png'
+    assert named(root) == [image, mask]
     # Without a size for all, a mask must have the size of its own image.
-    assert problems(root, size=None) == [
-        f'{small}/annotations/s01_z10.png: is 4x6 (height x width); expected 4x5',
-        f'{small}/annotations/s01_z15.png: is 3x6 (height x width); expected 4x6',
-    ]
+    assert named(root, size=None) == ['small/annotations/s01_z10.png', mask]
 
 
 def damaged(path):
@@ -87,68 +82,51 @@ def test_files_that_are_no_such_pictures_are_named_on_one_line(root, kind, spoil
 def test_mask_values(root, values, options, sound):
     save(root / 'small/annotations/s01_z10.png', np.resize(np.array(values, np.uint8), SIZE))
     found = problems(root, **options)
-    assert [line.partition(': ')[0] for line in found] == [f'{root}/small/annotations/s01_z10.png'] * (not sound)
-    assert sound or f'{max(set(values) - {options.get("ignore_index")})}' in found[0] or len(values) > 8
+    assert found == [] if sound else 'small/annotations/s01_z10.png: ' in found[0]
 
 
 def test_ignored_pixels_are_not_counted(root):
     mask = np.zeros(SIZE, np.uint8)
     mask[0], mask[1, 0] = 255, 1
     save(root / 'small/annotations/s01_z10.png', mask)
-    assert check_dataset(root, 'small', 'half', SIZE, ignore_index=255).subsets['train'] == (3, 2, 2, 4 / 66)
+    assert check(root, ignore_index=255).subsets['train'] == (3, 2, 2, 4 / 66)
 
 
 def test_lists(root):
     splits = root / 'splits'
     (splits / 'half_train.txt').write_text('s01_z10\ns01_z10\ns03_z10\nnobody\n')
-    assert problems(root) == [
-        f"{splits}/half_train.txt: 's01_z10' is listed 2 times; expected once",
-        f"{splits}/half_train.txt: 'nobody' has no image or no mask",
-        f"{splits}: 's03_z10' is in both half_train.txt and half_val.txt; expected in one",
-    ]
+    assert named(root) == ['splits/half_train.txt', 'splits/half_train.txt', 'splits']
     (splits / 'half_train.txt').write_text('s01_z10\n')
-    for change in (lambda: (splits / 'half_val.txt').write_text('\n'), lambda: (splits / 'half_val.txt').unlink()):
-        change()
-        (problem,) = problems(root)
-        assert problem.startswith(f'{splits}/half_val.txt: ')
+    (splits / 'half_val.txt').unlink()
+    assert named(root) == ['splits/half_val.txt']
 
 
 def test_index(root):
     index = root / 'index.csv'
     lines = index.read_text().splitlines()
     index.write_text('\n'.join(lines[:-1]))
-    assert problems(root) == [f"{index}: 's03_z10' has files but is not listed"]
+    assert named(root) == ['index.csv']
     index.write_text('\n'.join([*lines, 's04_z10,four,10,x']))
-    (problem,) = problems(root)
-    assert problem.startswith(f'{index}, line 6: ')
+    assert named(root) == ['index.csv, line 6']
 
 
-def test_classes_that_no_training_mask_has(root):
-    (problem,) = problems(root, classes=3)
-    assert 'half_train.txt: none of its 3 masks has a pixel of class 2;' in problem
-    for name in NAMES[:3]:
-        save(root / f'small/annotations/{name}.png', np.ones(SIZE, np.uint8))
-    (problem,) = problems(root)
-    assert 'half_train.txt: none of its 3 masks has a pixel of class 0 (background);' in problem
-    for name in NAMES[:3]:
-        save(root / f'small/annotations/{name}.png', np.zeros(SIZE, np.uint8))
-    (problem,) = problems(root, foreground='vessel')
-    assert 'half_train.txt: none of its 3 masks has a pixel of vessel;' in problem
+@pytest.mark.parametrize(('fluid', 'classes', 'missing'), [
+    (None, ('background', 'one', 'two'), 'class 2'), (1, ('background', 'fluid'), 'class 0'),
+    (0, ('background', 'vessel'), 'vessel'),
+])  # fmt: skip
+def test_classes_that_no_training_mask_has(root, fluid, classes, missing):
+    for name in NAMES[:3] if fluid is not None else ():
+        save(root / f'small/annotations/{name}.png', np.full(SIZE, fluid, np.uint8))
+    (problem,) = problems(root, classes=classes)
+    assert 'half_train.txt: ' in problem and missing in problem
 
 
 def test_images_that_show_nothing_and_masks_that_may_be_inverted_are_warnings(root):
     save(root / 'small/images/s02_z10.png', np.full(SIZE, 7, np.uint8))
     save(root / 'small/annotations/s03_z10.png', 1 - np.eye(*SIZE, dtype=np.uint8))
-    report = check_dataset(root, 'small', 'half', SIZE)
+    report = check(root)
     assert report.problems == []
-    assert [line.partition(': ')[0] for line in report.warnings] == [f'{root}/small/images', f'{root}/small/annotations']
-    assert '1 of 4' in report.warnings[0] and 's02_z10' in report.warnings[0] and 's03_z10' in report.warnings[1]
-
-
-def test_subject_overlap(root):
-    assert subject_overlap(root, 'half') == subject_overlap(root, 'all') == []
-    (root / 'splits/half_val.txt').write_text('s02_z10\ns03_z10\n')
-    assert subject_overlap(root, 'half') == [2]
+    assert 's02_z10' in report.warnings[0] and 's03_z10' in report.warnings[1]
 
 
 def overlap(root, split, train, val):
@@ -156,16 +134,13 @@ def overlap(root, split, train, val):
     (root / f'splits/{split}_train.txt').write_text('\n'.join(train))
     (root / f'splits/{split}_val.txt').write_text('\n'.join(val))
     found = problems(root, split)
-    if found:
-        with pytest.raises(InputError) as caught:
-            refuse_overlap(root, split)
-        assert str(caught.value) == found[0]
-    else:
+    with pytest.raises(InputError) if found else nullcontext() as caught:
         refuse_overlap(root, split)
+    assert not found or str(caught.value) == found[0]
     return found
 
 
-@pytest.mark.parametrize('split', ['subject01', 'train2-3_test1-1', 'half-inner1', 'mine-inner2', 'subject02-inner1'])
+@pytest.mark.parametrize('split', ['subject01', 'train2-3_test1-1', 'half-inner1'])
 def test_a_subject_on_both_sides_of_a_split_by_subject_is_refused(root, split):
     (problem,) = overlap(root, split, ['s02_z10', 's01_z10'], ['s01_z15'])
     assert f'{split}_val.txt' in problem and 'of subject 1' in problem and 's01_z10' in problem and 's01_z15' in problem
@@ -174,10 +149,10 @@ def test_a_subject_on_both_sides_of_a_split_by_subject_is_refused(root, split):
 @pytest.mark.parametrize('split', ['paper', 'mine'])
 def test_a_subject_on_both_sides_of_another_split_is_no_problem(root, split):
     assert overlap(root, split, ['s02_z10', 's01_z10'], ['s01_z15']) == []
-    assert subject_overlap(root, split) == [1]
+    assert check(root, split).shared_subjects == [1]
 
 
-@pytest.mark.parametrize('split', ['paper', 'mine', 'subject01', 'half-inner1'])
+@pytest.mark.parametrize('split', ['paper', 'subject01', 'half-inner1'])
 def test_an_image_on_both_sides_of_any_split_is_refused_once(root, split):
     (problem,) = overlap(root, split, ['s02_z10', 's01_z10'], ['s01_z10'])
     assert "'s01_z10' is in both" in problem
@@ -202,7 +177,7 @@ def test_a_likely_copy_on_both_sides_is_a_warning(root):
     for name, pixels in zip(NAMES, (scan, scan[::-1], scan[:, ::-1], np.clip(scan * 1.1 + 5, 0, 255)), strict=True):
         save(root / f'small/images/{name}.png', pixels.astype(np.uint8))
         save(root / f'small/annotations/{name}.png', np.pad(np.ones((2, 2), np.uint8), ((0, 62), (0, 94))))
-    report = check_dataset(root, 'small', 'half')
+    report = check(root, size=None)
     assert report.problems == []
     (warning,) = report.warnings
     assert warning.endswith(': s03_z10 and s01_z10')

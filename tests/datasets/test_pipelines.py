@@ -49,29 +49,30 @@ def noise(shape, seed):
     return np.random.default_rng(seed).integers(0, 2, shape, dtype=np.uint8)
 
 
+def check(name, examples, test):
+    """Run a test of a mask's shape and a seed a few times; whole fundus photographs take a second each."""
+    number = 2 if name.startswith('hrf') else examples
+    settings(max_examples=number, deadline=None, derandomize=True)(given(SHAPES, SEEDS)(test))()
+
+
 @pytest.mark.parametrize('name', pipelines('train_dataloader'))
 def test_training_invents_no_label(name):
     steps = pipelines('train_dataloader')[name]
 
-    # Whole fundus photographs take a second each.
-    @settings(max_examples=2 if name.startswith('hrf') else 10, deadline=None, derandomize=True)
-    @given(SHAPES, SEEDS)
-    def check(shape, seed):
+    def test(shape, seed):
         scan, mask = run_pipeline(steps, noise(shape, seed), seed)
         # What a rotation uncovers is declared as no pixel.
         assert set(np.unique(mask)) <= ({0, 1, 255} if 'RandomRotate' in json.dumps(steps) else {0, 1})
         assert (mask == 1).any(), 'the mask has lost its fluid'
         assert scan.shape[1:] == mask.shape
 
-    check()
+    check(name, 10, test)
 
 
 @pytest.mark.parametrize('name', pipelines('val_dataloader'))
 def test_testing_leaves_the_truth_as_it_is(name):
-    @settings(max_examples=2 if name.startswith('hrf') else 10, deadline=None, derandomize=True)
-    @given(SHAPES, SEEDS)
-    def check(shape, seed):
+    def test(shape, seed):
         truth = noise(shape, seed)
         assert np.array_equal(run_pipeline(pipelines('val_dataloader')[name], truth, seed)[1], truth)
 
-    check()
+    check(name, 5, test)

@@ -75,9 +75,8 @@ def test_a_users_file_in_an_earlier_conversion_is_not_deleted(tmp_path, convert,
 
 
 def test_a_folder_of_something_else_is_not_deleted(tmp_path, convert):
-    home = tmp_path / 'home'
-    (home / 'splits').mkdir(parents=True)
-    (home / 'index.csv').write_text('name,subject,slice\n')
+    (tmp_path / 'home/splits').mkdir(parents=True)
+    (tmp_path / 'home/index.csv').write_text('name,subject,slice\n')
     with pytest.raises(InputError, match='home'):
-        convert(home)
-    assert (home / 'index.csv').exists()
+        convert(tmp_path / 'home')
+    assert (tmp_path / 'home/index.csv').exists()

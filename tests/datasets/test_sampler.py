@@ -35,17 +35,6 @@ def test_seed_is_a_function_of_run_seed_and_counter():
     assert draw_seed(0, 0) == 2968811710, 'published runs could not be repeated'
 
 
-def test_every_epoch_is_a_permutation_and_each_another():
-    stream = [index for index, _ in draws(CountedSampler(range(SIZE), seed=0), 5 * SIZE)]
-    epochs = {tuple(stream[start : start + SIZE]) for start in range(0, len(stream), SIZE)}
-    assert len(epochs) == 5 and all(sorted(epoch) == list(range(SIZE)) for epoch in epochs)
-
-
-def test_same_seed_same_stream_and_other_seed_another():
-    one, two, other = (draws(CountedSampler(range(SIZE), seed=seed), 30) for seed in (1, 1, 2))
-    assert one == two and [index for index, _ in one] != [index for index, _ in other]
-
-
 @pytest.mark.parametrize('number', [0, 1, SIZE, 25])
 def test_skipping_equals_dropping(sampler_of_rank, number):
     for rank, world_size in ((0, 1), (1, 2)):

@@ -59,14 +59,10 @@ def test_paper_table_is_the_published_list():
     assert by_name['img_79'][1] == by_name['img_106'][1] == by_name['img_39'][1] == 'val'
 
 
-def test_every_split_of_the_design_is_there(splits):
+def test_outer_splits(splits):
     outer = ['paper', *HALVES, *SUBJECTS, 'all']
     assert set(splits) == {*outer, *(f'{name}-inner{k}' for name in outer for k in (1, 2, 3))}
-
-
-def test_outer_splits(splits):
     assert (len(splits['paper'].train), len(splits['paper'].val)) == (88, 22)
-    assert 's01_z10' in splits['paper'].train
     assert subjects(splits['train6-10_test1-5'].train) == {6, 7, 8, 9, 10}
     assert subjects(splits['train6-10_test1-5'].val) == {1, 2, 3, 4, 5}
     assert splits['train1-5_test6-10'] == Split(splits['train6-10_test1-5'].val, splits['train6-10_test1-5'].train)
@@ -109,9 +105,7 @@ def test_any_scans_give_sound_splits(scans, random):
         assert {*split.train, *split.val} <= present
         assert list(split.train) == sorted(split.train, key=lambda name: [int(part[1:]) for part in name.split('_')])
         assert re.fullmatch(DUKE_LISTS, f'{name}_train.txt')
-        if name != 'all':
-            assert split.train
-            assert split.val
+        assert name == 'all' or (split.train and split.val)
     if len({scan.subject for scan in scans}) >= INNER_FOLDS:
         sizes = [len(fold) for fold in inner_folds(scans)]
         assert max(sizes) - min(sizes) <= 1
@@ -152,12 +146,10 @@ def test_protocols_stand_for_splits(tmp_path, splits):
     (tmp_path / 'index.csv').write_text('name,subject,slice\n' + ''.join(rows))
     assert expand_protocols(tmp_path, ['paper', LEAVE_ONE_OUT, 'halves']) == ['paper', *SUBJECTS, *HALVES]
     assert expand_protocols(tmp_path, ['subject02', 'mine']) == ['subject02', 'mine']
-    (tmp_path / 'splits/subject05_train.txt').unlink()
-    with pytest.raises(InputError, match=r'no subject05_train\.txt'):
-        expand_protocols(tmp_path, [LEAVE_ONE_OUT])
-    (tmp_path / f'splits/{HALVES[1]}_train.txt').unlink()
-    with pytest.raises(InputError, match=rf'no {HALVES[1]}_train\.txt'):
-        expand_protocols(tmp_path, ['halves'])
+    for protocol, split in ((LEAVE_ONE_OUT, 'subject05'), ('halves', HALVES[1])):
+        (tmp_path / f'splits/{split}_train.txt').unlink()
+        with pytest.raises(InputError, match=split):
+            expand_protocols(tmp_path, [protocol])
 
 
 def test_read_index(root):
@@ -168,21 +160,11 @@ def test_read_index(root):
 
 
 @pytest.mark.parametrize('row', [
-    's01_z10,-1,0', 's01_z10,1,-9', ',1,0', 's01_z10,1', 's01_z10,one,0', f's01_z10,{"9" * 5000},0', 's02_z10,2,10',
-    'x' * 200_000,
+    's01_z10,-1,0', ',1,0', 's01_z10,1', 's01_z10,one,0', f's01_z10,{"9" * 5000},0', 's02_z10,2,10', 'x' * 200_000,
 ])  # fmt: skip
 def test_a_bad_row_of_the_index_is_refused(root, row):
     (root / 'index.csv').write_text(f'name,subject,slice\ns02_z10,2,10\n{row}\n')
     with pytest.raises(InputError, match=r'index\.csv, line [23]: '):
-        load_index(root)
-
-
-def test_an_index_without_a_column_and_a_missing_one_are_refused(root):
-    (root / 'index.csv').write_text('name;subject;slice\n')
-    with pytest.raises(InputError, match='no column name, subject, slice'):
-        load_index(root)
-    (root / 'index.csv').unlink()
-    with pytest.raises(InputError, match=r'index\.csv: no such file'):
         load_index(root)
 
 
@@ -194,8 +176,7 @@ def test_read_split(root):
 
 @pytest.mark.parametrize(('split', 'subset', 'content', 'said'), [
     ('hafl', 'train', None, "unknown split 'hafl'; did you mean 'half'"),
-    ('all', 'val', None, r'all_val\.txt: .*choose one of half'),
-    ('half', 'test', None, "subset 'test'"),
+    ('all', 'val', None, r'all_val\.txt: '),
     ('half', 'val', b'', r'half_val\.txt: is empty'),
     ('half', 'val', b'\xff\xfe\x00', r'half_val\.txt: not UTF-8'),
 ])  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from octfluid.datasets.integrity import check_dataset
+from octfluid.datasets.integrity import DatasetSpec, check_dataset
 
 NAMES = ['s01_z10', 's01_z15', 's02_z10', 's03_z10']
 SIZE = (4, 6)
@@ -26,8 +26,12 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 
 
+def check(root, split='half', **options):
+    return check_dataset(DatasetSpec(str(root), 'small', split, **{'size': SIZE, **options}))
+
+
 def problems(root, split='half', **options):
-    return check_dataset(root, 'small', split, **{'size': SIZE, **options}).problems
+    return check(root, split, **options).problems
 
 
 def write_subject(folder, number, graded=(1, 3), pockets=(1,), **extra):

@@ -43,9 +43,3 @@ def test_normalisation_and_activation_are_the_configs():
     )
     kinds = {(type(m.norm).__name__, type(m.activate).__name__) for m in network.modules() if isinstance(m, ConvModule)}
     assert kinds == {('GroupNorm', 'LeakyReLU')}
-
-
-@pytest.mark.parametrize('wrong', [dict(channels=(8,)), dict(channels=(8, 0)), dict(encoder_convs=0), dict(in_channels=0)])
-def test_impossible_shapes_are_refused(wrong):
-    with pytest.raises(ValueError, match='expected two or more stages'):
-        PlainUNet(**{'channels': WIDTHS, **wrong})

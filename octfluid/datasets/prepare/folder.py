@@ -49,7 +49,7 @@ def prepare_folder(
     Args:
         images: Folder of scans of 8 bits, gray or with three equal channels, or of 16 bits, gray: these are brought to 8.
         masks: Folder of masks with the names of their scans: 0, and 1 or 255 for fluid.
-        out_dir: Created, or replaced if it holds nothing but an earlier conversion; changes only at the very end.
+        out_dir: The data set to make, as `Layout.new` has it.
         subject: Regular expression that a whole name matches; its first group that takes part names the patient. By default
             each scan is of a patient of its own.
         folds: Write the three splits by patient, too.
@@ -139,19 +139,19 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith('.'):
             continue
-        other = found.setdefault(path.stem.lower(), path)  # a.png and A.png are one file on some systems
-        if other != path:
-            raise InputError(f'{path}: {other.name} is there too; expected one file of each name')
+        if path.stem in found:
+            raise InputError(f'{path}: {found[path.stem].name} is there too; expected one file of each name')
         if not _NAME.fullmatch(path.stem):
             raise InputError(f'{path}: expected a name of letters, digits and . _ -')
-    return {path.stem: path for path in found.values()}
+        found[path.stem] = path
+    return found
 
 
 def _patients(names: Sequence[str], subject: str) -> list[str]:
     """Return the patient of each name."""
     try:
         pattern = re.compile(subject)
-    except (re.error, OverflowError, RecursionError) as error:
+    except re.error as error:
         raise InputError(f'--subject {subject!r}: not a regular expression ({error})') from error
     patients, spellings = [], {}
     for name in names:

@@ -1,7 +1,6 @@
 """From the published HRF photographs and vessel masks to the prepared data set that configs read.
 
-The layout is that of `octfluid.datasets.integrity`, with the photographs as the JPEG files they are published as: written
-again as PNG they would take ten times the space and hold the same pixels.
+Photographs stay the JPEG files they are published as: as PNG they would take ten times the space.
 """
 
 import os
@@ -49,17 +48,15 @@ def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSu
 
     ``native/images/<name>.jpg`` has the bytes of the published file, ``native/annotations/<name>.png`` is 1 where the
     published mask is 128 or more (pixel // 128, as MMSegmentation's converter). A subject's number is the eye's, plus 100 with
-    retinopathy, plus 200 with glaucoma. The same input gives the same bytes, and ``out_dir`` changes only at the very end: an
-    interrupted or failed conversion leaves it as it was.
+    retinopathy, plus 200 with glaucoma. The same input gives the same bytes.
 
     Args:
         raw_dir: Folder with ``images`` and ``manual1``, or with one folder that holds them.
-        out_dir: Created, or replaced if it holds nothing but an earlier conversion.
+        out_dir: The data set to make, as `Layout.new` has it.
 
     Raises:
         InputError: Nothing to convert, nothing to train or to validate on, a damaged file, a photograph and a mask of
             different size, a mask that is not two-valued, or an ``out_dir`` with other content.
-        OSError: Reading or writing failed, such as a full disk.
     """
     folder = _find_folder(Path(raw_dir))
     left_out: list[str] = []
@@ -87,12 +84,10 @@ def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSu
 
 
 def _find_folder(raw: Path) -> Path:
-    folders = [folder for folder in (raw, *sorted(raw.glob('*'))) if all((folder / k).is_dir() for k in ('images', 'manual1'))]
-    if not folders:
-        raise InputError(f'{raw}: no folders images and manual1 in it or one level down ({_HOW_TO_GET})')
-    if len(folders) > 1 and folders[0] != raw:
-        raise InputError(f'{raw}: HRF photographs in several folders: {", ".join(f.name for f in folders)}; name one of them')
-    return folders[0]
+    for folder in (raw, *sorted(raw.glob('*'))):
+        if (folder / 'images').is_dir() and (folder / 'manual1').is_dir():
+            return folder
+    raise InputError(f'{raw}: no folders images and manual1 in it or one level down ({_HOW_TO_GET})')
 
 
 def _files_by_eye(folder: Path, suffixes: tuple[str, ...], left_out: list[str]) -> dict[tuple[int, int], Path]:

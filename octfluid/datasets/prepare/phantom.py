@@ -37,7 +37,7 @@ def write_phantom_dataset(
     not depend on how many other subjects there are.
 
     Args:
-        out_dir: Created, or replaced if it holds nothing but earlier phantoms; changes only at the very end.
+        out_dir: The data set to make, as `Layout.new` has it.
         subjects: At least 2.
         slices: B-scans of each subject, at least 1.
         height: Axial pixels, at least 64.
@@ -46,7 +46,6 @@ def write_phantom_dataset(
 
     Raises:
         InputError: An argument is out of range, or ``out_dir`` holds something else.
-        OSError: Writing failed, such as a full disk.
     """
     least = dict(subjects=2, slices=1, height=SMALLEST_SIDE, width=SMALLEST_SIDE, seed=0)
     for (name, limit), value in zip(least.items(), (subjects, slices, height, width, seed), strict=True):
