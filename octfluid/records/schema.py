@@ -268,6 +268,10 @@ class RunRecord(FileModel):
         return self
 
 
+FIELDS = tuple(field.alias or name for name, field in RunRecord.model_fields.items())
+"""Keys of a record, in the order of its file."""
+
+
 def metric_classes(record: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes of a record, background first, such as ``('background', 'fluid')``."""
     names = [key.removeprefix('IoU.') for key in record['metrics'] if key.startswith('IoU.')]

@@ -84,7 +84,8 @@ def test_a_job_that_dies_is_an_outcome(bench, monkeypatch):
     bench.behave({'0': 'kill the job'})
     [outcome] = sweep(bench, [0])
     assert outcome.status == 'failed'
-    assert outcome.message.endswith('ended without a result (FINISHED); last line of its log: training')
+    assert outcome.message.endswith('; last line of its log: training')
+    assert 'ended without a result (FINISHED)' in outcome.message
 
 
 def test_a_job_that_finds_the_record_of_an_earlier_one_trains_nothing(bench):
@@ -148,10 +149,7 @@ def test_bad_parameters(items, named):
         parse_parameters(items)
 
 
-def test_without_slurm_or_submitit(monkeypatch, tmp_path):
+def test_without_slurm(monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(InputError, match='no sbatch on this machine'):
-        require_slurm()
-    monkeypatch.setitem(sys.modules, 'submitit', None)
-    with pytest.raises(InputError, match=r"pip install 'octfluid\[cluster\]'"):
         require_slurm()

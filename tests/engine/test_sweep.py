@@ -44,7 +44,6 @@ def test_plan_gives_each_config_split_and_seed_its_folder_and_command(tmp_path):
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     ({'seeds': [0, 1, 0]}, 'seeds given more than once: 0'),
-    ({'seeds': [-1]}, 'seed -1: expected a number >= 0'),
     ({'splits': ['paper', 'paper']}, 'splits given more than once: paper'),
     ({'configs': ['x/a.py', 'y/a.py']}, 'config names given more than once: a'),
 ])  # fmt: skip
