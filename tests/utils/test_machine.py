@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from octfluid.utils import machine as allocator
+from octfluid.utils import machine
 
 # Makes and drops a block of 64 MB some times, and prints how many pages the system had to give for it.
 FAULTS = """
@@ -36,12 +36,8 @@ def test_freed_memory_is_not_given_back():
     assert faults('reuse_freed_memory()') < without / 10
 
 
-def test_other_systems_are_left_alone(monkeypatch):
-    monkeypatch.setattr(sys, 'platform', 'darwin')
-    assert allocator.reuse_freed_memory() is False
-
-
-def test_other_c_libraries_are_left_alone(monkeypatch):
-    monkeypatch.setattr(sys, 'platform', 'linux')
-    monkeypatch.setattr(allocator.ctypes, 'CDLL', lambda name: object())
-    assert allocator.reuse_freed_memory() is False
+@pytest.mark.parametrize('system', ['darwin', 'linux'])
+def test_other_systems_and_c_libraries_are_left_alone(monkeypatch, system):
+    monkeypatch.setattr(sys, 'platform', system)
+    monkeypatch.setattr(machine.ctypes, 'CDLL', lambda name: object())
+    assert machine.reuse_freed_memory() is False
