@@ -1,8 +1,4 @@
-"""What a run record must look like: pydantic models, and the check of a file's content against them.
-
-A record is refused when a table made from it would be wrong: a missing or mistyped field, counts that do not add up, a NaN, or
-scores that do not follow from the counts. ``docs/run_record.md`` explains the fields.
-"""
+"""What a run record must look like, so that no table made from it is wrong; ``docs/run_record.md`` explains the fields."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -244,24 +240,6 @@ def metric_classes(record: Mapping[str, Any]) -> tuple[str, ...]:
     return 'background', *(name for name in names if name != 'background')
 
 
-def _check_metrics(record: Mapping[str, Any], where: str) -> None:
-    """Check names, and that every score follows from the images' counts."""
-    metrics, images, classes = record['metrics'], record['images'], metric_classes(record)
-    counted = {frozenset(image.get('classes', {})) for image in images}
-    if len(classes) < 2 or (images and counted != {frozenset(classes if len(classes) > 2 else ())}):
-        raise InputError(
-            f'{where}: field metrics is of {", ".join(classes)}; expected the classes that every image has counts of'
-        )
-    expected = pooled_metrics(images, classes)
-    if set(metrics) != set(expected):
-        raise InputError(f'{where}: field metrics has {", ".join(sorted(metrics))}; expected {", ".join(expected)}')
-    for key, value in expected.items():
-        found = metrics[key]
-        if (value is None) != (found is None) or (value is not None and abs(found - value) > METRIC_TOLERANCE):
-            follows = 'null' if value is None else f'{value:.6f}'
-            raise InputError(f'{where}: field metrics.{key} is {found}; expected {follows}, which follows from its images')
-
-
 def validate_record(record: Any, where: str) -> None:
     """Check that a run record is complete, well typed, finite and consistent.
 
@@ -270,4 +248,15 @@ def validate_record(record: Any, where: str) -> None:
             follow from the images' counts (tolerance `METRIC_TOLERANCE`).
     """
     validated(RunRecord, record, where)
-    _check_metrics(record, where)
+    metrics, images, classes = record['metrics'], record['images'], metric_classes(record)
+    counted = {frozenset(image.get('classes', {})) for image in images}
+    if len(classes) < 2 or (images and counted != {frozenset(classes if len(classes) > 2 else ())}):
+        raise InputError(f'{where}: field metrics is of {", ".join(classes)}; expected the classes that all images count')
+    expected = pooled_metrics(images, classes)
+    if set(metrics) != set(expected):
+        raise InputError(f'{where}: field metrics has {", ".join(sorted(metrics))}; expected {", ".join(expected)}')
+    for key, value in expected.items():
+        found = metrics[key]
+        if (value is None) != (found is None) or (value is not None and abs(found - value) > METRIC_TOLERANCE):
+            follows = 'null' if value is None else f'{value:.6f}'
+            raise InputError(f'{where}: field metrics.{key} is {found}; expected {follows}, which follows from its images')

@@ -79,9 +79,14 @@ def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> I
             _refuse_foreign(final, path, is_ours)
             for written in (*temporary.rglob('*'), temporary):
                 flush(written)
-            _swap(temporary, final, old)
+            if final.exists():
+                final.rename(old)
+            temporary.rename(final)
             flush(final.parent)
+            shutil.rmtree(old, ignore_errors=True)
         finally:
+            if old.exists() and not final.exists():
+                old.rename(final)
             shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -90,18 +95,6 @@ def _refuse_foreign(final: Path, shown: str | os.PathLike, is_ours: Callable[[Pa
         raise InputError(f'{shown}: is a file, or a link in a circle; expected a folder or a name that is still free')
     if final.is_dir() and any(final.iterdir()) and not is_ours(final):
         raise InputError(f'{shown}: holds files that this command did not make and would delete; choose another folder')
-
-
-def _swap(temporary: Path, final: Path, old: Path) -> None:
-    if final.exists():
-        final.rename(old)
-    try:
-        temporary.rename(final)
-    except BaseException:
-        if old.exists():
-            old.rename(final)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def require_folder(path: str | os.PathLike, what: str) -> None:

@@ -20,10 +20,7 @@ TEMPORARY = '.tmp-octfluid-'
 
 @contextmanager
 def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike | None = None) -> Iterator[None]:
-    """Keep other processes out of a folder while the block runs.
-
-    The lock is the system's: it ends with the process, however that ends, and a file that is left of it keeps no process out.
-    A process that this one forks does not hold it.
+    """Keep other processes out of a folder while the block runs; the lock ends with this process, however that ends.
 
     Args:
         folder: Created when missing, and then removed if it is still empty.
