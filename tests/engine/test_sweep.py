@@ -6,14 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.engine.sweep import (
-    MARKER,
-    SUPERSEDED,
-    Resolved,
-    find_record,
-    plan_runs,
-    split_done,
-)
+from octfluid.engine.sweep import MARKER, SUPERSEDED, Resolved, find_record, plan_runs, split_done
 from octfluid.records.record import file_sha256, write_record
 from octfluid.utils.errors import InputError
 
@@ -148,16 +141,17 @@ sys.exit(exit_status_of(lambda: run_all(runs, [sys.executable, str(folder / 'fak
 """
 
 
-def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench, listening, is_running):
+def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench, listening):
     bench.behave({'0': 'wait'})
     command = [sys.executable, '-c', INTERRUPTED_SWEEP, str(bench.folder)]
     sweep = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     child = bench.wait_for_pid()
-    assert is_running(child)
+    os.kill(child, 0)
     sweep.send_signal(signal.SIGINT)
     _, errors = sweep.communicate(timeout=20)
     assert (sweep.returncode, errors) == (130, 'error: interrupted\n')
-    assert not is_running(child)
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
 
 
 def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench):
