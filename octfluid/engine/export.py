@@ -207,7 +207,7 @@ def require_twins(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]]
         name, key = record['config'], (record['config'], record['split'])
         other = known[key] = known.get(key) or load_config(_ROOT / name, split=record['split'])
         if config_sha256(other) != record['config_sha256']:
-            raise InputError(f'{path}: {name} has changed since, or was overridden; expected records of the config as it is')
+            raise InputError(f'{path}: {name} has been changed since, or overridden; expected records of the config as it is')
         different = [part for part in _SAME if cfg.get(part) != other.get(part)]
         if cfg.train_dataloader.dataset.pipeline != other.train_dataloader.dataset.pipeline:
             different.append('train_dataloader')
