@@ -32,15 +32,7 @@ _ZOO = re.compile(r'_40k_(hrf_2020\d{4}_\d{6}|zoo)-[0-9a-f]{8}\.pth$')  # as it 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What a run started from, as its record tells it.
-
-    Attributes:
-        source: 'hrf-own', 'hrf-zoo' or 'other'.
-        name: File name or URL, no local path.
-        sha256: Digest of the file.
-        loaded: Number of tensors of the state dict that were loaded.
-        total: Number of tensors of the state dict.
-    """
+    """What a run started from, as in the ``init`` of its record (`octfluid.records.schema.Init`)."""
 
     source: str
     name: str
@@ -78,12 +70,10 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
         A dict with at least ``state_dict`` (name to tensor).
 
     Raises:
-        InputError: No such file, a broken file, or one that holds more than tensors, plain values and the types of
-            `_harmless_types`.
+        InputError: No such file, a broken file, or one with more than tensors, plain values and `_harmless_types`.
     """
     local = fetch(str(path))
-    if not local.is_file():
-        raise InputError(f'no checkpoint at {local}; expected a .pth file')
+    require_weights(str(local))
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless_types()):
             warnings.simplefilter('ignore')
@@ -101,6 +91,12 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
 
 def _is_state_dict(content: Any) -> bool:
     return isinstance(content, Mapping) and bool(content) and all(isinstance(value, torch.Tensor) for value in content.values())
+
+
+def require_weights(name: str | None) -> None:
+    """Refuse (InputError) a local file of weights that is missing; None and URLs pass."""
+    if name and '://' not in name and not Path(name).expanduser().is_file():
+        raise InputError(f'no weights at {name}; for initial weights: {WAYS_ON}')
 
 
 def fetch(name: str) -> Path:
@@ -134,9 +130,9 @@ def fit(state_dict: Mapping[str, Any], model: nn.Module, name: str, reinit: Sequ
     """
     expected = model.state_dict()
     anew = tuple(prefix.rstrip('.') + '.' for prefix in reinit)
+    wanted = {key for key in expected if not f'{key}.'.startswith(anew)}
     given = {key.removeprefix('module.'): value for key, value in state_dict.items()}
-    given = {key: value for key, value in given.items() if not (anew and f'{key}.'.startswith(anew))}
-    wanted = {key for key in expected if not (anew and f'{key}.'.startswith(anew))}
+    given = {key: value for key, value in given.items() if not f'{key}.'.startswith(anew)}
     differing = {
         'missing': sorted(wanted - given.keys()),
         'unexpected': sorted(given.keys() - wanted),
@@ -148,13 +144,10 @@ def fit(state_dict: Mapping[str, Any], model: nn.Module, name: str, reinit: Sequ
             f'{name}: made for another architecture, of {len(expected)} tensors {details}; use the config it was trained with '
             '(when fine-tuning, name heads to train anew in default_hooks.initial_weights.reinit)'
         )
-    if wrong := sorted(key for key in wanted if not _is_finite(given[key], expected[key].dtype)):
-        raise InputError(f'{name}: {wrong[0]} holds NaN or infinite values; expected weights of a training that went well')
+    for key in sorted(wanted):
+        if not (given[key].isfinite().all() and given[key].to(expected[key].dtype).isfinite().all()):
+            raise InputError(f'{name}: {key} holds NaN or infinite values; expected weights of a training that went well')
     return given
-
-
-def _is_finite(tensor: torch.Tensor, dtype: torch.dtype) -> bool:
-    return bool(torch.isfinite(tensor).all()) and bool(torch.isfinite(tensor.to(dtype)).all())
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, reinit: Sequence[str] = ()) -> tuple[int, int]:
@@ -176,29 +169,21 @@ def describe_weights(name: str, loaded: int, total: int) -> InitialWeights:
     local = fetch(name)
     digest = file_sha256(local)
     named = _HASH_IN_NAME.search(local.name)
-    source = 'other'
-    if named and digest.startswith(named.group(1)):
-        source = 'hrf-zoo' if _ZOO.search(local.name) else 'hrf-own' if '_hrf-' in local.name else 'other'
+    believed = named and digest.startswith(named[1])
+    own = 'hrf-own' if '_hrf-' in local.name else 'other'
+    source = 'other' if not believed else 'hrf-zoo' if _ZOO.search(local.name) else own
     return InitialWeights(source, name if '://' in name else local.name, digest, loaded, total)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The training that weights come from; None for what they do not say.
-
-    Attributes:
-        split: Name of the split.
-        dataset: Type of the data set, such as ``'DukeDMEDataset'``.
-        iterations: Of the training.
-        seed: Of the training.
-        overrides: Config settings that were overridden in the training, by dotted key.
-    """
+    """The training that weights come from; None for what they do not say."""
 
     split: str | None = None
-    dataset: str | None = None
+    dataset: str | None = None  # its type, such as 'DukeDMEDataset'
     iterations: int | None = None
     seed: int | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # config settings by dotted key
 
 
 def origin_of(name: str | Path, stored: Mapping[str, Any]) -> Origin:
@@ -207,14 +192,10 @@ def origin_of(name: str | Path, stored: Mapping[str, Any]) -> Origin:
     Args:
         name: The file or URL.
         stored: Its content, from `read_checkpoint`.
-
-    Raises:
-        InputError: The card is damaged.
     """
-    meta, run = stored.get('meta') or {}, stored.get('run')
-    if run:
-        settings = run['settings']
-        overrides = json.loads(run['overrides'])
+    meta = stored.get('meta') or {}
+    if run := stored.get('run'):
+        settings, overrides = run['settings'], json.loads(run['overrides'])
         return Origin(settings['split'], run['dataset'], meta.get('iter'), settings['seed'], overrides)
     card = fetch(str(name)).with_suffix('.json')
     said = read_json(card) if card.is_file() else {}
@@ -242,12 +223,8 @@ class AtomicBackend(LocalBackend):
             super().put(obj, temporary)
 
 
-def _load(filename: str, map_location: Any = None, **_: Any) -> dict[str, Any]:
-    return read_checkpoint(filename, map_location)
-
-
 def use_safe_loading() -> None:
     """Have mmengine read local files and URLs by `read_checkpoint`; its own loader falls back to running pickled code."""
-    CheckpointLoader.register_scheme(prefixes='', loader=_load, force=True)
-    CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), loader=_load, force=True)
+    for prefix in ('', 'http://', 'https://'):
+        CheckpointLoader.register_scheme(prefix, lambda name, map_location=None, **_: read_checkpoint(name, map_location), True)
     register_backend('AtomicBackend', AtomicBackend, force=True)

@@ -45,8 +45,7 @@ def load_config(
     Args:
         path: The config file.
         options: Settings by dotted key (see `parse_options`). ``data_root`` sets that of every data set.
-        split: Name of a split: sets the lists (``ann_file``) of all data sets. ``all`` trains on every scan and leaves none to
-            score; a test then scores all of them.
+        split: Sets the lists of all data sets. ``all`` trains on every scan and leaves none to validate; a test scores all.
         init: Path or URL of initial weights, or ``'none'`` for random ones: sets ``load_from``.
         seed: Sets ``randomness.seed``.
 
@@ -58,9 +57,7 @@ def load_config(
         raise InputError(f'no config file at {path}; expected a Python config such as configs/table2/10_crop320_wd1e-4.py')
     try:
         cfg = Config.fromfile(path)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a config is code, which can fail in any way, and even end Python
+    except (Exception, SystemExit) as error:  # a config is code, which can fail in any way, and even end Python
         raise InputError(f'{path}: cannot be read as a config ({type(error).__name__}: {error})') from error
     _refuse_near_misses(cfg, path)
     for key, value in (options or {}).items():
@@ -82,18 +79,20 @@ def _refuse_near_misses(cfg: Config, path: Path) -> None:
             raise InputError(f"{path}: unknown top-level key '{key}'; did you mean '{near[0]}'?")
 
 
+def _datasets(cfg: Config, loader: str) -> list:
+    return inner_datasets((cfg.get(loader) or {}).get('dataset'))
+
+
 def _set_option(cfg: Config, key: str, value: Any, path: Path) -> None:
     if key == 'data_root':
-        for loader in LOADERS:
-            for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
-                dataset['data_root'] = str(value)
+        for dataset in (dataset for loader in LOADERS for dataset in _datasets(cfg, loader)):
+            dataset['data_root'] = str(value)
         return
     top, *rest = key.split('.')
     if top not in RUNNER_KEYS:
         near = difflib.get_close_matches(top, RUNNER_KEYS, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ''
-        what = 'is only a helper of the config file, and what was made of it would stay' if top in cfg else 'is read by nothing'
-        raise InputError(f"--cfg-options {key}: '{top}' {what}{hint}")
+        raise InputError(f"--cfg-options {key}: no Runner reads '{top}'{hint}")
     parent = cfg
     for part in (top, *rest[:-1]):
         parent = parent.get(part) if isinstance(parent, dict | Config) else None
@@ -106,19 +105,17 @@ def _set_option(cfg: Config, key: str, value: Any, path: Path) -> None:
         cfg.merge_from_dict({key: value})
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f'--cfg-options {key}={value}: does not fit {path} ({error})') from error
-    if top in ('train_dataloader', 'val_dataloader', 'test_dataloader') and key.endswith('.num_workers') and not value:
+    if top in LOADERS and key.endswith('.num_workers') and not value:
         cfg[top].persistent_workers = False
-    if top in ('val_dataloader', 'val_evaluator'):  # testing is validation, unless it is set by itself
-        test = key.replace('val_', 'test_', 1)
-        if same:
-            _set_option(cfg, test, value, path)
+    if same and top in ('val_dataloader', 'val_evaluator'):  # testing is validation, unless it is set by itself
+        _set_option(cfg, key.replace('val_', 'test_', 1), value, path)
 
 
 def set_split(cfg: Config, split: str) -> None:
     """Set the lists of a config's data sets to those of a split, ``splits/<split>_{train,val}.txt``."""
     for loader in LOADERS:
-        for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
-            subset = 'train' if loader == 'train_dataloader' or split == ALL else 'val'
+        subset = 'train' if loader == 'train_dataloader' or split == ALL else 'val'
+        for dataset in _datasets(cfg, loader):
             dataset['ann_file'] = f'splits/{split}_{subset}.txt'
     if split == ALL and cfg.get('train_dataloader'):
         cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
@@ -149,15 +146,9 @@ def set_precision(cfg: Config, amp: str | None, resumed: str | None = None) -> s
 
 
 def _refuse_wrong_results(cfg: Config, path: Path) -> None:
-    """Refuse settings that would make a result wrong without a word.
-
-    Raises:
-        InputError: Naming the setting.
-    """
-    for loader in LOADERS:
-        for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
-            if dataset.get('reduce_zero_label'):
-                raise InputError(f'{path}: {loader}: reduce_zero_label=True would drop the background; remove the setting')
+    """Refuse (InputError) settings that would make a result wrong without a word."""
+    if any(dataset.get('reduce_zero_label') for loader in LOADERS for dataset in _datasets(cfg, loader)):
+        raise InputError(f'{path}: reduce_zero_label=True would drop the background; remove the setting')
     classes = len(classes_of(cfg))
     for name in ('decode_head', 'auxiliary_head'):
         heads = cfg.model.get(name) or []
@@ -165,42 +156,32 @@ def _refuse_wrong_results(cfg: Config, path: Path) -> None:
             if classes and head.get('num_classes', classes) != classes:
                 raise InputError(f'{path}: model.{name}.num_classes={head.num_classes}, but the data set has {classes} classes')
     saving = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    lists = [
-        {dataset.get('ann_file') for dataset in inner_datasets((cfg.get(key) or {}).get('dataset'))} for key in LOADERS[:2]
-    ]
+    lists = [{dataset.get('ann_file') for dataset in _datasets(cfg, loader)} for loader in LOADERS[:2]]
     if both := sorted(name for name in lists[0] & lists[1] if name):
         raise InputError(f'{path}: trains on the list that it validates on, {both[0]}; expected lists that share no scan')
-    if saving.get('save_best') and not all('-inner' in str(name) for name in lists[1]):
-        raise InputError(
-            f"{path}: save_best on split '{split_of(cfg)}' would pick weights on the images that are reported; "
-            "choose on an inner split such as 'paper-inner1', or remove save_best"
-        )
     if saving.get('save_best'):
-        saving.setdefault('rule', 'greater')  # mmengine knows the direction of its own scores only
-    model, train = cfg.model, cfg.get('train_dataloader')
-    loop, sampler = (cfg.get('train_cfg') or {}), ((train or {}).get('sampler') or {})
-    if (loop.get('by_epoch') or loop.get('type') == 'EpochBasedTrainLoop') and sampler.get('type') in _ENDLESS:
-        raise InputError(
-            f"{path}: an epoch never ends with train_dataloader.sampler {sampler['type']}; set dict(type='DefaultSampler', "
-            'shuffle=True), or train by iterations'
-        )
-    if model.get('type') == 'ScanSegmentor' and train:
-        steps = [step for dataset in inner_datasets(train.dataset) for step in dataset.get('pipeline') or ()]
-        sizes = [tuple(step['scale'])[::-1] for step in steps if step['type'] == 'Resize']
-        expected = [tuple(model['working_size'])] if model.get('working_size') else []
-        if sorted(set(sizes)) != expected or 'StandardizeScan' not in [step['type'] for step in steps]:
+        if not all('-inner' in str(name) for name in lists[1]):
             raise InputError(
-                f'{path}: the training pipeline resizes to {sizes or "no size"} and model.working_size is {expected or None}; '
-                'expected the same (height, width) in both, and StandardizeScan, as the network sees scans in prediction'
+                f"{path}: save_best on split '{split_of(cfg)}' would pick weights on the images that are reported; "
+                "choose on an inner split such as 'paper-inner1', or remove save_best"
+            )
+        saving.setdefault('rule', 'greater')  # mmengine knows the direction of its own scores only
+    loop, sampler = cfg.get('train_cfg') or {}, (cfg.get('train_dataloader') or {}).get('sampler') or {}
+    if (loop.get('by_epoch') or loop.get('type') == 'EpochBasedTrainLoop') and sampler.get('type') in _ENDLESS:
+        raise InputError(f"{path}: an epoch never ends with {sampler['type']}; use dict(type='DefaultSampler', shuffle=True)")
+    if cfg.model.get('type') == 'ScanSegmentor' and cfg.get('train_dataloader'):
+        steps = [step for dataset in _datasets(cfg, 'train_dataloader') for step in dataset.get('pipeline') or ()]
+        sizes = {tuple(step['scale'])[::-1] for step in steps if step['type'] == 'Resize'}
+        size = cfg.model.get('working_size')
+        if sizes != ({tuple(size)} if size else set()) or 'StandardizeScan' not in [step['type'] for step in steps]:
+            raise InputError(
+                f'{path}: the training pipeline resizes to {sorted(sizes) or "no size"}, and model.working_size is {size}; '
+                'expected the same (height, width), and StandardizeScan, as the network sees scans in prediction'
             )
 
 
 def build_network(cfg: Config) -> nn.Module:
-    """Build the network of a config, with random weights.
-
-    Raises:
-        InputError: A setting does not fit; the message is the library's.
-    """
+    """Build the network of a config, with random weights; an InputError has the library's message."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     try:
         return MODELS.build(cfg.model)

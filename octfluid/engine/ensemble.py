@@ -33,11 +33,10 @@ class EnsembleHook(Hook):
 
     def before_test(self, runner: Any) -> None:
         """Load the other members; raise an InputError for one of another architecture."""
-        model, others = bare_model(runner), []
-        for path in self.checkpoints:
-            other = copy.deepcopy(model)
-            load_weights(other, read_checkpoint(path)['state_dict'], Path(path).name)
-            others.append(other.eval())
+        model = bare_model(runner)
+        others = [copy.deepcopy(model) for _ in self.checkpoints]
+        for path, other in zip(self.checkpoints, others, strict=True):
+            load_weights(other.eval(), read_checkpoint(path)['state_dict'], Path(path).name)
         if others:
             model.join(others)
         if self.mirror:
@@ -45,11 +44,9 @@ class EnsembleHook(Hook):
 
 
 def check_members(checkpoints: Sequence[str], cfg: Config) -> None:
-    """Refuse checkpoints that cannot be scored together.
+    """Refuse (InputError) checkpoints that cannot be scored together.
 
-    Raises:
-        InputError: Two are the same, or of different configs, lengths or splits, so that scans of one's test may have been in
-            another's training; or the network cannot be one of several.
+    Members that differ in config, length or split may have been trained on scans that others are tested on.
     """
     if cfg.model.type != 'ScanSegmentor':
         raise InputError(

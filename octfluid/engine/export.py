@@ -42,19 +42,12 @@ _ROOT = Path(octfluid.__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an exported file and its network agree.
+    """How far an exported file and its network agree."""
 
-    Attributes:
-        scans: Number of scans compared.
-        real: They are scans of the config's data set, not noise.
-        difference: Greatest difference between a pixel's two probabilities.
-        pixels: Share of the pixels in which the masks differ.
-    """
-
-    scans: int
-    real: bool
-    difference: float
-    pixels: float
+    scans: int  # compared
+    real: bool  # of the config's data set, not noise
+    difference: float  # the greatest between a pixel's two probabilities
+    pixels: float  # share in which the masks differ
 
 
 def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
@@ -63,8 +56,7 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
     An `EncoderDecoder` works at the size that the test pipeline gives scans of the data set's size, whatever the scan's size.
 
     Raises:
-        InputError: Slide inference where the number of windows depends on the scan, which an ONNX graph cannot hold; or the
-            checkpoint is missing, unsafe or of another architecture.
+        InputError: As `read_checkpoint` and `load_weights`; or slide inference on scans of any size.
     """
     own, slides, size = cfg.model.type == 'ScanSegmentor', cfg.model.test_cfg.mode == 'slide', dataset_spec(cfg).size
     for step in cfg.test_dataloader.dataset.pipeline:
@@ -109,15 +101,13 @@ def export(
     from mmseg.registry import DATASETS
 
     network, dataset = load_network(cfg, checkpoint), DATASETS.get(cfg.train_dataloader.dataset.type)
-    scans, real = scans_of(cfg)
-    look = None
+    (scans, real), domain = scans_of(cfg), dict(dataset.DOMAIN)
     if real:
         subjects = [row.subject for row in load_index(dataset_spec(cfg).root).values()]
-        look = ood.fit(np.array([ood.features(scan) for scan in scans]), subjects)
+        domain['look'] = ood.fit(np.array([ood.features(scan) for scan in scans]), subjects).to_json()
     info = ModelInfo(
-        version=octfluid.__version__, classes=dataset_spec(cfg).classes, threshold=network.threshold,
-        domain=dict(dataset.DOMAIN) | (dict(look=look.to_json()) if look else {}), weights_sha256=file_sha256(checkpoint),
-        scores=[dict(score) for score in scores], licence=dataset.LICENCE,
+        version=octfluid.__version__, classes=dataset_spec(cfg).classes, threshold=network.threshold, domain=domain,
+        weights_sha256=file_sha256(checkpoint), scores=[dict(score) for score in scores], licence=dataset.LICENCE,
     )  # fmt: skip
     spread = np.linspace(0, len(scans) - 1, min(check or len(scans), len(scans))).astype(int)
     with atomic_path(out) as temporary:
@@ -132,11 +122,9 @@ def export(
 
 
 def _serialized(network: nn.Module, info: ModelInfo, half: bool) -> bytes:
-    try:
-        import onnx
-        from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-    except ImportError as error:
-        raise InputError(f"export needs the package '{error.name}'; install it with pip install 'octfluid[deploy]'") from error
+    import onnx
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     sizes = {0: torch.export.Dim('number'), 2: torch.export.Dim('height'), 3: torch.export.Dim('width')}
     example = torch.rand(2, 1, 130, 190) * 255  # more than one scan, and not of the working size
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
@@ -208,11 +196,9 @@ def compare(network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], r
 
 
 def require_twins(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]], told: Origin | None = None) -> None:
-    """Check that records, whose scores go to the card, are of networks trained as the exported one; scoring may differ.
+    """Refuse (InputError) records, whose scores go to the card, of networks trained otherwise than the exported one.
 
-    Raises:
-        InputError: A record's config has changed since or differs from ``cfg``, or the weights (``told``) were trained for
-            another number of iterations or with settings that the config lacks.
+    ``told`` says how its weights were trained. Scoring may differ.
     """
     told = told or Origin()
     changed = [name for name in result_changing_overrides(told.overrides) if name != 'train_cfg.max_iters']
@@ -221,9 +207,7 @@ def require_twins(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]]
         name, key = record['config'], (record['config'], record['split'])
         other = known[key] = known.get(key) or load_config(_ROOT / name, split=record['split'])
         if config_sha256(other) != record['config_sha256']:
-            raise InputError(
-                f'{path}: {name} has been changed since, or was overridden; expected records of the config as it is'
-            )
+            raise InputError(f'{path}: {name} has been changed since, or overridden; expected records of the config as it is')
         different = [part for part in _SAME if cfg.get(part) != other.get(part)]
         if cfg.train_dataloader.dataset.pipeline != other.train_dataloader.dataset.pipeline:
             different.append('train_dataloader')

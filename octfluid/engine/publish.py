@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from pydantic import BaseModel, Field
 
 import octfluid
 from octfluid.datasets.spec import meta_of, split_of
@@ -40,33 +39,6 @@ _LICENCES = {
 _OTHER_LICENCE = dict(weights='that of the data they were trained on', data='see data/README.md')
 
 
-class Source(BaseModel):
-    """A file by name and SHA-256."""
-
-    name: str
-    sha256: str
-
-
-class Card(BaseModel):
-    """The JSON card of published weights. Without a run record, ``split_sha256`` and ``scores`` are None."""
-
-    schema_: Literal['octfluid.weights/1'] = Field('octfluid.weights/1', serialization_alias='schema')
-    config: str
-    config_sha256: str
-    overrides: dict[str, Any]
-    dataset: str
-    split: str
-    split_sha256: str | None
-    scores: dict[str, float | None] | None
-    file: str
-    sha256: str
-    precision: Literal['fp16', 'fp32']
-    iterations: int = Field(ge=1)
-    seed: int | None
-    checkpoint: Source
-    licence: dict[str, str]
-
-
 class Published(NamedTuple):
     """The files that `publish` wrote."""
 
@@ -84,10 +56,10 @@ def publish(
     half: bool = False,
     allow_short: bool = False,
 ) -> Published:
-    """Write the weights of a checkpoint as ``<network>_<crop>_<iterations>_<data>-<8 hex digits>.pth``, with a card.
+    """Write the weights of a checkpoint as ``<network>_<crop>_<iterations>_<data>-<8 hex digits>.pth``, with a JSON card.
 
-    The file holds ``state_dict`` and ``meta``, without optimizer and history, and loads with ``weights_only=True``. The digits
-    begin the file's SHA-256; the same weights give the same file.
+    The file holds ``state_dict`` and ``meta``; the same weights give the same file. The digits begin its SHA-256. Without a
+    record, ``scores`` and ``split_sha256`` of the card are null.
 
     Args:
         checkpoint: A file as `octfluid.engine.checkpoint.read_checkpoint` takes it.
@@ -99,8 +71,8 @@ def publish(
         allow_short: Publish vessel weights of fewer than `SHORTEST` iterations.
 
     Raises:
-        InputError: Neither config nor record; weights that do not fit the config or are not finite; a record of another
-            checkpoint or config; an unknown number of iterations or too few; or another file in the way.
+        InputError: Weights that do not fit the config or are not finite; a record of another checkpoint or config; an unknown
+            number of iterations or too few; or other weights of this name.
     """
     checkpoint, out = Path(checkpoint), Path(out_dir)
     require_folder(out, '--out')
@@ -128,14 +100,14 @@ def publish(
     content = _serialized(stored['state_dict'], kept, half, checkpoint)
     digest = hashlib.sha256(content).hexdigest()
     weights = out / f'{name or name_of(cfg, data, iterations)}-{digest[:8]}.pth'
-    card = Card(
-        config=config_name(path), config_sha256=config_sha256(cfg), dataset=dataset, split=split_of(cfg),
+    card = dict(
+        schema='octfluid.weights/1', config=config_name(path), config_sha256=config_sha256(cfg),
         # Other overrides, such as the folder of the data, change no result and stay private.
         overrides={key: value for key, value in overrides.items() if records.result_changing_overrides({key: value})},
-        split_sha256=run and run['split_sha256'], scores=run and run['metrics'], file=weights.name, sha256=digest,
-        precision='fp16' if half else 'fp32', iterations=iterations, seed=seed,
-        checkpoint=Source(name=checkpoint.name, sha256=origin.sha256), licence=_LICENCES.get(data, _OTHER_LICENCE),
-    ).model_dump(mode='json', by_alias=True)  # fmt: skip
+        dataset=dataset, split=split_of(cfg), split_sha256=run and run['split_sha256'], scores=run and run['metrics'],
+        file=weights.name, sha256=digest, precision='fp16' if half else 'fp32', iterations=iterations, seed=seed,
+        checkpoint=dict(name=checkpoint.name, sha256=origin.sha256), licence=_LICENCES.get(data, _OTHER_LICENCE),
+    )  # fmt: skip
     published = Published(weights, weights.with_suffix('.json'))
     require_file_names(published)
     if published.card.exists() and read_json(published.card) != card:
@@ -148,13 +120,8 @@ def publish(
 def name_of(cfg: Config, data: str, iterations: int) -> str:
     """Return the name that MMSegmentation's model zoo would give, such as ``pspnet_unet_s5-d16_256x256_8k_hrf``.
 
-    Args:
-        cfg: A resolved config; the size is that of its training crop, if it has one.
-        data: Name of the training data.
-        iterations: Of the training; ``8k`` for 8000, ``900i`` for 900.
-
-    Raises:
-        InputError: Another head or backbone than those of ``configs/_base_/models``.
+    The size is that of the training crop, if there is one. An InputError asks for a name if the network is not one of
+    ``configs/_base_/models``.
     """
     head, backbone = cfg.model.decode_head.type, cfg.model.backbone
     if head not in _HEADS or backbone.type not in ('UNet', 'PlainUNet'):
@@ -163,19 +130,16 @@ def name_of(cfg: Config, data: str, iterations: int) -> str:
         network = f'plain-unet_s{len(backbone.channels)}-d{2 ** (len(backbone.channels) - 1)}'
     else:
         network = f'unet_s{backbone.num_stages}-d{2 ** sum(backbone.downsamples)}'
-    crops = [
-        f'{step.crop_size[0]}x{step.crop_size[1]}' for step in cfg.train_dataloader.dataset.pipeline if 'crop_size' in step
-    ]
+    steps = cfg.train_dataloader.dataset.pipeline
+    crops = ['x'.join(map(str, step.crop_size)) for step in steps if 'crop_size' in step]
     length = f'{iterations}i' if iterations % 1000 else f'{iterations // 1000}k'
     return '_'.join([_HEADS[head], network, *crops[-1:], length, data])
 
 
 def _own_record(path: str | os.PathLike, checkpoint: Path) -> dict[str, Any]:
     run, found = records.read_record(path), records.file_sha256(checkpoint)
-    if run['checkpoint_sha256'] != found:
-        raise InputError(
-            f'{path}: is the record of checkpoint {run["checkpoint_sha256"][:8]}..., {checkpoint} is {found[:8]}...'
-        )
+    if (said := run['checkpoint_sha256']) != found:
+        raise InputError(f'{path}: is the record of checkpoint {said[:8]}..., {checkpoint} is {found[:8]}...')
     return run
 
 
@@ -192,14 +156,11 @@ def _config_of(config: str | None, run: Mapping | None, overrides: Mapping, spli
 def _serialized(state_dict: Mapping[str, Any], meta: dict[str, Any], half: bool, checkpoint: Path) -> bytes:
     tensors = {}
     for key, tensor in sorted(state_dict.items()):
-        if not isinstance(tensor, torch.Tensor):
-            continue
         stored = tensor.detach().cpu()
         if tensor.is_floating_point():
             stored = stored.to(torch.float16 if half and not key.endswith(_KEPT_FLOAT32) else torch.float32)
-            if not torch.isfinite(stored).all():
-                reason = 'beyond the range of float16; publish without --half' if torch.isfinite(tensor).all() else 'not finite'
-                raise InputError(f'{checkpoint}: {key} has values that are {reason}')
+            if not torch.isfinite(stored).all():  # they were in the checkpoint
+                raise InputError(f'{checkpoint}: {key} has values beyond the range of float16; publish without --half')
         # A clone has a storage of its own size; the layout of the training's memory does not reach the file.
         tensors[key.removeprefix('module.')] = stored.clone(memory_format=torch.contiguous_format)
     buffer = io.BytesIO()

@@ -23,6 +23,7 @@ from octfluid.metrics.confusion import pooled_metrics
 from octfluid.metrics.fluid_metric import FluidMetric
 from octfluid.records import fingerprint
 from octfluid.records import record as records
+from octfluid.records.schema import FIELDS
 from octfluid.utils.errors import InputError, WorkError
 from octfluid.utils.machine import device_name, peak_memory, versions
 from octfluid.visualization.gallery import choose, write_pictures
@@ -32,10 +33,9 @@ HISTORY_INTERVAL = 10
 
 def scored_files(dataset: Any) -> dict[str, tuple[Path, Path]]:
     """Return image and mask file by name of every scan of a built data set."""
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    return {
-        info.get('name', Path(info['img_path']).stem): (Path(info['img_path']), Path(info['seg_map_path'])) for info in infos
-    }
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    paths = [(info.get('name'), Path(info['img_path']), Path(info['seg_map_path'])) for info in infos]
+    return {name or image.stem: (image, mask) for name, image, mask in paths}
 
 
 @HOOKS.register_module()
@@ -48,14 +48,12 @@ class RunRecordHook(Hook):
 
     Args:
         variant: What is special about a test, such as ``'tta'``; becomes part of the record's name.
-        config: The config file; None: the one that the Runner's config was read from.
     """
 
     priority = 'LOW'
 
-    def __init__(self, variant: str = '', config: str | None = None) -> None:
+    def __init__(self, variant: str = '') -> None:
         self.variant = variant
-        self.config = config
         self.init: InitialWeights | None = None
         self.run: dict[str, Any] = {}  # what the loaded checkpoint holds of its own training
         self.origin = Origin()
@@ -66,21 +64,16 @@ class RunRecordHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         """Name weights that the config loads into the backbone or the whole model when it is built."""
+        if not is_training(runner):
+            return
         cfg, model = runner.cfg.model, bare_model(runner)
-        backbone = cfg.get('backbone') or {}
-        for name, part in (
-            (_pretrained(cfg.get('init_cfg')), model),
-            (cfg.get('pretrained') or _pretrained(backbone.get('init_cfg')), getattr(model, 'backbone', None)),
-        ):
-            if name and is_training(runner):
-                self.init = self._describe(name, len(part.state_dict()), len(model.state_dict()))
+        whole, backbone = (_pretrained((part or {}).get('init_cfg')) for part in (cfg, cfg.get('backbone')))
+        if name := cfg.get('pretrained') or backbone or whole:
+            part = model if name == whole else model.backbone
+            self.init = self._describe(name, len(part.state_dict()), len(model.state_dict()))
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Describe the weights; after a resume or before a test, those that the checkpoint's own training started from.
-
-        Raises:
-            InputError: A resume of a run with other settings or data.
-        """
+        """Describe the initial weights; refuse (InputError) to resume a run with other settings or data."""
         self.run = checkpoint.get('run') or {}
         self.origin = origin_of(str(runner._load_from), checkpoint)
         total = len(bare_model(runner).state_dict())
@@ -100,15 +93,15 @@ class RunRecordHook(Hook):
             return InitialWeights('other', name, hashlib.sha256(name.encode()).hexdigest(), loaded, total)
 
     def _require_same_run(self, runner: Any) -> None:
-        for key, value in self._identity(runner).items():
-            if self.run.get('settings', {}).get(key, value) != value:
-                found = 'other config settings' if key == 'config' else 'other data' if key == 'data' else f'another {key}'
-                raise InputError(
-                    f'{runner.work_dir}: its checkpoint was trained with {found}; resume a run as it was begun, or choose '
-                    'another --work-dir'
-                )
+        begun, now = self.run.get('settings', {}), self._identity(runner)
+        if differing := [key for key, value in now.items() if begun.get(key, value) != value]:
+            raise InputError(
+                f'{runner.work_dir}: its checkpoint was trained with other settings ({", ".join(differing)}); resume a run as '
+                'it was begun, or choose another --work-dir'
+            )
 
     def _identity(self, runner: Any) -> dict[str, Any]:
+        files = scored_files(runner.train_dataloader.dataset)
         return dict(
             config=fingerprint.resume_sha256(runner.cfg),
             split=split_of(runner.cfg),
@@ -116,15 +109,14 @@ class RunRecordHook(Hook):
             precision=precision_of(runner.cfg),
             deterministic=runner.deterministic,
             processes=runner.world_size,
-            data=records.split_sha256([(name, *pair) for name, pair in scored_files(runner.train_dataloader.dataset).items()]),
+            data=records.split_sha256([(name, *pair) for name, pair in files.items()]),
         )
 
     def before_train(self, runner: Any) -> None:
         """Start the clock and say what the training starts from."""
         self.start = time.perf_counter()
         self.identity = self._identity(runner)
-        parameters = sum(parameter.numel() for parameter in bare_model(runner).parameters())
-        init = self.init
+        init, parameters = self.init, sum(parameter.numel() for parameter in bare_model(runner).parameters())
         weights = 'random' if init is None else f'{init.loaded} of {init.total} tensors from {init.name} ({init.source})'
         at = f'iteration {runner.iter} of a run begun from ' if runner.iter else ''
         runner.logger.info(
@@ -136,7 +128,7 @@ class RunRecordHook(Hook):
         """Store initial weights, time spent and what a resume must not change, as plain values."""
         checkpoint['run'] = dict(
             init=self.init and asdict(self.init),
-            wall_seconds=self._seconds(),
+            wall_seconds=self.earlier + time.perf_counter() - self.start,
             settings=self.identity,
             dataset=dataset_type(runner.cfg.train_dataloader),
             overrides=json.dumps(self._overrides(runner), default=str),
@@ -146,12 +138,12 @@ class RunRecordHook(Hook):
         """Write the record of the training so far."""
         if is_training(runner):
             self.scored_at = runner.iter
-            self._write(runner, runner.val_loop, metrics, self._training(runner))
+            self._write(runner, runner.val_loop, self._training(runner))
 
     def after_train(self, runner: Any) -> None:
         """Score weights that no validation has scored; without scans to score, write a record without images."""
         if runner._val_loop is None:
-            self._write(runner, None, None, self._training(runner))
+            self._write(runner, None, self._training(runner))
         elif self.scored_at != runner.iter:
             runner.val_loop.run()
 
@@ -164,7 +156,7 @@ class RunRecordHook(Hook):
             iterations=runner.iter,
             seed=runner.seed,
             checkpoint_sha256=self._checkpoint_sha256(runner),
-            wall_seconds=round(self._seconds(), 3),
+            wall_seconds=round(self.earlier + time.perf_counter() - self.start, 3),
             images_per_second=round(len(seconds) * batch / seconds.sum(), 3),
             history=_history(runner),
             precision=precision_of(runner.cfg),
@@ -182,11 +174,8 @@ class RunRecordHook(Hook):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def _seconds(self) -> float:
-        return self.earlier + time.perf_counter() - self.start
-
     def _overrides(self, runner: Any) -> dict[str, Any]:
-        path = self.config or runner.cfg.filename
+        path = runner.cfg.filename
         if not path or not Path(path).is_file():
             return {}
         return fingerprint.overrides_of(runner.cfg, Config.fromfile(path, import_custom_modules=False))
@@ -207,8 +196,7 @@ class RunRecordHook(Hook):
         if seen:
             runner.logger.warning(f"trained on split '{trained}': scans of split '{split}' may have been in its training")
         scoring = next((hook.scoring for hook in runner.hooks if isinstance(hook, PerformanceHook)), None) or 'fp32'
-        seconds = time.perf_counter() - self.start
-        number = len(runner.test_dataloader.dataset)
+        seconds, number = time.perf_counter() - self.start, len(runner.test_dataloader.dataset)
         measured = dict(
             kind='test',
             iterations=self.origin.iterations or 0,
@@ -222,7 +210,7 @@ class RunRecordHook(Hook):
             split=split,
             overrides={**self.origin.overrides, **self._overrides(runner)},
         )
-        self._write(runner, runner.test_loop, metrics, measured)
+        self._write(runner, runner.test_loop, measured)
 
     def _tested_sha256(self, runner: Any) -> str:
         """Return the digest of the tested checkpoint; of an ensemble, that of its members' digests, one a line, sorted."""
@@ -232,19 +220,35 @@ class RunRecordHook(Hook):
         digests = sorted(records.file_sha256(fetch(str(path))) for path in (runner._load_from, *members))
         return digests[0] if len(digests) == 1 else hashlib.sha256('\n'.join(digests).encode()).hexdigest()
 
-    def _write(self, runner: Any, loop: Any, metrics: dict | None, measured: dict[str, Any]) -> None:
+    def _write(self, runner: Any, loop: Any, measured: dict[str, Any]) -> None:
         metric = next((one for one in loop.evaluator.metrics if isinstance(one, FluidMetric)), None) if loop else None
         if loop is not None and metric is None:
             runner.logger.warning('no FluidMetric among the evaluators: this run leaves no record')
             return
         if not is_main_process():
             return
-        files = scored_files(loop.dataloader.dataset) if loop else {}
-        if metric is None:
+        images, files = [], {}
+        if loop is None:
             metrics = pooled_metrics([], tuple(runner.train_dataloader.dataset.metainfo['classes']))
-        images = metric.images if metric else []
-        record = _record(runner, self, measured, files, metric.scores if metric else metrics)
-        record['images'] = images
+        else:
+            images, metrics, files = metric.images, metric.scores, scored_files(loop.dataloader.dataset)
+        found = dict(
+            measured,
+            schema=records.SCHEMA,
+            config=fingerprint.config_name(runner.cfg.filename),
+            config_sha256=fingerprint.config_sha256(runner.cfg),
+            git=records.git_state(fingerprint.ROOT),
+            source_sha256=records.source_sha256(fingerprint.ROOT),
+            deterministic=runner.deterministic,
+            split_sha256=records.split_sha256([(name, *pair) for name, pair in files.items()]),
+            init=self.init and asdict(self.init),
+            device=device_name(),
+            versions=versions(),
+            peak_memory_bytes=peak_memory(),
+            metrics={key: None if value is None or math.isnan(value) else value for key, value in metrics.items()},
+            images=images,
+        )
+        record = {key: found[key] for key in FIELDS}
         path = Path(runner.work_dir) / records.record_filename(record)
         if record['kind'] == 'train' and self.path not in (None, path):
             self.path.unlink(missing_ok=True)  # of an earlier validation of this training
@@ -253,14 +257,17 @@ class RunRecordHook(Hook):
         except InputError as error:
             raise WorkError(f'the run record does not hold together, nothing was written: {error}') from error
         self.path = path
-        if metric:
-            try:
-                chosen = set(choose(images).values()) if metric.masks else ()
-                shown = {row['name']: metric.mask(row) for row in images if row['name'] in chosen}
-                write_pictures(path, shown, files, metric.ignore_index)
-            except OSError as error:
-                runner.logger.warning(f'{path.name} is written, but not all of the pictures for it: {error}')
+        if loop is not None:
+            self._write_pictures(runner, metric, files)
         runner.logger.info(f'record: {path}')
+
+    def _write_pictures(self, runner: Any, metric: FluidMetric, files: dict[str, tuple[Path, Path]]) -> None:
+        try:
+            chosen = set(choose(metric.images).values()) if metric.masks else ()
+            shown = {row['name']: metric.mask(row) for row in metric.images if row['name'] in chosen}
+            write_pictures(self.path, shown, files, metric.ignore_index)
+        except OSError as error:
+            runner.logger.warning(f'{self.path.name} is written, but not all of the pictures for it: {error}')
 
 
 def _pretrained(init_cfg: Any) -> str | None:
@@ -269,49 +276,14 @@ def _pretrained(init_cfg: Any) -> str | None:
     return next((entry.get('checkpoint') for entry in entries if entry.get('type') == 'Pretrained'), None)
 
 
-def _record(runner: Any, hook: RunRecordHook, measured: dict[str, Any], files: dict, metrics: dict) -> dict[str, Any]:
-    """Return the record's fields in their order; ``images`` is still to be filled."""
-    numbers = {key: None if value is None or math.isnan(value) else value for key, value in metrics.items()}
-    return dict(
-        schema=records.SCHEMA,
-        kind=measured['kind'],
-        config=fingerprint.config_name(hook.config or runner.cfg.filename),
-        config_sha256=fingerprint.config_sha256(runner.cfg),
-        overrides=measured['overrides'],
-        git=records.git_state(fingerprint.ROOT),
-        source_sha256=records.source_sha256(fingerprint.ROOT),
-        seed=measured['seed'],
-        deterministic=runner.deterministic,
-        variant=measured['variant'],
-        split=measured['split'],
-        split_sha256=records.split_sha256([(name, *pair) for name, pair in files.items()]),
-        init=hook.init and asdict(hook.init),
-        checkpoint_sha256=measured['checkpoint_sha256'],
-        iterations=measured['iterations'],
-        device=device_name(),
-        precision=measured['precision'],
-        versions=versions(),
-        wall_seconds=measured['wall_seconds'],
-        images_per_second=measured['images_per_second'],
-        peak_memory_bytes=peak_memory(),
-        metrics=numbers,
-        history=measured['history'],
-        images=[],
-    )
-
-
 def _history(runner: Any) -> list[dict]:
-    """Loss and learning rate every `HISTORY_INTERVAL` iterations and at the end.
+    """Return learning rate and mean loss of every `HISTORY_INTERVAL` iterations, and of the last ones.
 
-    The loss is the mean over the last iterations and, since the last resume, over all processes: a checkpoint holds those of
-    the first.
+    Losses are also means over all processes; those from before a resume are of the first process only.
     """
-    own_losses, _ = runner.message_hub.get_scalar('train/loss').data
-    losses = torch.as_tensor(own_losses, dtype=torch.float64)
+    losses, rates = (runner.message_hub.get_scalar(f'train/{name}').data[0] for name in ('loss', 'lr'))
+    losses = torch.as_tensor(losses, dtype=torch.float64)
     all_reduce(losses, 'mean')
-    rates, _ = runner.message_hub.get_scalar('train/lr').data
-    points = []
-    for end in sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), len(losses)}):
-        window = losses[max(0, end - HISTORY_INTERVAL) : end]
-        points.append(dict(iteration=end, loss=float(window.mean()), lr=float(rates[end - 1])))
-    return points
+    ends = sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), len(losses)})
+    means = [float(losses[max(0, end - HISTORY_INTERVAL) : end].mean()) for end in ends]
+    return [dict(iteration=end, loss=loss, lr=float(rates[end - 1])) for end, loss in zip(ends, means, strict=True)]

@@ -16,7 +16,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from octfluid.datasets.spec import LOADERS, check_data, dataset_spec, inner_datasets
-from octfluid.engine.checkpoint import WAYS_ON, last_checkpoint, read_checkpoint
+from octfluid.engine.checkpoint import last_checkpoint, read_checkpoint, require_weights
 from octfluid.engine.config import set_precision
 from octfluid.engine.ensemble import EnsembleHook, check_members
 from octfluid.engine.hooks import OverlayHook
@@ -54,28 +54,25 @@ def train(
         The record's path; None in all processes but the first, or without `FluidMetric`.
 
     Raises:
-        InputError: The data set is not sound, the initial weights are missing or do not fit, or the config asks for
-            something that cannot be built. No work folder is left that was not there before.
+        InputError: Unsound data, weights that are missing or do not fit, or a config that cannot be built; leaves no folder.
         WorkError: Memory ran out, or another process of this run ended.
     """
     if not cfg.get('train_dataloader'):
         raise InputError(f'{cfg.filename}: is for testing only; train the config that it builds on')
     lines = _check(cfg, work_dir, '--work-dir')
-    last = last_checkpoint(work_dir) if resume else None
+    last, resumed = last_checkpoint(work_dir) if resume else None, None
     if last is not None:
-        run = read_checkpoint(last).get('run') or {}
-        resumed = run.get('settings', {}).get('precision')
         cfg.load_from, cfg.resume = str(last), True
-        measured = set_precision(cfg, amp, resumed)
-    else:
-        measured = set_precision(cfg, amp)
-        _require_weights(cfg)
+        resumed = (read_checkpoint(last).get('run') or {}).get('settings', {}).get('precision')
+    elif resume:
+        lines.append(f'nothing to resume in {work_dir}: starting at iteration 0')
+    if measured := set_precision(cfg, amp, resumed):
+        lines.append(measured)
+    require_weights(cfg.get('load_from'))
     _prepare(cfg, work_dir, deterministic, launcher)
     with _running(cfg, work_dir, owned=True) as runner:
-        for line in lines + ([measured] if measured else []):
+        for line in lines:
             runner.logger.info(line)
-        if resume and last is None:
-            runner.logger.info(f'nothing to resume in {work_dir}: starting at iteration 0')
         try:
             runner.train()
         finally:
@@ -107,19 +104,13 @@ def test(
         launcher: As in `train`.
 
     Returns:
-        As `train`.
-
-    Raises:
-        InputError: The data set is not sound; a checkpoint is missing, unsafe, or of another architecture; or checkpoints of
-            an ensemble do not belong together.
+        As `train`; and the same errors.
     """
     if show_dir:
-        require_folder(show_dir, '--show-dir')
-        _refuse_data_folder(cfg, show_dir, '--show-dir')
+        _require_output(cfg, show_dir, '--show-dir')
     _check(cfg, out_dir, '--out')
     for path in checkpoints:
-        if '://' not in path and not Path(path).is_file():
-            raise InputError(f'no checkpoint at {path}; expected a .pth file')
+        require_weights(path)
     if len(checkpoints) > 1:
         check_members(checkpoints, cfg)
     mirror = tta and not cfg.get('tta_model')
@@ -153,8 +144,7 @@ def _record_of(runner: Runner) -> Path | None:
 
 def _check(cfg: Config, folder: str, what: str) -> list[str]:
     """Check the output folder and the data; return what the log says of them."""
-    require_folder(folder, what)
-    _refuse_data_folder(cfg, folder, what)
+    _require_output(cfg, folder, what)
     report, spec = check_data(cfg), dataset_spec(cfg)
     if report.problems:
         raise InputError(
@@ -173,8 +163,9 @@ def _check(cfg: Config, folder: str, what: str) -> list[str]:
     return lines + [f'warning: {warning}' for warning in report.warnings]
 
 
-def _refuse_data_folder(cfg: Config, folder: str, what: str) -> None:
+def _require_output(cfg: Config, folder: str, what: str) -> None:
     """Refuse to write where scans, masks or lists lie: overlays have the names of the scans."""
+    require_folder(folder, what)
     place = Path(os.path.realpath(folder))
     for loader in LOADERS:
         for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
@@ -185,12 +176,6 @@ def _refuse_data_folder(cfg: Config, folder: str, what: str) -> None:
                 linked = any(file.is_symlink() and Path(os.path.realpath(file)).parent == place for file in files)
                 if linked or place.is_relative_to(data):
                     raise InputError(f'{what} {folder}: holds what is in {data}; expected a folder without data')
-
-
-def _require_weights(cfg: Config) -> None:
-    name = cfg.get('load_from')
-    if name and '://' not in name and not Path(name).expanduser().is_file():
-        raise InputError(f'initial weights not found: {name}; {WAYS_ON}')
 
 
 def _prepare(cfg: Config, work_dir: str, deterministic: bool, launcher: str) -> None:
@@ -218,9 +203,7 @@ class _Begun(Hook):
 
     begun = False
 
-    def _after_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = 'train'
-    ) -> None:
+    def _after_iter(self, *_: Any, **__: Any) -> None:
         self.begun = True
 
 
@@ -241,9 +224,7 @@ def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
                 'lower default_hooks.performance.window_batch)'
             ) from error
         if isinstance(error, RuntimeError) and _LOST_PEER.search(text):
-            raise WorkError(
-                f'another process of this run has ended; --resume goes on from the last checkpoint ({text})'
-            ) from error
+            raise WorkError(f'another process of this run has ended; go on with --resume ({text})') from error
         if step.begun or isinstance(error, WorkError | ModuleNotFoundError):
             raise
         if new and is_main_process():

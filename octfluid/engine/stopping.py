@@ -13,9 +13,9 @@ from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import HOOKS
 
 from octfluid.engine.checkpoint import last_checkpoint
+from octfluid.engine.hooks import DATA_BATCH
 from octfluid.utils.errors import Interrupted, WorkError
 
-DATA_BATCH = dict | tuple | list | None
 SECONDS_TO_INSIST = 1.0
 """A second signal ends the training at once, but not so soon after the first: launchers repeat what a terminal sends."""
 
@@ -30,18 +30,15 @@ class StopHook(Hook):
     priority = 'LOWEST'  # the schedule, the average of the weights and `CheckpointHook` come first
 
     def __init__(self) -> None:
-        self.number = 0
-        self.asked = 0.0
-        self.steps = False
+        self.number, self.asked = 0, 0.0
         self.earlier: dict[int, Any] = {}
 
     def before_train(self, runner: Any) -> None:
         """Listen for signals; a signal that is ignored (nohup) stays so."""
         if threading.current_thread() is threading.main_thread():
-            numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            self.earlier = {
-                number: signal.signal(number, self._ask) for number in numbers if signal.getsignal(number) != signal.SIG_IGN
-            }
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self.earlier[number] = signal.signal(number, self._ask)
 
     def _ask(self, number: int, _: Any) -> None:
         if self.number and time.monotonic() - self.asked > SECONDS_TO_INSIST:
@@ -51,11 +48,9 @@ class StopHook(Hook):
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: dict | None = None) -> None:
         """Write what a resume needs, if the training ends here or scoring follows, and end if asked to."""
-        number = self._agreed()
-        interval = getattr(runner.train_loop, 'val_interval', None)
-        by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
-        scored = by_iteration and runner._val_loop is not None and interval and (runner.iter + 1) % interval == 0
-        if number or scored:
+        number, loop = self._agreed(), runner.train_loop
+        by_iteration = isinstance(loop, IterBasedTrainLoop) and runner._val_loop is not None
+        if number or (by_iteration and self.every_n_train_iters(runner, loop.val_interval)):
             self._save(runner)
         if number:
             raise self._end(runner, number)
@@ -104,22 +99,15 @@ class FiniteHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: dict | None = None) -> None:
-        """Look at the loss.
-
-        Raises:
-            WorkError: It is NaN or infinite; names the scans of the batch.
-        """
+        """Raise a WorkError that names the scans of the batch if the loss is NaN or infinite."""
         loss = torch.as_tensor((outputs or {}).get('loss', 0.0)).item()
         if not math.isfinite(loss):
-            where = f'iteration {runner.iter + 1}, on {_names(data_batch)}'
-            raise WorkError(f'the loss is {loss} at {where}; {_last_good(runner)}')
+            samples = data_batch.get('data_samples', ()) if isinstance(data_batch, dict) else ()
+            names = ', '.join(str(getattr(sample, 'img_path', '?')) for sample in samples) or 'unknown scans'
+            raise WorkError(f'the loss is {loss} at iteration {runner.iter + 1}, on {names}; {_last_good(runner)}')
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Look at the weights: a finite loss may have had a gradient that was not.
-
-        Raises:
-            WorkError: One is NaN or infinite.
-        """
+        """Raise a WorkError if a weight is NaN or infinite: a finite loss may have had a gradient that was not."""
         for name, tensor in checkpoint['state_dict'].items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise WorkError(f'{name} is not finite after iteration {runner.iter + 1}; {_last_good(runner)}')
@@ -129,8 +117,3 @@ def _last_good(runner: Any) -> str:
     found = last_checkpoint(runner.work_dir)
     last = f'the last good checkpoint is {found}' if found else 'no checkpoint had been written'
     return f'{last}; look at the scans, or lower the learning rate'
-
-
-def _names(data_batch: Any) -> str:
-    samples = data_batch.get('data_samples', ()) if isinstance(data_batch, dict) else ()
-    return ', '.join(str(getattr(sample, 'img_path', '?')) for sample in samples) or 'unknown scans'

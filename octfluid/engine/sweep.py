@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,12 +19,12 @@ from octfluid.records.record import file_sha256, read_records
 from octfluid.utils.atomic import write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.lock import is_locked
-from octfluid.utils.processes import last_error_line, stopped
 from octfluid.utils.text import read_json
 
 SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
 _SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_TO_STOP = 60  # a training finishes its step and writes a checkpoint
 
 
 @dataclass(frozen=True)
@@ -37,30 +39,17 @@ class Resolved:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training of a sweep.
-
-    Attributes:
-        config: Config file.
-        seed: Random seed.
-        split: Name of the split.
-        init: Label of the initial weights: the stem of their file, or ``scratch``.
-        identity: The fields a finished run's record must have: config_sha256, split, seed, and ``init`` (None, the name of a
-            URL, or the sha256 of a file).
-        amp: ``'on'`` or ``'auto'`` as ``tools/train.py --amp`` takes them, None for the config's precision.
-        data_root: Folder of the data set.
-        work_dir: Folder of the sweep.
-        arguments: Arguments of the training command after the config, except ``--work-dir`` and ``--resume``.
-    """
+    """One training of a sweep."""
 
     config: Path
     seed: int
     split: str
-    init: str
-    identity: dict[str, Any]
-    amp: str | None
+    init: str  # stem of the file of initial weights, or 'scratch'
+    identity: dict[str, Any]  # what the record must have; of ``init`` the name of a URL, the sha256 of a file, or None
+    amp: str | None  # as tools/train.py takes it
     data_root: Path
-    work_dir: Path
-    arguments: tuple[str, ...]
+    work_dir: Path  # of the sweep
+    arguments: tuple[str, ...]  # of the training command after the config, except --work-dir and --resume
 
     @property
     def name(self) -> str:
@@ -83,15 +72,9 @@ class PlannedRun:
 
 
 def resolve_config(config: Path, split: str | None, init: str | None, options: Sequence[str]) -> Resolved:
-    """Resolve a config as ``tools/train.py`` does.
-
-    Raises:
-        InputError: The config cannot be used, its data set has no such split or one whose sides overlap, or its initial
-            weights are missing or unsafe.
-    """
+    """Resolve a config as ``tools/train.py`` does; refuse (InputError) splits and initial weights that it would refuse."""
     from octfluid.datasets.integrity import refuse_overlap
     from octfluid.datasets.spec import data_root_of, split_of
-    from octfluid.engine.checkpoint import WAYS_ON
     from octfluid.engine.config import load_config, parse_options
     from octfluid.records.fingerprint import config_sha256
 
@@ -100,8 +83,6 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
     refuse_overlap(root, split)
     weights = cfg.get('load_from')
     if weights and '://' not in weights:
-        if not Path(weights).is_file():
-            raise InputError(f'initial weights not found: {weights}; {WAYS_ON}')
         _require_weights(weights)
     return Resolved(config_sha256(cfg), split, weights, Path(root))
 
@@ -152,12 +133,10 @@ def plan_runs(
     ``splits`` and ``init`` replace those of the configs; ``init='none'`` means random weights. ``options`` are ``KEY=VALUE``.
 
     Raises:
-        InputError: A repeated or negative seed, a repeated split or config name, or a config that cannot be used.
+        InputError: A repeated seed, split or config name, or a config that cannot be used.
     """
     _refuse_repeated('seeds', seeds)
     _refuse_repeated('config names', [Path(config).stem for config in configs])
-    if negative := [seed for seed in seeds if seed < 0]:
-        raise InputError(f'seed {negative[0]}: expected a number >= 0')
     runs = []
     for config in map(Path, configs):
         names = _expand_splits(config, splits or (), options)
@@ -166,15 +145,12 @@ def plan_runs(
             found = resolve(config, asked, init, options)
             label = re.sub(r'[^A-Za-z0-9_.+-]+', '-', Path(found.weights).stem) if found.weights else 'scratch'
             same = dict(config_sha256=found.config_sha256, split=found.split, init=_init_identity(found.weights))
-            common = [
-                *(['--split', asked] if asked else []),
-                *(['--init', init] if init else []),
-                *(['--amp', amp] if amp else []),
-            ]
+            named = (('--split', asked), ('--init', init), ('--amp', amp))
+            common = [part for name, value in named if value for part in (name, value)]
             common += ['--cfg-options', *options] if options else []
+            where = found.data_root, Path(work_dir)
             for seed in seeds:
                 identity, arguments = {**same, 'seed': seed}, ('--seed', str(seed), *common)
-                where = found.data_root, Path(work_dir)
                 runs.append(PlannedRun(config, seed, found.split, label, identity, amp, *where, arguments))
     return runs
 
@@ -190,11 +166,7 @@ class Outcome:
 
 
 def find_record(run: PlannedRun) -> dict[str, Any] | None:
-    """Return the record of a finished run, or None if no record has the run's identity.
-
-    Raises:
-        InputError: A record in the run's folder is broken.
-    """
+    """Return the record of a finished run; None if no record has its identity."""
     if not run.folder.is_dir():
         return None
     wanted = run.identity['init']
@@ -215,8 +187,7 @@ def split_done(runs: Sequence[PlannedRun]) -> tuple[list[Outcome], list[PlannedR
 def _prepare(run: PlannedRun) -> bool:
     """Prepare the run's folder; return whether it has a checkpoint to resume from.
 
-    If the folder holds another run (an earlier version of the config, other weights, another precision), that run moves below
-    `SUPERSEDED`: it must not be resumed or reported, and the user keeps it.
+    Another run in it (an earlier version of the config, other weights or precision) moves below `SUPERSEDED`.
     """
     content, marker = {**run.identity, 'amp': run.amp}, run.folder / MARKER
     try:
@@ -251,16 +222,38 @@ def start(run: PlannedRun, command: Sequence[str], gpu: str | None = None, threa
 
 def outcome_of(run: PlannedRun, status: int) -> Outcome:
     """Return the outcome of a run from the exit status of its process (negative: killed by the signal of that number)."""
-    if status == 0:
-        try:
-            record = find_record(run)
-        except InputError as error:
-            return Outcome(run, 'failed', message=str(error))
-        if record is not None:
-            return Outcome(run, 'done', record)
-        return Outcome(run, 'failed', message=f'it ended without a run record that fits in {run.folder}')
-    how = f'killed by signal {-status}' if status < 0 else f'exit status {status}'
-    return Outcome(run, 'failed', message=f'{last_error_line(run.log)} ({how})')
+    if status:
+        how = f'killed by signal {-status}' if status < 0 else f'exit status {status}'
+        return Outcome(run, 'failed', message=f'{last_error_line(run.log)} ({how})')
+    if record := find_record(run):
+        return Outcome(run, 'done', record)
+    return Outcome(run, 'failed', message=f'it ended without a run record that fits in {run.folder}')
+
+
+@contextmanager
+def stopped(processes: Callable[[], Sequence[subprocess.Popen]]) -> Iterator[None]:
+    """When the block ends, terminate processes that still run, with their children; kill them if that takes too long."""
+    try:
+        yield
+    finally:
+        left = processes()
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in (one for one in left if one.poll() is None):
+                with suppress(ProcessLookupError):  # it ended between the two calls
+                    os.killpg(process.pid, number)
+            for process in left:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(1.0, deadline - time.monotonic()))
+
+
+def last_error_line(log: Path) -> str:
+    """Return the last line of a log that starts with ``error:``, else its last line that is not empty."""
+    with open(log, 'rb') as file:
+        file.seek(max(0, log.stat().st_size - 65536))
+        text = file.read().decode('utf-8', errors='replace')
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return ([line for line in lines if line.startswith('error:')] or lines or ['(the log is empty)'])[-1]
 
 
 def run_all(

@@ -28,6 +28,8 @@ SPEED_SWITCHES = (
 """Config settings (shell patterns over dotted names) that change how long a run takes, and nothing else. The last three are
 names of older records."""
 
+_PRECISION = ('optim_wrapper.type', 'optim_wrapper.dtype', 'optim_wrapper.loss_scale')
+
 RESULT_NEUTRAL = (
     *SPEED_SWITCHES,
     # Where files lie, and what is logged, drawn and kept.
@@ -35,12 +37,10 @@ RESULT_NEUTRAL = (
     *(f'default_hooks.{name}{rest}' for name in (
         'checkpoint', 'finite', 'logger', 'milestones', 'progress', 'record', 'runtime_info', 'sampler_seed', 'stop', 'timer',
         'visualization') for rest in ('', '.*')),
-    # Precision, which a record has as a field of its own.
-    'optim_wrapper.type', 'optim_wrapper.dtype', 'optim_wrapper.loss_scale',
+    *_PRECISION,
 )  # fmt: skip
 """Config settings (shell patterns over dotted names) that do not change a result; those outside of `DECIDING` do not either.
-The only such list: digests of configs, the check of a resume and the tables' choice of runs use it. Seed, initial weights and
-determinism are fields of the record."""
+Precision, seed, initial weights and determinism are fields of the record."""
 
 
 def is_result_neutral(name: str) -> bool:
@@ -81,10 +81,8 @@ def config_sha256(cfg: Mapping[str, Any]) -> str:
 
 def resume_sha256(cfg: Mapping[str, Any]) -> str:
     """Return a digest of what a resumed run must share with its beginning: all that decides, but the number of iterations."""
-    settings = deciding_settings(cfg)
-    return _digest(
-        {name: value for name, value in settings.items() if name not in ('train_cfg.max_iters', 'train_cfg.max_epochs')}
-    )
+    length = ('train_cfg.max_iters', 'train_cfg.max_epochs')
+    return _digest({name: value for name, value in deciding_settings(cfg).items() if name not in length})
 
 
 def _digest(content: Any) -> str:
@@ -94,23 +92,13 @@ def _digest(content: Any) -> str:
 def overrides_of(cfg: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings in which a run's config differs from its file, by dotted name; None for one that was removed.
 
-    Args:
-        cfg: Of the run.
-        original: The file as it is. Which split it names is left out: a record has that as a field of its own.
+    Split, precision and the folder of the data are left out: a record has fields for them, or must not name them.
     """
     left = [key for key in DECIDING if key.startswith(('val_', 'test_')) and not (cfg.get(key) and original.get(key))]
-    ours, theirs = (
-        dict(flatten({key: one[key] for key in DECIDING if one.get(key) and key not in left})) for one in (cfg, original)
-    )
+    kept = [key for key in DECIDING if key not in left]
+    ours, theirs = (dict(flatten({key: one[key] for key in kept if one.get(key)})) for one in (cfg, original))
     names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
-    elsewhere = (
-        '*.ann_file',
-        '*.data_root',
-        'optim_wrapper.type',
-        'optim_wrapper.dtype',
-        'optim_wrapper.loss_scale',
-        'sync_bn',
-    )
+    elsewhere = ('*.ann_file', '*.data_root', *_PRECISION, 'sync_bn')
     return {
         name: ours.get(name)
         for name in names

@@ -1,7 +1,7 @@
 """What a run started from: vessel weights of one origin and one length of training, or random ones."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ FULL = 40_000
 
 # As published now, ..._8k_hrf-1a2b3c4d.pth, and as earlier records have it, ..._hrf_1000i_1a2b3c4d.safetensors.
 _LENGTH = re.compile(r'_(\d+)([ik])_(?:hrf|zoo)-[0-9a-f]{8}\.pth$|_(?:hrf|zoo)_(\d+)i_')
-_KEY = re.compile(r'(hrf|hrf-own|hrf-zoo)-(?:(\d+)i|unknown)')
+_KEY = re.compile(r'(hrf-own|hrf-zoo)-(?:(\d+)i|unknown)')
 
 
 def thousands(number: int) -> str:
@@ -24,14 +24,10 @@ def init_source(record: Mapping[str, Any]) -> str:
 
 
 def source_iterations(init: Mapping[str, Any] | None) -> int | None:
-    """Return how many iterations initial weights had been trained for.
+    """Return how many iterations initial weights (a record's ``init``) had been trained for.
 
-    Args:
-        init: A run record's ``init``.
-
-    Returns:
-        The number in the name of published weights (``..._8k_hrf-...``), 40 000 for the zoo's own files, 0 for training from
-        scratch, None if the name has no number.
+    That is the number in the name of published weights (``..._8k_hrf-...``), 40 000 for the zoo's own files, 0 from scratch,
+    None if the name has no number.
     """
     if init is None:
         return 0
@@ -47,15 +43,10 @@ def file_label(source: str, iterations: int | None) -> str:
 
 @dataclass(frozen=True)
 class Start:
-    """Initial weights by origin and length of source training; runs of different starts never share a section.
+    """Initial weights by origin and length of source training; runs of different starts never share a section."""
 
-    Attributes:
-        source: ``hrf-own``, ``hrf-zoo`` or ``scratch``; ``hrf`` for runs from either that are still to come.
-        iterations: Of the source training; None if unknown, 0 from scratch.
-    """
-
-    source: str
-    iterations: int | None
+    source: str  # hrf-own, hrf-zoo or scratch
+    iterations: int | None  # None if unknown, 0 from scratch
 
     @property
     def key(self) -> str:
@@ -66,11 +57,7 @@ class Start:
 
     @staticmethod
     def of(key: str) -> 'Start':
-        """Return the start that has this `key`.
-
-        Raises:
-            ValueError: No start has it.
-        """
+        """Return the start that has this `key`; raise a ValueError if none has."""
         if key == 'scratch':
             return SCRATCH
         if match := _KEY.fullmatch(key):
@@ -83,17 +70,9 @@ class Start:
         return 'an unknown number of iterations' if self.iterations is None else f'{thousands(self.iterations)} iterations'
 
     @property
-    def beside_full(self) -> str:
-        """The length of the source training compared with the full one: ``full``, ``shorter``, ``longer`` or ``unknown``."""
-        if self.iterations is None:
-            return 'unknown'
-        return 'full' if self.iterations == FULL else 'shorter' if self.iterations < FULL else 'longer'
-
-    @property
     def title(self) -> str:
         """Heading of the section."""
         return {
-            'hrf': f'From HRF vessel weights, {self.length}',
             'hrf-own': f'From HRF vessel weights trained here, {self.length} (`hrf-own`)',
             'hrf-zoo': f"From the model zoo's HRF vessel weights, {self.length}, as in the paper (`hrf-zoo`)",
             'scratch': 'From scratch (`--init none`)',
@@ -102,8 +81,8 @@ class Start:
     @property
     def short(self) -> str:
         """Head of a column."""
-        whose = {'hrf': '', 'hrf-own': ' (own)', 'hrf-zoo': ' (zoo)'}
-        return 'from scratch' if self.source == 'scratch' else f'from HRF{whose[self.source]}, {self.length}'
+        whose = self.source.removeprefix('hrf-')
+        return 'from scratch' if self.source == 'scratch' else f'from HRF ({whose}), {self.length}'
 
     @property
     def rank(self) -> tuple:
@@ -112,11 +91,3 @@ class Start:
 
 
 SCRATCH = Start('scratch', 0)
-PENDING_START = Start('hrf', FULL)
-
-
-def in_order(starts: Iterable[Start]) -> list[Start]:
-    """Return each start once, by `Start.rank`; if no start has the full source training, a pending one comes first."""
-    found = sorted(set(starts), key=lambda start: start.rank)
-    full = any(start.iterations == FULL for start in found)
-    return found if full else [PENDING_START, *found]

@@ -30,20 +30,12 @@ def _is_record(path: Path, content: Any) -> bool:
     schema = content.get('schema') if isinstance(content, dict) else None
     if schema != SCHEMA and isinstance(schema, str) and schema.startswith(SCHEMA_FAMILY):
         # Skipped, it would silently be missing from every table.
-        raise InputError(
-            f'{path}: a run record of schema "{schema}"; expected "{SCHEMA}", '
-            'use the version of octfluid that wrote it, or move it out of the way'
-        )
+        raise InputError(f'{path}: a run record of schema "{schema}"; expected "{SCHEMA}", use the version that wrote it')
     return schema == SCHEMA
 
 
 def read_record(path: str | os.PathLike) -> dict[str, Any]:
-    """Read and check one run record.
-
-    Raises:
-        InputError: The file is missing, is not JSON, is not a run record or one of another schema, or breaks a rule of
-            `validate_record`.
-    """
+    """Read one run record; an InputError says what is wrong with it (see `validate_record`)."""
     record = read_json(path)
     if not _is_record(Path(path), record):
         raise InputError(f'{path}: not a run record; expected JSON with "schema": "{SCHEMA}"')
@@ -52,11 +44,9 @@ def read_record(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path, dict[str, Any]]]:
-    """Read every run record among files and folders.
+    """Read every run record among files, and in folders and below.
 
-    Args:
-        paths_or_dirs: Record files, and folders searched recursively for ``*.json``. Other JSON in folders is skipped, and so
-            are hidden files and folders, and mmengine's ``vis_data`` folders, whose ``.json`` are line logs.
+    In folders other JSON is skipped, and so are hidden files and folders, and mmengine's ``vis_data`` with its logs.
 
     Returns:
         (path, record) in the order of the paths' names, each file once.
@@ -113,21 +103,13 @@ def _flat(overrides: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str,
 
 
 def result_changing_overrides(overrides: Mapping[str, Any]) -> list[str]:
-    """Return the overridden keys, dotted and sorted, that can change a result (`octfluid.records.fingerprint`).
-
-    Args:
-        overrides: A record's ``overrides``: dotted keys, values of any type; nested objects count as dotted keys.
-    """
+    """Return which of a record's ``overrides`` can change a result (`octfluid.records.fingerprint`): dotted keys, sorted."""
     return sorted(name for name, _ in _flat(overrides) if not is_result_neutral(name))
-
-
-def speed_overrides(overrides: Mapping[str, Any]) -> list[str]:
-    """Return the overridden speed switches as ``key=value``, sorted; ``overrides`` as in `result_changing_overrides`."""
-    return sorted(f'{name}={json.dumps(value)}' for name, value in _flat(overrides) if is_speed_switch(name))
 
 
 def to_run(path: Path, record: Mapping[str, Any]) -> Run:
     """Return a validated record as the tables see it."""
+    switches = (f'{name}={json.dumps(value)}' for name, value in _flat(record['overrides']) if is_speed_switch(name))
     return Run(
         path=path,
         label=published_path(record),
@@ -136,7 +118,7 @@ def to_run(path: Path, record: Mapping[str, Any]) -> Run:
         source_iterations=source_iterations(record['init']),
         foreground='+'.join(metric_classes(record)[1:]),
         changed=tuple(result_changing_overrides(record['overrides'])),
-        speed=tuple(speed_overrides(record['overrides'])),
+        speed=tuple(sorted(switches)),
         record=record,
     )
 
@@ -172,12 +154,9 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def git_state(root: str | os.PathLike) -> dict[str, Any] | None:
-    """Return ``{"commit": ..., "dirty": ...}`` of the repository at ``root``.
+    """Return ``{"commit": ..., "dirty": ...}`` of the repository at ``root``; untracked files make it dirty.
 
-    ``dirty`` is true when any file that git does not ignore differs from the commit, untracked ones included.
-
-    Returns:
-        None when ``root`` is not the top of a git repository with a commit, or git is not installed.
+    None when ``root`` is not the top of a git repository with a commit, or git is not installed.
     """
     root = Path(root)
     top = _git(root, 'rev-parse', '--show-toplevel')
@@ -210,11 +189,7 @@ def file_sha256(path: str | os.PathLike) -> str:
 
 
 def split_sha256(pairs: list[tuple[str, Path, Path]]) -> str:
-    """Return the SHA-256 over names and bytes of the scored images and masks.
-
-    Args:
-        pairs: (name, image file, mask file) in any order; the digest depends on names and contents, not on paths.
-    """
+    """Return the SHA-256 over names and bytes of the scored scans: (name, image file, mask file) in any order."""
     digest = hashlib.sha256()
     for name, image, mask in sorted(pairs, key=lambda pair: pair[0]):
         _update(digest, name, Path(image).read_bytes())

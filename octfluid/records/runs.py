@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,28 +20,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Run:
-    """One validated run record with what tables need of it.
+    """One validated run record with what tables need of it."""
 
-    Attributes:
-        path: Where the record was read; used in error messages only, so that results do not depend on places.
-        label: The record's published name, ``<table>/<config stem>/<file name>``.
-        table: ``table1``, ``table2``, ``ablations``, ``hrf``, ``external`` or ``recipes``.
-        source: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``.
-        source_iterations: Iterations that the initial weights had been trained for, None if unknown, 0 from scratch.
-        foreground: Name of the positive class; of more than one, ``IRF+SRF``.
-        changed: Overridden config keys that change the result, sorted.
-        speed: Overridden config keys that change no result but the time it takes, with their values (``key=value``), sorted.
-        record: The record itself.
-    """
-
-    path: Path
-    label: str
-    table: str
-    source: str
-    source_iterations: int | None
-    foreground: str
-    changed: tuple[str, ...]
-    speed: tuple[str, ...]
+    path: Path  # for messages only, so that results do not depend on places
+    label: str  # <table>/<config stem>/<file name>, as it is published
+    table: str  # table1, table2, ablations, hrf, external or recipes
+    source: str  # hrf-own, hrf-zoo, other or scratch
+    source_iterations: int | None  # of the initial weights' own training; None if unknown, 0 from scratch
+    foreground: str  # the positive class; of more than one, IRF+SRF
+    changed: tuple[str, ...]  # overridden config keys that change the result, sorted
+    speed: tuple[str, ...]  # key=value of those that only change how long it takes, sorted
     record: Mapping[str, Any]
 
     @property
@@ -67,12 +55,8 @@ class Run:
 
 def _scores(run: Run, images: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     means, foreground = pooled_metrics(images, metric_classes(run.record)), pooled_metrics(images)
-    return {
-        'mIoU': means['mIoU'],
-        'mDice': means['mDice'],
-        'Dice': foreground['Dice.fluid'],
-        'IoU': foreground['IoU.fluid'],
-    }
+    found = {name: means[name] for name in ('mIoU', 'mDice')}
+    return found | {name: foreground[f'{name}.fluid'] for name in ('Dice', 'IoU')}
 
 
 def background_everywhere(run: Run) -> dict[str, float | None]:
@@ -89,14 +73,10 @@ def _identity(run: Run) -> tuple:
 
 
 def unique_runs(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
-    """Separate the runs from their repetitions.
+    """Return one record a run, and further records of those runs, both sorted by label.
 
-    Returns:
-        (one record a run, further records of those runs), both sorted by label. Two records are of the same run when kind,
-        config, split, initial weights, seed and variant agree (and, for tests, the checkpoint).
-
-    Raises:
-        InputError: Two records of the same run report different scores.
+    Two records are of the same run when kind, config, split, initial weights, seed and variant agree (and, for tests, the
+    checkpoint). An InputError names two of the same run with different scores.
     """
     first: dict[tuple, Run] = {}
     repeated = []
@@ -105,50 +85,37 @@ def unique_runs(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
         if known is run:
             continue
         if known.scores != run.scores:
-            raise InputError(
-                f'{known.path} and {run.path} record the same run (config, split, initial weights, seed and '
-                'variant agree) with different scores; remove the one that is wrong'
-            )
+            same = f'{known.path} and {run.path} record the same run (config, split, seed, ...)'
+            raise InputError(f'{same} with different scores; remove the one that is wrong')
         repeated.append(run)
     return list(first.values()), repeated
 
 
+def _require_same(runs: Sequence[Run], of: Callable[[Run], Any], differing: str) -> None:
+    for run in runs[1:]:
+        if of(run) != of(runs[0]):
+            raise InputError(f'{runs[0].path} and {run.path} {differing}, and cannot stand together; remove one of them')
+
+
 def check_comparable(runs: Sequence[Run]) -> None:
     """Refuse (InputError) runs that were scored on different files."""
-    for run in runs[1:]:
-        if run.record['split_sha256'] != runs[0].record['split_sha256']:
-            raise InputError(
-                f'{runs[0].path} and {run.path} were scored on different images or masks (split_sha256 differs) '
-                'and cannot stand in one table; repeat one of them'
-            )
+    _require_same(runs, lambda run: run.record['split_sha256'], 'were scored on different images or masks (split_sha256)')
+
+
+def check_one_start(runs: Sequence[Run]) -> None:
+    """Refuse (InputError) runs that began with different weights."""
+    _require_same(runs, lambda run: run.init_sha256, 'started from different initial weights of one origin and length')
 
 
 def check_averageable(runs: Sequence[Run]) -> None:
     """Refuse (InputError) runs that differ in config, initial weights or scored files, and runs with the same seed."""
     check_comparable(runs)
+    _require_same(runs, lambda run: run.record['config_sha256'], 'were run with different versions of the config')
+    _require_same(runs, lambda run: run.init_sha256, 'were run with different initial weights')
     by_seed: dict[int, Run] = {}
     for run in runs:
-        for what, differs in (
-            ('versions of the config', run.record['config_sha256'] != runs[0].record['config_sha256']),
-            ('initial weights', run.init_sha256 != runs[0].init_sha256),
-        ):
-            if differs:
-                raise InputError(
-                    f'{runs[0].path} and {run.path} were run with different {what} and cannot be averaged; remove one of them'
-                )
-        known = by_seed.setdefault(run.record['seed'], run)
-        if known is not run:
+        if (known := by_seed.setdefault(run.record['seed'], run)) is not run:
             raise InputError(f'{known.path} and {run.path} are of one seed and would count twice; remove one of them')
-
-
-def check_one_start(runs: Sequence[Run]) -> None:
-    """Refuse (InputError) runs that began with different weights."""
-    for run in runs[1:]:
-        if run.init_sha256 != runs[0].init_sha256:
-            raise InputError(
-                f'{runs[0].path} and {run.path} started from different initial weights of one origin and length and cannot '
-                'stand in one section; remove one of them'
-            )
 
 
 def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
@@ -186,16 +153,13 @@ def weights_of(runs: Iterable[Run]) -> list[dict[str, str]]:
 
 def conditions_of(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
     """Return ``devices`` and ``precisions``: names and numbers of runs."""
-    return {
-        'devices': dict(sorted(Counter(run.record['device'] for run in runs).items())),
-        'precisions': dict(sorted(Counter(run.record['precision'] for run in runs).items())),
-    }
+    return {f'{what}s': dict(sorted(Counter(run.record[what] for run in runs).items())) for what in ('device', 'precision')}
 
 
 def mixed(*summaries: Mapping[str, Any]) -> list[str]:
     """Return in what the runs behind summaries differ, apart from their seeds: ``device``, ``precision``, both or nothing."""
-    kinds = {'device': 'devices', 'precision': 'precisions'}
-    return [what for what, key in kinds.items() if len({name for summary in summaries for name in summary[key]}) > 1]
+    kinds = ('device', 'precision')
+    return [what for what in kinds if len({name for summary in summaries for name in summary[f'{what}s']}) > 1]
 
 
 def summarise(runs: Sequence[Run]) -> dict[str, Any]:

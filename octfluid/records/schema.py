@@ -1,11 +1,5 @@
-"""What a run record must look like: pydantic models, and the check of a file's content against them.
+"""What a run record must look like, so that no table made from it is wrong; ``docs/run_record.md`` explains the fields."""
 
-A record is refused when a table made from it would be wrong: a missing or mistyped field, counts that do not add up, a NaN, or
-scores that do not follow from the counts. ``docs/run_record.md`` explains the fields.
-"""
-
-import json
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -34,14 +28,6 @@ def _is_relative(path: str) -> str:
     return path
 
 
-def _can_be_written(value: Any) -> Any:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:  # JSON can hold halves of characters, which no file can
-        raise ValueError(' holds half a character; expected text in Unicode') from error
-    return value
-
-
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Size = Annotated[int, Field(ge=1, lt=1 << 31)]
 Amount = Annotated[float, Field(ge=0)]
@@ -51,7 +37,6 @@ Text = Annotated[str, StringConstraints(pattern=r'^[^\p{Cc}]+$')]
 Name = Annotated[str, StringConstraints(pattern=r'^[A-Za-z0-9][A-Za-z0-9._+-]*$')]
 """Part of a file name."""
 Sha256 = Annotated[str, StringConstraints(pattern=r'^[0-9a-f]{64}$')]
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_can_be_written)]
 Bins = Annotated[list[Count], Field(min_length=32, max_length=32)]
 Precision = Literal['fp32', 'bf16', 'fp16']
 
@@ -60,23 +45,14 @@ class FileModel(BaseModel):
     """Base of what is read from files: types as JSON has them, finite numbers; unknown keys are kept."""
 
     model_config = ConfigDict(strict=True, extra='allow', allow_inf_nan=False)
-    __pydantic_extra__: dict[str, Annotated[JsonValue, AfterValidator(_can_be_written)]]
+    __pydantic_extra__: dict[str, JsonValue]
 
 
 Model = TypeVar('Model', bound=BaseModel)
 
 
 def validated(model: type[Model], content: Any, where: str) -> Model:
-    """Check what a file holds against a model.
-
-    Args:
-        model: What to expect.
-        content: Parsed JSON.
-        where: The file (or other origin) that the message names.
-
-    Raises:
-        InputError: One line that names ``where``, the first wrong field, what was found and what was expected.
-    """
+    """Check parsed JSON against a model; an InputError names ``where``, the first wrong field, what was found and expected."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -189,44 +165,30 @@ class Image(Counts):
         found = areas['all'] + extra.ignored
         terms = 'tp+fp+fn+tn' + ('+ignored' if extra.ignored else '')
         _need(found == pixels, f' ({self.name}) {terms} is {found}; expected height x width = {pixels}')
-        self._check_surface(areas['true'], areas['predicted'])
-        if pockets := extra.pockets:
-            for key in ('true', 'predicted'):
-                number, area = getattr(pockets, key), areas[key]
-                _need(bool(area) <= number <= area, f'.extra.pockets.{key} is {number}; expected what {area} pixels can hold')
-        if histogram := extra.logit_histogram:
-            for key, graded in (('fluid', areas['true']), ('background', self.fp + self.tn)):
-                total = sum(getattr(histogram, key))
-                _need(total == graded, f'.extra.logit_histogram.{key} sums to {total}; expected the {graded} pixels graded so')
+        either, both = areas['true'] or areas['predicted'], areas['true'] and areas['predicted']
+        for key, defined in (('hd95_px', both), ('surface_dice_1px', either), ('surface_dice_2px', either)):
+            value, said = getattr(extra, key), key in extra.model_fields_set
+            expected = 'a number' if defined else 'null'
+            _need(not said or (value is None) != bool(defined), f'.extra.{key} is {value}; expected {expected} for its counts')
+        for key in ('true', 'predicted') if extra.pockets else ():
+            number, area = getattr(extra.pockets, key), areas[key]
+            _need(bool(area) <= number <= area, f'.extra.pockets.{key} is {number}; expected what {area} pixels can hold')
+        for key, graded in (('fluid', areas['true']), ('background', self.fp + self.tn)) if extra.logit_histogram else ():
+            total = sum(getattr(extra.logit_histogram, key))
+            _need(total == graded, f'.extra.logit_histogram.{key} sums to {total}; expected the {graded} pixels graded so')
         if self.classes:
             self._check_classes(areas['all'])
         return self
 
-    def _check_surface(self, true: int, predicted: int) -> None:
-        either, both = true or predicted, true and predicted
-        for key, defined in (('hd95_px', both), ('surface_dice_1px', either), ('surface_dice_2px', either)):
-            value = getattr(self.extra, key)
-            if key in self.extra.model_fields_set:
-                expected = 'a number' if defined else 'null'
-                _need((value is None) != bool(defined), f'.extra.{key} is {value}; expected {expected}, as its counts have it')
-        diagonal = math.hypot(self.height, self.width)
-        _need((self.extra.hd95_px or 0) <= diagonal, f'.extra.hd95_px is {self.extra.hd95_px}; expected at most {diagonal:.1f}')
-
     def _check_classes(self, pixels: int) -> None:
-        names = list(self.classes)
+        names, areas = list(self.classes), [counts._areas() for counts in self.classes.values()]
         _need(len(names) > 2 and names[0] == 'background', f'.classes is of {names}; expected more than two, background first')
-        areas = {name: counts._areas() for name, counts in self.classes.items()}
-        for name, found in areas.items():
-            _need(found['all'] == pixels, f'.classes.{name} has {found["all"]} pixels; expected {pixels}')
-        for kind in ('true', 'predicted'):
-            total = sum(found[kind] for found in areas.values())
-            _need(total == pixels, f'.classes: {total} pixels are {kind}; expected each of {pixels} in one class')
+        whole = all(area['all'] == pixels for area in areas)
+        once = all(sum(area[kind] for area in areas) == pixels for kind in ('true', 'predicted'))
+        _need(whole and once, f'.classes do not add up; expected each of {pixels} pixels in one class of each mask')
         ground = self.classes['background']
-        expected = (self.tn, self.fn, self.fp, self.tp)
-        found = (ground.tp, ground.fp, ground.fn, ground.tn)
-        _need(
-            found == expected, f'.classes.background is {found}; expected {expected}, the counts of all other classes reversed'
-        )
+        found, expected = (ground.tp, ground.fp, ground.fn, ground.tn), (self.tn, self.fn, self.fp, self.tp)
+        _need(found == expected, f'.classes.background is {found}; expected {expected}: all other classes, reversed')
 
 
 class RunRecord(FileModel):
@@ -236,7 +198,7 @@ class RunRecord(FileModel):
     kind: Literal['train', 'test']
     config: Annotated[Text, AfterValidator(_is_relative)]
     config_sha256: Sha256
-    overrides: JsonObject
+    overrides: dict[str, JsonValue]
     git: Git | None
     source_sha256: Sha256
     seed: Count
@@ -268,20 +230,28 @@ class RunRecord(FileModel):
         return self
 
 
+FIELDS = tuple(field.alias or name for name, field in RunRecord.model_fields.items())
+"""Keys of a record, in the order of its file."""
+
+
 def metric_classes(record: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes of a record, background first, such as ``('background', 'fluid')``."""
     names = [key.removeprefix('IoU.') for key in record['metrics'] if key.startswith('IoU.')]
     return 'background', *(name for name in names if name != 'background')
 
 
-def _check_metrics(record: Mapping[str, Any], where: str) -> None:
-    """Check names, and that every score follows from the images' counts."""
+def validate_record(record: Any, where: str) -> None:
+    """Check that a run record is complete, well typed, finite and consistent.
+
+    Raises:
+        InputError: Naming ``where`` (the file), the field, what was found and what was expected; also when a metric does not
+            follow from the images' counts (tolerance `METRIC_TOLERANCE`).
+    """
+    validated(RunRecord, record, where)
     metrics, images, classes = record['metrics'], record['images'], metric_classes(record)
     counted = {frozenset(image.get('classes', {})) for image in images}
     if len(classes) < 2 or (images and counted != {frozenset(classes if len(classes) > 2 else ())}):
-        raise InputError(
-            f'{where}: field metrics is of {", ".join(classes)}; expected the classes that every image has counts of'
-        )
+        raise InputError(f'{where}: field metrics is of {", ".join(classes)}; expected the classes that all images count')
     expected = pooled_metrics(images, classes)
     if set(metrics) != set(expected):
         raise InputError(f'{where}: field metrics has {", ".join(sorted(metrics))}; expected {", ".join(expected)}')
@@ -290,18 +260,3 @@ def _check_metrics(record: Mapping[str, Any], where: str) -> None:
         if (value is None) != (found is None) or (value is not None and abs(found - value) > METRIC_TOLERANCE):
             follows = 'null' if value is None else f'{value:.6f}'
             raise InputError(f'{where}: field metrics.{key} is {found}; expected {follows}, which follows from its images')
-
-
-def validate_record(record: Any, where: str) -> None:
-    """Check that a run record is complete, well typed, finite and consistent.
-
-    Args:
-        record: The parsed JSON.
-        where: The file (or other origin) that the message names.
-
-    Raises:
-        InputError: Naming ``where``, the field, what was found and what was expected; also when a metric does not follow from
-            the images' counts (tolerance `METRIC_TOLERANCE`).
-    """
-    validated(RunRecord, record, where)
-    _check_metrics(record, where)

@@ -16,13 +16,10 @@ from octfluid.utils.lock import TEMPORARY, locked
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; it takes that name when the block ends without an error.
+    """Give a temporary path next to ``path``, with its suffix; it takes that name when the block ends without an error.
 
-    It has the same suffix, for writers that look at that. Missing folders are created. When the block raises, the temporary
-    file is removed and what stood at ``path`` is untouched; a killed process leaves it (`octfluid.utils.lock.occupied`).
-
-    Raises:
-        InputError: ``path`` is a folder.
+    Missing folders are created. When the block raises, the temporary file is removed and what stood at ``path`` is untouched; a
+    killed process leaves it (`octfluid.utils.lock.occupied`). An InputError says that ``path`` is a folder.
     """
     path = Path(path)
     require_file_names([path])
@@ -53,80 +50,55 @@ def flush(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """Give an empty folder beside ``path``; it takes that name when the block ends without an error.
+    """Give an empty folder next to ``path``; it takes that name when the block ends without an error.
 
     Write files inside plainly. An old folder at ``path`` is moved aside, the new one is moved in, and only then is the old one
-    deleted, so that a reader never finds a mixture of both. What a killed process has left beside ``path`` goes with the next
-    call for the same ``path``; if it was killed while it exchanged the two, the old folder comes back first.
+    deleted, so that a reader never finds a mixture of both. When the block raises, what stood at ``path`` is untouched. What a
+    killed process has left goes with the next call; if it was exchanging the two folders, the old one comes back first.
 
     Args:
         path: The final folder. Missing parents are created; a symbolic link is followed and stays.
         is_ours: Called with the folder that stands at ``path`` if it is not empty; True allows replacing it.
 
-    Yields:
-        The temporary folder. When the block raises, it is removed, with the parents created for it, and what stood at
-        ``path`` is untouched.
-
     Raises:
-        InputError: ``path`` is a file, or a folder with other content than ours, checked before the block is entered and again
-            at its end; another process is making it; or it lies where nothing can be written.
+        InputError: ``path`` is a file, or a folder with other content than ours, before the block or at its end; another
+            process is making it; or it lies where nothing can be written.
     """
     final = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for links in a circle
     require_folder(final.parent, f'{path}: its folder')
     _refuse_foreign(final, path, is_ours)
-    created = [folder for folder in final.parents if not folder.exists()]
     temporary, old = (final.with_name(f'.octfluid-{kind}-{final.name}') for kind in ('new', 'old'))
-    try:
-        with locked(final.parent, f'.lock-{final.name}', path):
+    with locked(final.parent, f'.lock-{final.name}', path):
+        if old.exists() and not final.exists():
+            old.rename(final)
+        for left in (old, temporary):
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            temporary.mkdir()
+            yield temporary
+            _refuse_foreign(final, path, is_ours)
+            for written in (*temporary.rglob('*'), temporary):
+                flush(written)
+            if final.exists():
+                final.rename(old)
+            temporary.rename(final)
+            flush(final.parent)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
             if old.exists() and not final.exists():
                 old.rename(final)
-            for left in (old, temporary):
-                shutil.rmtree(left, ignore_errors=True)
-            try:
-                temporary.mkdir()
-                yield temporary
-                _refuse_foreign(final, path, is_ours)
-                for written in (*temporary.rglob('*'), temporary):
-                    flush(written)
-                _swap(temporary, final, old)
-                flush(final.parent)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-    except BaseException:
-        for folder in created:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _refuse_foreign(final: Path, shown: str | os.PathLike, is_ours: Callable[[Path], bool]) -> None:
     if os.path.lexists(final) and not final.is_dir():
         raise InputError(f'{shown}: is a file, or a link in a circle; expected a folder or a name that is still free')
     if final.is_dir() and any(final.iterdir()) and not is_ours(final):
-        raise InputError(
-            f'{shown}: holds files that this command did not make and would delete; '
-            'expected an empty folder or an earlier result; choose another folder or empty this one'
-        )
-
-
-def _swap(temporary: Path, final: Path, old: Path) -> None:
-    if final.exists():
-        final.rename(old)
-    try:
-        temporary.rename(final)
-    except BaseException:
-        if old.exists():
-            old.rename(final)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        raise InputError(f'{shown}: holds files that this command did not make and would delete; choose another folder')
 
 
 def require_folder(path: str | os.PathLike, what: str) -> None:
-    """Refuse an output folder that cannot be one; it need not exist. ``what`` names it, such as ``'--work-dir'``.
-
-    Raises:
-        InputError: It, or what should hold it, is a file or a link that leads nowhere, or cannot be written to.
-    """
+    """Refuse (InputError) an output folder where no folder can be made or written; ``what`` is its option, as ``'--out'``."""
     path = Path(path)
     standing = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     if not standing.is_dir():
@@ -137,11 +109,7 @@ def require_folder(path: str | os.PathLike, what: str) -> None:
 
 
 def require_file_names(paths: Iterable[str | os.PathLike]) -> None:
-    """Refuse to write files where folders stand, before the work whose results they hold.
-
-    Raises:
-        InputError: One is a folder.
-    """
+    """Refuse (InputError) to write files where folders stand, before the work whose results they hold."""
     for path in paths:
         if os.path.isdir(path):
             raise InputError(f'{path}: is a folder where a file is to be written; move it, or choose another place')
@@ -159,9 +127,5 @@ def write_text(path: str | os.PathLike, content: str) -> None:
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write ``content`` as indented JSON, whole or not at all.
-
-    Raises:
-        ValueError: ``content`` holds NaN or infinity, which JSON cannot express; store None instead.
-    """
+    """Write ``content`` as indented JSON, whole or not at all; a ValueError refuses NaN and infinity: store None instead."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + '\n')

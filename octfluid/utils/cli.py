@@ -1,8 +1,4 @@
-"""What every command line tool shares: one-line argument errors and exit statuses.
-
-The tools parse arguments with `ToolParser` and hand their ``main`` to `exit_status_of`; nothing else in the package deals
-with command lines.
-"""
+"""What every command line tool shares: one-line argument errors and exit statuses."""
 
 import argparse
 import io
@@ -17,7 +13,6 @@ from typing import Any
 
 from octfluid.utils.errors import InputError, Interrupted, OctfluidError
 
-INTERRUPTED = 130
 _ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
 
 EXTRAS = {
@@ -32,21 +27,11 @@ EXTRAS = {
 
 
 class ToolParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line on stderr and exit status 2.
-
-    Args:
-        description: What the tool does.
-        example: A command that can be pasted, shown at the end of ``--help``.
-        prog: Name of the program; for a subcommand, argparse's own choice of it.
-    """
+    """An argument parser whose errors are one line on stderr and exit status 2; ``--help`` ends with ``example``."""
 
     def __init__(self, description: str, example: str, prog: str | None = None) -> None:
-        super().__init__(
-            prog=prog,
-            description=description,
-            epilog=f'example:\n  {example}',
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog, description=description, epilog=f'example:\n  {example}', formatter_class=layout)
 
     def error(self, message: str) -> None:
         """Print one line and leave with status 2."""
@@ -54,11 +39,7 @@ class ToolParser(argparse.ArgumentParser):
 
 
 def parse_options(items: Sequence[str] | None) -> dict[str, Any]:
-    """Parse ``KEY=VALUE`` command line overrides, as MMSegmentation's ``--cfg-options``; text keeps its spaces.
-
-    Raises:
-        InputError: An item without ``=``, or with a bracket that is not closed.
-    """
+    """Parse ``KEY=VALUE`` command line overrides, as MMSegmentation's ``--cfg-options``; text keeps its spaces."""
     from mmengine.config import DictAction
 
     options = {}
@@ -82,18 +63,8 @@ def seed_number(text: str) -> int:
     return int(text)
 
 
-_LAUNCHED_BY = {
-    'none': ((), ''),
-    'pytorch': (('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'bash tools/dist_train.sh or dist_test.sh'),
-    'slurm': (('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID', 'SLURM_NODELIST'), 'srun'),
-    'mpi': (('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'), 'mpirun'),
-}
-_NO_NUMBERS = ('MASTER_ADDR', 'SLURM_NODELIST')
-
-
-def _is_set(name: str) -> bool:
-    value = os.environ.get(name, '')
-    return value.isdecimal() or (name in _NO_NUMBERS and value != '')
+_RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
+"""Where launchers tell a process its number."""
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
@@ -103,29 +74,21 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
 
 
 def begin_launched(args: argparse.Namespace) -> bool:
-    """Tell mmengine which of a machine's processes this is.
-
-    Args:
-        args: Of a tool with the options of `add_launcher`.
+    """Tell mmengine which of a machine's processes this is; ``args`` are of a tool with the options of `add_launcher`.
 
     Returns:
-        Whether this is the first of all processes: the one that speaks of the result.
+        Whether this is the first of all processes: the one that prints the result.
 
     Raises:
         InputError: The launcher has not set what it tells its processes by.
     """
-    wanted, command = _LAUNCHED_BY[args.launcher]
-    wrong = next((name for name in wanted if not _is_set(name)), None)
-    if wrong:
-        value = os.environ.get(wrong)
-        raise InputError(
-            f'--launcher {args.launcher}: the environment variable {wrong} is {"not set" if value is None else repr(value)}; '
-            f'start this with {command}, or leave out --launcher'
-        )
-    if not os.environ.setdefault('LOCAL_RANK', str(args.local_rank)).isdecimal():
-        raise InputError(f'the environment variable LOCAL_RANK is {os.environ["LOCAL_RANK"]!r}; expected a number, or unset it')
-    # Without a launcher, what a cluster or an earlier command has left in the environment says nothing.
-    return args.launcher == 'none' or os.environ.get('RANK', '0') == '0'
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.launcher == 'none':  # what a cluster or an earlier command has left in the environment says nothing
+        return True
+    name = _RANKS[args.launcher]
+    if not os.environ.get(name, '').isdecimal():
+        raise InputError(f'--launcher {args.launcher}: it has set no number as {name}; use tools/dist_train.sh, srun or mpirun')
+    return int(os.environ[name]) == 0
 
 
 def _report_thread_error(failure: threading.ExceptHookArgs) -> None:
@@ -163,21 +126,16 @@ def reason_of(path: Path, error: Exception) -> str:
     """Say in one line why an input could not be done, of what a reader or the model raises."""
     if isinstance(error, OctfluidError):
         return str(error)
+    said = str(error)
     if isinstance(error, ModuleNotFoundError):
-        return f'{path}: {missing_package(error) or error}'
-    if isinstance(error, MemoryError):
-        return f'{path}: takes more memory than there is; cut it into smaller volumes'
-    if not isinstance(error, OSError):
-        return f'{path}: {error}'
-    within = isinstance(error.filename, str) and path in Path(error.filename).parents  # of a folder, which file it is
-    return f'{error.filename if within else path}: {error.strerror or error}'
-
-
-def _require_current_folder() -> None:
-    try:
-        os.getcwd()
-    except FileNotFoundError as error:
-        raise InputError('the current folder has been removed; change to one that exists (cd)') from error
+        said = missing_package(error) or said
+    elif isinstance(error, MemoryError):
+        said = 'takes more memory than there is; cut it into smaller volumes'
+    elif isinstance(error, OSError):
+        said = error.strerror or said
+        if isinstance(error.filename, str) and path in Path(error.filename).parents:  # the file of a folder
+            path = Path(error.filename)
+    return f'{path}: {said}'
 
 
 def _flushed(main: Callable[[], int | None]) -> int:
@@ -186,59 +144,42 @@ def _flushed(main: Callable[[], int | None]) -> int:
         return main() or 0
     finally:
         try:
-            if sys.stdout is not None:  # nobody reads it: >&-
-                sys.stdout.flush()
+            sys.stdout.flush()
         except OSError:
             # Its reader (such as `head`) has gone, or the disk is full; keep the interpreter from trying again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise
 
 
-def _open_closed_streams() -> None:
-    """Give what is said somewhere to go if streams were closed before the start: Python has None for them.
-
-    A file that is written would take the number of a closed one, too, and get what libraries print among its own content.
-    """
-    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):  # in this order they get their own numbers
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (as long as the process)
-
-
 def exit_status_of(main: Callable[[], int | None]) -> int:
-    """Run a tool's ``main`` and return its exit status.
+    """Run a tool's ``main`` (which returns an exit status, or None for 0) and return its exit status.
 
-    Args:
-        main: Called without arguments; returns an exit status, or None for 0.
-
-    Returns:
-        0 for success, 2 for bad arguments or input, 1 when work failed, 130 after Ctrl-C, 143 after SIGTERM and 129 after
-        SIGHUP. A failure that the user can act on (`OctfluidError`, a missing extra, or an operating system error such as a
-        full disk) becomes one line on stderr; any other exception is a bug and keeps its traceback.
+    That is 0 for success, 2 for bad arguments or input, 1 when work failed, 130 after Ctrl-C, 143 after SIGTERM and 129 after
+    SIGHUP. A failure that the user can act on (`OctfluidError`, a missing extra, or an operating system error such as a full
+    disk) becomes one line on stderr; any other exception is a bug and keeps its traceback.
     """
     threading.excepthook = _report_thread_error
-    _open_closed_streams()
+    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):  # one that is closed would be the next file opened
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (as long as the process)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='backslashreplace')  # as stderr: a name need not fit the terminal's character set
     try:
         with _ended_by_signals():
-            _require_current_folder()
             return _flushed(main)
-    except OctfluidError as error:
+    except (OctfluidError, Interrupted) as error:
         status, message = error.exit_status, str(error)
     except ModuleNotFoundError as error:
-        status, message = 2, missing_package(error)
-        if message is None:
+        if (message := missing_package(error)) is None:
             raise
+        status = 2
     except BrokenPipeError:
         return 1
     except OSError as error:
-        # Of a renaming, the second name is the one that the user knows.
-        name = error.filename2 or error.filename
+        name = error.filename2 or error.filename  # of a renaming, the user knows the second
         where = f' ({name})' if name else ''
         status, message = 1, f'{error.strerror or error}{where}; files written before this are intact'
-    except Interrupted as error:
-        status, message = error.exit_status, str(error)
     except KeyboardInterrupt:
-        status, message = INTERRUPTED, 'interrupted'
+        status, message = 130, 'interrupted'
     print('error: ' + ' '.join(message.split()), file=sys.stderr)
     return status

@@ -23,20 +23,10 @@ class WorkError(OctfluidError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has ended the work; what handles Ctrl-C handles this.
-
-    Args:
-        number: Of the signal.
-        message: What it came to; None: which signal it was.
-
-    Attributes:
-        number: Of the signal.
-        exit_status: 128 plus the number, as shells have it: 130 for SIGINT, 143 for SIGTERM.
-    """
+    """A signal has ended the work; what handles Ctrl-C handles this. ``exit_status`` is 128 plus its number, as in shells."""
 
     def __init__(self, number: int, message: str | None = None) -> None:
         super().__init__(message or f'interrupted by {signal.Signals(number).name}')
-        self.number = number
         self.exit_status = 128 + number
 
 

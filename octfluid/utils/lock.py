@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from octfluid.utils.errors import InputError
@@ -20,18 +20,12 @@ TEMPORARY = '.tmp-octfluid-'
 
 @contextmanager
 def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike | None = None) -> Iterator[None]:
-    """Keep other processes out of a folder while the block runs.
-
-    The lock is the system's: it ends with the process, however that ends, and a file that is left of it keeps no process out.
-    A process that this one forks does not hold it.
+    """Keep other processes out of a folder while the block runs; the lock ends with this process, however that ends.
 
     Args:
         folder: Created when missing, and then removed if it is still empty.
         name: Of the file in it that is locked; removed at the end.
-        shown: Named in the message; None: the folder.
-
-    Raises:
-        InputError: Another process is at work in the folder.
+        shown: Named in the InputError if another process is at work in the folder; None: the folder.
     """
     path = Path(folder) / name
     made_here = not path.parent.exists()
@@ -40,27 +34,28 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
     try:
         yield
     finally:
-        if fcntl is not None:
-            with suppress(OSError):  # the file system may be full or gone: the lock ends all the same
-                path.unlink()
+        with suppress(OSError):  # the file system may be full or gone: the lock ends all the same
+            path.unlink()
         os.close(handle)
-        if made_here:
-            with suppress(OSError):  # it holds something by now
+        with suppress(OSError):  # the folder holds something by now
+            if made_here:
                 path.parent.rmdir()
 
 
 @contextmanager
 def occupied(folder: str | os.PathLike, *below: str) -> Iterator[None]:
     """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it and ``below``."""
-    folders = [Path(folder), *(Path(folder) / name for name in below)]
+
+    def clear() -> None:
+        for name in ('', *below):
+            remove_left_over(Path(folder, name))
+
     with locked(folder):
+        clear()
         try:
-            for one in folders:
-                remove_left_over(one)
             yield
         finally:  # a signal may come between the making of a file and the block that removes it
-            for one in folders:
-                remove_left_over(one)
+            clear()
 
 
 def remove_left_over(folder: str | os.PathLike) -> None:
@@ -74,10 +69,8 @@ def remove_left_over(folder: str | os.PathLike) -> None:
 
 def is_locked(folder: str | os.PathLike) -> bool:
     """Return whether another process is at work in a folder."""
-    if not (Path(folder) / LOCK).exists():
-        return False
     try:
-        with locked(folder):
+        with locked(folder) if Path(folder, LOCK).exists() else nullcontext():
             return False
     except InputError:
         return True
@@ -96,7 +89,5 @@ def _take(path: Path, shown: str | os.PathLike) -> int:
                     return handle
         except (BlockingIOError, PermissionError) as error:
             os.close(handle)
-            raise InputError(
-                f'{shown}: another process is at work here; wait until it ends, or choose another folder'
-            ) from error
+            raise InputError(f'{shown}: another process is at work here; wait for it, or choose another folder') from error
         os.close(handle)  # the process that held it has removed the file since: take the next one

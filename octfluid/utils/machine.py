@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def peak_memory() -> int:
-    """Peak memory in bytes: what this process has allocated on a GPU, if it has used one, else the most it has held itself."""
+    """Peak memory of this process in bytes: on a GPU, if it has used one, else resident."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()
     status = Path('/proc/self/status')
@@ -47,18 +47,11 @@ _NEVER_TRIM = 2**31 - 1
 
 
 def reuse_freed_memory() -> bool:
-    """Have the C library keep what this process frees, large blocks too, for what it allocates next.
+    """Have glibc keep what this process frees, large blocks too, for what it allocates next; return whether it does.
 
-    By default glibc takes every block above some megabytes from the system and gives it back when it is freed, so that each
-    step of a network on a CPU has all its features mapped and cleared anew, page by page. The process afterwards never holds
-    less than the most it has held (and what is lost between blocks). It cannot be undone, and says nothing about a GPU.
-
-    Returns:
-        Whether it could be done: the C library is glibc.
+    By default it gives large blocks back to the system, and each step of a network on a CPU has all its features mapped and
+    cleared anew, page by page. The process afterwards never holds less than the most it has held.
     """
-    if not sys.platform.startswith('linux'):
-        return False
-    set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
-    return set_option is not None and all(
-        set_option(option, value) == 1 for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER_TRIM))
-    )
+    set_option = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform.startswith('linux') else None
+    options = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER_TRIM))
+    return set_option is not None and all(set_option(option, value) == 1 for option, value in options)

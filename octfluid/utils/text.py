@@ -13,11 +13,7 @@ MOST_BYTES = 1 << 26
 
 
 def require_file(path: str | os.PathLike) -> None:
-    """Refuse what is no regular file, such as a pipe or a device, reading of which may never end.
-
-    Raises:
-        InputError: It is missing, a folder, or something else.
-    """
+    """Refuse (InputError) what is no regular file, such as a pipe or a device, reading of which may never end."""
     if not os.path.isfile(path):
         found = 'a folder' if os.path.isdir(path) else 'a pipe, socket or device' if os.path.exists(path) else 'no such file'
         raise InputError(f'{path}: {found}; expected a file')
@@ -26,18 +22,15 @@ def require_file(path: str | os.PathLike) -> None:
 def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:
     """Read a text file, its line ends as Unix has them.
 
-    Args:
-        path: The file.
-        encoding: ``'utf-8'``, or ``'utf-8-sig'`` where a spreadsheet program may have put a byte order mark first.
+    ``encoding`` may be ``'utf-8-sig'`` where a spreadsheet program may have put a byte order mark first.
 
     Raises:
         InputError: It is missing or no regular file, cannot be read, is too large, or is not UTF-8.
     """
     require_file(path)
+    if (size := os.path.getsize(path)) > MOST_BYTES:
+        raise InputError(f'{path}: has {size >> 20} MB; expected a text file, of at most {MOST_BYTES >> 20} MB')
     try:
-        size = os.path.getsize(path)
-        if size > MOST_BYTES:
-            raise InputError(f'{path}: has {size >> 20} MB; expected a text file, of at most {MOST_BYTES >> 20} MB')
         return Path(path).read_text(encoding=encoding)
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); expected a text file') from error
@@ -48,10 +41,8 @@ def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:
 def json_files(folder: str | os.PathLike) -> Iterator[Path]:
     """Yield the ``*.json`` files below a folder, not hidden ones nor those below hidden folders.
 
-    Symbolic links to folders are followed (work folders often lie on another disk), each folder once.
-
-    Raises:
-        InputError: A folder cannot be read: what is in it would silently be missing.
+    Symbolic links to folders are followed (work folders often lie on another disk), each folder once. An InputError names a
+    folder that cannot be read.
     """
 
     def refuse(error: OSError) -> NoReturn:
@@ -70,26 +61,14 @@ def read_json(path: str | os.PathLike) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: As `read_text` and `parse_json`.
-    """
-    return parse_json(read_text(path), str(path))
-
-
-def parse_json(text: str, where: str) -> Any:
-    """Parse JSON from elsewhere than this process; ``where`` is what messages name.
-
-    Raises:
-        InputError: It is no JSON, holds NaN or infinity, or is such that Python gives up: brackets within brackets, a number
-            of thousands of digits.
+        InputError: As `read_text`; or it is no JSON, holds NaN or infinity, or is such that Python gives up: brackets within
+            brackets, a number of thousands of digits.
     """
 
     def refuse(name: str) -> NoReturn:
         raise ValueError(f'{name} is no number')
 
     try:
-        return json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        place = f'line {error.lineno}, column {error.colno}'
-        raise InputError(f'{where}: broken JSON at {place} ({error.msg}); delete the file or restore it') from error
+        return json.loads(read_text(path), parse_constant=refuse)
     except (RecursionError, ValueError) as error:
-        raise InputError(f'{where}: JSON that octfluid does not write ({error}); delete the file or restore it') from error
+        raise InputError(f'{path}: broken JSON ({error}); delete the file or restore it') from error

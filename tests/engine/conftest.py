@@ -1,5 +1,4 @@
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -128,18 +127,6 @@ def weights(whole):
     return whole[0] / 'iter_12.pth'
 
 
-@pytest.fixture
-def write_config(tmp_path, request):
-    """Write a config that builds on row 10 and has further lines."""
-
-    def write(*lines, base='configs/table2/10_crop320_wd1e-4.py'):
-        path = tmp_path / 'mine.py'
-        path.write_text('\n'.join([f"_base_ = '{request.config.rootpath / base}'", *lines]) + '\n')
-        return path
-
-    return write
-
-
 class Bench:
     """A folder with the fake training, and sweeps of it."""
 
@@ -185,17 +172,3 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path, make_record):
     return Bench(tmp_path, make_record)
-
-
-@pytest.fixture
-def is_running():
-    """Tell whether there is a process of a number."""
-
-    def tell(pid):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
-
-    return tell

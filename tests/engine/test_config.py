@@ -30,34 +30,28 @@ def test_options_of_the_command_line_keep_spaces_and_types():
     assert found == {'data_root': '/data/My scans', 'a.b': [1, 2], 'c': None, 'd': 0.5, 'e': ('x', 'y')}
 
 
-@pytest.mark.parametrize(
-    ('options', 'named'),
-    [
-        ({'train_dataloadr.batch_size': 1}, 'train_dataloader'),
-        ({'train_cfg.max_iter': 1}, 'max_iters'),
-        ({'train_pipeline': []}, 'train_pipeline'),
-        ({'model.decode_head.num_classes': 3}, 'num_classes'),
-        ({'default_hooks.checkpoint.save_best': 'mIoU'}, 'save_best'),
-        ({'train_dataloader.dataset.reduce_zero_label': True}, 'reduce_zero_label'),
-    ],
-)
+@pytest.mark.parametrize(('options', 'named'), [
+    ({'train_dataloadr.batch_size': 1}, 'train_dataloader'), ({'train_cfg.max_iter': 1}, 'max_iters'),
+    ({'train_pipeline': []}, 'train_pipeline'), ({'model.decode_head.num_classes': 3}, 'num_classes'),
+    ({'default_hooks.checkpoint.save_best': 'mIoU'}, 'save_best'),
+    ({'train_dataloader.dataset.reduce_zero_label': True}, 'reduce_zero_label'),
+    ({'val_dataloader.dataset.ann_file': 'splits/paper_train.txt'}, 'paper_train'),
+    ({'train_cfg': dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=1)}, 'CountedSampler'),
+])  # fmt: skip
 def test_settings_that_would_be_passed_over_or_make_results_wrong(row10, options, named):
     with pytest.raises(InputError, match=named):
         row10(options)
 
 
 def test_best_weights_may_be_chosen_on_inner_splits(row10):
-    assert (
-        row10({'default_hooks.checkpoint.save_best': 'Dice.fluid'}, split='paper-inner1').default_hooks.checkpoint.rule
-        == 'greater'
-    )
+    cfg = row10({'default_hooks.checkpoint.save_best': 'Dice.fluid'}, split='paper-inner1')
+    assert cfg.default_hooks.checkpoint.rule == 'greater'
 
 
-@pytest.mark.parametrize(
-    ('text', 'named'),
-    [('a = 1 / 0', 'mine.py'), ('_base_ = "./absent.py"', 'mine.py'), ('import sys; sys.exit(0)', 'mine.py'),
-     ('a = (', 'mine.py'),      ('train_dataloadr = 1', 'train_dataloader')],
-)  # fmt: skip
+@pytest.mark.parametrize(('text', 'named'), [
+    ('a = 1 / 0', 'mine.py'), ('_base_ = "./absent.py"', 'mine.py'), ('import sys; sys.exit(0)', 'mine.py'),
+    ('a = (', 'mine.py'), ('train_dataloadr = 1', 'train_dataloader'),
+])  # fmt: skip
 def test_files_that_are_no_configs(tmp_path, text, named):
     (tmp_path / 'mine.py').write_text(text)
     with pytest.raises(InputError, match=named):
@@ -78,9 +72,8 @@ def test_scan_segmentor_sees_scans_of_one_size(request):
      {'train_dataloader.prefetch_factor': 4}],
 )  # fmt: skip
 def test_settings_that_do_not_change_a_result(row10, options):
-    assert (
-        config_sha256(row10(options)) == config_sha256(row10()) and all(map(is_result_neutral, options))
-    ) or 'data_root' in options
+    assert config_sha256(row10(options)) == config_sha256(row10())
+    assert all(map(is_result_neutral, options)) or 'data_root' in options
 
 
 @pytest.mark.parametrize(
@@ -111,18 +104,6 @@ def test_data_of_a_config(request, phantoms):
     assert check_data(cfg).subsets['train'].images == 8
     cfg = load_config(request.config.rootpath / 'configs/duke_dme/compact_paper256.py')
     assert (dataset_spec(cfg).size_dir, dataset_spec(cfg).truth_dir) == ('native', 'paper_256')
-
-
-@pytest.mark.parametrize(
-    ('options', 'named'),
-    [
-        ({'val_dataloader.dataset.ann_file': 'splits/paper_train.txt'}, 'paper_train'),
-        ({'train_cfg': dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=1)}, 'CountedSampler'),
-    ],
-)
-def test_scoring_what_was_trained_on_and_endless_epochs_are_refused(row10, options, named):
-    with pytest.raises(InputError, match=named):
-        row10(options)
 
 
 def test_a_test_set_of_ones_own_stays(row10):

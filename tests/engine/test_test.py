@@ -1,8 +1,12 @@
 import pytest
 import torch
+from mmengine.runner import Runner
 from tiny_scans import CONFIG, random_network, save, scan_options, score_scans
 
+from octfluid.engine import run as engine
 from octfluid.engine.config import load_config
+from octfluid.models.resample import resize
+from octfluid.records.record import read_record
 from octfluid.utils.errors import InputError
 
 
@@ -44,25 +48,16 @@ def members(phantoms, tmp_path_factory):
     return networks, paths, options
 
 
-def test_ensemble_scores_the_mean_probability(members, phantoms, tmp_path):
-    from mmengine.runner import Runner
-
-    from octfluid.engine.hooks import bare_model
-
+def test_ensemble_scores_the_mean_probability(members, tmp_path):
     networks, paths, options = members
     record = score_scans(paths, tmp_path / 'out', options)
     assert record['variant'] == 'ensemble2'
-    cfg = load_config(CONFIG, options, split='heldout')
-    loader = Runner.build_dataloader(dict(cfg.test_dataloader))
+    loader = Runner.build_dataloader(dict(load_config(CONFIG, options, split='heldout').test_dataloader))
     for sample, row in zip(loader, record['images'], strict=True):
         with torch.no_grad():
             scan = sample['inputs'][0][None, :1].float()
             mean = sum(network.foreground(scan) for network in networks) / 2
-        from octfluid.models.resample import resize
-
-        predicted = resize(mean, 64, 64)[0, 0] > 0.5
-        assert int(predicted.sum()) == row['tp'] + row['fp']
-    assert bare_model is not None
+        assert int((resize(mean, 64, 64)[0, 0] > 0.5).sum()) == row['tp'] + row['fp']
 
 
 def test_the_same_member_twice_is_refused(members, tmp_path):
@@ -79,24 +74,10 @@ def test_mirror_averaging_is_not_done_twice(members, whole, score, tmp_path):
 
 
 def test_tta_of_the_config_is_honoured(whole, tiny, tmp_path):
-    from octfluid.engine.run import test
-    from octfluid.records.record import read_record
-
     cfg = tiny()
     cfg.tta_model = dict(type='SegTTAModel')
-    cfg.tta_pipeline = [
-        dict(type='LoadImageFromFile'),
-        dict(
-            type='TestTimeAug',
-            transforms=[
-                [
-                    dict(type='RandomFlip', prob=0.0, direction='horizontal'),
-                    dict(type='RandomFlip', prob=1.0, direction='horizontal'),
-                ],
-                [dict(type='LoadAnnotations')],
-                [dict(type='PackFluidInputs')],
-            ],
-        ),
-    ]
-    record = read_record(test(cfg, [str(whole[0] / 'iter_12.pth')], str(tmp_path), tta=True))
+    flips = [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)]
+    steps = [flips, [dict(type='LoadAnnotations')], [dict(type='PackFluidInputs')]]
+    cfg.tta_pipeline = [dict(type='LoadImageFromFile'), dict(type='TestTimeAug', transforms=steps)]
+    record = read_record(engine.test(cfg, [str(whole[0] / 'iter_12.pth')], str(tmp_path), tta=True))
     assert record['variant'] == 'tta' and len(record['images']) == 4

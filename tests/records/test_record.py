@@ -98,7 +98,7 @@ def test_fields_that_contradict_each_other(make_record, hrf_weights, path, value
 
 @pytest.mark.parametrize(('counts', 'extra', 'said'), [
     (BOTH, {'hd95_px': None}, 'hd95_px is None'), (MISSED, {'hd95_px': 3.0}, 'hd95_px is 3.0'),
-    (BOTH, {'hd95_px': 1e308}, 'at most 362.0'), (MISSED, {'surface_dice_1px': None}, 'surface_dice_1px is None'),
+    (MISSED, {'surface_dice_1px': None}, 'surface_dice_1px is None'),
     (NEITHER, {'surface_dice_2px': 0.0}, 'surface_dice_2px is 0.0'),
     (BOTH, {'pockets': dict(true=0, found=0, predicted=1, right=1)}, 'pockets.true is 0'),
     (BOTH, {'pockets': dict(true=1, found=1, predicted=41, right=1)}, 'pockets.predicted is 41'),
@@ -146,10 +146,6 @@ def test_a_record_of_three_classes(make_record, tmp_path):
 def test_counts_of_classes_that_do_not_add_up(make_record, path, value):
     with pytest.raises(InputError, match=r'^x: field (images\[0\]|metrics)'):
         validate_record(changed(three_classes(make_record), path, value), 'x')
-
-
-def test_committed_records_are_valid(pytestconfig):
-    assert read_records([pytestconfig.rootpath / 'docs/results/records'])
 
 
 def test_scores_may_differ_from_the_counts_by_a_millionth(make_record):

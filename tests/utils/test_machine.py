@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from octfluid.utils import machine as allocator
+from octfluid.utils import machine
 
 # Makes and drops a block of 64 MB some times, and prints how many pages the system had to give for it.
 FAULTS = """
@@ -21,27 +21,20 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(call, check=True):
-    done = subprocess.run([sys.executable, '-c', FAULTS.format(call=call)], capture_output=True, text=True, check=check)
+def faults(call):
+    done = subprocess.run([sys.executable, '-c', FAULTS.format(call=call)], capture_output=True, text=True)
     return None if done.returncode else int(done.stdout)
 
 
 def test_freed_memory_is_not_given_back():
-    if faults('assert reuse_freed_memory()', check=False) is None:
-        pytest.skip('the C library of this system is not glibc')
-    without = faults('pass')
-    if without < 1000:
-        pytest.skip('this system gives memory in huge pages, or keeps it anyway')
-    # Less than one of ten blocks, where it would be all ten.
-    assert faults('reuse_freed_memory()') < without / 10
+    found, without = faults('assert reuse_freed_memory()'), faults('pass')
+    if found is None or without < 1000:
+        pytest.skip('this system has no glibc, gives memory in huge pages, or keeps it anyway')
+    assert found < without / 10, 'less than one of ten blocks, where it would be all ten'
 
 
-def test_other_systems_are_left_alone(monkeypatch):
-    monkeypatch.setattr(sys, 'platform', 'darwin')
-    assert allocator.reuse_freed_memory() is False
-
-
-def test_other_c_libraries_are_left_alone(monkeypatch):
-    monkeypatch.setattr(sys, 'platform', 'linux')
-    monkeypatch.setattr(allocator.ctypes, 'CDLL', lambda name: object())
-    assert allocator.reuse_freed_memory() is False
+@pytest.mark.parametrize('system', ['darwin', 'linux'])
+def test_other_systems_and_c_libraries_are_left_alone(monkeypatch, system):
+    monkeypatch.setattr(sys, 'platform', system)
+    monkeypatch.setattr(machine.ctypes, 'CDLL', lambda name: object())
+    assert machine.reuse_freed_memory() is False

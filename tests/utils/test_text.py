@@ -17,7 +17,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(('content', 'said'), [
-    (b'{"a": 1,\n}', 'line 2, column 1'), (b'', 'line 1, column 1'), (b'[' * 100000, 'recursion'), (b'9' * 5000, 'limit'),
+    (b'{"a": 1,\n}', 'line 2 column 1'), (b'', 'line 1 column 1'), (b'[' * 100000, 'recursion'), (b'9' * 5000, 'limit'),
     (b'[NaN]', 'NaN'), (b'[-Infinity]', '-Infinity'), (b'"\xff"', 'UTF-8 at byte 1'),
 ])  # fmt: skip
 def test_what_is_no_json_is_one_line(tmp_path, content, said):
