@@ -1,6 +1,4 @@
 import importlib.util
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -170,38 +168,3 @@ def test_jobs_follow_the_gpus(monkeypatch, given, jobs):
     monkeypatch.setattr(sys, 'argv', ['sweep.py', 'a.py', '--seeds', '0', *given.split(), '--seeds', '1'])
     args = load_tool().parse_args()
     assert (args.jobs, args.seeds) == (jobs, [0, 1])
-
-
-@pytest.fixture
-def script(tmp_path):
-    """Call scripts/reproduce_table2.sh from elsewhere with an interpreter that only notes what it is asked to run."""
-    python = tmp_path / 'python'
-    note = f'echo "$PWD: $*" >> {tmp_path}/calls'
-    python.write_text(f'#!/bin/sh\n{note}\n[ "$1" = tools/sweep.py ] && exit "${{STATUS:-0}}"\nexit 0\n')
-    python.chmod(0o755)
-
-    def call(*arguments, status=0):
-        environment = os.environ | {'PYTHON': str(python), 'STATUS': str(status)}
-        command = ['bash', ROOT / 'scripts' / 'reproduce_table2.sh', *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        calls = tmp_path / 'calls'
-        return done, calls.read_text().splitlines() if calls.exists() else []
-
-    return call
-
-
-def test_reproduce_table2_sweeps_all_rows_and_reports(script, tmp_path):
-    (tmp_path / 'w.pth').touch()
-    done, calls = script('--init', 'w.pth', '--amp', 'auto')
-    assert (done.returncode, len(calls)) == (0, 2)
-    assert calls[0].startswith(f'{ROOT}: tools/sweep.py configs/table2/01_')
-    assert calls[0].count('configs/table2/') == 11
-    assert calls[0].endswith(f'--work-dir work_dirs/table2 --seeds 0 1 2 --init {tmp_path / "w.pth"} --amp auto')
-    assert calls[1] == f'{ROOT}: tools/report.py work_dirs/table2 --out work_dirs/table2/report'
-
-
-@pytest.mark.parametrize(('status', 'steps'), [(1, 2), (2, 1), (130, 1)])
-def test_reproduce_table2_reports_after_failed_runs_and_keeps_the_status(script, status, steps):
-    done, calls = script('--seeds', '5', '--init', 'none', status=status)
-    assert (done.returncode, len(calls)) == (status, steps)
-    assert calls[0].endswith('--work-dir work_dirs/table2 --seeds 5 --init none')
