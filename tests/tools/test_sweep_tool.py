@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from octfluid.records.record import write_record
-from octfluid.utils.cli import exit_status_of
 from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,22 +144,6 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
     output = capsys.readouterr()
     assert '2 runs: 1 done before, 1 to do' in output.out
     assert 'failed' not in output.out + output.err
-
-
-@pytest.mark.parametrize(('arguments', 'named'), [
-    (['no.py', '--seeds', '0'], 'no.py'), ([CONFIG], '--seeds'), ([CONFIG, '--seeds', '0', '1', '0'], 'seeds'),
-    ([CONFIG, '--seeds', '0', '--jobs', '0'], '--jobs: 0'), ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], '--gpus'),
-    ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--jobs', '2'], '--jobs, --gpus'),
-    ([CONFIG, '--seeds', '0', '--slurm', 'time=60'], '--slurm'),
-    ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--slurm', 'tiem=60'], '--slurm time'),
-])  # fmt: skip
-def test_bad_arguments_are_one_line_and_status_2(arguments, named, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['sweep.py', *map(str, arguments), '--work-dir', str(tmp_path / 'w')])
-    with pytest.raises(SystemExit) as ended:
-        sys.exit(exit_status_of(load_tool().main))
-    error = capsys.readouterr().err
-    assert ended.value.code == 2 and named in error and error.count('\n') == 1
-    assert not (tmp_path / 'w').exists()
 
 
 @pytest.mark.parametrize(('given', 'jobs'), [('', 1), ('--gpus 0,1', 2), ('--gpus 0,1 --jobs 4', 4)])
