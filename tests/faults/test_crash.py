@@ -143,11 +143,8 @@ def test_prediction(tmp_path):
     for frame, path in zip(frames, inputs, strict=True):
         Image.fromarray(frame).save(path)
     savemat(tmp_path / 'v.mat', {'images': np.stack(frames * 5, axis=2)})
-    command, out, log = (
-        ['tools/predict.py', *inputs, tmp_path / 'v.mat', '--save-prob', '--out'],
-        tmp_path / 'out',
-        tmp_path / 'log',
-    )
+    out, log = tmp_path / 'out', tmp_path / 'log'
+    command = ['tools/predict.py', *inputs, tmp_path / 'v.mat', '--save-prob', '--out']
     finish([*command, tmp_path / 'whole'], log)
     for masks in (1, 10):
         at_work = lambda masks=masks: len(names(out, '*_mask.png')) >= masks  # noqa: E731

@@ -26,6 +26,8 @@ _base_ = '{root}/configs/smoke/phantom.py'
 train_dataloader = dict(dataset=dict(scan_size=(64, 64), data_root='data/{name}'), num_workers=0, persistent_workers=False)
 val_dataloader = dict(dataset=dict(scan_size=(64, 64), data_root='data/{name}'), num_workers=0, persistent_workers=False)
 test_dataloader = val_dataloader
+heads = dict(in_channels=4, channels=4)
+model = dict(backbone=dict(base_channels=4), decode_head=heads, auxiliary_head=dict(heads, in_channels=8))
 """
 CONVERT = 'python tools/dataset_converters'
 ROWS = [  # command, what the line on stderr names
