@@ -82,6 +82,13 @@ def seed_number(text: str) -> int:
     return int(text)
 
 
+def positive_number(text: str) -> int:
+    """Parse a number of things, as argparse's ``type``: a whole number, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text}: expected a whole number, 1 or more')
+    return int(text)
+
+
 _LAUNCHED_BY = {
     'none': ((), ''),
     'pytorch': (('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'bash tools/dist_train.sh or dist_test.sh'),
