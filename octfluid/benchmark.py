@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +23,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import LOOPS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop, Runner
-from pydantic import BaseModel, Field
 
 import octfluid.register  # registers what configs name
 from octfluid.datasets.sampler import CountedSampler
@@ -38,6 +37,7 @@ from octfluid.utils.machine import device_name, peak_memory, versions
 
 ROOT = Path(octfluid.__file__).resolve().parents[1]
 STOCK = 'stock'
+CONTENDERS = {STOCK: dict(stock=True), 'octfluid, fp32': {}, 'octfluid, mixed precision': dict(amp=True)}
 _ENDLESS = 10**9
 
 Turn = Callable[[], dict[str, float]]
@@ -46,31 +46,26 @@ Progress = Callable[[int, int], None]
 """Called with (turns done, turns in all)."""
 
 
-class Benchmark(BaseModel):
-    """The JSON record of a benchmark; docs/run_record.md describes the fields that each kind measures."""
-
-    schema_: Literal['octfluid.benchmark/1'] = Field('octfluid.benchmark/1', serialization_alias='schema')
-    kind: Literal['train', 'infer', 'data']
-    config: str
-    overrides: dict[str, Any]
-    git: dict[str, Any] | None
-    source_sha256: str
-    device: str
-    versions: dict[str, str]
-    settings: dict[str, Any]
-    contenders: dict[str, Any] | None = None
-    timings: dict[str, Any] | None = None
-    memory: dict[str, int | None] | None = None
-    summary: dict[str, Any]
-
-
 def benchmark_record(kind: str, config: str, options: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON content of a benchmark: the ``measured`` fields and the circumstances, without the place of the data."""
-    return Benchmark(
-        schema_='octfluid.benchmark/1', kind=kind, config=config_name(config), git=git_state(ROOT),
-        source_sha256=source_sha256(ROOT), device=device_name(), versions=versions(),
-        overrides={key: value for key, value in options.items() if not key.endswith('data_root')}, **measured,
-    ).model_dump(mode='json', by_alias=True, exclude_unset=True)  # fmt: skip
+    """Return the JSON content of a benchmark, without the place of the data; docs/run_record.md describes the fields.
+
+    Args:
+        kind: train, infer or data.
+        config: Path of the config.
+        options: Overrides of the config.
+        measured: Output of `benchmark_train`, `benchmark_infer` or `benchmark_data`.
+    """
+    return {
+        'schema': 'octfluid.benchmark/1',
+        'kind': kind,
+        'config': config_name(config),
+        'overrides': {key: value for key, value in options.items() if not key.endswith('data_root')},
+        'git': git_state(ROOT),
+        'source_sha256': source_sha256(ROOT),
+        'device': device_name(),
+        'versions': versions(),
+        **measured,
+    }
 
 
 _turn: Turn | None = None
@@ -89,12 +84,8 @@ def take_turns(
     """Let contenders work in turns, each in its own process, after one turn each that is not measured.
 
     ``contenders`` are picklable functions that prepare a turn. Each of the ``repeats`` rounds begins with another one.
-
-    Returns:
-        By name ``turns``, in order, and ``peak_bytes``: the most memory of its process, or of the GPU for it.
-
-    Raises:
-        InputError, WorkError: A contender failed.
+    The result holds by name ``turns``, in order, and ``peak_bytes``: the most memory of its process, or of the GPU for it.
+    InputError or WorkError says that a contender failed.
     """
     names, found = list(contenders), {name: dict(turns=[]) for name in contenders}
     with ExitStack() as stack:
@@ -116,7 +107,7 @@ def take_turns(
 
 def ratios(reference: list[float], other: list[float]) -> dict[str, float]:
     """Return median, least and greatest of the ratios of paired seconds: above 1 where the other is faster."""
-    paired = [one / another for one, another in zip(reference, other, strict=True)]
+    paired = np.divide(reference, other).tolist()
     return dict(ratio_median=statistics.median(paired), ratio_min=min(paired), ratio_max=max(paired))
 
 
@@ -219,7 +210,7 @@ def training(config: str, options: Mapping[str, Any], iterations: int, *, stock:
 def scoring(
     config: str, options: Mapping[str, Any], weights: str, keep: str, *, stock: bool = False, amp: bool = False
 ) -> Turn:
-    """Prepare turns of scoring the validation scans of a config: reading, prediction and metric.
+    """Prepare turns of scoring the validation scans of a config, from reading to metric.
 
     The first turn writes the probability of the second class of each scan, by name, to ``keep``, an ``.npz`` file.
     """
@@ -271,8 +262,7 @@ def benchmark_train(
 ) -> dict[str, Any]:
     """Measure training iterations a second: stock, this package in both precisions, MONAI's U-Net where it is installed."""
     cfg = load_config(config, dict(options))
-    of = partial(partial, training, config, options, iterations)
-    racing = {STOCK: of(stock=True), 'octfluid, fp32': of(), 'octfluid, mixed precision': of(amp=True)}
+    racing = {name: partial(training, config, options, iterations, **how) for name, how in CONTENDERS.items()}
     batch, backbone, dataset = cfg.train_dataloader.batch_size, cfg.model.backbone, cfg.train_dataloader.dataset
     window = next((step.crop_size for step in dataset.pipeline if 'crop_size' in step), dataset.get('scan_size'))
     if window and backbone.type == 'UNet' and backbone.get('num_stages') == 5 and importlib.util.find_spec('monai'):
@@ -295,14 +285,11 @@ def benchmark_infer(
     with tempfile.TemporaryDirectory(prefix='octfluid-benchmark-') as folder:
         weights = f'{folder}/weights.pth'
         torch.save(network.state_dict(), weights)
-        of = partial(partial, scoring, config, options, weights)
         racing = {
-            STOCK: of(f'{folder}/0.npz', stock=True),
-            'octfluid, fp32': of(f'{folder}/1.npz'),
-            'octfluid, mixed precision': of(f'{folder}/2.npz', amp=True),
+            name: partial(scoring, config, options, weights, f'{folder}/{name}.npz', **how) for name, how in CONTENDERS.items()
         }
         found = take_turns(racing, repeats, progress)
-        kept = [dict(np.load(path)) for path in sorted(Path(folder).glob('*.npz'))]
+        kept = [dict(np.load(f'{folder}/{name}.npz')) for name in racing]
     settings = dict(unit='scan', scans=len(kept[0]), weights='random' if checkpoint is None else Path(checkpoint).name)
     fields = _fields(settings, found, len(kept[0]))
     for name, other in zip(racing, kept, strict=True):

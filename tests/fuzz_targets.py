@@ -176,29 +176,10 @@ _WORDS = {
     'heyex': (b'<!DOCTYPE a [<!ENTITY b "c">]>', b'&b;', b'../', b'NaN', b'-1', b'1e999', b'<Series>', b'&#0;', b'x' * 5000),
     'fda': (b'@IMG_JPEG', b'@IMG_MOT_COMP_03', b'@CONTOUR_INFO', b'@ALIGN_INFO', b'%!PS-Adobe'),
     'model': (b'null', b'NaN', b'1e999', b'[' * 3000, b'9' * 5000, b'location'),
-    'record': (
-        b'NaN',
-        b'1e999',
-        b'-1',
-        b'null',
-        b'{}',
-        b'[]',
-        b'[' * 3000,
-        b'9' * 5000,
-        b'"\\ud800"',
-        b'1' + b'0' * 30,
-        b'\xff',
-    ),
+    'record': (*rb'NaN 1e999 -1 null {} [] "\ud800"'.split(), b'[' * 3000, b'9' * 5000, b'1' + b'0' * 30, b'\xff'),
 }
-_PICKLED = (
-    b'\x80\x02',
-    b'ctorch\nload\n',
-    b'cposix\nsystem\n',
-    b'R.',
-    b'\x8a\x08' + b'\xff' * 8,
-    b'J\xff\xff\xff\x7f',
-    b'}q\x00',
-)
+_NUMBERS = (b'\x80\x02', b'\x8a\x08' + b'\xff' * 8, b'J\xff\xff\xff\x7f', b'}q\x00')
+_PICKLED = (*_NUMBERS, b'ctorch\nload\n', b'cposix\nsystem\n', b'R.')
 _WORDS |= dict.fromkeys(('checkpoint', 'checkpoint-legacy'), _PICKLED)
 _PLAIN = {
     'png': Target('.png', picture_seeds('PNG'), read_frames, sum_png),

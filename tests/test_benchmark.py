@@ -50,7 +50,14 @@ def leaving():
     return functools.partial(os._exit, 7)
 
 
-def test_contenders_take_turns_each_in_its_process(tmp_path):
+@pytest.fixture
+def forked(monkeypatch):
+    """Fork contenders, which import nothing then; spawned ones are in tests/tools/test_benchmark_tool.py."""
+    fork = multiprocessing.get_context('fork')
+    monkeypatch.setattr(benchmark.multiprocessing, 'get_context', lambda _: fork)
+
+
+def test_contenders_take_turns_each_in_its_process(forked, tmp_path):
     racing = {name: functools.partial(writing, str(tmp_path / 'turns'), name) for name in ('a', 'b')}
     heard = []
     found = take_turns(racing, 3, lambda *done: heard.append(done))
@@ -67,7 +74,7 @@ def test_contenders_take_turns_each_in_its_process(tmp_path):
     (functools.partial(raising, RuntimeError('no memory')), WorkError, '^b: RuntimeError: no memory$'),
     (leaving, WorkError, '^b: BrokenProcessPool'),
 ], ids=['input', 'step', 'death'])  # fmt: skip
-def test_failures_are_one_line(contender, error, named):
+def test_failures_are_one_line(forked, contender, error, named):
     with pytest.raises(error, match=named):
         take_turns({'b': contender}, 1)
 

@@ -75,19 +75,10 @@ def test_a_loss_and_a_pretrained_backbone(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['two_scales', 'segformer'])
-def test_a_head_and_a_network(run, name):
-    assert run(name)['iterations'] == 2
-
-
-@pytest.mark.slow
-def test_three_classes(run):
-    record = run('three_fluids')
-    assert set(record['images'][0]['classes']) == {'background', 'intraretinal', 'subretinal', 'PED'}
-
-
-@pytest.mark.slow
-def test_a_hook(run, clone):
+def test_a_head_a_network_three_classes_and_a_hook(run, clone):
+    assert [run(name)['iterations'] for name in ('two_scales', 'segformer')] == [2, 2]
+    classes = run('three_fluids')['images'][0]['classes']
+    assert set(classes) == {'background', 'intraretinal', 'subretinal', 'PED'}
     score = run('score_line')['metrics']['Dice.fluid']
     assert (clone / 'work_dirs/score_line/scores.txt').read_text() == f'2 {score:.4f}\n'
 
@@ -110,12 +101,10 @@ def test_the_commands(clone, tiny_options):
     options = ' '.join(shlex.quote(f'{key}={value}') for key, value in tiny.items())
     script = ''.join(blocks).replace('--amp auto', f'--amp auto --cfg-options {options}')
     script = re.sub(r'(--work-dir work_dirs/theirs|--not-show)', rf'\1 --cfg-options {options}', script)
-    script = script.replace('three_fluids.py', f'three_fluids.py --cfg-options {options}').replace(
-        'python ', f'{sys.executable} '
-    )
-    done = subprocess.run(
-        ['bash', '-euc', script], cwd=clone, env={**os.environ, 'PYTHONPATH': str(clone)}, capture_output=True, text=True
-    )
+    script = script.replace('three_fluids.py', f'three_fluids.py --cfg-options {options}')
+    command = ['bash', '-euc', script.replace('python ', f'{sys.executable} ')]
+    variables = {**os.environ, 'PYTHONPATH': str(clone)}
+    done = subprocess.run(command, cwd=clone, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert list(clone.glob('work_dirs/theirs/**/train_*.json')) and 'Params' in done.stdout
     assert list((clone / 'work_dirs/browse').rglob('*.png'))

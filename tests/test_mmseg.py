@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.apis import MMSegInferencer, inference_model, init_model
+from mmseg.registry import MODELS
+
+from octfluid.engine.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -26,25 +30,25 @@ def test_every_config_is_here():
     assert len(CONFIGS) == 47
 
 
-@pytest.fixture
-def meta_device(monkeypatch):
-    """Build networks without memory for their weights, which takes a tenth of the time."""
-    with torch.device('meta'):
-        yield
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_every_network_is_built(path):
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):  # without memory for weights
+        model = MODELS.build(cfg.model)
+    assert model.out_channels == 2 and cfg.test_dataloader.dataset.ann_file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_every_config_is_complete(path, tmp_path):
     cfg = Config.fromfile(path)
     cfg.work_dir, cfg.experiment_name = str(tmp_path), f'{path.parent.name}_{path.stem}'
     runner = Runner.from_cfg(copy.deepcopy(cfg))
-    model = runner.model
-    assert model.out_channels == 2 and runner.cfg.test_dataloader.dataset.ann_file
     assert runner._test_loop is not None
-    built = init_model(cfg, device='cpu')
-    assert [tuple(one.shape) for one in built.state_dict().values()] == [
-        tuple(one.shape) for one in model.state_dict().values()
-    ]
+    models = runner.model, init_model(cfg, device='cpu')
+    first, second = ([tuple(one.shape) for one in model.state_dict().values()] for model in models)
+    assert first == second
 
 
 @pytest.fixture(scope='module')
@@ -89,11 +93,13 @@ def read(folder, pattern):
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_their_training_leaves_our_record(theirs):
     record = read(theirs, 'train_*.json')
     assert record['iterations'] == 12 and len(record['images']) == 4 and record['init'] is None
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_theirs_has_equal_scores_in_both_tests(theirs, environment, options):
     command(MIM / 'test.py', SMOKE, theirs / 'iter_12.pth', '--work-dir', 'a', options=options, environment=environment)
     ours = {key: value for key, value in options.items() if 'data_root' not in key}
@@ -104,6 +110,7 @@ def test_a_checkpoint_of_theirs_has_equal_scores_in_both_tests(theirs, environme
     assert read(folder / 'a', 'test_*.json')['metrics'] == read(theirs, 'train_*.json')['metrics']
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_ours_has_equal_scores_in_both_tests(environment, options):
     ours = {key: value for key, value in options.items() if 'data_root' not in key}
     ours['data_root'] = options['train_dataloader.dataset.data_root']
@@ -113,45 +120,35 @@ def test_a_checkpoint_of_ours_has_equal_scores_in_both_tests(environment, option
     assert read(folder / 'c', 'test_*.json')['metrics'] == read(folder / 'ours', 'train_*.json')['metrics']
 
 
+@pytest.mark.slow
 def test_browse_dataset(environment, options):
     for number, config in enumerate((SMOKE, ROOT / 'configs/duke_dme/compact.py')):
         few = {key: value for key, value in options.items() if 'data_root' in key}
-        if number:
-            few |= {
-                'train_dataloader.dataset.type': 'PhantomDataset',
-                'train_dataloader.dataset.ann_file': 'splits/heldout_train.txt',
-            }
-        else:
-            few |= {'train_dataloader.dataset.pipeline.2.crop_size': (48, 48)}
+        duke = {'type': 'PhantomDataset', 'ann_file': 'splits/heldout_train.txt'}
+        dataset = duke if number else {'pipeline.2.crop_size': (48, 48)}
+        few |= {f'train_dataloader.dataset.{key}': value for key, value in dataset.items()}
         command(MIM / 'analysis_tools/browse_dataset.py', config, '--output-dir', f'browse{number}', '--not-show',
                 options=few, environment=environment)  # fmt: skip
         assert len(list((environment[0] / f'browse{number}').rglob('*.png'))) == 8
 
 
-@pytest.mark.parametrize('name', ['smoke/phantom', 'duke_dme/compact'])
-def test_inference_of_mmsegmentation(name, theirs, options, phantoms, tmp_path):
-    picture = phantoms / 'native/images/s03_z00.png'
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    checkpoint = None
-    if name.startswith('smoke'):
-        cfg.merge_from_dict({key: value for key, value in options.items() if key.startswith('model')})
-        checkpoint = str(theirs / 'iter_12.pth')
-    model = init_model(cfg, checkpoint, device='cpu')
-    mask = inference_model(model, str(picture)).pred_sem_seg.data[0].numpy()
-    assert mask.shape == cv2.imread(str(picture)).shape[:2]
-    inferencer = MMSegInferencer(model=cfg, weights=checkpoint, device='cpu')
-    if checkpoint:
-        assert np.array_equal(inferencer(str(picture), return_datasamples=True, show=False).pred_sem_seg.data[0].numpy(), mask)
-
-
-def test_one_runner_trains_and_tests(tiny_options, tmp_path):
-    from octfluid.engine.config import load_config
-
+def test_one_runner_trains_and_tests_and_its_network_predicts(tiny_options, phantoms, tmp_path):
     cfg = load_config(SMOKE, {**tiny_options, 'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2})
     cfg.work_dir, cfg.experiment_name = str(tmp_path), 'both'
-    runner = Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(copy.deepcopy(cfg))
     runner.train()
     runner.test()
     train, test = read(tmp_path, 'train_*.json'), read(tmp_path, 'test_*.json')
     assert (test['checkpoint_sha256'], test['iterations']) == (train['checkpoint_sha256'], 2) and test['init'] is None
     assert test['metrics'] == train['metrics']
+    checkpoint, picture = str(tmp_path / 'iter_2.pth'), str(phantoms / 'native/images/s03_z00.png')
+    mask = inference_model(init_model(cfg, checkpoint, device='cpu'), picture).pred_sem_seg.data[0].numpy()
+    assert mask.shape == cv2.imread(picture).shape[:2]
+    inferencer = MMSegInferencer(model=cfg, weights=checkpoint, device='cpu')
+    assert np.array_equal(inferencer(picture, return_datasamples=True, show=False).pred_sem_seg.data[0].numpy(), mask)
+
+
+def test_the_shipped_network_predicts(phantoms):
+    picture = str(phantoms / 'native/images/s03_z00.png')
+    model = init_model(Config.fromfile(ROOT / 'configs/duke_dme/compact.py'), device='cpu')
+    assert inference_model(model, picture).pred_sem_seg.data[0].shape == cv2.imread(picture).shape[:2]

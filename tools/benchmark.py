@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from octfluid.utils.cli import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of, positive_number
 
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
 KINDS = {
@@ -15,30 +15,23 @@ KINDS = {
 }
 
 
-def positive(text: str) -> int:
-    """Read a number of repetitions."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text}: expected a whole number, 1 or more')
-    return int(text)
-
-
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = ToolParser(__doc__.strip(), 'python tools/benchmark.py train --iterations 3')
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     for kind, (text, config, repeats) in KINDS.items():
         sub = kinds.add_parser(kind, help=text, description=f'Measure: {text}.', example=f'python tools/benchmark.py {kind}')
+        number = dict(type=positive_number, metavar='N')
         sub.add_argument('config', nargs='?', default=config, metavar='CONFIG', help='config file (default: %(default)s)')
-        sub.add_argument('--repeats', type=positive, default=repeats, metavar='N', help='repetitions (default: %(default)s)')
+        sub.add_argument('--repeats', **number, default=repeats, help='repetitions (default: %(default)s)')
         if kind == 'train':
-            sub.add_argument('--iterations', type=positive, default=2, metavar='N', help='in a turn (default: %(default)s)')
+            sub.add_argument('--iterations', **number, default=2, help='in a turn (default: %(default)s)')
         elif kind == 'infer':
             sub.add_argument('--checkpoint', metavar='FILE', help='weights for all (default: random ones)')
         else:
-            sub.add_argument('--samples', type=positive, default=30, metavar='N', help='in a repetition (default: %(default)s)')
-        sub.add_argument(
-            '--out', type=Path, default='work_dirs/benchmarks', metavar='DIR', help='folder (default: %(default)s)'
-        )
+            sub.add_argument('--samples', **number, default=30, help='in a repetition (default: %(default)s)')
+        out = 'work_dirs/benchmarks'
+        sub.add_argument('--out', type=Path, default=out, metavar='DIR', help='folder (default: %(default)s)')
         sub.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     return parser.parse_args()
 
@@ -69,10 +62,9 @@ def main() -> None:
     record = benchmark.benchmark_record(args.kind, args.config, options, measured)
     summary = record['summary']
     for name, found in {args.kind: summary}.items() if args.kind == 'data' else summary.items():
+        median, least, most = (f'{found[f"ratio_{which}"]:.2f}' for which in ('median', 'min', 'max'))
         numbers = ', '.join(f'{key} {value:.4g}' for key, value in found.items() if not key.startswith('ratio'))
-        print(
-            f'{name}: {found["ratio_median"]:.2f} times stock ({found["ratio_min"]:.2f} to {found["ratio_max"]:.2f}), {numbers}'
-        )
+        print(f'{name}: {median} times stock ({least} to {most}), {numbers}')
     write_json(path, record)
     print(f'record: {path}')
 

@@ -2,10 +2,10 @@
 """Export a checkpoint as one ONNX file that takes raw scans."""
 
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from pathlib import Path
 
-from octfluid.utils.cli import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of, positive_number
 
 
 def parse_args() -> Namespace:
@@ -22,19 +22,12 @@ def parse_args() -> Namespace:
         '--records', nargs='+', type=Path, metavar='RECORD_OR_DIR', help='run records whose scores the file and card shall give'
     )
     parser.add_argument('--half', action='store_true', help='store in 16 bits what loses nothing by it: half the size')
-    parser.add_argument('--check', type=positive, metavar='N', help='compare on N scans, evenly spread (default: all)')
+    parser.add_argument('--check', type=positive_number, metavar='N', help='compare on N scans, evenly spread (default: all)')
     parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     args = parser.parse_args()
     if Path(args.out).suffix != '.onnx':
         parser.error(f'--out {args.out}: expected a name that ends in .onnx')
     return args
-
-
-def positive(text: str) -> int:
-    """Read ``--check``."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f'{text}: expected a whole number, 1 or more')
-    return int(text)
 
 
 def main() -> None:

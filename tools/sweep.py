@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.utils.cli import ToolParser, exit_status_of, seed_number
+from octfluid.utils.cli import ToolParser, exit_status_of, positive_number, seed_number
 from octfluid.utils.errors import InputError
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
@@ -30,13 +30,11 @@ def parse_args() -> argparse.Namespace:
     add('--splits', **several, metavar='NAME', help="splits; halves: both halves of the literature; leave-one-subject-out: "
         "every subjectNN, with pooled scores (default: each config's own)")  # fmt: skip
     add('--init', metavar='PATH|URL|none', help="initial weights; none: random ones (default: each config's own)")
-    add(
-        '--amp', nargs='?', const='on', choices=['on', 'auto'], help='mixed precision; auto: where it is faster on this machine'
-    )
+    add('--amp', nargs='?', const='on', choices=['on', 'auto'], help='mixed precision; auto: where it is faster here')
     add('--work-dir', type=Path, default=Path('work_dirs/sweep'), help='folder (default: %(default)s)')
     add('--executor', choices=['local', 'slurm'], default='local', help='run here, or as jobs of Slurm (default: %(default)s)')
     add('--slurm', **several, default=[], metavar='K=V', help='for the jobs: partition=, time= (minutes), gpus_per_node=, ...')
-    add('--jobs', type=number_of_jobs, metavar='N', help='parallel processes (default: one a GPU in --gpus, else 1)')
+    add('--jobs', type=positive_number, metavar='N', help='parallel processes (default: one a GPU in --gpus, else 1)')
     add('--gpus', type=gpu_list, default=[], metavar='0,1', help='GPUs to share out among the jobs')
     add('--cfg-options', **several, default=[], metavar='K=V', help='overrides for every config')
     args = parser.parse_args()
@@ -46,13 +44,6 @@ def parse_args() -> argparse.Namespace:
         parser.error('--slurm: is for --executor slurm')
     args.jobs = args.jobs or len(args.gpus) or 1
     return args
-
-
-def number_of_jobs(text: str) -> int:
-    """Read ``--jobs``."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text}: expected a whole number, 1 or more')
-    return int(text)
 
 
 def gpu_list(text: str) -> list[str]:
@@ -158,9 +149,8 @@ def main() -> int:
     skipped, waiting = split_done(runs)
     how = 'each as a job' if args.executor == 'slurm' else f'{args.jobs} at a time'
     print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {how}', flush=True)
-    if others := sum(
-        (outcome.record['precision'] == 'fp32') == (args.amp == 'on') for outcome in skipped if args.amp != 'auto'
-    ):
+    others = sum((outcome.record['precision'] == 'fp32') == (args.amp == 'on') for outcome in skipped)
+    if others and args.amp != 'auto':
         print(f'note: {others} of those done were trained {"without" if args.amp else "with"} --amp, and stay as they are')
     outcomes = {outcome.run.folder: outcome for outcome in (*skipped, *run_with_progress(waiting, args))}
     outcomes = [outcomes[run.folder] for run in runs]

@@ -7,7 +7,7 @@ that of percentiles (Efron 1979). With some ten clusters it is too narrow (Camer
 2008), and with one seed it says nothing about other seeds.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,7 @@ _SAME = 1e-12  # differences of fractions closer than this are equal: exchanges 
 def estimates(scored: Scored, *, replicates: int = 10_000, seed: int = 0) -> dict[str, dict[str, Any]]:
     """Estimate every measure of a configuration, with its 95 % interval over patients and seeds.
 
-    Args:
-        scored: From `octfluid.metrics.measures.scored`.
-        replicates: Bootstrap replicates, at least 1.
-        seed: Of the random numbers; the same call gives the same numbers.
+    The same ``seed`` of the random numbers gives the same numbers.
 
     Returns:
         For each name of `octfluid.metrics.measures.MEASURES`, in its order: ``value``, the mean over seeds, None where it is
@@ -76,20 +73,13 @@ def paired(arm: Scored, reference: Scored, *, measure: str = 'dice', replicates:
     for equal numbers of seeds. An exchange that leaves the measure undefined counts as extreme, which
     `scipy.stats.permutation_test` cannot do.
 
-    Args:
-        arm: From `octfluid.metrics.measures.scored`.
-        reference: The same, of the configuration to compare with.
-        measure: One of `PAIRED`.
-        replicates: Bootstrap replicates, at least 1.
-        seed: Of the random numbers; the same call gives the same numbers.
-
     Returns:
         ``difference`` (arm minus reference, a fraction; None where the measure is undefined for any seed), ``interval`` and
         ``p`` (None as in `estimates`), ``permutations`` (exchanges made, 0 without p), ``exact`` (whether these were all), and
         the numbers of ``subjects``, ``images`` and ``seeds`` (of arm and reference).
 
     Raises:
-        InputError: The images are not the same, naming the first that differs, or ``measure`` is not in `PAIRED`.
+        InputError: The images are not the same, or ``measure`` is not in `PAIRED`.
     """
     if measure not in PAIRED:
         raise InputError(f'the measure {measure} is not compared in pairs; expected one of {", ".join(PAIRED)}')
@@ -148,20 +138,20 @@ def _draws(rng: np.random.Generator, replicates: int, n: int) -> np.ndarray:
 
 
 def _replicates(
-    measures: Iterable[Measure], table: np.ndarray, patients: np.ndarray, seeds: np.ndarray
+    measures: Sequence[Measure], table: np.ndarray, patients: np.ndarray, seeds: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return (R,) values of measures in every replicate, the mean over the seeds drawn; NaN where one of them is undefined.
 
     ``table`` holds (F, S, P) features by seed and subject; ``patients`` (P, R) and ``seeds`` (S, R) how often each is drawn.
     """
-    replicates, kinds = patients.shape[1], list(measures)
-    found = {measure.name: np.empty(replicates) for measure in kinds}
+    replicates = patients.shape[1]
+    found = {measure.name: np.empty(replicates) for measure in measures}
     flat = table.reshape(-1, table.shape[2])
     for start in range(0, replicates, _CHUNK):
         part = slice(start, start + _CHUNK)
         times = seeds[:, part]
         sums = by_feature((flat @ patients[:, part]).reshape(*table.shape[:2], -1))
-        for measure in kinds:
+        for measure in measures:
             weighted = np.where(times > 0, measure.of(sums), 0) * times
             found[measure.name][part] = weighted.sum(axis=0) / len(times)
     return found

@@ -38,15 +38,10 @@ def pooled_metrics(images: Sequence[Mapping[str, Any]], classes: Sequence[str] =
     else:
         rows = {name: [image['classes'][name] for image in images] for name in classes}
         sums = {name: tuple(sum(int(row[key]) for row in rows[name]) for key in COUNTS) for name in classes}
-    iou = {name: _ratio(tp, tp + fp + fn) for name, (tp, fp, fn, _) in sums.items()}
-    dice = {name: _ratio(2 * tp, 2 * tp + fp + fn) for name, (tp, fp, fn, _) in sums.items()}
-    return {
-        'mIoU': _mean_of_defined(list(iou.values())),
-        'mDice': _mean_of_defined(list(dice.values())),
-        'aAcc': _ratio(sum(tp for tp, *_ in sums.values()), sum(tp + fn for tp, _, fn, _ in sums.values())),
-        **{f'IoU.{name}': value for name, value in iou.items()},
-        **{f'Dice.{name}': value for name, value in dice.items()},
-    }
+    iou = {f'IoU.{name}': _ratio(tp, tp + fp + fn) for name, (tp, fp, fn, _) in sums.items()}
+    dice = {f'Dice.{name}': _ratio(2 * tp, 2 * tp + fp + fn) for name, (tp, fp, fn, _) in sums.items()}
+    accuracy = _ratio(sum(tp for tp, *_ in sums.values()), sum(tp + fn for tp, _, fn, _ in sums.values()))
+    return {'mIoU': _mean_of_defined(iou), 'mDice': _mean_of_defined(dice), 'aAcc': accuracy, **iou, **dice}
 
 
 def rounded(value: float | None) -> float | None:
@@ -58,31 +53,21 @@ def _ratio(numerator: int, denominator: int) -> float | None:
     return numerator / denominator if denominator else None
 
 
-def _mean_of_defined(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
+def _mean_of_defined(scores: Mapping[str, float | None]) -> float | None:
+    defined = [value for value in scores.values() if value is not None]
     return sum(defined) / len(defined) if defined else None
 
 
 def predict_nothing(images: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that the same images would have if every pixel had been called background.
-
-    Args:
-        images: Rows from `image_row`.
-
-    Returns:
-        For each image the four counts (every foreground pixel missed, every background pixel right), and ``classes`` if it has
-        them.
-    """
+    """Return the counts, and ``classes`` where rows of `image_row` have them, if every pixel had been called background."""
     found = []
     for image in images:
         row: dict[str, Any] = _missed(image)
         if classes := image.get('classes'):
-            background, *others = classes
-            true = {name: counts['tp'] + counts['fn'] for name, counts in classes.items()}
-            row['classes'] = {
-                background: {'tp': true[background], 'fp': sum(true.values()) - true[background], 'fn': 0, 'tn': 0},
-                **{name: _missed(classes[name]) for name in others},
-            }
+            row['classes'] = {name: _missed(counts) for name, counts in classes.items()}
+            background = next(iter(classes))
+            true = classes[background]['tp'] + classes[background]['fn']
+            row['classes'][background] = {'tp': true, 'fp': sum(classes[background].values()) - true, 'fn': 0, 'tn': 0}
         found.append(row)
     return found
 
@@ -103,42 +88,37 @@ def image_row(
 
     Args:
         name: The image's name in the data set, such as ``s01_z10``.
-        subject: The patient the image belongs to, or None if unknown.
+        subject: The patient, or None if unknown.
         prediction: (H, W) class indices 0 to C - 1, any integer or boolean dtype.
         truth: (H, W) class indices and ``ignore_index``, any integer or boolean dtype.
         ignore_index: Pixels with this truth are not counted.
         classes: The C names, background first.
 
     Returns:
-        An element of a run record's ``images``: name, subject, height, width (pixels), and tp, fp, fn, tn (pixels), where
-        positive is any class but background. ``extra`` holds what only the masks tell, of the counted pixels, again for any
-        class but background: `octfluid.metrics.surface.surface_scores`, ``pockets`` from
-        `octfluid.metrics.lesions.pocket_counts`, and ``ignored`` (pixels) if any pixel is not counted. With more than two
-        classes, ``classes`` maps each name, background included, to its own tp, fp, fn, tn.
+        An element of a run record's ``images``: name, subject, height, width, and the pixels tp, fp, fn, tn, where positive is
+        any class but background. ``extra`` is of the counted pixels and of any class but background: the scores of
+        `surface_scores`, ``pockets`` from `pocket_counts`, and ``ignored`` (pixels) if any pixel is not counted. With more
+        than two classes, ``classes`` maps each name, background included, to its own tp, fp, fn, tn.
 
     Raises:
         InputError: The shapes differ or are not (H, W), or a mask holds a value that is no class.
     """
     prediction, truth = np.asarray(prediction), np.asarray(truth)
     if truth.ndim != 2 or prediction.shape != truth.shape:
-        raise InputError(
-            f'{name}: the prediction has shape {prediction.shape} and the ground truth {truth.shape}; '
-            'expected the same (height, width) for both'
-        )
+        shapes = f'the prediction has shape {prediction.shape} and the ground truth {truth.shape}'
+        raise InputError(f'{name}: {shapes}; expected the same (height, width) for both')
     counted = truth != ignore_index
     for mask, what in ((prediction, 'prediction'), (truth, 'ground truth')):
         wrong = mask[counted & ~np.isin(mask, np.arange(len(classes)))]
         if wrong.size:
-            raise InputError(
-                f'{name}: the {what} holds the value {wrong.flat[0]}; expected the classes 0 to {len(classes) - 1}'
-            )
+            raise InputError(f'{name}: the {what} holds the value {wrong[0]}; expected the classes 0 to {len(classes) - 1}')
     predicted, actual = (prediction != 0) & counted, (truth != 0) & counted
     pixels = int(np.count_nonzero(counted))
     extra: dict[str, Any] = {**surface_scores(predicted, actual), 'pockets': pocket_counts(predicted, actual)}
     if ignored := counted.size - pixels:
         extra['ignored'] = ignored
-    size = {'height': int(truth.shape[0]), 'width': int(truth.shape[1])}
-    row = {'name': name, 'subject': subject, **size, **_count(predicted, actual, pixels), 'extra': extra}
+    row: dict[str, Any] = {'name': name, 'subject': subject, **dict(zip(('height', 'width'), truth.shape, strict=True))}
+    row |= {**_count(predicted, actual, pixels), 'extra': extra}
     if len(classes) > 2:
         masks = ((label, (prediction == k) & counted, (truth == k) & counted) for k, label in enumerate(classes))
         row['classes'] = {label: _count(predicted, actual, pixels) for label, predicted, actual in masks}

@@ -56,11 +56,7 @@ class FluidMetric(BaseMetric):
             if (difference := _logit_difference(sample)) is not None and difference.shape == masks[1].shape:
                 row['extra']['logit_histogram'] = logit_histogram(difference, masks[1], self.ignore_index)
             # A bit a pixel: the masks of all images stay in memory, and travel between processes, until the best are known.
-            packed = np.packbits(masks[0] == 1) if self._makes_gallery() else None
-            self.results.append((row, packed))
-
-    def _makes_gallery(self) -> bool:
-        return tuple(self.dataset_meta['classes']) == FLUID_CLASSES
+            self.results.append((row, np.packbits(masks[0] == 1) if classes == FLUID_CLASSES else None))
 
     def compute_metrics(self, results: list[tuple[dict, np.ndarray | None]]) -> dict[str, float]:
         """Pool the rows of all images, log a table per class, and return the figures."""
@@ -79,20 +75,13 @@ class FluidMetric(BaseMetric):
 
     def _table(self, classes: tuple[str, ...], metrics: dict[str, float]) -> str:
         """Return the per-class table: scores in percent, and how many images and pixels hold the class."""
-        table = PrettyTable(['class', 'IoU %', 'Dice %', 'images with it', 'true pixels', 'predicted pixels'])
-        table.align = 'r'
+        table = PrettyTable(['class', 'IoU %', 'Dice %', 'images with it', 'true pixels', 'predicted pixels'], align='r')
         table.align['class'] = 'l'
         for label, name in enumerate(classes):
-            counts = [_counts_of(row, label, name) for row in self.images]
-            true = np.array([tp + fn for tp, _, fn in counts])
-            table.add_row([
-                name,
-                f'{100 * metrics[f"IoU.{name}"]:.2f}',
-                f'{100 * metrics[f"Dice.{name}"]:.2f}',
-                f'{np.count_nonzero(true)} of {len(true)}',
-                true.sum(),
-                sum(tp + fp for tp, fp, _ in counts),
-            ])  # fmt: skip
+            tp, fp, fn = np.transpose([_counts_of(row, label, name) for row in self.images])
+            scores = [f'{100 * metrics[f"{score}.{name}"]:.2f}' for score in ('IoU', 'Dice')]
+            holding = f'{np.count_nonzero(tp + fn)} of {len(tp)}'
+            table.add_row([name, *scores, holding, (tp + fn).sum(), (tp + fp).sum()])
         return table.get_string()
 
 

@@ -9,9 +9,9 @@ Dice, Hausdorff distance and pockets; a measure made from them is undefined for 
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,7 @@ _SAME = {
 }
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(NamedTuple):
     """Images of one configuration, the same images for every seed; made by `scored`.
 
     Attributes:
@@ -58,10 +57,7 @@ class Scored:
 
 
 def scored(images_by_seed: Mapping[int, Sequence[Mapping[str, Any]]]) -> Scored:
-    """Bring the images of several seeds in one order.
-
-    Args:
-        images_by_seed: Seed to ``images`` of its run record, in any order.
+    """Bring the images of run records, by seed, in one order.
 
     Raises:
         InputError: There is no seed or no image, an image occurs twice in one seed, or two seeds differ in an image's
@@ -81,16 +77,12 @@ def scored(images_by_seed: Mapping[int, Sequence[Mapping[str, Any]]]) -> Scored:
 
 
 def check_same_images(arm: Scored, reference: Scored) -> None:
-    """Check that two configurations were scored on the same images.
-
-    Raises:
-        InputError: Naming the first image that only one of them has, or whose subject, size or true pixels differ.
-    """
+    """Raise InputError if an image of two configurations is of only one, or differs in subject, size or true pixels."""
     _check_same(arm.rows[0], reference.rows[0], 'one configuration', 'the other')
 
 
 def _check_same(first: Sequence[Mapping], second: Sequence[Mapping], one: str, other: str) -> None:
-    """Refuse two lists of images, both ascending by name, that are not the same images."""
+    # first, second: both ascending by name
     advice = 'expected the same images on both sides, score one of them again'
     if alone := sorted({row['name'] for row in first} ^ {row['name'] for row in second}):
         owner = one if any(row['name'] == alone[0] for row in first) else other
@@ -102,12 +94,11 @@ def _check_same(first: Sequence[Mapping], second: Sequence[Mapping], one: str, o
 
 
 def per_subject(scored: Scored) -> list[dict[str, Any]]:
-    """Score each patient, all images of the patient pooled.
+    """Score each patient, all images of the patient pooled, in the order of `Scored.patients`.
 
     Returns:
-        For each subject, in the order of `Scored.patients`: ``subject``, ``images`` and ``with_fluid`` (numbers of images),
-        ``true_px`` (true foreground pixels of all of them), ``dice`` (a fraction for each seed, None where it is 0/0) and
-        ``mean`` over the seeds, None unless all are defined.
+        ``subject``, ``images`` and ``with_fluid`` (numbers of images), ``true_px`` (foreground pixels of all of them), ``dice``
+        (a fraction for each seed, None where it is 0/0) and ``mean`` over the seeds, None unless all are defined.
     """
     found = []
     for subject in scored.patients:
@@ -120,18 +111,17 @@ def per_subject(scored: Scored) -> list[dict[str, Any]]:
 
 
 def per_image(scored: Scored) -> list[dict[str, Any]]:
-    """Describe what is true and what was predicted on each image.
+    """Describe what is true and what was predicted on each image, ascending by name.
 
     Returns:
-        For each image, ascending by name: ``name``, ``subject``, ``true_px``, and means over the seeds of ``predicted_px``,
-        ``false_px`` (false positive pixels) and ``dice`` (a fraction; None for an image without true foreground).
+        ``name``, ``subject``, ``true_px``, and means over the seeds of ``predicted_px``, ``false_px`` (false positive pixels)
+        and ``dice`` (a fraction; None for an image without true foreground).
     """
     found = []
-    for name, subject, *rows in zip(scored.names, scored.subjects, *scored.rows, strict=True):
+    for rows in zip(*scored.rows, strict=True):
         true_px = rows[0]['tp'] + rows[0]['fn']
         found.append({
-            'name': name,
-            'subject': subject,
+            **{key: rows[0][key] for key in ('name', 'subject')},
             'true_px': true_px,
             'predicted_px': _mean([row['tp'] + row['fp'] for row in rows]),
             'dice': _mean([pooled_metrics([row])['Dice.fluid'] for row in rows]) if true_px else None,
@@ -148,25 +138,21 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 Sums = Mapping[str, np.ndarray]
 
-AREA_SUMS = ('images', 'true', 'predicted', 'true2', 'predicted2', 'product')
-"""Sums over images behind the agreement of areas: how many; of both areas, their squares and their product (px and px2)."""
-
 FEATURES = (
     *COUNTS,
-    *AREA_SUMS,
+    *('images', 'true', 'predicted', 'true2', 'predicted2', 'product'),
     *('with_fluid', 'without_fluid', 'image_dice', 'marked', 'false_px'),
     *('surface_dice_1px', 'surface_dice_2px', 'hd95_px', 'hd95_images'),
     *(f'pockets_{kind}' for kind in POCKET_COUNTS),
     *('subject_dice', 'scored_subjects'),
 )
-"""What is summed over images; the last two over subjects."""
+"""What is summed over images, see `area_features` for the second line; the last two over subjects."""
 
 LIMIT = 1.96
 """Standard deviations between the bias and a limit of agreement."""
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """A measure of a group of runs.
 
     Attributes:
@@ -200,15 +186,11 @@ def iou(sums: Sums) -> np.ndarray:
     return ratio(sums['tp'], sums['tp'] + sums['fp'] + sums['fn'])
 
 
-def _both_classes(score: Callable[[Sums], np.ndarray]) -> Callable[[Sums], np.ndarray]:
+def _both_classes(score: Callable[[Sums], np.ndarray], sums: Sums) -> np.ndarray:
     """Mean of a score of fluid and of background, over the classes where it is defined, as mmseg's ``IoUMetric``."""
-
-    def mean(sums: Sums) -> np.ndarray:
-        fluid, background = score(sums), score({**sums, 'tp': sums['tn'], 'fp': sums['fn'], 'fn': sums['fp']})
-        both = (fluid + background) / 2
-        return np.where(np.isnan(fluid), background, np.where(np.isnan(background), fluid, both))
-
-    return mean
+    fluid, background = score(sums), score({**sums, 'tp': sums['tn'], 'fp': sums['fn'], 'fn': sums['fp']})
+    both = (fluid + background) / 2
+    return np.where(np.isnan(fluid), background, np.where(np.isnan(background), fluid, both))
 
 
 def _share(part: str, whole: str) -> Callable[[Sums], np.ndarray]:
@@ -245,8 +227,8 @@ def correlation(sums: Sums) -> np.ndarray:
 _ALL = (
     ('dice', 'Dice', '%', 'images', dice),
     ('iou', 'IoU', '%', 'images', iou),
-    ('mdice', 'mDice', '%', 'images', _both_classes(dice)),
-    ('miou', 'mIoU', '%', 'images', _both_classes(iou)),
+    ('mdice', 'mDice', '%', 'images', partial(_both_classes, dice)),
+    ('miou', 'mIoU', '%', 'images', partial(_both_classes, iou)),
     ('precision', 'Precision', '%', 'images', lambda sums: ratio(sums['tp'], sums['tp'] + sums['fp'])),
     ('recall', 'Recall', '%', 'images', lambda sums: ratio(sums['tp'], sums['tp'] + sums['fn'])),
     ('image_dice', 'Dice, mean of images with fluid', '%', 'with_fluid', _share('image_dice', 'with_fluid')),
@@ -273,9 +255,9 @@ def by_feature(table: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def area_features(true: Any, predicted: Any, centre: int) -> dict[str, Any]:
-    """Return what an image adds to `AREA_SUMS`, areas counted from ``centre`` to keep squares small.
+    """Return what an image adds to the sums behind the agreement of areas, in px and px2.
 
-    Areas are in px, of one image or integer arrays of many; no measure depends on ``centre``.
+    Areas are of one image or integer arrays of many. They count from ``centre``, which keeps squares small.
     """
     x, y = true - centre, predicted - centre
     return {'images': x * 0 + 1, 'true': x, 'predicted': y, 'true2': x * x, 'predicted2': y * y, 'product': x * y}
@@ -297,9 +279,9 @@ def subject_features(scored: Scored) -> np.ndarray:
     centre = round(float(np.mean(_areas(scored.rows[0])[0])))
     table = np.zeros((len(FEATURES), len(scored.seeds), len(place)))
     for seed, rows in enumerate(scored.rows):
-        for subject, row in zip(scored.subjects, rows, strict=True):
+        for row in rows:
             features = _image_features(row, centre)
-            table[:, seed, place[subject]] += [features.get(key, 0) for key in FEATURES]
+            table[:, seed, place[row['subject']]] += [features.get(key, 0) for key in FEATURES]
     own = dice(by_feature(table))
     table[FEATURES.index('subject_dice')] = np.nan_to_num(own) if scored.patients_known else np.nan
     table[FEATURES.index('scored_subjects')] = ~np.isnan(own)
@@ -348,12 +330,9 @@ def bland_altman(scored: Scored) -> dict[str, Any]:
 
 
 def pixel_mm2(names: Iterable[str], height: int, width: int) -> float | None:
-    """Return the nominal area of a pixel in mm2 where it is known: for B-scans of the Duke DME data at any size.
+    """Return the nominal area of a pixel in mm2, for B-scans of the Duke DME data scored at ``height`` x ``width``.
 
-    A native pixel is 0.00387 x 0.01133 mm; at another size the same scan area is shared among ``height`` x ``width`` pixels.
-
-    Returns:
-        mm2 a pixel, nominal; None where any name, such as ``s01_z10``, is not of the paper's 110 scans, or without names.
+    None where any name, such as ``s01_z10``, is not of the paper's 110 scans, or without names.
     """
     names = set(names)
     if not names or not names <= {row.scan.name for row in paper_rows()}:

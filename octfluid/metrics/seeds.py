@@ -17,8 +17,7 @@ MIN_SEEDS = 3
 def difference(arm: Mapping[str, Any], reference: Mapping[str, Any], score: str) -> dict[str, Any] | None:
     """Compare the mean scores of two groups of runs.
 
-    With the same seeds on both sides the interval is that of the paired t-test (Student's t, n - 1 degrees of freedom),
-    otherwise of Welch's t-test (Welch-Satterthwaite degrees of freedom).
+    With the same seeds on both sides the interval is that of the paired t-test, otherwise of Welch's t-test.
 
     Args:
         arm: Output of `octfluid.records.runs.summarise`.
@@ -26,9 +25,8 @@ def difference(arm: Mapping[str, Any], reference: Mapping[str, Any], score: str)
         score: mIoU, mDice, Dice or IoU.
 
     Returns:
-        ``difference`` (arm minus reference, a fraction), ``interval`` (lower and upper end of the 95 % interval, None with
-        fewer than `MIN_SEEDS` seeds on either side), ``paired``, ``n`` (seeds of arm and reference); None where a score is
-        undefined.
+        ``difference`` (arm minus reference, a fraction), ``interval`` (95 %, None with fewer than `MIN_SEEDS` seeds on either
+        side), ``paired``, ``n`` (seeds of arm and reference); None where a score is undefined.
     """
     first, second = arm[score]['values'], reference[score]['values']
     if None in first or None in second:

@@ -15,7 +15,6 @@ LIMIT = 8.0
 """The bins are equal and cover [-LIMIT, LIMIT); values outside go into the first or the last bin."""
 
 EDGES = np.linspace(-LIMIT, LIMIT, BINS + 1)
-KINDS = ('fluid', 'background')
 
 
 def logit_histogram(difference: np.ndarray, truth: np.ndarray, ignore_index: int = 255) -> dict[str, list[int]]:
@@ -23,20 +22,19 @@ def logit_histogram(difference: np.ndarray, truth: np.ndarray, ignore_index: int
 
     Args:
         difference: (H, W) float, foreground logit minus background logit, without NaN.
-        truth: (H, W) class indices, 0 for background, and ``ignore_index``.
+        truth: (H, W) class indices, 0 for background.
         ignore_index: Pixels with this truth are not counted.
 
     Returns:
         ``fluid`` and ``background``: `BINS` counts each, of the pixels graded so; any class but background is fluid.
     """
     difference, truth = np.clip(difference, -LIMIT, LIMIT), np.asarray(truth)
-    graded = ((truth != 0) & (truth != ignore_index), truth == 0)
-    counts = (np.histogram(difference[mask], EDGES)[0].tolist() for mask in graded)
-    return dict(zip(KINDS, counts, strict=True))
+    graded = {'fluid': (truth != 0) & (truth != ignore_index), 'background': truth == 0}
+    return {kind: np.histogram(difference[mask], EDGES)[0].tolist() for kind, mask in graded.items()}
 
 
 def threshold_free(histograms: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Score pooled histograms.
+    """Score pooled histograms of `logit_histogram`.
 
     Average precision is the sum over thresholds, from the highest down, of (R_n - R_(n-1)) P_n, with recall R and precision P
     of the pixels at or above the threshold (Salton and McGill 1983; as scikit-learn's ``average_precision_score``). The
@@ -49,18 +47,14 @@ def threshold_free(histograms: Iterable[Mapping[str, Any]]) -> dict[str, float |
     abs(share of fluid in the pixel's bin - p), where p is the sigmoid of the bin's centre; bins of equal width in the logit
     difference take the place of bins of equal width in the probability.
 
-    Args:
-        histograms: From `logit_histogram`, of any number of images.
-
     Returns:
         ``average_precision``, ``best_dice``, ``calibration_error``: fractions in [0, 1]; ``best_threshold``: a logit
         difference, from -8 (every pixel is fluid) in steps of 0.5 to 7.5. The error is None without pixels, the others
         without fluid.
     """
-    pooled = np.zeros((2, BINS), np.int64)
+    fluid = total = np.zeros(BINS, np.int64)
     for histogram in histograms:
-        pooled += [histogram[kind] for kind in KINDS]
-    fluid, total = pooled[0], pooled.sum(axis=0)
+        fluid, total = fluid + histogram['fluid'], total + histogram['fluid'] + histogram['background']
     found: dict[str, float | None] = dict.fromkeys(('average_precision', 'best_dice', 'best_threshold', 'calibration_error'))
     if total.any():
         centres = (EDGES[:-1] + EDGES[1:]) / 2

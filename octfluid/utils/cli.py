@@ -67,6 +67,13 @@ _RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RA
 """Where launchers tell a process its number."""
 
 
+def positive_number(text: str) -> int:
+    """Parse a number of things, as argparse's ``type``: a whole number, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text}: expected a whole number, 1 or more')
+    return int(text)
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Give a tool the options of a job launcher: ``--launcher``, and ``--local_rank``, which some launchers add."""
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')

@@ -5,8 +5,6 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 
 from octfluid.metrics.confusion import image_row
 from octfluid.metrics.measures import (
-    AREA_SUMS,
-    FEATURES,
     MEASURES,
     area_features,
     bias,
@@ -28,11 +26,9 @@ def row(name, subject, tp, fp, fn, tn, **extra):
 
 def masks(surface, distance, *pockets):
     return dict(
-        surface_dice_1px=surface,
-        surface_dice_2px=surface,
-        hd95_px=distance,
+        surface_dice_1px=surface, surface_dice_2px=surface, hd95_px=distance,
         pockets=dict(zip(('true', 'found', 'predicted', 'right'), pockets, strict=True)),
-    )
+    )  # fmt: skip
 
 
 def measured(*seeds):
@@ -54,40 +50,6 @@ IMAGES = [
 ]
 
 
-def test_every_measure_by_hand():
-    # Pooled: tp 16, fp 6, fn 10, tn 468. Areas: true 8 8 0 0 10, predicted 8 0 4 0 10; differences 0 -8 4 0 0.
-    sd = ((0.8**2 * 3 + 7.2**2 + 4.8**2) / 4) ** 0.5
-    assert single(IMAGES) == pytest.approx(
-        {
-            'dice': 32 / 48,
-            'iou': 16 / 32,
-            'mdice': (32 / 48 + 936 / 952) / 2,
-            'miou': (16 / 32 + 468 / 484) / 2,
-            'precision': 16 / 22,
-            'recall': 16 / 26,
-            'image_dice': (12 / 16 + 0 + 1) / 3,
-            'subject_dice': (12 / 24 + 0 + 1) / 3,
-            'false_positive_rate': 1 / 2,
-            'false_positive_px': 2.0,
-            'surface_dice_1px': (0.5 + 0 + 1) / 3,
-            'surface_dice_2px': (0.5 + 0 + 1) / 3,
-            'hd95_px': 1.5,
-            'pocket_sensitivity': 2 / 4,
-            'pocket_precision': 3 / 6,
-            'area_bias_px': -0.8,
-            'area_limit_low_px': -0.8 - 1.96 * sd,
-            'area_limit_high_px': -0.8 + 1.96 * sd,
-            'area_correlation': stats.pearsonr([8, 8, 0, 0, 10], [8, 0, 4, 0, 10]).statistic,
-        }
-    )
-
-
-def test_each_measure_is_named_and_rests_on_a_number_of_images():
-    assert all(name == measure.name and measure.title for name, measure in MEASURES.items())
-    assert {measure.images for measure in MEASURES.values()} <= set(FEATURES)
-    assert {measure.unit for measure in MEASURES.values()} == {'%', 'px', ''}
-
-
 def test_nothing_true_and_nothing_predicted_scores_nothing():
     values = single([row('a', 1, 0, 0, 0, 100, **masks(None, None, 0, 0, 0, 0))])
     defined = {name: value for name, value in values.items() if not np.isnan(value)}
@@ -101,9 +63,7 @@ def test_an_image_that_lacks_what_was_measured_on_masks_leaves_only_those_measur
         images = [{**image, 'extra': {}} if place == index else image for place, image in enumerate(IMAGES)]
         values = single(images)
         assert {name for name, value in values.items() if np.isnan(value)} == from_masks
-        assert {name: values[name] for name in values if name not in from_masks} == {
-            name: value for name, value in single(IMAGES).items() if name not in from_masks
-        }
+        assert all(values[name] == value for name, value in single(IMAGES).items() if name not in from_masks)
 
 
 def test_an_unknown_patient_leaves_the_mean_over_subjects_undefined():
@@ -123,10 +83,10 @@ def degenerate():
 
 
 def random_groups():
-    """Return predictions and truths, (2, 200, 3, SIDE, SIDE), many images and some groups without fluid."""
+    """Return predictions and truths, (2, 100, 3, SIDE, SIDE), many images and some groups without fluid."""
     rng = np.random.default_rng(2)
-    shares = rng.choice([0, 0.02, 0.3, 0.9], (2, 200, 3, 1, 1))
-    return (rng.random((2, 200, 3, SIDE, SIDE)) < shares).astype(np.uint8)
+    shares = rng.choice([0, 0.02, 0.3, 0.9], (2, 100, 3, 1, 1))
+    return (rng.random((2, 100, 3, SIDE, SIDE)) < shares).astype(np.uint8)
 
 
 def by_set(function, pairs):
@@ -186,7 +146,7 @@ def test_measures_equal_those_of_scikit_learn_and_scipy(pairs):
     expected = oracle(pairs, subjects)
     for name, values in expected.items():
         np.testing.assert_allclose([ours[name] for ours in found], values, rtol=0, atol=1e-9, err_msg=name)
-    if len(found) == 200:
+    if len(found) == 100:
         # All of these cases occur, and in none of the measures is every group undefined.
         assert all(np.isfinite(values).any() for values in expected.values())
         assert all(np.isnan(expected[name]).any() for name in ('precision', 'recall', 'image_dice', 'false_positive_px'))
@@ -194,17 +154,6 @@ def test_measures_equal_those_of_scikit_learn_and_scipy(pairs):
 
 def sums_of(true, predicted, centre=0):
     return {key: values.sum() for key, values in area_features(np.asarray(true), np.asarray(predicted), centre).items()}
-
-
-def test_agreement_of_areas_by_hand():
-    # Differences -2, 0, 5: mean 1, variance (9 + 1 + 16) / 2 = 13.
-    sums = sums_of([10, 20, 30], [8, 20, 35])
-    assert set(sums) == set(AREA_SUMS) and float(bias(sums)) == 1
-    assert [float(limit(sums, sign)) for sign in (-1, 1)] == pytest.approx([1 - 1.96 * 13**0.5, 1 + 1.96 * 13**0.5])
-    # Deviations (-1, 0, 1) and (-1, -1, 2) have 3 / sqrt(2 * 6).
-    assert float(correlation(sums_of([1, 2, 3], [0, 0, 3]))) == pytest.approx(3 / 12**0.5)
-    single = sums_of([4], [9])
-    assert float(bias(single)) == 5 and np.isnan(limit(single, 1)) and np.isnan(correlation(single))
 
 
 def test_agreement_equals_numpy_and_scipy_on_areas_of_photographs():

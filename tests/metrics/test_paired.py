@@ -25,26 +25,10 @@ def test_a_comparison_by_hand():
     assert paired(arm, reference, replicates=200)['p'] == 0.125
 
 
-def test_a_comparison_needs_five_subjects():
-    arm, reference = scored({0: of_dice([30, 40, 50, 60])}), scored({0: of_dice([20, 30, 40, 50])})
-    assert paired(arm, reference, replicates=50) == {
-        'difference': 0.1, 'interval': None, 'p': None, 'permutations': 0, 'exact': False, 'subjects': 4, 'images': 4,
-        'seeds': [1, 1],
-    }  # fmt: skip
-
-
-def test_unknown_patients_leave_no_interval_and_no_p():
-    group = scored({0: of_dice([10, 30, 50, 70, 80, 90], [1, 2, 3, 4, 5, None])})
-    found = paired(group, group, replicates=50)
-    assert (found['difference'], found['interval'], found['p'], found['exact']) == (0, None, None, False)
-
-
-def test_the_same_comparison_gives_the_same_numbers():
-    rng = np.random.default_rng(10)
-    arm = random_images(rng, 16)
-    reference = random_images(rng, 16, 1, [image['tp'] + image['fn'] for image in arm])
-    first, again, other = (paired(scored({0: arm}), scored({0: reference}), replicates=50, seed=seed) for seed in (3, 3, 4))
-    assert first == again != other
+@pytest.mark.parametrize('side', [of_dice([30, 40, 50, 60]), of_dice([10, 30, 50, 70, 80], [1, 2, 3, 4, None])])
+def test_a_comparison_needs_five_known_subjects(side):
+    found = paired(scored({0: side}), scored({0: side}), replicates=50)
+    assert [found[key] for key in ('difference', 'interval', 'p', 'permutations', 'exact')] == [0, None, None, 0, False]
 
 
 def test_an_undefined_side_leaves_no_difference():
@@ -58,11 +42,9 @@ def test_swapping_the_sides_negates_the_difference(measure):
     rng = np.random.default_rng(11)
     arm = random_images(rng, 7, 2)
     reference = random_images(rng, 7, 2, [image['tp'] + image['fn'] for image in arm])
-    arm, reference = scored({0: arm}), scored({0: reference})
-    one, other = (
-        paired(arm, reference, measure=measure, replicates=400),
-        paired(reference, arm, measure=measure, replicates=400),
-    )
+    sides = scored({0: arm}), scored({0: reference})
+    one, other, again = (paired(*pair, measure=measure, replicates=400) for pair in (sides, sides[::-1], sides))
+    assert one == again
     assert one['difference'] == -other['difference'] != 0
     assert one['interval'] == [-end for end in reversed(other['interval'])]
     assert one['p'] == other['p']
@@ -119,19 +101,6 @@ def test_p_of_the_pooled_dice_equals_that_of_all_exchanges_in_exact_numbers(case
     assert found['seeds'] == [3, 2]
 
 
-def test_p_of_a_mean_equals_that_of_scipy():
-    rng = np.random.default_rng(13)
-    for _ in range(20):
-        first, second = rng.integers(0, 101, (2, 9))
-        oracle = stats.permutation_test(
-            (first, second), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type='samples', vectorized=True,
-            n_resamples=np.inf,
-        )  # fmt: skip
-        found = paired(scored({0: of_dice(first)}), scored({0: of_dice(second)}), measure='image_dice', replicates=10)
-        assert found['p'] == pytest.approx(min(oracle.pvalue, 1), abs=1e-7)
-        assert found['difference'] == pytest.approx(oracle.statistic / 100, abs=1e-7)
-
-
 def test_random_exchanges_come_near_all_of_them():
     rng = np.random.default_rng(14)
     first = rng.integers(30, 90, 15)
@@ -162,9 +131,9 @@ def test_an_exchange_without_a_value_counts_as_extreme():
 
 def test_other_images_and_other_measures_are_refused():
     arm = scored({0: of_dice([10, 20, 30, 40, 50])})
-    with pytest.raises(InputError, match='image i004 is scored in one configuration alone'):
+    with pytest.raises(InputError, match='i004'):
         paired(arm, scored({0: of_dice([10, 20, 30, 40])}))
-    with pytest.raises(InputError, match='the measure hd95_px is not compared in pairs; expected one of dice, iou'):
+    with pytest.raises(InputError, match='hd95_px'):
         paired(arm, arm, measure='hd95_px')
 
 

@@ -1,4 +1,6 @@
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,25 +19,18 @@ def repository(tmp_path):
     return root
 
 
-@pytest.fixture(scope='session')
-def tiny_network(phantoms, tiny_options, tmp_path_factory):
-    """A config of a minute network on phantoms that needs no overrides, and random weights for it: two files."""
-    torch = pytest.importorskip('torch')
-    from mmengine.config import Config
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
-    from yapf.yapflib import yapf_api
+@pytest.fixture
+def run_tool(monkeypatch, capfd):
+    """Run a tool in this process; returns its exit status, stdout, and the lines of stderr."""
+    yapf = pytest.importorskip('yapf.yapflib.yapf_api')
+    monkeypatch.setattr(yapf, 'FormatCode', lambda text, **_: (text, True))  # of configs: slow, and nobody reads it
 
-    from octfluid.engine.config import load_config
+    def call(tool, *arguments):
+        monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
+        out, err = capfd.readouterr()
+        return stopped.value.code, out, err.splitlines()
 
-    folder = tmp_path_factory.mktemp('tiny_network')
-    config = Config.fromfile(ROOT / 'configs/smoke/phantom.py')
-    config.merge_from_dict(tiny_options)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))  # slow, and nobody reads it
-        config.dump(folder / 'tiny.py')
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-    model = MODELS.build(load_config(folder / 'tiny.py').model)
-    torch.save({'state_dict': model.state_dict()}, folder / 'tiny.pth')
-    return folder / 'tiny.py', folder / 'tiny.pth'
+    return call

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -27,6 +26,8 @@ _base_ = '{root}/configs/smoke/phantom.py'
 train_dataloader = dict(dataset=dict(scan_size=(64, 64), data_root='data/{name}'), num_workers=0, persistent_workers=False)
 val_dataloader = dict(dataset=dict(scan_size=(64, 64), data_root='data/{name}'), num_workers=0, persistent_workers=False)
 test_dataloader = val_dataloader
+heads = dict(in_channels=4, channels=4)
+model = dict(backbone=dict(base_channels=4), decode_head=heads, auxiliary_head=dict(heads, in_channels=8))
 """
 CONVERT = 'python tools/dataset_converters'
 ROWS = [  # command, what the line on stderr names
@@ -57,11 +58,26 @@ ROWS = [  # command, what the line on stderr names
     ('python tools/test.py good.py no.pth', 'no.pth'),
     ('python tools/test.py good.py runs_code.pth', 'runs_code.pth'),
     ('python tools/sweep.py good.py --seeds 0 0', '0'),
+    ('python tools/sweep.py good.py --seeds 0 --jobs 0', '--jobs'),
+    ('python tools/sweep.py good.py --seeds 0 --gpus 0,,1', '--gpus'),
+    ('python tools/sweep.py good.py --seeds 0 --slurm time=60', '--slurm'),
+    ('python tools/sweep.py good.py --seeds 0 --executor slurm --jobs 2', '--jobs'),
+    ('python tools/sweep.py good.py --seeds 0 --executor slurm --slurm tiem=60', 'time'),
     ('python tools/export_onnx.py good.py other.pth --out model.pt', 'model.pt'),
+    ('python tools/export_onnx.py good.py other.pth --out m.onnx --check 0', '--check'),
+    ('bash tools/dist_train.sh good.py', 'good.py'),
+    ('bash tools/dist_train.sh good.py 0', '0'),
+    ('bash tools/dist_test.sh good.py other.pth two', 'two'),
+    ('bash tools/dist_test.sh good.py no.pth 2', 'no.pth'),
     ('python tools/publish_checkpoint.py runs_code.pth --out published', 'runs_code.pth'),
     ('python tools/report.py own --out pages', 'own'),
     ('python tools/report.py counts.json --out pages', 'counts.json'),
+    ('python tools/report.py own', '--out'),
     ('python tools/benchmark.py everything', 'everything'),
+    ('python tools/benchmark.py train --iterations 0', '--iterations'),
+    ('python tools/benchmark.py infer no.py', 'no.py'),
+    ('python tools/benchmark.py data --out file', '--out file'),
+    ('python tools/benchmark.py data good.py', 'RandomResize'),
     ('python tools/analysis_tools/print_config.py no.py', 'no.py'),
     ('bash scripts/quickstart.sh now', 'now'),
     ('bash scripts/download_data.sh faces', 'faces'),
@@ -117,26 +133,18 @@ def inputs(tmp_path_factory):
     return folder
 
 
-def call(command, monkeypatch, capfd):
-    """Run a script in a process of its own, a tool in this one; return its status and the lines on stderr."""
+@pytest.mark.parametrize(('command', 'named'), ROWS, ids=lambda text: text.replace('/', ' '))
+def test_refused(inputs, tmp_path, monkeypatch, run_tool, command, named):
+    here = tmp_path / 'here'
+    shutil.copytree(inputs, here)
+    monkeypatch.chdir(here)
     program, script, *arguments = shlex.split(command)
     if program == 'bash':
         environment = {**os.environ, 'PYTHON': sys.executable}
         done = subprocess.run(['bash', ROOT / script, *arguments], capture_output=True, text=True, env=environment)
-        return done.returncode, done.stderr.splitlines()
-    monkeypatch.setattr(sys, 'argv', [script, *arguments])
-    capfd.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(ROOT / script), run_name='__main__')
-    return stopped.value.code, capfd.readouterr().err.splitlines()
-
-
-@pytest.mark.parametrize(('command', 'named'), ROWS, ids=lambda text: text.replace('/', ' '))
-def test_refused(inputs, tmp_path, monkeypatch, capfd, command, named):
-    here = tmp_path / 'here'
-    shutil.copytree(inputs, here)
-    monkeypatch.chdir(here)
-    status, lines = call(command, monkeypatch, capfd)
+        status, lines = done.returncode, done.stderr.splitlines()
+    else:
+        status, _, lines = run_tool(script.removeprefix('tools/').removesuffix('.py'), *arguments)
     assert (status, len(lines)) == (2, 1), lines
     assert lines[0].startswith(('error: ', 'failed: ')) and named in lines[0].partition(' (see ')[0]
     left = {path.relative_to(here).as_posix() for path in here.rglob('*') if path.is_file()}

@@ -1,30 +1,21 @@
 import json
 import statistics
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from octfluid.datasets.prepare.hrf import prepare
 from octfluid.reporting.benchmarks import build, read_benchmarks
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'tools/benchmark.py'
 PIPELINE = 'train_dataloader.dataset.pipeline'
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
-
-
 @pytest.mark.slow
-def test_training_samples(tmp_path, write_hrf):
+def test_training_samples(run_tool, tmp_path, write_hrf):
     """Windows of three photographs of 64x96, with window_first and without."""
     prepare(write_hrf(tmp_path / 'raw'), tmp_path / 'hrf')
     options = ['--cfg-options', f'data_root={tmp_path}/hrf', f'{PIPELINE}.2.scale=(64,96)', f'{PIPELINE}.3.crop_size=(32,32)']
-    done = run('data', '--samples', 4, '--repeats', 3, '--out', tmp_path / 'out', *options)
-    assert (done.returncode, done.stderr) == (0, '')
+    status, _, err = run_tool('benchmark', 'data', '--samples', 4, '--repeats', 3, '--out', tmp_path / 'out', *options)
+    assert (status, err) == (0, [])
     record = json.loads((tmp_path / 'out/data_pspnet.json').read_text())
     assert [record[key] for key in ('schema', 'kind', 'config')] == ['octfluid.benchmark/1', 'data', 'configs/hrf/pspnet.py']
     assert str(tmp_path) not in json.dumps(record)
@@ -40,11 +31,12 @@ def test_training_samples(tmp_path, write_hrf):
 
 
 @pytest.mark.slow
-def test_scoring_by_turns(tmp_path, phantoms):
+def test_scoring_by_turns(run_tool, tmp_path, phantoms):
     options = [f'data_root={phantoms}', 'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False',
                *(f'{part}_dataloader.dataset.scan_size=(64,64)' for part in ('train', 'val'))]  # fmt: skip
-    done = run('infer', 'configs/smoke/phantom.py', '--repeats', 2, '--out', tmp_path / 'out', '--cfg-options', *options)
-    assert (done.returncode, done.stderr) == (0, '')
+    arguments = ['configs/smoke/phantom.py', '--repeats', 2, '--out', tmp_path / 'out', '--cfg-options', *options]
+    status, _, err = run_tool('benchmark', 'infer', *arguments)
+    assert (status, err) == (0, [])
     ((name, found),) = read_benchmarks(tmp_path / 'out').items()
     assert name == 'infer_phantom.json' and found['settings']['scans'] == 4
     assert list(found['summary']) == ['stock', 'octfluid, fp32', 'octfluid, mixed precision']
@@ -54,15 +46,3 @@ def test_scoring_by_turns(tmp_path, phantoms):
     assert found['summary']['octfluid, fp32']['largest_difference'] < 1e-4
     (shown,) = build(read_benchmarks(tmp_path / 'out'))['infer']
     assert 'octfluid, fp32' in shown['peak_bytes']
-
-
-@pytest.mark.parametrize(('arguments', 'named'), [
-    (['train', '--iterations', '0'], '--iterations: 0'), (['speed'], "'speed'"),
-    (['infer', 'configs/hrf/none.py'], 'no config file at configs/hrf/none.py'),
-    (['data', '--cfg-options', 'data_root=nowhere'], 'nowhere'), (['data', '--out', 'README.md'], '--out README.md'),
-    (['data', 'configs/smoke/phantom.py'], 'configs/hrf/pspnet.py'),
-])  # fmt: skip
-def test_bad_arguments_are_one_line(arguments, named):
-    done = run(*arguments)
-    assert (done.returncode, done.stdout, done.stderr.count('\n')) == (2, '', 1)
-    assert done.stderr.startswith('error: ') and named in done.stderr

@@ -1,16 +1,10 @@
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from octfluid.utils.cli import exit_status_of
-
-ROOT = Path(__file__).parents[2]
-TOOL = ROOT / 'tools/check_dataset.py'
-CONFIG = next((ROOT / 'configs/table2').glob('10_*.py'))
+CONFIG = next((Path(__file__).parents[2] / 'configs/table2').glob('10_*.py'))
 NAMES = ['s01_z10', 's02_z10', 's03_z10']
 
 
@@ -34,20 +28,16 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def check(data, monkeypatch, capfd):
-    """Run the tool in this process; returns status, stdout and stderr."""
-
+def check(data, run_tool):
     def call(*arguments, root=data):
-        monkeypatch.setattr(sys, 'argv', ['check_dataset.py', str(CONFIG), *arguments, '--cfg-options', f'data_root={root}'])
-        status = exit_status_of(runpy.run_path(str(TOOL))['main'])
-        return status, *capfd.readouterr()
+        return run_tool('check_dataset', CONFIG, *arguments, '--cfg-options', f'data_root={root}')
 
     return call
 
 
 def test_sound_data_set(check):
     status, stdout, stderr = check()
-    assert (status, stderr) == (0, '')
+    assert (status, stderr) == (0, [])
     assert "split 'paper', 256x256 pixels, classes background, fluid" in stdout
     assert 'train: 2 images of 2 subjects, 2 with fluid, 0.31% of their pixels' in stdout
     assert 'val: 1 images of 1 subjects' in stdout
@@ -59,7 +49,7 @@ def test_every_problem_on_a_line_and_status_2(check, data):
     Image.new('L', (256, 256), 255).save(data / 'paper_256/annotations/s01_z10.png')
     status, _, stderr = check()
     assert status == 2
-    *problems, last = stderr.splitlines()
+    *problems, last = stderr
     # The missing mask counts twice (its image, and the list); without it and the bad one no training mask has fluid.
     named = ('images/s02_z10.png', 'images/s03_z10.png', 'annotations/s01_z10.png', 'paper_train.txt', 'paper_train.txt')
     assert len(problems) == 5 and all(name in problem for name, problem in zip(named, problems, strict=True))
@@ -69,8 +59,7 @@ def test_every_problem_on_a_line_and_status_2(check, data):
 def test_split_argument_and_missing_data_set(check, data):
     status, _, stderr = check('--split', 'mixed')
     assert status == 2
-    assert "'s01_z10' is in both mixed_train.txt and mixed_val.txt" in stderr
+    assert any('s01_z10' in line and 'mixed_train.txt' in line and 'mixed_val.txt' in line for line in stderr)
     for arguments, root, named in ((('--split', 'papr'), data, 'papr'), ((), data / 'nowhere', 'nowhere')):
         status, _, stderr = check(*arguments, root=root)
-        assert status == 2
-        assert len(stderr.splitlines()) == 1 and named in stderr
+        assert (status, len(stderr)) == (2, 1) and named in stderr[0]

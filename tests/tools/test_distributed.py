@@ -76,15 +76,3 @@ def test_two_processes_train_and_score_every_scan_once_and_write_one_record(tmp_
     assert [record['variant'] for record in found] == ['2processes', '', '']
     assert [image['name'] for image in found[0]['images']] == ['s03_z00', 's03_z01', 's03_z02']
     assert all(record['images'] == found[0]['images'] and record['metrics'] == found[0]['metrics'] for record in found)
-
-
-@pytest.mark.parametrize(('command', 'named'), [
-    (('dist_train.sh',), 'CONFIG'), (('dist_train.sh', CONFIG), CONFIG), (('dist_train.sh', CONFIG, '--amp'), '--amp'),
-    (('dist_train.sh', CONFIG, '0'), '0'), (('dist_train.sh', 'nosuch.py', '2'), 'nosuch.py'),
-    (('dist_test.sh', CONFIG, 'README.md'), 'README.md'), (('dist_test.sh', CONFIG, 'README.md', 'two'), 'two'),
-    (('dist_test.sh', CONFIG, 'nosuch.pth', '2'), 'nosuch.pth'),
-])  # fmt: skip
-def test_bad_arguments_are_one_line_and_status_2(command, named):
-    done = run('bash', f'tools/{command[0]}', *command[1:])
-    assert (done.returncode, done.stdout, done.stderr.count('\n')) == (2, '', 1)
-    assert named in done.stderr

@@ -26,6 +26,10 @@ class Server(ThreadingHTTPServer):
         self.files, self.ranges, self.resumable = {}, [], True
         self.url = f'http://127.0.0.1:{self.server_address[1]}'
 
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -52,12 +56,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
 
 
 @pytest.fixture
@@ -69,9 +70,8 @@ def root(tmp_path):
 
 def run(root, script, *arguments, **environment):
     clean = {key: value for key, value in os.environ.items() if 'proxy' not in key.lower()}
-    return subprocess.run(
-        ['bash', root / 'scripts' / script, *arguments], capture_output=True, text=True, env={**clean, **environment}
-    )
+    command = ['bash', f'scripts/{script}', *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=root, env={**clean, **environment})
 
 
 def archive(members=(('2015_BOE_Chiu/Subject_01.mat', b'content' * 500), ('manual1/01_h.tif', b'x'))):
@@ -98,98 +98,69 @@ def test_data_are_fetched_unpacked_and_kept(root, server):
     done = run(root, 'download_data.sh', 'duke', **environment)
     assert done.returncode == 0, done.stderr
     assert (root / 'data/raw/duke/2015_BOE_Chiu/Subject_01.mat').read_bytes() == b'content' * 500
-    assert done.stdout.splitlines()[-1] == (
-        'next: python tools/dataset_converters/duke_dme.py data/raw/duke --out data/duke_dme'
-    )
+    assert done.stdout.endswith('python tools/dataset_converters/duke_dme.py data/raw/duke --out data/duke_dme\n')
     assert sorted(path.name for path in (root / 'data/raw').iterdir()) == ['2015_BOE_Chiu2.zip', 'duke']
     assert run(root, 'download_data.sh', 'duke', **environment).returncode == 0
     assert len(server.ranges) == 1
 
 
-@pytest.mark.parametrize('resumable', [True, False])
-def test_interrupted_transfer_is_resumed(root, server, resumable):
-    content = archive()
-    server.files['/all.zip'] = content
-    server.resumable = resumable
+@pytest.fixture
+def part(root):
+    """Where the script leaves what it has of the HRF archive."""
     (root / 'data/raw').mkdir(parents=True)
-    (root / 'data/raw/all.zip.part').write_bytes(content[:1000])
+    return root / 'data/raw/all.zip.part'
+
+
+@pytest.mark.parametrize('resumable', [True, False])
+@pytest.mark.parametrize('had', [lambda content: content[:1000], lambda content: b'x' * (len(content) + 10)])
+def test_interrupted_transfer_is_resumed_or_begun_anew(root, server, part, resumable, had):
+    content = archive()
+    server.files['/all.zip'], server.resumable = content, resumable
+    part.write_bytes(had(content))
     done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/all.zip')
     assert done.returncode == 0, done.stderr
-    assert server.ranges[0] == 'bytes=1000-'
-    assert (root / 'data/raw/all.zip').read_bytes() == content
-    assert (root / 'data/raw/hrf').is_dir()
+    assert server.ranges[0] == f'bytes={len(had(content))}-'
+    assert (root / 'data/raw/all.zip').read_bytes() == content and (root / 'data/raw/hrf').is_dir()
 
 
-def test_complete_part_needs_no_network(root):
-    (root / 'data/raw').mkdir(parents=True)
-    (root / 'data/raw/all.zip.part').write_bytes(archive())
+def test_a_complete_part_needs_no_network_and_a_failed_transfer_keeps_it(root, server, part):
+    part.write_bytes(b'x' * 100)
+    assert run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/gone.zip').returncode == 1
+    assert part.read_bytes() == b'x' * 100
+    part.write_bytes(archive())
     assert run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=NOWHERE).returncode == 0
     assert (root / 'data/raw/hrf').is_dir()
 
 
-def test_part_longer_than_the_file_is_fetched_anew(root, server):
-    content = archive()
-    server.files['/all.zip'] = content
-    (root / 'data/raw').mkdir(parents=True)
-    (root / 'data/raw/all.zip.part').write_bytes(b'x' * (len(content) + 10))
-    assert run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/all.zip').returncode == 0
-    assert (root / 'data/raw/all.zip').read_bytes() == content
-
-
-def test_failed_transfer_keeps_the_part(root, server):
-    (root / 'data/raw').mkdir(parents=True)
-    part = root / 'data/raw/all.zip.part'
-    part.write_bytes(b'x' * 100)
-    done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/gone.zip')
-    assert done.returncode == 1
-    assert part.read_bytes() == b'x' * 100
-
-
 def test_offline_says_where_to_put_the_file_and_uses_it(root):
     done = run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=NOWHERE)
-    assert done.returncode == 1
-    assert 'if this machine is offline, fetch it elsewhere, save it as data/raw/2015_BOE_Chiu2.zip' in done.stderr
+    assert done.returncode == 1 and 'data/raw/2015_BOE_Chiu2.zip' in done.stderr
     assert not list((root / 'data/raw').iterdir())
+    # What a killed process has half unpacked goes.
+    (root / 'data/raw/.tmp-duke-12345678').mkdir()
     (root / 'data/raw/2015_BOE_Chiu2.zip').write_bytes(archive())
     assert run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=NOWHERE).returncode == 0
+    assert sorted(path.name for path in (root / 'data/raw').iterdir()) == ['2015_BOE_Chiu2.zip', 'duke']
     assert (root / 'data/raw/duke/2015_BOE_Chiu').is_dir()
 
 
-def test_damaged_archive_put_there_by_hand_is_left_alone(root):
-    (root / 'data/raw').mkdir(parents=True)
-    zip_file = root / 'data/raw/all.zip'
+def test_damaged_archive_put_there_by_hand_is_left_alone(root, part):
+    zip_file = part.with_name('all.zip')
     zip_file.write_bytes(archive()[:2000])
     done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=NOWHERE)
-    assert done.returncode == 1
-    assert 'not a sound zip archive' in done.stderr
-    assert zip_file.exists()
-    assert not (root / 'data/raw/hrf').exists()
+    assert done.returncode == 1 and zip_file.exists() and not (root / 'data/raw/hrf').exists()
 
 
-@pytest.mark.parametrize(
-    'content',
-    [
-        b'<html>moved</html>',
-        archive([('../escaped.txt', b'x')]),
-        archive([('/abs.txt', b'x')]),
-        archive().replace(b'contentcontent', b'contentCONTENT', 1),
-    ],
-)
+@pytest.mark.parametrize('content', [
+    b'<html>moved</html>', archive([('../escaped.txt', b'x')]), archive([('/abs.txt', b'x')]), archive([]),
+    archive().replace(b'contentcontent', b'contentCONTENT', 1), archive([('HRF/manual1/01_h.tif', b'x')]),
+])  # fmt: skip
 def test_bad_archives_are_refused(root, server, content):
-    server.files['/all.zip'] = content
-    done = run(root, 'download_data.sh', 'hrf', OCTFLUID_HRF_URL=f'{server.url}/all.zip')
+    server.files['/duke.zip'] = content
+    done = run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=f'{server.url}/duke.zip')
     assert done.returncode == 1
     assert not list((root / 'data/raw').iterdir())
     assert sorted(path.name for path in root.iterdir()) == ['data', 'scripts']
-
-
-@pytest.mark.parametrize('members', [[], [('HRF/manual1/01_h.tif', b'x')]])
-def test_archives_of_something_else_are_refused(root, server, members):
-    server.files['/duke.zip'] = archive(members)
-    done = run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=f'{server.url}/duke.zip')
-    assert done.returncode == 1
-    assert f'none of its {len(members)} members is called *Subject_*.mat; expected the data set' in done.stderr
-    assert not list((root / 'data/raw').iterdir())
 
 
 @pytest.mark.parametrize('make', [Path.touch, lambda path: path.symlink_to('nowhere')])
@@ -198,26 +169,13 @@ def test_a_file_where_the_folder_goes_is_left_alone(root, make):
     (root / 'data/raw/2015_BOE_Chiu2.zip').write_bytes(archive())
     make(root / 'data/raw/duke')
     done = run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=NOWHERE)
-    assert (done.returncode, done.stderr.splitlines()) == (1, [
-        'error: data/raw/duke: is a file or a link to nowhere; expected a folder or a free name, move it elsewhere'
-    ])  # fmt: skip
-    assert sorted(path.name for path in (root / 'data/raw').iterdir()) == ['2015_BOE_Chiu2.zip', 'duke']
-
-
-def test_what_a_killed_process_has_half_unpacked_goes(root):
-    (root / 'data/raw/.tmp-duke-12345678').mkdir(parents=True)
-    (root / 'data/raw/2015_BOE_Chiu2.zip').write_bytes(archive())
-    assert run(root, 'download_data.sh', 'duke', OCTFLUID_DUKE_URL=NOWHERE).returncode == 0
+    assert (done.returncode, done.stderr.count('\n')) == (1, 1) and 'data/raw/duke' in done.stderr
     assert sorted(path.name for path in (root / 'data/raw').iterdir()) == ['2015_BOE_Chiu2.zip', 'duke']
 
 
 def test_a_search_path_of_cd_leads_nowhere_else(root, tmp_path):
     (tmp_path / 'elsewhere/scripts').mkdir(parents=True)
-    environment = {**os.environ, 'CDPATH': str(tmp_path / 'elsewhere'), 'OCTFLUID_DUKE_URL': NOWHERE}
-    done = subprocess.run(
-        ['bash', 'scripts/download_data.sh', 'duke'], capture_output=True, text=True, env=environment, cwd=root
-    )
-    assert f'error: {NOWHERE}: cannot be fetched' in done.stderr
+    run(root, 'download_data.sh', 'duke', CDPATH=str(tmp_path / 'elsewhere'), OCTFLUID_DUKE_URL=NOWHERE)
     assert (root / 'data/raw').is_dir() and not (tmp_path / 'elsewhere/data').exists()
 
 
@@ -237,6 +195,5 @@ def test_checkpoint_is_fetched_resumed_and_verified(root, server):
 def test_checkpoint_with_another_digest_is_refused(root, server):
     server.files[f'/{MODEL}/{FILE}'] = b'something else'
     done = run(root, 'download_checkpoints.sh', 'pspnet', OCTFLUID_CHECKPOINT_URL=f'{server.url}/')
-    assert done.returncode == 1
-    assert 'expected fdb7e29b' in done.stderr
+    assert done.returncode == 1 and 'fdb7e29b' in done.stderr
     assert not list((root / 'checkpoints').iterdir())

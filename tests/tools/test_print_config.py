@@ -1,29 +1,23 @@
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+pytest.importorskip('mmseg')
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs/table2'
+ROW10 = CONFIGS / '10_crop320_wd1e-4.py'
 
 
-@pytest.mark.parametrize('same', [False, True])
-def test_what_differs_between_two_configs(monkeypatch, capsys, same):
-    pytest.importorskip('mmseg')
-    names = ['table2/10_crop320_wd1e-4.py' if same else 'table2/06_crop320.py', 'table2/10_crop320_wd1e-4.py']
-    monkeypatch.setattr(sys, 'argv', ['print_config.py', *(str(ROOT / 'configs' / name) for name in names)])
-    runpy.run_path(str(ROOT / 'tools/analysis_tools/print_config.py'))['main']()
-    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith('#')]
-    assert lines == ['no difference' if same else 'optim_wrapper.optimizer.weight_decay: 0.0005 -> 0.0001']
+@pytest.mark.parametrize('other', ['06_crop320.py', '10_crop320_wd1e-4.py'])
+def test_what_differs_between_two_configs(run_tool, other):
+    out = run_tool('analysis_tools/print_config', CONFIGS / other, ROW10)[1]
+    lines = [line for line in out.splitlines() if not line.startswith('#')]
+    expected = 'no difference' if other == ROW10.name else 'optim_wrapper.optimizer.weight_decay: 0.0005 -> 0.0001'
+    assert lines == [expected]
 
 
-def test_what_is_printed_is_a_config_with_the_same_digest(monkeypatch, capsys, tmp_path):
-    pytest.importorskip('mmseg')
+def test_what_is_printed_is_a_config_with_the_same_digest(run_tool, tmp_path):
     from octfluid.engine.config import load_config
     from octfluid.records.fingerprint import config_sha256
 
-    config = ROOT / 'configs/table2/10_crop320_wd1e-4.py'
-    monkeypatch.setattr(sys, 'argv', ['print_config.py', str(config)])
-    runpy.run_path(str(ROOT / 'tools/analysis_tools/print_config.py'))['main']()
-    (tmp_path / 'printed.py').write_text(capsys.readouterr().out)
-    assert config_sha256(load_config(tmp_path / 'printed.py')) == config_sha256(load_config(config))
+    (tmp_path / 'printed.py').write_text(run_tool('analysis_tools/print_config', ROW10)[1])
+    assert config_sha256(load_config(tmp_path / 'printed.py')) == config_sha256(load_config(ROW10))

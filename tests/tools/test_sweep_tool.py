@@ -1,17 +1,15 @@
 import importlib.util
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from octfluid.records.record import write_record
-from octfluid.utils.cli import exit_status_of
 from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'sweep.py'
+pytest.importorskip('mmengine')
 CONFIG = ROOT / 'configs' / 'table2' / '10_crop320_wd1e-4.py'
 
 # Stands in for tools/train.py: copies the prepared record of its seed, or fails where there is none.
@@ -35,15 +33,24 @@ def load_tool():
     return tool
 
 
+def digest(split=None):
+    from octfluid.engine.config import load_config
+    from octfluid.records.fingerprint import config_sha256
+
+    return config_sha256(load_config(CONFIG, split=split))
+
+
 @pytest.fixture
 def sweep(monkeypatch, tmp_path):
     """Call the tool's main in this process, with the fake training; returns its exit status."""
     tool = load_tool()
+    write_data(tmp_path / 'data')
     (tmp_path / 'fake_train.py').write_text(FAKE_TRAIN)
     monkeypatch.setattr(tool, 'TRAIN', tmp_path / 'fake_train.py')
 
     def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['sweep.py', *map(str, arguments), '--work-dir', str(tmp_path / 'work')])
+        given = [CONFIG, '--cfg-options', f'data_root={tmp_path / "data"}', '--work-dir', tmp_path / 'work', *arguments]
+        monkeypatch.setattr(sys, 'argv', ['sweep.py', *map(str, given)])
         return tool.main()
 
     return call
@@ -59,46 +66,32 @@ def write_data(root):
 
 
 def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path, capsys):
-    pytest.importorskip('mmengine')
-    from octfluid.engine.config import load_config
-    from octfluid.records.fingerprint import config_sha256
-
-    write_data(tmp_path / 'data')
-    arguments = [CONFIG, '--init', 'none', '--seeds', 0, '--cfg-options', f'data_root={tmp_path / "data"}', '--splits']
-    with pytest.raises(InputError, match=r'train6-10_test1-5_train\.txt, which halves stands for'):
-        sweep(*arguments, 'halves')
-    with pytest.raises(InputError, match='splits given more than once: subject02'):
-        sweep(*arguments, 'subject02', 'leave-one-subject-out')
+    arguments = ['--init', 'none', '--seeds', 0, '--splits']
+    for splits, named in ((['halves'], 'train6-10_test1-5_train'), (['subject02', 'leave-one-subject-out'], 'subject02')):
+        with pytest.raises(InputError, match=named):
+            sweep(*arguments, *splits)
     for subject, tp in ((1, 30), (2, 10)):
         split = f'subject0{subject}'
-        record = make_record(
-            [(tp, 10, 20, 65506 - tp)], split=split, config_sha256=config_sha256(load_config(CONFIG, split=split))
-        )
+        record = make_record([(tp, 10, 20, 65506 - tp)], split=split, config_sha256=digest(split))
         record['images'][0].update(name=f's0{subject}_z10', subject=subject)
         folder = tmp_path / 'work' / CONFIG.stem / f'{split}_scratch_seed0'
         write_record(record, folder / 'r.json')
         assert sweep(*arguments, 'leave-one-subject-out') == (1 if subject == 1 else 0)
         output = capsys.readouterr().out
-        title = f'leave-one-subject-out, {CONFIG.stem} scratch seed 0: '
-        assert f'2 runs: {subject} done before, {2 - subject} to do, 1 at a time' in output
-        assert f'note: {subject} of those done were trained with --amp, and stay as they are' in output
-        if subject == 1:
-            assert output.splitlines()[-1] == f'{title}pooled scores withheld, no complete record of subject02'
-    # Fluid: 2 x 40 of 2 x 40 + 20 + 40.
-    assert output.splitlines()[-1].startswith(title)
-    assert output.splitlines()[-1].endswith('foreground Dice 57.14 %, pooled over 2 folds, 2 images')
+        assert f'2 runs: {subject} done before, {2 - subject} to do' in output and '--amp' in output
+        last = output.splitlines()[-1]
+        # Fluid: 2 x 40 of 2 x 40 + 20 + 40.
+        assert ('subject02' in last) == (subject == 1) and ('Dice 57.14 %' in last) == (subject == 2)
 
     (tmp_path / 'data' / 'splits' / 'subject02_train.txt').write_text('s01_z10\ns02_z10\n')
-    with pytest.raises(InputError, match=r"'s02_z10' is in both subject02_train\.txt and"):
+    with pytest.raises(InputError, match='s02_z10.*subject02_train'):
         sweep(*arguments, 'leave-one-subject-out')
 
 
 def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypatch, capsys):
-    pytest.importorskip('mmengine')
     from octfluid.engine import slurm as cluster
     from octfluid.engine.sweep import Outcome
 
-    write_data(tmp_path / 'data')
     calls = []
 
     def run_on_cluster(runs, command, parameters, on_outcome):
@@ -107,11 +100,8 @@ def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypa
 
     monkeypatch.setattr(cluster, 'require_slurm', lambda: None)
     monkeypatch.setattr(cluster, 'run_on_cluster', run_on_cluster)
-    status = sweep(
-        CONFIG, '--init', 'none', '--seeds', 0, 1, '--cfg-options', f'data_root={tmp_path / "data"}',
-        '--executor', 'slurm', '--slurm', 'time=60', 'partition=gpu',
-    )  # fmt: skip
-    assert status == 1
+    cluster_options = ['--executor', 'slurm', '--slurm', 'time=60', 'partition=gpu']
+    assert sweep('--init', 'none', '--seeds', 0, 1, *cluster_options) == 1
     assert calls == [([0, 1], [sys.executable, str(tmp_path / 'fake_train.py')], {'time': 60, 'partition': 'gpu'})]
     output = capsys.readouterr()
     assert '2 runs: 0 done before, 2 to do, each as a job' in output.out
@@ -119,19 +109,13 @@ def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypa
 
 
 def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tmp_path, capsys):
-    pytest.importorskip('mmengine')
-    from octfluid.engine.config import load_config
-    from octfluid.records.fingerprint import config_sha256
-
-    write_data(tmp_path / 'data')
-    digest = config_sha256(load_config(CONFIG))
-    write_record(make_record(config_sha256=digest), tmp_path / 'record_0.json')
-    arguments = [CONFIG, '--init', 'none', '--seeds', 0, 1, '--cfg-options', f'data_root={tmp_path / "data"}']
+    write_record(make_record(config_sha256=digest()), tmp_path / 'record_0.json')
+    arguments = ['--init', 'none', '--seeds', 0, 1]
     page = tmp_path / 'page.pth'
     page.write_text('<!DOCTYPE html><html>404</html>')
     with pytest.raises(InputError, match=r'page\.pth'):
-        sweep(CONFIG, '--init', page, *arguments[3:])
-    with pytest.raises(InputError, match="unknown split 'papre'; did you mean 'paper'"):
+        sweep('--init', page, *arguments[2:])
+    with pytest.raises(InputError, match='papre'):
         sweep(*arguments, '--splits', 'papre')
     assert not (tmp_path / 'work').exists()
     assert sweep(*arguments) == 1
@@ -139,30 +123,13 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
     assert '2 runs: 0 done before, 2 to do, 1 at a time' in output.out
     assert '81.57' in output.out  # mDice of the fixture's record
     folder = tmp_path / 'work' / CONFIG.stem / 'paper_scratch_seed1'
-    line = f'failed: {CONFIG.stem} paper_scratch_seed1: error: nothing prepared (exit status 1); log: {folder / "train.log"}'
-    assert line in output.err.splitlines()
+    assert 'nothing prepared' in output.err and str(folder / 'train.log') in output.err
 
-    write_record(make_record(config_sha256=digest, seed=1), tmp_path / 'record_1.json')
+    write_record(make_record(config_sha256=digest(), seed=1), tmp_path / 'record_1.json')
     assert sweep(*arguments) == 0
     output = capsys.readouterr()
     assert '2 runs: 1 done before, 1 to do' in output.out
     assert 'failed' not in output.out + output.err
-
-
-@pytest.mark.parametrize(('arguments', 'named'), [
-    (['no.py', '--seeds', '0'], 'no.py'), ([CONFIG], '--seeds'), ([CONFIG, '--seeds', '0', '1', '0'], 'seeds'),
-    ([CONFIG, '--seeds', '0', '--jobs', '0'], '--jobs: 0'), ([CONFIG, '--seeds', '0', '--gpus', '0,,1'], '--gpus'),
-    ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--jobs', '2'], '--jobs, --gpus'),
-    ([CONFIG, '--seeds', '0', '--slurm', 'time=60'], '--slurm'),
-    ([CONFIG, '--seeds', '0', '--executor', 'slurm', '--slurm', 'tiem=60'], '--slurm time'),
-])  # fmt: skip
-def test_bad_arguments_are_one_line_and_status_2(arguments, named, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['sweep.py', *map(str, arguments), '--work-dir', str(tmp_path / 'w')])
-    with pytest.raises(SystemExit) as ended:
-        sys.exit(exit_status_of(load_tool().main))
-    error = capsys.readouterr().err
-    assert ended.value.code == 2 and named in error and error.count('\n') == 1
-    assert not (tmp_path / 'w').exists()
 
 
 @pytest.mark.parametrize(('given', 'jobs'), [('', 1), ('--gpus 0,1', 2), ('--gpus 0,1 --jobs 4', 4)])
@@ -170,38 +137,3 @@ def test_jobs_follow_the_gpus(monkeypatch, given, jobs):
     monkeypatch.setattr(sys, 'argv', ['sweep.py', 'a.py', '--seeds', '0', *given.split(), '--seeds', '1'])
     args = load_tool().parse_args()
     assert (args.jobs, args.seeds) == (jobs, [0, 1])
-
-
-@pytest.fixture
-def script(tmp_path):
-    """Call scripts/reproduce_table2.sh from elsewhere with an interpreter that only notes what it is asked to run."""
-    python = tmp_path / 'python'
-    note = f'echo "$PWD: $*" >> {tmp_path}/calls'
-    python.write_text(f'#!/bin/sh\n{note}\n[ "$1" = tools/sweep.py ] && exit "${{STATUS:-0}}"\nexit 0\n')
-    python.chmod(0o755)
-
-    def call(*arguments, status=0):
-        environment = os.environ | {'PYTHON': str(python), 'STATUS': str(status)}
-        command = ['bash', ROOT / 'scripts' / 'reproduce_table2.sh', *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        calls = tmp_path / 'calls'
-        return done, calls.read_text().splitlines() if calls.exists() else []
-
-    return call
-
-
-def test_reproduce_table2_sweeps_all_rows_and_reports(script, tmp_path):
-    (tmp_path / 'w.pth').touch()
-    done, calls = script('--init', 'w.pth', '--amp', 'auto')
-    assert (done.returncode, len(calls)) == (0, 2)
-    assert calls[0].startswith(f'{ROOT}: tools/sweep.py configs/table2/01_')
-    assert calls[0].count('configs/table2/') == 11
-    assert calls[0].endswith(f'--work-dir work_dirs/table2 --seeds 0 1 2 --init {tmp_path / "w.pth"} --amp auto')
-    assert calls[1] == f'{ROOT}: tools/report.py work_dirs/table2 --out work_dirs/table2/report'
-
-
-@pytest.mark.parametrize(('status', 'steps'), [(1, 2), (2, 1), (130, 1)])
-def test_reproduce_table2_reports_after_failed_runs_and_keeps_the_status(script, status, steps):
-    done, calls = script('--seeds', '5', '--init', 'none', status=status)
-    assert (done.returncode, len(calls)) == (status, steps)
-    assert calls[0].endswith('--work-dir work_dirs/table2 --seeds 5 --init none')

@@ -1,7 +1,6 @@
 """What only the command lines of train.py and test.py show: exit status, what is printed, and that options are handed on."""
 
 import errno
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import pytest
 
 from octfluid.records import record as records
 from octfluid.records.record import read_record
-from octfluid.utils.cli import exit_status_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/smoke/phantom.py'
@@ -34,27 +32,9 @@ def options(tiny_options):
 
 
 @pytest.fixture
-def call(monkeypatch, capfd):
-    """Run a tool's main in this process; returns its status, stdout, and the lines of stderr."""
-    from yapf.yapflib import yapf_api
-
+def call(monkeypatch, run_tool):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))
-
-    def run(tool, *arguments):
-        spec = importlib.util.spec_from_file_location(f'{tool}_tool', ROOT / 'tools' / f'{tool}.py')
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            status = exit_status_of(module.main)
-        except SystemExit as stop:
-            status = stop.code
-        captured = capfd.readouterr()
-        return status, captured.out, captured.err.splitlines()
-
-    return run
+    return run_tool
 
 
 def run_process(*arguments):

@@ -1,0 +1,101 @@
+"""The quickstart and the whole paper, in copies of the repository, with tiny networks on tiny scans."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from octfluid.records.record import read_record
+
+ROOT = Path(__file__).parents[2]
+TINY = """
+train_pipeline[2]['crop_size'] = (48, 48)
+train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+model = dict(
+    backbone=dict(base_channels=4),
+    decode_head=dict(in_channels=4, channels=4),
+    auxiliary_head=dict(in_channels=8, channels=4),
+)
+train_cfg = dict(max_iters=4, val_interval=4)
+"""
+SMALLER = {
+    '(2336, 3504)': '(64, 96)', '(512, 512)': '(64, 64)', '(320, 320)': '(48, 48)', '(256, 256)': '(64, 64)',
+    '(170, 170)': '(32, 32)', '=400': '=2', 'num_workers=2,': 'num_workers=0,', 'num_workers=4,': 'num_workers=0,',
+    'persistent_workers=True,': '', 'channels=64': 'channels=4', 'channels=128': 'channels=8',
+}  # fmt: skip
+
+
+@pytest.fixture
+def clone(tmp_path):
+    root = tmp_path / 'clone'
+    for folder in ('configs', 'octfluid', 'scripts', 'tools'):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns('__pycache__'))
+    return root
+
+
+def run(clone, script, *arguments, **environment):
+    inherited = {key: value for key, value in os.environ.items() if key not in ('CONDA_PREFIX', 'OCTFLUID_DUKE_RAW')}
+    # Our own interpreter must be the one that the script finds, and the copy the package that it imports.
+    environment = {**inherited, 'VIRTUAL_ENV': sys.prefix, 'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
+                   'PYTHONPATH': str(clone), 'OCTFLUID_NO_INSTALL': '1', **environment}  # fmt: skip
+    command = ['bash', clone / f'scripts/{script}.sh', *arguments]
+    return subprocess.run(command, env=environment, cwd=clone, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_quickstart_from_nothing_to_a_report(clone):
+    with open(clone / 'configs/smoke/phantom.py', 'a') as config:
+        config.write(TINY)
+    done = run(clone, 'quickstart')
+    assert done.returncode == 0, done.stderr[-2000:]
+    work = clone / 'work_dirs/quickstart/phantom'
+    trained = read_record(work / 'train_heldout_scratch_4i_seed0.json')
+    tested = read_record(work / 'test/test_heldout_scratch_4i_seed0.json')
+    assert tested['images'] == trained['images'] and len(trained['images']) == 16
+    assert sorted(path.stem for path in (work / 'overlays').glob('*.png')) == [image['name'] for image in trained['images']]
+    assert '| `configs/smoke/phantom.py` | train | heldout | scratch | 4 |' in done.stdout
+    assert (work / 'report/recipes.md').is_file()
+
+
+def test_quickstart_names_data_that_are_not_there(clone):
+    done = run(clone, 'quickstart', OCTFLUID_DUKE_RAW=str(clone / 'nothing'))
+    assert (done.returncode, done.stderr.count('\n')) == (2, 1) and str(clone / 'nothing') in done.stderr
+    assert not (clone / 'work_dirs').exists()
+
+
+@pytest.mark.slow
+def test_the_whole_paper(clone, tmp_path, phantoms, write_hrf):
+    """From photographs to weights, table 1, two rows of table 2 and three ablations."""
+    kept = ('06_crop320', '10_crop320_wd1e-4', 'fcn_head', 'deeplabv3_head', 'rotate15')
+    for path in (clone / 'configs').rglob('*.py'):
+        if path.parent.name in ('table2', 'ablations') and path.stem not in kept:
+            path.unlink()
+            continue
+        text = path.read_text()
+        for old, new in SMALLER.items():
+            text = text.replace(old, new)
+        path.write_text(text)
+    data = clone / 'data/duke_dme'
+    shutil.copytree(phantoms, data)
+    (data / 'native').rename(data / 'paper_256')
+    for side in ('train', 'val'):
+        (data / f'splits/heldout_{side}.txt').rename(data / f'splits/paper_{side}.txt')
+    raw = write_hrf(tmp_path / 'raw')
+    done = run(clone, 'reproduce_paper', '--iters', '2', '--seeds', '0', OCTFLUID_HRF_RAW=str(raw))
+    assert done.returncode == 0, done.stderr
+    work = clone / 'work_dirs'
+    found = [path.relative_to(work) for path in work.rglob('*_*i_seed*.json')]
+    runs = [path.parts[0] for path in found]
+    assert [runs.count(name) for name in ('hrf', 'table1', 'table2', 'ablations')] == [3, 3, 2, 3]
+    assert all('_hrf-own_' in path.name for path in found if path.parts[0] != 'hrf')
+    assert (work / 'paper/report/table2.md').is_file()
+    (card,) = (json.loads(path.read_text()) for path in (clone / 'checkpoints/hrf').glob('fcn_unet_s5-d16_*_2i_hrf-*.json'))
+    assert (card['config'], card['iterations'], card['precision']) == ('configs/hrf/fcn.py', 2, 'fp16')
+    record = read_record(work / 'hrf/fcn_2i/train_usual_scratch_2i_seed0.json')
+    # The schedule ends with the second iteration, at its lowest rate.
+    assert record['history'][-1]['lr'] == pytest.approx(1e-4)
