@@ -16,8 +16,6 @@ PREFIX = 'octfluid.'
 KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores', 'licence')
 """Entries of the metadata of a model file, each with `PREFIX` before its name."""
 SHIPPED = 'octfluid-compact.onnx'
-_INPUT, _OUTPUT = 'scan', 'probability'
-_MOST_THREADS = 1024
 _PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
 _AT_ONCE = 4  # scans: memory grows with them, speed hardly does
 
@@ -81,14 +79,15 @@ class ModelInfo:
         return cls(**values | dict(classes=classes))
 
 
-def _greatest(scan: np.ndarray, where: str) -> float:
-    """Return the greatest gray value; raise InputError unless all are real numbers within 0..255."""
+def _require_gray(scan: np.ndarray, where: str) -> None:
+    """Raise InputError unless a scan is (H, W), of real numbers within 0..255."""
+    if scan.ndim != 2 or 0 in scan.shape:
+        raise InputError(f'{where} has shape {scan.shape}; expected (height, width), each at least 1')
     if scan.dtype.kind not in 'uif':
         raise InputError(f'{where} has {scan.dtype} values; expected gray values 0..255, whole or floating')
     low, high = float(scan.min()), float(scan.max())
     if not (low >= 0 and high <= 255):  # false of NaN, too
         raise InputError(f'{where} has gray values from {low:g} to {high:g}; expected 0..255, scale them first')
-    return high
 
 
 def shipped_model() -> Path:
@@ -108,8 +107,7 @@ class ScanModel:
         info: The metadata of the file.
 
     Raises:
-        InputError: The file is missing, damaged, not a model of octfluid, or needs weights from another file; or ``threads`` is
-            not a number of threads.
+        InputError: The file is missing, damaged, not a model of octfluid, or needs weights from another file.
 
     Example:
         >>> ScanModel().probability(np.zeros((1, 496, 768), np.uint8)).shape
@@ -120,8 +118,6 @@ class ScanModel:
         self.path = shipped_model() if path is None else Path(path)
         if not self.path.is_file():
             raise InputError(f'{self.path}: no such model file; expected one that tools/export_onnx.py wrote')
-        if not isinstance(threads, int) or not 0 <= threads <= _MOST_THREADS:  # with too many the process is killed
-            raise InputError(f'threads {threads!r}: expected a whole number from 0, one a core, to {_MOST_THREADS}')
         self.threads = threads
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -138,9 +134,6 @@ class ScanModel:
             reason = ' '.join(str(error).split())[:200]
             raise InputError(f'{self.path}: not a model that ONNX Runtime can load ({reason}); export it again') from error
         self.info = ModelInfo.from_metadata(metadata, str(self.path))
-        names = [[item.name for item in side] for side in (self.session.get_inputs(), self.session.get_outputs())]
-        if names != [[_INPUT], [_OUTPUT]]:
-            raise InputError(f"{self.path}: has inputs and outputs {names}; expected '{_INPUT}' and '{_OUTPUT}'")
 
     def __reduce__(self) -> tuple[type, tuple[Path, int]]:
         """Pickle as a path, so that other processes can load it."""
@@ -156,44 +149,33 @@ class ScanModel:
             float32, (N, H, W), in [0, 1].
 
         Raises:
-            InputError: Another number of dimensions, a colour image, no pixels, values outside of 0..255, or none above 1.
+            InputError: Another shape, as of a colour image, or values outside of 0..255, or that are fractions of white.
             WorkError: The runtime fails, as when memory runs out.
         """
         scans = np.asarray(scans)
-        if scans.ndim != 3 or 0 in scans.shape:
-            raise InputError(f'scans of shape {scans.shape}; expected (number, height, width), each at least 1')
-        if scans.shape[2] in (3, 4) and scans.shape[1] > 4:
-            raise InputError(
-                f'scans of shape {scans.shape}: looks like one image in colour; expected gray scans, (number, height, width)'
-            )
-        scaled = scans.dtype.kind == 'f' and scans.max() > 1
-        found = np.empty(scans.shape, dtype=np.float32)
-        for place, one in enumerate(self.stream(scans, scaled=scaled)):
-            found[place] = one
-        return found
+        colour = scans.ndim == 3 and scans.shape[2] in (3, 4) and scans.shape[1] > 4
+        if scans.ndim != 3 or 0 in scans.shape or colour:
+            raise InputError(f'scans of shape {scans.shape}; expected gray scans, (number, height, width)')
+        if scans.dtype.kind == 'f' and 0 < scans.max() <= 1:
+            raise InputError(f'scans have gray values up to {scans.max():g}; expected 0..255, scale them first')
+        return np.stack(list(self.stream(scans)))
 
-    def stream(self, scans: Iterable[np.ndarray], *, scaled: bool = False) -> Iterator[np.ndarray]:
+    def stream(self, scans: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Return the probability of fluid of one scan after the other; holds a few of them at a time.
 
         Args:
             scans: Each (H, W), gray values 0..255, any real dtype; sizes may differ.
-            scaled: The scale is known to be 0..255. Otherwise floating values up to 1 are refused as fractions of white.
 
         Yields:
             For each scan, in order, float32 (H, W), in [0, 1].
 
         Raises:
-            InputError: As `probability`; the message gives the place of the scan, from 0.
+            InputError: Another number of dimensions, or values outside of 0..255; the message gives the place, from 0.
             WorkError: As `probability`.
         """
         held: list[np.ndarray] = []
-        highest = 0.0
         for place, scan in enumerate(map(np.asarray, scans)):
-            if scan.ndim != 2 or 0 in scan.shape:
-                raise InputError(f'scan {place} has shape {scan.shape}; expected (height, width), each at least 1')
-            highest = max(highest, _greatest(scan, f'scan {place}'))
-            if not scaled and scan.dtype.kind == 'f' and 0 < highest <= 1:
-                raise InputError(f'scan {place} has gray values up to {highest:g}; expected 0..255, scale them first')
+            _require_gray(scan, f'scan {place}')
             if held and (len(held) == _AT_ONCE or held[0].shape != scan.shape):
                 yield from self._run(np.stack(held))
                 held = []
@@ -205,18 +187,14 @@ class ScanModel:
         """Return the probabilities of a few scans, (N, H, W), all checked."""
         values = np.ascontiguousarray(scans[:, None], dtype=np.float32)
         try:
-            found = self.session.run([_OUTPUT], {_INPUT: values})[0][:, 0]
+            return self.session.run(['probability'], {'scan': values})[0][:, 0]
         except Exception as error:
-            # The runtime has an exception of its own for every way in which it can fail.
             reason = ' '.join(str(error).split())
             if 'allocate memory' in reason.lower() or isinstance(error, MemoryError):
                 raise WorkError(
                     f'B-scans of shape {scans.shape} take more memory than there is; end other programs, or cut them'
                 ) from error
             raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason[:200]})') from error
-        if found.shape != scans.shape:
-            raise WorkError(f'{self.path}: gave {found.shape} for scans of shape {scans.shape}; export the model again')
-        return found
 
     def mask(self, scans: np.ndarray) -> np.ndarray:
         """Return where fluid is: bool, (N, H, W); ``scans`` as in `probability`."""

@@ -6,7 +6,7 @@ import pytest
 
 from octfluid.io import scan as scan_module
 from octfluid.io.readers import read_scans
-from octfluid.io.results import NiftiWriter
+from octfluid.io.results import write_nifti
 from octfluid.io.scan import Spacing
 from octfluid.utils.errors import InputError
 
@@ -19,10 +19,7 @@ def read(path):
 
 
 def write(path, values=VOLUME, spacing=None, affine=None):
-    writer = NiftiWriter(path, values.shape, values.dtype, spacing, 'octfluid: test', affine)
-    for bscan in values:
-        writer.add(bscan)
-    writer.close()
+    write_nifti(path, values, 'octfluid: test', spacing, affine)
     return path
 
 

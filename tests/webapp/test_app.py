@@ -37,8 +37,7 @@ def outline(acts, path):
     return list(acts.outline(path, '0.004, 0.01, 0.2', SIDE, 0.5, 0.7))
 
 
-def test_a_volume_is_outlined_looked_at_and_packed(acts, volume, monkeypatch):
-    monkeypatch.setattr(app, '_SECONDS_BETWEEN_STEPS', -1)
+def test_a_volume_is_outlined_looked_at_and_packed(acts, volume):
     steps = outline(acts, volume)
     assert [status.partition(', about')[0] for status, *_ in steps[1:-1]] == [f'Outlining: B-scan {n} of 3' for n in (1, 2, 3)]
     status, viewed, picture, place, mapped, table, *_ = steps[-1]
@@ -81,7 +80,6 @@ def test_to_close_the_work_stops_the_model(acts, tmp_path, monkeypatch):
     savemat(tmp_path / 'many.mat', {'images': np.concatenate([FRAMES] * 10).transpose(1, 2, 0)})
     run, seen = type(acts.predictor.model)._run, []
     monkeypatch.setattr(type(acts.predictor.model), '_run', lambda model, scans: seen.append(len(scans)) or run(model, scans))
-    monkeypatch.setattr(app, '_SECONDS_BETWEEN_STEPS', -1)
     steps = acts.outline(str(tmp_path / 'many.mat'), '', SIDE, 0.5, 0.7)
     next(steps), next(steps)
     steps.close()
@@ -89,8 +87,8 @@ def test_to_close_the_work_stops_the_model(acts, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(('options', 'named'), [
-    (['--port', '0'], '--port 0'), (['--max-upload', '0'], '--max-upload 0'), (['--timeout', '3'], '--timeout'),
-    (['--host', ''], '--host'), (['--host', 'nosuchhost.invalid'], 'nosuchhost.invalid'), (['--auth', 'none'], 'none'),
+    (['--port', '70000'], '--port 70000'), (['--max-upload', '0'], '--max-upload 0'), (['--host', ''], '--host'),
+    (['--host', 'nosuchhost.invalid'], 'nosuchhost.invalid'), (['--auth', 'none'], 'none'),
     (['--model', 'none.onnx', '--port', '17923'], 'none.onnx'),
 ])  # fmt: skip
 def test_bad_options_are_one_line_and_status_2(options, named, monkeypatch, capsys, tmp_path):
@@ -105,12 +103,12 @@ def test_bad_options_are_one_line_and_status_2(options, named, monkeypatch, caps
     assert status == 2 and errors.count('\n') == 1 and named in errors and list(tmp_path.iterdir()) == []
 
 
-def test_a_port_that_is_taken_is_refused():
+def test_a_port_that_is_taken_is_refused(monkeypatch):
     with socket.create_server(('127.0.0.1', 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=str(port)):
-            cli.require_address('127.0.0.1', port)
-    cli.require_address('127.0.0.1', port)
+        port = str(taken.getsockname()[1])
+        monkeypatch.setattr(sys, 'argv', ['app.py', '--port', port])
+        with pytest.raises(InputError, match=port):
+            cli.main()
 
 
 @pytest.mark.parametrize(('options', 'warned'), [
