@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from octfluid.io.heidelberg import DEVICE
 from octfluid.io.images import read_image
-from octfluid.io.scan import Frames, Scan, raster_of, spacing_from
+from octfluid.io.scan import Scan, raster_of, spacing_from
 from octfluid.utils.errors import InputError
 
 _CONTEXT = 'OphthalmicAcquisitionContext'
@@ -90,7 +90,7 @@ def _scan(
     axial, lateral = scales.pop() if len(scales) == 1 else (None, None)
     return Scan(
         path,
-        Frames(len(names), lambda place: read_image(path.parent / names[place]).frames[0], path),
+        [read_image(path.parent / name).frames[0] for name in names],
         is_volume=volume,
         spacing=spacing_from(axial, lateral, raster.distance),
         raster=raster,

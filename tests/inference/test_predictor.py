@@ -8,7 +8,7 @@ from predicted import FRAMES
 import octfluid
 from octfluid.inference.predictor import Predictor, Settings
 from octfluid.io.readers import read_scans
-from octfluid.io.scan import Frames, Raster, Scan, Spacing
+from octfluid.io.scan import Raster, Scan, Spacing
 from octfluid.utils.errors import InputError
 
 SCALE = Spacing(0.004, 0.01, 0.25)
@@ -26,7 +26,7 @@ def volume():
 
 
 def scan_of(frames, **fields):
-    return Scan(**dict(path='v', frames=Frames(len(frames), frames.__getitem__), is_volume=len(frames) > 1) | fields)
+    return Scan(**dict(path='v', frames=frames, is_volume=len(frames) > 1) | fields)
 
 
 def test_it_gives_what_the_model_gives(predictor, volume):
@@ -43,17 +43,14 @@ def test_it_gives_what_the_model_gives(predictor, volume):
     assert single.fluid_mm3 is None and single.scans == found.scans[:1] and single.masks.shape == (1, *volume[0].shape)
 
 
-def test_each_frame_is_decoded_once_and_comes_with_what_was_found(quick, predictor, volume):
-    decoded = []
-    scan = scan_of(volume * 3)
-    frames = Frames(9, lambda place: decoded.append(place) or volume[place % 3])
-    found = predictor.predict_scan(Scan(scan.path, frames, is_volume=True))
-    assert decoded == [one.index for one in found.scans] == list(range(9)) and found.probability is None
-    kept = predictor.predict_scan(scan, probability=True)
-    for place, frame in enumerate(kept.frames):
-        np.testing.assert_array_equal(frame.gray, volume[place % 3])
+def test_each_frame_comes_with_what_was_found(quick, predictor, volume):
+    scan = scan_of(volume)
+    found = predictor.predict_scan(scan)
+    assert [one.index for one in found.scans] == [0, 1, 2] and found.probability is None
+    for place, frame in enumerate(predictor.outline(scan, Settings(), probability=True)):
+        np.testing.assert_array_equal(frame.gray, volume[place])
         np.testing.assert_array_equal(frame.probability > 0.5, frame.mask)
-        assert frame.measured == found.scans[place] and frame.at_threshold(0.5, None).measured == frame.measured
+        assert frame.measured == found.scans[place] == frame.at_threshold(0.5, None).measured
 
 
 @pytest.mark.parametrize(('theirs', 'ours', 'scale', 'origin', 'said'), [
