@@ -5,29 +5,15 @@ import zipfile
 
 import numpy as np
 import pytest
-from scipy.io import savemat
-from vol_files import vol_bytes
 
-from octfluid.datasets.phantoms import make_phantom
 from octfluid.inference import cli as predict
-from octfluid.inference.predictor import Predictor, Settings
+from octfluid.inference.predictor import Settings
 from octfluid.io.scan import Spacing
 from octfluid.utils.errors import InputError
 from octfluid.webapp import session
 
-FRAMES = np.stack([make_phantom(seed, 96, 128, fluid=True)[0] for seed in range(3)])
+pytestmark = pytest.mark.usefixtures('quick')
 SCALE = Spacing(0.004, 0.01, 0.2)
-
-
-@pytest.fixture(scope='module')
-def predictor():
-    return Predictor(threads=1)
-
-
-@pytest.fixture
-def volume(tmp_path):
-    savemat(tmp_path / 'v.mat', {'images': FRAMES.transpose(1, 2, 0)})
-    return tmp_path / 'v.mat'
 
 
 def outlined(predictor, path, **settings):
@@ -53,10 +39,10 @@ def test_other_text_is_not_a_scale(text):
         session.parse_spacing(text)
 
 
-def test_a_volume_is_outlined_step_by_step(predictor, volume):
+def test_a_volume_is_outlined_step_by_step(predictor, volume, frames):
     viewed, seen = outlined(predictor, volume, spacing=SCALE)
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    np.testing.assert_array_equal(viewed.prediction.masks, predictor.model.mask(FRAMES))
+    np.testing.assert_array_equal(viewed.prediction.masks, frames > 128)
     assert len(session.table(viewed)) == 3 and len(session.table(viewed)[0]) == len(session.TABLE_COLUMNS)
 
 
@@ -97,9 +83,8 @@ def test_the_zip_holds_what_the_command_writes(predictor, volume, tmp_path, monk
     assert ours['inputs'] == theirs['inputs'] and ours['model'] == theirs['model']
 
 
-def test_only_the_first_of_several_scans_and_a_warning(predictor, tmp_path, monkeypatch):
-    (tmp_path / 'v.vol').write_bytes(vol_bytes(FRAMES))
+def test_only_the_first_of_several_scans_and_a_warning(predictor, volume, monkeypatch):
     once = session.read_scans
     monkeypatch.setattr(session, 'read_scans', lambda path: once(path) * 2)
-    viewed, _ = outlined(predictor, tmp_path / 'v.vol')
+    viewed, _ = outlined(predictor, volume)
     assert any('holds 2 scans' in warning for warning in viewed.prediction.warnings)
