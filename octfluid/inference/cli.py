@@ -80,20 +80,6 @@ def parse_args() -> Namespace:
     return parser.parse_args()
 
 
-def settings_of(args: Namespace) -> 'Settings':
-    """Return what the user says about the scans."""
-    from octfluid.inference.predictor import Settings, Spacing
-
-    return Settings(
-        spacing=Spacing(*args.spacing) if args.spacing else None,
-        threshold=args.threshold,
-        fovea=args.fovea,
-        macula_centred=args.macula_centred,
-        bottom_up=None if args.first_bscan is None else args.first_bscan == 'bottom',
-        laterality=args.laterality,
-    )
-
-
 class Progress:
     """One line on a terminal: the current B-scan and the time left."""
 
@@ -112,6 +98,7 @@ class Progress:
 
 def run(args: Namespace) -> int:
     """Check the arguments, then predict in a folder that is locked against other processes."""
+    from octfluid.inference.predictor import Settings, Spacing
     from octfluid.io.readers import find_inputs
     from octfluid.utils.atomic import require_folder
     from octfluid.utils.lock import occupied
@@ -120,7 +107,14 @@ def run(args: Namespace) -> int:
     if any(os.path.isdir(path) and args.out.resolve() == path.resolve() for path in args.inputs):
         raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
     inputs, left_out = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
-    settings = settings_of(args)
+    settings = Settings(
+        spacing=Spacing(*args.spacing) if args.spacing else None,
+        threshold=args.threshold,
+        fovea=args.fovea,
+        macula_centred=args.macula_centred,
+        bottom_up=None if args.first_bscan is None else args.first_bscan == 'bottom',
+        laterality=args.laterality,
+    )
     if left_out:
         more = '' if len(left_out) == 1 else f' and {len(left_out) - 1} more'
         print(f'warning: {left_out[0]}{more}: left out, of a kind that is not read', file=sys.stderr)

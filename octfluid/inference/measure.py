@@ -51,18 +51,18 @@ class Settings:
 
 def scale_of(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None, list[str]]:
     """Return the scale, its origin ('file', 'given' or None) and warnings about it."""
-    spacing, origin = (scan.spacing, 'file') if settings.spacing is None else (settings.spacing, 'given')
+    spacing, theirs, warnings = settings.spacing, scan.spacing, []
+    origin = 'file' if spacing is None else 'given'
+    if spacing is None:
+        spacing = theirs
+    elif theirs is not None:
+        if spacing.slice is None:
+            spacing = replace(spacing, slice=theirs.slice)
+        pairs = [(getattr(spacing, name), value) for name, value in vars(theirs).items() if value is not None]
+        if any(our and abs(our / value - 1) > _DIFFERENT_SCALE for our, value in pairs):
+            warnings.append(f'the given scale is used; the file says {", ".join(f"{value:g}" for _, value in pairs)} mm')
     if spacing is None:
         return None, None, [f'no scale: {scan.why_no_scale}, so nothing is in mm; give it (--spacing)']
-    warnings = []
-    if origin == 'given' and scan.spacing is not None:
-        if spacing.slice is None:
-            spacing = replace(spacing, slice=scan.spacing.slice)
-        theirs = [scan.spacing.axial, scan.spacing.lateral, scan.spacing.slice]
-        pairs = zip((spacing.axial, spacing.lateral, spacing.slice), theirs, strict=True)
-        if any(our and their and abs(our / their - 1) > _DIFFERENT_SCALE for our, their in pairs):
-            spelled = ', '.join(f'{value:g}' for value in theirs if value is not None)
-            warnings.append(f'the given scale is used; the file says {spelled} mm')
     if scan.is_volume and spacing.slice is None:
         warnings.append(
             'no volume in mm3: the distance between B-scans is not known; give it as third number of the scale (--spacing)'
@@ -177,7 +177,7 @@ def sectors_of(up: np.ndarray, nasal: np.ndarray) -> np.ndarray:
 def sectors_of_volume(
     scan: Scan,
     thickness_px: np.ndarray,
-    spacing: Spacing | None,
+    scale: Spacing | None,
     laterality: str | None,
     bottom_up: bool | None,
     settings: Settings,
@@ -185,14 +185,14 @@ def sectors_of_volume(
     """Return the volumes by sector if they are wanted and possible, and a warning if they are not possible."""
     if settings.fovea is None and not settings.macula_centred:
         return [], []
-    fovea = settings.fovea or ((thickness_px.shape[0] - 1) / 2, (thickness_px.shape[1] - 1) / 2)
     needed = {
         'B-scans side by side': scan.is_volume,
-        'a scale with the distance between B-scans': spacing is not None and spacing.slice is not None,
+        'a scale with the distance between B-scans': scale is not None and scale.slice is not None,
         'the side of the eye (--laterality)': laterality is not None,
         'which end of the eye the first B-scan is at (--first-bscan)': bottom_up is not None,
         'B-scans that run from side to side': scan.raster.horizontal is not False,
     }
     if missing := [name for name, known in needed.items() if not known]:
         return [], [f'no volumes by ETDRS sector: these need {" and ".join(missing)}']
-    return sector_volumes(thickness_px, spacing, fovea, laterality, bottom_up), []
+    fovea = settings.fovea or ((thickness_px.shape[0] - 1) / 2, (thickness_px.shape[1] - 1) / 2)
+    return sector_volumes(thickness_px, scale, fovea, laterality, bottom_up), []

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ PREFIX = 'octfluid.'
 KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores', 'licence')
 """Entries of the metadata of a model file, each with `PREFIX` before its name."""
 SHIPPED = 'octfluid-compact.onnx'
+_PARSED = dict(classes=tuple, threshold=float, domain=dict, scores=list)  # entries in JSON; the others are text
 _PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
 _AT_ONCE = 4  # scans: memory grows with them, speed hardly does
 
@@ -53,41 +54,20 @@ class ModelInfo:
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str], where: str) -> 'ModelInfo':
-        """Read a file's metadata.
-
-        Raises:
-            InputError: An entry is missing or damaged.
-        """
+        """Read the metadata of the file ``where``; raise InputError if an entry is missing or damaged."""
         if missing := [PREFIX + key for key in KEYS if PREFIX + key not in metadata]:
             raise InputError(
                 f'{where}: not a model of octfluid, its metadata lack {", ".join(missing)}; expected a file that '
                 'tools/export_onnx.py wrote'
             )
-        values: dict[str, Any] = {key: metadata[PREFIX + key] for key in KEYS}
+        values = {key: metadata[PREFIX + key] for key in KEYS}
         try:
-            for key, kind in (('classes', list), ('threshold', float), ('domain', dict), ('scores', list)):
-                values[key] = json.loads(values[key])
-                if not isinstance(values[key], kind):
-                    raise ValueError(f'{PREFIX}{key} is not a {kind.__name__}')
-            classes = tuple(values['classes'])
-            if len(classes) != 2 or not all(isinstance(name, str) for name in classes):
-                raise ValueError(f'classes {classes}; expected two names')
-            if not 0 < values['threshold'] < 1:
-                raise ValueError(f'threshold {values["threshold"]}; expected a number between 0 and 1')
-        except (ValueError, RecursionError) as error:
+            values |= {key: kind(json.loads(values[key])) for key, kind in _PARSED.items()}
+            if len(values['classes']) != 2 or not 0 < values['threshold'] < 1:
+                raise ValueError('expected two classes, and a threshold between 0 and 1')
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f'{where}: its metadata are damaged ({error}); export the model again') from error
-        return cls(**values | dict(classes=classes))
-
-
-def _require_gray(scan: np.ndarray, where: str) -> None:
-    """Raise InputError unless a scan is (H, W), of real numbers within 0..255."""
-    if scan.ndim != 2 or 0 in scan.shape:
-        raise InputError(f'{where} has shape {scan.shape}; expected (height, width), each at least 1')
-    if scan.dtype.kind not in 'uif':
-        raise InputError(f'{where} has {scan.dtype} values; expected gray values 0..255, whole or floating')
-    low, high = float(scan.min()), float(scan.max())
-    if not (low >= 0 and high <= 255):  # false of NaN, too
-        raise InputError(f'{where} has gray values from {low:g} to {high:g}; expected 0..255, scale them first')
+        return cls(**values)
 
 
 def shipped_model() -> Path:
@@ -160,31 +140,28 @@ class ScanModel:
             raise InputError(f'scans have gray values up to {scans.max():g}; expected 0..255, scale them first')
         return np.stack(list(self.stream(scans)))
 
-    def stream(self, scans: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Return the probability of fluid of one scan after the other; holds a few of them at a time.
+    def stream(self, scans: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Return the probability of fluid of one scan after the other; the model takes a few of them at a time.
 
         Args:
-            scans: Each (H, W), gray values 0..255, any real dtype; sizes may differ.
+            scans: Each (H, W), gray values 0..255, any real dtype, all of one size.
 
         Yields:
             For each scan, in order, float32 (H, W), in [0, 1].
 
         Raises:
-            InputError: Another number of dimensions, or values outside of 0..255; the message gives the place, from 0.
-            WorkError: As `probability`.
+            InputError, WorkError: As `probability`, but for fractions of white.
         """
-        held: list[np.ndarray] = []
-        for place, scan in enumerate(map(np.asarray, scans)):
-            _require_gray(scan, f'scan {place}')
-            if held and (len(held) == _AT_ONCE or held[0].shape != scan.shape):
-                yield from self._run(np.stack(held))
-                held = []
-            held.append(scan)
-        if held:
-            yield from self._run(np.stack(held))
+        for start in range(0, len(scans), _AT_ONCE):
+            batch = np.stack(scans[start : start + _AT_ONCE])
+            if batch.dtype.kind not in 'uif':
+                raise InputError(f'scans have {batch.dtype} values; expected gray values 0..255, whole or floating')
+            low, high = float(batch.min()), float(batch.max())
+            if not (low >= 0 and high <= 255):  # false of NaN, too
+                raise InputError(f'scans have gray values from {low:g} to {high:g}; expected 0..255, scale them first')
+            yield from self._run(batch)
 
     def _run(self, scans: np.ndarray) -> np.ndarray:
-        """Return the probabilities of a few scans, (N, H, W), all checked."""
         values = np.ascontiguousarray(scans[:, None], dtype=np.float32)
         try:
             return self.session.run(['probability'], {'scan': values})[0][:, 0]

@@ -33,12 +33,11 @@ def features(scan: np.ndarray) -> np.ndarray:
         scan: Gray values 0..255, (H, W), any real dtype.
 
     Returns:
-        float64 (5,), in the order of `FEATURES`, of the scan at 128x192 pixels with mean 0 and standard deviation 1:
-        ``layering``, how much faster gray changes downwards than sideways; ``darkness``, where the median lies between the 5th
-        and the 95th percentile; ``turn``, skewness of the change downwards, which is positive where dark turns bright sharply
-        and bright turns dark slowly, as from vitreous to retina and from choroid to sclera; ``spread``, standard deviation of
-        the height of what is bright, as a share of the picture's; ``grain``, standard deviation of what a slight blur takes
-        away. All 0 for a scan of one gray.
+        float64 (5,), in the order of `FEATURES`, of the scan at 128x192 pixels with mean 0 and standard deviation 1; all 0 for
+        a scan of one gray. ``layering``: how much faster gray changes downwards than sideways; ``darkness``: where the median
+        lies between the 5th and the 95th percentile; ``turn``: skewness of the change downwards, positive where dark turns
+        bright sharply and bright turns dark slowly, as from vitreous to retina; ``spread``: standard deviation of the height
+        of what is bright, as a share of the picture's; ``grain``: standard deviation of what a slight blur takes away.
     """
     values = scan.astype(np.float32)
     blank = _filled(values)
@@ -161,14 +160,13 @@ def _moments(values: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndar
 def judge(measured: Sequence[np.ndarray], coloured: float, look: Look | None, device: str) -> list[str]:
     """Return why B-scans do not look like those that the model was made for; empty if they do.
 
+    Reasons hold for most of the B-scans.
+
     Args:
         measured: `features` of at least one B-scan of a scan; those of one gray do not count.
         coloured: Share of pixels in colour.
         look: Of the training, or None.
         device: The instrument that the model was made for.
-
-    Returns:
-        Reasons that hold for most of the B-scans.
     """
     shown = np.array([one for one in measured if one.any()])
     if not len(shown):

@@ -118,9 +118,8 @@ class Results:
 
     def add_input(self, name: str, path: Path) -> dict[str, Any]:
         """Return the entry of an input in the manifest, for the caller to complete."""
-        entry = dict(input=name, file=path.name, sha256=None, status='done', outputs=[], warnings=[])
-        self.manifest['inputs'].append(entry)
-        return entry
+        self.manifest['inputs'].append(dict(input=name, file=path.name, sha256=None, status='done', outputs=[], warnings=[]))
+        return self.manifest['inputs'][-1]
 
     def write(self, entry: dict[str, Any], prediction: Prediction) -> str:
         """Write the results of a scan of an input, whose ``entry`` is from `add_input`; return their name.

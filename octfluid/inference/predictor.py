@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -113,19 +113,16 @@ def _scans_of(path: PathLike, volume: bool, recursive: bool = False) -> Iterator
         yield from one.read()
 
 
-def _decoded(scan: Scan, fovea: tuple[float, float] | None) -> Iterator[np.ndarray]:
-    """Yield the gray values of each B-scan, all of one size; refuse a fovea that is outside of the scan."""
-    number, shape = len(scan.frames), None
-    for place, gray in enumerate(map(np.asarray, scan.frames)):
-        shape = shape or gray.shape
-        if gray.ndim != 2 or not gray.size or gray.shape != shape:
-            raise InputError(f'{scan.path}: B-scan {place} has shape {gray.shape}; expected (height, width), as the first has')
-        if fovea is not None and not (0 <= fovea[0] < number and 0 <= fovea[1] < shape[1]):
-            raise InputError(
-                f'fovea at B-scan {fovea[0]:g}, column {fovea[1]:g}: expected one within the {number} B-scans and {shape[1]} '
-                f'columns of {scan.path}, counted from 0'
-            )
-        yield gray
+def _require_sizes(scan: Scan, fovea: tuple[float, float] | None) -> None:
+    """Raise InputError unless all B-scans have one size, and the fovea is within the scan."""
+    number, shapes = len(scan.frames), [np.shape(frame) for frame in scan.frames]
+    if bad := [place for place, shape in enumerate(shapes) if len(shape) != 2 or 0 in shape or shape != shapes[0]]:
+        raise InputError(f'{scan.path}: B-scan {bad[0]} has shape {shapes[bad[0]]}; expected (height, width), as the first has')
+    if fovea is not None and not (0 <= fovea[0] < number and 0 <= fovea[1] < shapes[0][1]):
+        raise InputError(
+            f'fovea at B-scan {fovea[0]:g}, column {fovea[1]:g}: expected one within the {number} B-scans and {shapes[0][1]} '
+            f'columns of {scan.path}, counted from 0'
+        )
 
 
 class Predictor:
@@ -184,29 +181,27 @@ class Predictor:
         wanted = settings or Settings()
         return self.conclude(scan, wanted, tuple(self.outline(scan, wanted, probability)))
 
-    def threshold(self, settings: Settings) -> float:
-        """Return the probability above which a pixel is fluid."""
-        return self.model.info.threshold if settings.threshold is None else settings.threshold
-
     def outline(self, scan: Scan, settings: Settings, probability: bool) -> Iterator[Frame]:
-        """Decode, outline and measure one B-scan after the other; with ``probability``, keep the probabilities.
+        """Outline and measure one B-scan after the other; with ``probability``, keep the probabilities.
 
         Raises:
-            InputError: A B-scan cannot be read or has another size, or the fovea is outside of the scan.
+            InputError: A B-scan has another size, or the fovea is outside of the scan.
             WorkError: The runtime fails.
         """
-        number, threshold, spacing = len(scan.frames), self.threshold(settings), measure.scale_of(scan, settings)[0]
+        _require_sizes(scan, settings.fovea)
+        threshold = self.model.info.threshold if settings.threshold is None else settings.threshold
+        spacing, number = measure.scale_of(scan, settings)[0], len(scan.frames)
         judged = set(np.linspace(0, number - 1, min(_JUDGED, number)).astype(int).tolist())
-        grays, again = tee(_decoded(scan, settings.fovea))  # the model takes a few B-scans at a time
+        seen = [whiten_filling(gray) for gray in scan.frames]
         try:
-            for place, (gray, found) in enumerate(zip(grays, self.model.stream(map(whiten_filling, again)), strict=True)):
+            for place, found in enumerate(self.model.stream(seen)):
                 mask = found > threshold
                 yield Frame(
-                    gray=np.rint(gray).astype(np.uint8),
+                    gray=np.rint(scan.frames[place]).astype(np.uint8),
                     probability=found if probability else None,
                     mask=mask,
                     measured=measure.measure_scan(place, mask, found, spacing, scan.file_of(place)),
-                    features=ood.features(whiten_filling(gray)) if place in judged else None,
+                    features=ood.features(seen[place]) if place in judged else None,
                 )
         except WorkError as error:
             raise WorkError(f'{scan.path}: {error}') from error
