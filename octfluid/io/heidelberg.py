@@ -50,22 +50,18 @@ def read_vol(path: Path) -> Scan:
     bscans = found.bscans
     require_volume(path, len(bscans), found.size_y, found.size_x, 4)
     side_by_side = found.scan_pattern in _SIDE_BY_SIDE
-    personal = {key: _plain(getattr(found, key)) for key in ('patient_id', 'visit_id', 'dob', 'exam_time', 'id')}
+    personal = {key: str(getattr(found, key)).strip('\x00 ') for key in ('patient_id', 'visit_id', 'dob', 'exam_time', 'id')}
     return Scan(
         path,
         [_shown(one.data, 'vol', path) for one in bscans],
         is_volume=side_by_side and len(bscans) > 1,
         spacing=spacing_from(found.scale_y, found.scale_x, found.distance if side_by_side and len(bscans) > 1 else None),
         raster=raster_of([(one.start_x, one.start_y) for one in bscans], [(one.end_x, one.end_y) for one in bscans]),
-        laterality=_SIDES.get(_plain(found.scan_position)),
+        laterality=_SIDES.get(str(found.scan_position).strip('\x00 ')),
         device=DEVICE,
         identifiers={key: value for key, value in personal.items() if value},
         notes=_pattern_notes(found.scan_pattern),
     )
-
-
-def _plain(text: Any) -> str:
-    return str(text).strip('\x00 ')
 
 
 def _pattern_notes(pattern: int) -> tuple[str, ...]:

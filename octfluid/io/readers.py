@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 from octfluid.io import dicom, duke_mat, heidelberg, heyex, images, nifti, topcon
@@ -37,7 +37,7 @@ def suffix_of(path: Path) -> str | None:
 
 
 def _kind_of(path: Path) -> str | None:
-    """Return what `suffix_of` says; of a file without such a name that holds DICOM, as scanners write it, that of DICOM."""
+    """Return what `suffix_of` says, and the suffix of DICOM for a file without one that holds it, as scanners write it."""
     if suffix := suffix_of(path):
         return suffix
     with suppress(PermissionError), open(path, 'rb') as file:  # in a folder, such a file is left out
@@ -163,19 +163,14 @@ def stem_of_file(path: Path) -> str:
 def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
     """Give each input a name of its own: its stem or, where several share that, with its suffix, then with a number."""
     shared = Counter(stem.as_posix().lower() for _, stem in found)
-    names: list[str] = []
-    taken: set[str] = set()
+    named: dict[str, Input] = {}
     for path, stem in found:
         base = stem.as_posix()
         if shared[base.lower()] > 1 and (suffix := suffix_of(path)):
-            base = stem.with_name(stem.name + suffix.replace('.', '_')).as_posix()
-        name, number = base, 1
-        while name.lower() in taken:
-            number += 1
-            name = f'{base}_{number}'
-        taken.add(name.lower())
-        names.append(name)
-    return [Input(path, name) for (path, _), name in zip(found, names, strict=True)]
+            base += suffix.replace('.', '_')
+        name = next(name for number in count(1) if (name := f'{base}_{number}' if number > 1 else base).lower() not in named)
+        named[name.lower()] = Input(path, name)
+    return list(named.values())
 
 
 def read_folder(folder: Path) -> Scan:
@@ -197,18 +192,18 @@ def read_folder(folder: Path) -> Scan:
     orders = [scan.order for scan in scans]
     if None not in orders and len(set(orders)) == len(orders):  # files of a series say which is which; names do not
         scans.sort(key=lambda scan: scan.order)
-    spacings, sides = {scan.spacing for scan in scans}, {scan.laterality for scan in scans}
-    differing = [what for what, values in (('scale', spacings), ('side', sides)) if len(values) > 1]
+    shared = {'scale': {scan.spacing for scan in scans}, 'side': {scan.laterality for scan in scans}}
     notes = {note for scan in scans for note in scan.notes}
-    notes |= {f'its files differ in {what}: none is used' for what in differing}
+    notes |= {f'its files differ in {what}: none is used' for what, values in shared.items() if len(values) > 1}
+    spacing, laterality = (values.pop() if len(values) == 1 else None for values in shared.values())
     if gap := _gap(paths):
         notes.add(f'the numbers in its file names leave a gap before {gap}: distances are taken for equal all the same')
     return Scan(
         folder,
         [scan.frames[0] for scan in scans],
         is_volume=True,
-        spacing=spacings.pop() if len(spacings) == 1 else None,
-        laterality=sides.pop() if len(sides) == 1 else None,
+        spacing=spacing,
+        laterality=laterality,
         device=scans[0].device,
         identifiers=scans[0].identifiers,
         coloured=max(scan.coloured for scan in scans),
