@@ -37,11 +37,7 @@ def parse_args() -> Namespace:
 
 
 def read_users(path: Path) -> list[tuple[str, str]]:
-    """Read names and passwords from a file of lines NAME:PASSWORD.
-
-    Raises:
-        InputError: It cannot be read, or a line is something else. The message does not show the line.
-    """
+    """Read names and passwords from a file of lines NAME:PASSWORD; raise InputError, which shows no line, for others."""
     users: dict[str, str] = {}
     for number, line in enumerate(read_text(path, 'utf-8-sig').splitlines(), 1):
         name, _, password = line.partition(':')

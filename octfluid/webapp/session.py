@@ -37,19 +37,14 @@ class Viewed:
 
 
 def parse_spacing(text: str | None) -> Spacing | None:
-    """Read the field Scale: ``axial, lateral[, slice]`` in mm; empty is None.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Read the field Scale: ``axial, lateral[, slice]`` in mm; empty is None. Raise InputError for anything else."""
     if not text or not text.strip():
         return None
     try:
         return Spacing(*map(float, text.replace(';', ',').split(',')))
     except (ValueError, TypeError, InputError) as error:
-        raise InputError(
-            f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.004, 0.011'
-        ) from error
+        said = f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.004, 0.011'
+        raise InputError(said) from error
 
 
 def example_file() -> str:
@@ -93,14 +88,12 @@ def picture(viewed: Viewed, place: int, opacity: float) -> np.ndarray:
 
 def table(viewed: Viewed) -> list[list[Any]]:
     """Return the rows of the table, one a B-scan, under `TABLE_COLUMNS`."""
-
-    def cell(value: float | None, form: str) -> str:
-        return '' if value is None else format(value, form)
-
-    return [
-        [found.index, found.fluid_px, cell(found.fluid_mm2, '.4f'), found.pockets, found.largest_pocket_px,
-         cell(found.mean_probability, '.2f')] for found in viewed.prediction.scans
-    ]  # fmt: skip
+    rows = []
+    for found in viewed.prediction.scans:
+        area = '' if found.fluid_mm2 is None else f'{found.fluid_mm2:.4f}'
+        probability = '' if found.mean_probability is None else f'{found.mean_probability:.2f}'
+        rows.append([found.index, found.fluid_px, area, found.pockets, found.largest_pocket_px, probability])
+    return rows
 
 
 def download(predictor: Predictor, viewed: Viewed) -> bytes:

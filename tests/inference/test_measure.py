@@ -70,12 +70,6 @@ def test_side_and_direction_of_the_eye(offset, laterality, bottom_up, sector):
     assert [name for name, value in volumes(thickness_px, (160, 160), laterality, bottom_up)[0].items() if value] == [sector]
 
 
-def test_the_covered_share_of_a_sector():
-    _, covered = volumes(np.ones((100, 321)), (0, 160))
-    assert covered['I1'] < 0.05 and covered['S1'] > 0.95 and 0.45 < covered['C'] < 0.55
-    assert covered['S2'] < 0.6
-
-
 @pytest.mark.parametrize('laterality', ['OD', 'OS'])
 def test_sectors_are_those_of_eyepys_grid(laterality):
     side = 400

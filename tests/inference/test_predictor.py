@@ -119,12 +119,6 @@ def test_python_from_a_path(quick, predictor, volume, tmp_path, monkeypatch):
         predictor.predict(tmp_path)
 
 
-def test_dark_pages_of_many_bits_are_not_fractions(quick, predictor, tmp_path):
-    pages = [Image.fromarray(np.full((96, 128), level, np.uint16)) for level in (10, 60000)]
-    pages[0].save(tmp_path / 'v.tif', save_all=True, append_images=pages[1:])
-    assert len(predictor.predict(tmp_path / 'v.tif').masks) == 2
-
-
 def test_filling_of_another_white_does_not_change_what_is_found(predictor, volume):
     scan = volume[0].copy()
     scan[:20, :90] = 255
