@@ -77,7 +77,10 @@ def parse_args() -> Namespace:
         '--keep-identifiers', action='store_true', help='write names, dates and numbers of patients that files hold'
     )
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.spacing and not all(args.spacing):
+        parser.error('--spacing: expected lengths above 0')
+    return args
 
 
 class Progress:

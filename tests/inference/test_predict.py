@@ -127,7 +127,7 @@ def test_a_nifti_mask_lies_where_its_scan_lies(quick, run, tmp_path):
 @pytest.mark.parametrize(('arguments', 'said'), [
     (['none.png', '--out', 'o'], 'none.png'),
     (['b8.png', '--out', 'o', '--spacing', '1'], '--spacing'),
-    (['b8.png', '--out', 'o', '--spacing', '0,1'], 'spacing'),
+    (['b8.png', '--out', 'o', '--spacing', '0,1'], '--spacing'),
     (['b8.png', '--out', 'o', '--fovea', '3,4', '--macula-centred'], '--macula-centred'),
     (['b8.png', '--out', 'o', '--threshold', '2'], 'threshold 2'),
     (['b8.png', '--out', 'o', '--model', 'none.onnx'], 'none.onnx'),
