@@ -5,16 +5,18 @@ import os
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
+from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from octfluid.utils.cli import ToolParser, exit_status_of, reason_of
 from octfluid.utils.errors import InputError, OctfluidError
 
 if TYPE_CHECKING:
-    from octfluid.inference.outputs import Results
-    from octfluid.inference.predictor import Predictor, Settings
+    from octfluid.inference.predictor import Settings
     from octfluid.io.readers import Input
+
+_FAILURES = (OctfluidError, ModuleNotFoundError, OSError, MemoryError)  # of one input; the others are done all the same
 
 
 def _numbers(least: int, most: int, form: str) -> Any:
@@ -37,7 +39,7 @@ def _path(text: str) -> Path:
 
 
 def parse_args() -> Namespace:
-    """Parse and check the command line."""
+    """Parse the command line."""
     parser = ToolParser(
         'Outline fluid in OCT scans and measure it. Reads PNG, JPEG, BMP, TIFF, Duke .mat, DICOM, Heidelberg .vol, .e2e and '
         '.xml, Topcon .fda, NIfTI, and folders of them. For research only; not a medical device.',
@@ -59,13 +61,14 @@ def parse_args() -> Namespace:
         '--threshold', type=float, metavar='P', help="fluid is where the probability exceeds this (default: the model's)"
     )
     parser.add_argument('--save-prob', action='store_true', help='also write the probabilities')
-    parser.add_argument(
+    centre = parser.add_mutually_exclusive_group()
+    centre.add_argument(
         '--fovea',
         type=_numbers(2, 2, 'BSCAN,COLUMN, counted from 0, such as 30,384'),
         metavar='BSCAN,COLUMN',
         help='where the fovea is, from 0: for the volume in each ETDRS sector',
     )
-    parser.add_argument('--macula-centred', action='store_true', help='the fovea is in the middle of the volume')
+    centre.add_argument('--macula-centred', action='store_true', help='the fovea is in the middle of the volume')
     parser.add_argument(
         '--first-bscan', choices=('bottom', 'top'), help='which end of the eye a volume begins at (default: what the file says)'
     )
@@ -75,27 +78,9 @@ def parse_args() -> Namespace:
     )
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
     args = parser.parse_args()
-    if args.fovea and args.macula_centred:
-        parser.error('--fovea, --macula-centred: expected one of the two')
     if args.spacing and not all(args.spacing):
         parser.error('--spacing: expected lengths above 0')
     return args
-
-
-def settings_of(args: Namespace) -> 'Settings':
-    """Return what the user says about the scans."""
-    from octfluid.inference.predictor import Settings, Spacing
-
-    if args.threshold is not None and not 0 < args.threshold < 1:
-        raise InputError(f'--threshold {args.threshold:g}: expected a number between 0 and 1')
-    return Settings(
-        spacing=Spacing(*args.spacing) if args.spacing else None,
-        threshold=args.threshold,
-        fovea=args.fovea,
-        macula_centred=args.macula_centred,
-        bottom_up=None if args.first_bscan is None else args.first_bscan == 'bottom',
-        laterality=args.laterality,
-    )
 
 
 class Progress:
@@ -114,80 +99,69 @@ class Progress:
         print(f'\r\x1b[K{text[:110]}', end='', file=sys.stderr, flush=True)
 
 
-def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print one line. Names of files may hold line breaks, and bytes that are not text.
-
-    If the reader of the stream has ended, as `head` does, later lines go nowhere and the work goes on: its results are files.
-    """
-    stream = stream or sys.stdout
-    try:
-        print(' '.join(text.encode('utf-8', 'backslashreplace').decode().split()), file=stream, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def predict_input(predictor: 'Predictor', one: 'Input', settings: 'Settings', results: 'Results', progress: Progress) -> None:
-    """Predict what an input holds, write the results of each scan and print a line about it."""
-    from octfluid.inference.outputs import sha256_of
-    from octfluid.inference.predictor import Outline
-
-    entry = results.add_input(one.name, one.path)
-    try:
-        entry['sha256'] = sha256_of(one.path)
-        for scan in one.read():
-            number = len(scan.frames)
-            outline = Outline(predictor, scan, settings)
-            stem, found = results.write_scan(entry, outline, lambda done, number=number: progress.show(one.name, done, number))
-            progress.show()
-            _say(f'{stem}: {found.summary()}')
-    except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
-        entry |= dict(status='failed', error=reason_of(one.path, error))
-        raise
-
-
 def run(args: Namespace) -> int:
     """Check the arguments, then predict in a folder that is locked against other processes."""
-    from octfluid.io.readers import find_inputs, left_out
+    from octfluid.inference.predictor import Settings, Spacing
+    from octfluid.io.readers import find_inputs
     from octfluid.utils.atomic import require_folder
     from octfluid.utils.lock import occupied
 
     require_folder(args.out, '--out')
     if any(os.path.isdir(path) and args.out.resolve() == path.resolve() for path in args.inputs):
         raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
-    inputs = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
-    settings = settings_of(args)
-    if passed_over := left_out(args.inputs, args.volume, args.recursive, args.out):
-        more = '' if len(passed_over) == 1 else f' and {len(passed_over) - 1} more'
-        _say(f'warning: {passed_over[0]}{more}: left out, of a kind that is not read', sys.stderr)
+    inputs, left_out = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
+    settings = Settings(
+        spacing=Spacing(*args.spacing) if args.spacing else None,
+        threshold=args.threshold,
+        fovea=args.fovea,
+        macula_centred=args.macula_centred,
+        bottom_up=None if args.first_bscan is None else args.first_bscan == 'bottom',
+        laterality=args.laterality,
+    )
+    if left_out:
+        more = '' if len(left_out) == 1 else f' and {len(left_out) - 1} more'
+        print(f'warning: {left_out[0]}{more}: left out, of a kind that is not read', file=sys.stderr)
     with occupied(args.out):
         return predict_all(args, inputs, settings)
 
 
 def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') -> int:
-    """Predict all inputs, write tables and manifest, and return the exit status."""
-    from octfluid.inference.outputs import MANIFEST, TABLE, Results
+    """Predict all inputs, write their results, tables and manifest, and return the exit status."""
+    from octfluid.inference.outputs import MANIFEST, TABLE, Results, sha256_of
     from octfluid.inference.predictor import Predictor
 
     given = {key: value for key, value in vars(args).items() if key not in ('inputs', 'out', 'model', 'overwrite')}
     predictor = Predictor(args.model)
     results = Results(args.out, predictor, given, args.save_prob, args.keep_identifiers)
     results.begin(inputs, args.overwrite)
-    progress, failed = Progress(len(inputs)), 0
-    for one in inputs:
+    progress, failed, warned = Progress(len(inputs)), 0, defaultdict(list)
+    for progress.done, one in enumerate(inputs):
+        entry = results.add_input(one.name, one.path)
         try:
-            predict_input(predictor, one, settings, results, progress)
-        except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
+            entry['sha256'] = sha256_of(one.path)
+            for scan in one.read():
+                frames = []
+                for frame in predictor.outline(scan, settings, args.save_prob):
+                    frames.append(frame)
+                    progress.show(one.name, len(frames), len(scan.frames))
+                prediction = predictor.conclude(scan, settings, frames)
+                stem = results.write(entry, prediction)
+                for warning in prediction.warnings:
+                    warned[warning].append(stem)
+                progress.show()
+                print(f'{stem}: {prediction.summary()}')
+        except _FAILURES as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise  # the next input would fail, too
             failed += 1
+            entry |= dict(status='failed', error=reason_of(one.path, error))
             progress.show()
-            _say(f'failed: {reason_of(one.path, error)}', sys.stderr)
-        progress.done += 1
-    for warning, stems in results.warned.items():
+            print(f'failed: {entry["error"]}', file=sys.stderr)
+    for warning, stems in warned.items():
         where = stems[0] if len(stems) == 1 else f'{len(stems)} scans (first: {stems[0]})'
-        _say(f'warning: {where}: {warning}', sys.stderr)
+        print(f'warning: {where}: {warning}', file=sys.stderr)
     results.finish()
-    _say(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / TABLE}, {args.out / MANIFEST}')
+    print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / TABLE}, {args.out / MANIFEST}')
     return 0 if not failed else 2 if failed == len(inputs) else 1
 
 

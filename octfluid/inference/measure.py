@@ -1,8 +1,6 @@
-"""From masks to mm2: the scale of a scan, areas and pockets of a B-scan, volumes, volumes by ETDRS sector."""
+"""From masks to mm2: the scale of a scan, areas and pockets of a B-scan, volumes by ETDRS sector."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 
 import numpy as np
 from scipy import ndimage
@@ -12,8 +10,6 @@ from octfluid.utils.errors import InputError
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), int)
 _DIFFERENT_SCALE = 0.01
-SCALE_OPTION = '(--spacing)'
-"""How warnings name the option of the command; the page puts its field in this place."""
 DIAMETERS_MM = (1.0, 3.0, 6.0)
 SECTORS = ('C', 'S1', 'N1', 'I1', 'T1', 'S2', 'N2', 'I2', 'T2')
 """Centre; then superior, nasal, inferior, temporal of the inner ring (1) and of the outer ring (2)."""
@@ -43,40 +39,33 @@ class Settings:
     laterality: str | None = None
 
     def __post_init__(self) -> None:
-        fovea, threshold = self.fovea, self.threshold
-        pair = isinstance(fovea, Sequence) and len(fovea) == 2 and all(isinstance(value, Real) for value in fovea)
-        in_range = isinstance(threshold, Real) and 0 < threshold < 1
         for name, valid, expected in (
-            ('spacing', self.spacing is None or isinstance(self.spacing, Spacing), 'Spacing(axial, lateral, slice) in mm'),
-            ('threshold', threshold is None or in_range, 'a number between 0 and 1'),
-            ('fovea', fovea is None or pair, '(B-scan, column), two numbers from 0'),
-            ('macula_centred', isinstance(self.macula_centred, bool), 'True or False'),
-            ('bottom_up', self.bottom_up is None or isinstance(self.bottom_up, bool), 'True, False or None'),
+            ('threshold', self.threshold is None or 0 < self.threshold < 1, 'a number between 0 and 1'),
+            ('fovea', self.fovea is None or not self.macula_centred, 'this or macula_centred, not both'),
+            ('bottom_up', self.bottom_up in (None, True, False), 'True, False or None'),
             ('laterality', self.laterality in (None, 'OD', 'OS'), "'OD' (right) or 'OS' (left)"),
         ):
             if not valid:
-                raise InputError(f'{name} {getattr(self, name)!r}: expected {expected}')
-        if fovea is not None and self.macula_centred:
-            raise InputError('fovea, macula_centred: expected one of the two')
+                raise InputError(f'{name} {getattr(self, name)}: expected {expected}')
 
 
 def scale_of(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None, list[str]]:
     """Return the scale, its origin ('file', 'given' or None) and warnings about it."""
-    spacing, origin = (scan.spacing, 'file') if settings.spacing is None else (settings.spacing, 'given')
+    spacing, theirs, warnings = settings.spacing, scan.spacing, []
+    origin = 'file' if spacing is None else 'given'
     if spacing is None:
-        return None, None, [f'no scale: {scan.why_no_scale}, so nothing is in mm; give it {SCALE_OPTION}']
-    warnings = []
-    if origin == 'given' and scan.spacing is not None:
+        spacing = theirs
+    elif theirs is not None:
         if spacing.slice is None:
-            spacing = replace(spacing, slice=scan.spacing.slice)
-        theirs = [scan.spacing.axial, scan.spacing.lateral, scan.spacing.slice]
-        pairs = zip((spacing.axial, spacing.lateral, spacing.slice), theirs, strict=True)
-        if any(our and their and abs(our / their - 1) > _DIFFERENT_SCALE for our, their in pairs):
-            spelled = ', '.join(f'{value:g}' for value in theirs if value is not None)
-            warnings.append(f'the given scale is used; the file says {spelled} mm')
+            spacing = replace(spacing, slice=theirs.slice)
+        pairs = [(getattr(spacing, name), value) for name, value in vars(theirs).items() if value is not None]
+        if any(our and abs(our / value - 1) > _DIFFERENT_SCALE for our, value in pairs):
+            warnings.append(f'the given scale is used; the file says {", ".join(f"{value:g}" for _, value in pairs)} mm')
+    if spacing is None:
+        return None, None, [f'no scale: {scan.why_no_scale}, so nothing is in mm; give it (--spacing)']
     if scan.is_volume and spacing.slice is None:
         warnings.append(
-            f'no volume in mm3: the distance between B-scans is not known; give it as third number of the scale {SCALE_OPTION}'
+            'no volume in mm3: the distance between B-scans is not known; give it as third number of the scale (--spacing)'
         )
     return spacing, origin, warnings
 
@@ -113,15 +102,7 @@ class ScanMeasurement:
 def measure_scan(
     index: int, mask: np.ndarray, probability: np.ndarray, spacing: Spacing | None, file: str = ''
 ) -> ScanMeasurement:
-    """Measure one B-scan.
-
-    Args:
-        index: Its place in the volume, from 0.
-        mask: bool (H, W).
-        probability: float32 (H, W), in [0, 1].
-        spacing: Scale, or None.
-        file: Name of its file.
-    """
+    """Measure one B-scan, number ``index`` of its scan, from a mask, bool (H, W), and probabilities in [0, 1] of that shape."""
     labels, pockets = ndimage.label(mask, _EIGHT_NEIGHBOURS)
     fluid = int(np.count_nonzero(mask))
     largest = int(np.bincount(labels.ravel())[1:].max()) if pockets else 0
@@ -138,23 +119,6 @@ def measure_scan(
         mean_probability=float(probability[mask].mean(dtype=np.float64)) if fluid else None,
         file=file,
     )
-
-
-def thickness(mask: np.ndarray) -> np.ndarray:
-    """Return the number of fluid pixels of each A-scan: int32 (W,), from a mask (H, W)."""
-    return np.count_nonzero(mask, axis=0).astype(np.int32)
-
-
-def volume_mm3(fluid_px: Sequence[int], spacing: Spacing | None) -> float | None:
-    """Return the fluid's volume: each B-scan stands for a slab as thick as the distance to the next.
-
-    Args:
-        fluid_px: Pixels of fluid of each B-scan.
-        spacing: Scale. None, or one without a distance between B-scans, gives None.
-    """
-    if spacing is None or spacing.slice is None:
-        return None
-    return sum(fluid_px) * spacing.axial * spacing.lateral * spacing.slice
 
 
 @dataclass(frozen=True)
@@ -204,32 +168,31 @@ def sector_volumes(
 
 
 def sectors_of(up: np.ndarray, nasal: np.ndarray) -> np.ndarray:
-    """Return the sector of each point, '' outside of the grid.
-
-    Args:
-        up: mm above the fovea.
-        nasal: mm from the fovea towards the nose; the same shape.
-    """
+    """Return the sector of points ``up`` mm above the fovea and ``nasal`` mm towards the nose; '' outside of the grid."""
     ring = np.digitize(np.hypot(up, nasal), [diameter / 2 for diameter in DIAMETERS_MM])
     side = np.where(np.abs(up) > np.abs(nasal), np.where(up > 0, 'S', 'I'), np.where(nasal > 0, 'N', 'T'))
     return np.choose(ring, ['C', np.char.add(side, '1'), np.char.add(side, '2'), ''])
 
 
 def sectors_of_volume(
-    scan: Scan, thickness_px: np.ndarray, spacing: Spacing | None, laterality: str | None, settings: Settings
+    scan: Scan,
+    thickness_px: np.ndarray,
+    scale: Spacing | None,
+    laterality: str | None,
+    bottom_up: bool | None,
+    settings: Settings,
 ) -> tuple[list[SectorVolume], list[str]]:
     """Return the volumes by sector if they are wanted and possible, and a warning if they are not possible."""
     if settings.fovea is None and not settings.macula_centred:
         return [], []
-    fovea = settings.fovea or ((thickness_px.shape[0] - 1) / 2, (thickness_px.shape[1] - 1) / 2)
-    bottom_up = scan.raster.bottom_up if settings.bottom_up is None else settings.bottom_up
     needed = {
         'B-scans side by side': scan.is_volume,
-        'a scale with the distance between B-scans': spacing is not None and spacing.slice is not None,
+        'a scale with the distance between B-scans': scale is not None and scale.slice is not None,
         'the side of the eye (--laterality)': laterality is not None,
         'which end of the eye the first B-scan is at (--first-bscan)': bottom_up is not None,
         'B-scans that run from side to side': scan.raster.horizontal is not False,
     }
     if missing := [name for name, known in needed.items() if not known]:
         return [], [f'no volumes by ETDRS sector: these need {" and ".join(missing)}']
-    return sector_volumes(thickness_px, spacing, fovea, laterality, bottom_up), []
+    fovea = settings.fovea or ((thickness_px.shape[0] - 1) / 2, (thickness_px.shape[1] - 1) / 2)
+    return sector_volumes(thickness_px, scale, fovea, laterality, bottom_up), []

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ PREFIX = 'octfluid.'
 KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores', 'licence')
 """Entries of the metadata of a model file, each with `PREFIX` before its name."""
 SHIPPED = 'octfluid-compact.onnx'
-_INPUT, _OUTPUT = 'scan', 'probability'
-_MOST_THREADS = 1024
+_PARSED = dict(classes=tuple, threshold=float, domain=dict, scores=list)  # entries in JSON; the others are text
 _PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
 _AT_ONCE = 4  # scans: memory grows with them, speed hardly does
 
@@ -55,40 +54,20 @@ class ModelInfo:
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str], where: str) -> 'ModelInfo':
-        """Read a file's metadata.
-
-        Raises:
-            InputError: An entry is missing or damaged.
-        """
+        """Read the metadata of the file ``where``; raise InputError if an entry is missing or damaged."""
         if missing := [PREFIX + key for key in KEYS if PREFIX + key not in metadata]:
             raise InputError(
                 f'{where}: not a model of octfluid, its metadata lack {", ".join(missing)}; expected a file that '
                 'tools/export_onnx.py wrote'
             )
-        values: dict[str, Any] = {key: metadata[PREFIX + key] for key in KEYS}
+        values = {key: metadata[PREFIX + key] for key in KEYS}
         try:
-            for key, kind in (('classes', list), ('threshold', float), ('domain', dict), ('scores', list)):
-                values[key] = json.loads(values[key])
-                if not isinstance(values[key], kind):
-                    raise ValueError(f'{PREFIX}{key} is not a {kind.__name__}')
-            classes = tuple(values['classes'])
-            if len(classes) != 2 or not all(isinstance(name, str) for name in classes):
-                raise ValueError(f'classes {classes}; expected two names')
-            if not 0 < values['threshold'] < 1:
-                raise ValueError(f'threshold {values["threshold"]}; expected a number between 0 and 1')
-        except (ValueError, RecursionError) as error:
+            values |= {key: kind(json.loads(values[key])) for key, kind in _PARSED.items()}
+            if len(values['classes']) != 2 or not 0 < values['threshold'] < 1:
+                raise ValueError('expected two classes, and a threshold between 0 and 1')
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f'{where}: its metadata are damaged ({error}); export the model again') from error
-        return cls(**values | dict(classes=classes))
-
-
-def _greatest(scan: np.ndarray, where: str) -> float:
-    """Return the greatest gray value; raise InputError unless all are real numbers within 0..255."""
-    if scan.dtype.kind not in 'uif':
-        raise InputError(f'{where} has {scan.dtype} values; expected gray values 0..255, whole or floating')
-    low, high = float(scan.min()), float(scan.max())
-    if not (low >= 0 and high <= 255):  # false of NaN, too
-        raise InputError(f'{where} has gray values from {low:g} to {high:g}; expected 0..255, scale them first')
-    return high
+        return cls(**values)
 
 
 def shipped_model() -> Path:
@@ -108,8 +87,7 @@ class ScanModel:
         info: The metadata of the file.
 
     Raises:
-        InputError: The file is missing, damaged, not a model of octfluid, or needs weights from another file; or ``threads`` is
-            not a number of threads.
+        InputError: The file is missing, damaged, not a model of octfluid, or needs weights from another file.
 
     Example:
         >>> ScanModel().probability(np.zeros((1, 496, 768), np.uint8)).shape
@@ -120,8 +98,6 @@ class ScanModel:
         self.path = shipped_model() if path is None else Path(path)
         if not self.path.is_file():
             raise InputError(f'{self.path}: no such model file; expected one that tools/export_onnx.py wrote')
-        if not isinstance(threads, int) or not 0 <= threads <= _MOST_THREADS:  # with too many the process is killed
-            raise InputError(f'threads {threads!r}: expected a whole number from 0, one a core, to {_MOST_THREADS}')
         self.threads = threads
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -138,9 +114,6 @@ class ScanModel:
             reason = ' '.join(str(error).split())[:200]
             raise InputError(f'{self.path}: not a model that ONNX Runtime can load ({reason}); export it again') from error
         self.info = ModelInfo.from_metadata(metadata, str(self.path))
-        names = [[item.name for item in side] for side in (self.session.get_inputs(), self.session.get_outputs())]
-        if names != [[_INPUT], [_OUTPUT]]:
-            raise InputError(f"{self.path}: has inputs and outputs {names}; expected '{_INPUT}' and '{_OUTPUT}'")
 
     def __reduce__(self) -> tuple[type, tuple[Path, int]]:
         """Pickle as a path, so that other processes can load it."""
@@ -156,67 +129,49 @@ class ScanModel:
             float32, (N, H, W), in [0, 1].
 
         Raises:
-            InputError: Another number of dimensions, a colour image, no pixels, values outside of 0..255, or none above 1.
+            InputError: Another shape, as of a colour image, or values outside of 0..255, or that are fractions of white.
             WorkError: The runtime fails, as when memory runs out.
         """
         scans = np.asarray(scans)
-        if scans.ndim != 3 or 0 in scans.shape:
-            raise InputError(f'scans of shape {scans.shape}; expected (number, height, width), each at least 1')
-        if scans.shape[2] in (3, 4) and scans.shape[1] > 4:
-            raise InputError(
-                f'scans of shape {scans.shape}: looks like one image in colour; expected gray scans, (number, height, width)'
-            )
-        scaled = scans.dtype.kind == 'f' and scans.max() > 1
-        found = np.empty(scans.shape, dtype=np.float32)
-        for place, one in enumerate(self.stream(scans, scaled=scaled)):
-            found[place] = one
-        return found
+        colour = scans.ndim == 3 and scans.shape[2] in (3, 4) and scans.shape[1] > 4
+        if scans.ndim != 3 or 0 in scans.shape or colour:
+            raise InputError(f'scans of shape {scans.shape}; expected gray scans, (number, height, width)')
+        if scans.dtype.kind == 'f' and 0 < scans.max() <= 1:
+            raise InputError(f'scans have gray values up to {scans.max():g}; expected 0..255, scale them first')
+        return np.stack(list(self.stream(scans)))
 
-    def stream(self, scans: Iterable[np.ndarray], *, scaled: bool = False) -> Iterator[np.ndarray]:
-        """Return the probability of fluid of one scan after the other; holds a few of them at a time.
+    def stream(self, scans: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Return the probability of fluid of one scan after the other; the model takes a few of them at a time.
 
         Args:
-            scans: Each (H, W), gray values 0..255, any real dtype; sizes may differ.
-            scaled: The scale is known to be 0..255. Otherwise floating values up to 1 are refused as fractions of white.
+            scans: Each (H, W), gray values 0..255, any real dtype, all of one size.
 
         Yields:
             For each scan, in order, float32 (H, W), in [0, 1].
 
         Raises:
-            InputError: As `probability`; the message gives the place of the scan, from 0.
-            WorkError: As `probability`.
+            InputError, WorkError: As `probability`, but for fractions of white.
         """
-        held: list[np.ndarray] = []
-        highest = 0.0
-        for place, scan in enumerate(map(np.asarray, scans)):
-            if scan.ndim != 2 or 0 in scan.shape:
-                raise InputError(f'scan {place} has shape {scan.shape}; expected (height, width), each at least 1')
-            highest = max(highest, _greatest(scan, f'scan {place}'))
-            if not scaled and scan.dtype.kind == 'f' and 0 < highest <= 1:
-                raise InputError(f'scan {place} has gray values up to {highest:g}; expected 0..255, scale them first')
-            if held and (len(held) == _AT_ONCE or held[0].shape != scan.shape):
-                yield from self._run(np.stack(held))
-                held = []
-            held.append(scan)
-        if held:
-            yield from self._run(np.stack(held))
+        for start in range(0, len(scans), _AT_ONCE):
+            batch = np.stack(scans[start : start + _AT_ONCE])
+            if batch.dtype.kind not in 'uif':
+                raise InputError(f'scans have {batch.dtype} values; expected gray values 0..255, whole or floating')
+            low, high = float(batch.min()), float(batch.max())
+            if not (low >= 0 and high <= 255):  # false of NaN, too
+                raise InputError(f'scans have gray values from {low:g} to {high:g}; expected 0..255, scale them first')
+            yield from self._run(batch)
 
     def _run(self, scans: np.ndarray) -> np.ndarray:
-        """Return the probabilities of a few scans, (N, H, W), all checked."""
         values = np.ascontiguousarray(scans[:, None], dtype=np.float32)
         try:
-            found = self.session.run([_OUTPUT], {_INPUT: values})[0][:, 0]
+            return self.session.run(['probability'], {'scan': values})[0][:, 0]
         except Exception as error:
-            # The runtime has an exception of its own for every way in which it can fail.
             reason = ' '.join(str(error).split())
             if 'allocate memory' in reason.lower() or isinstance(error, MemoryError):
                 raise WorkError(
                     f'B-scans of shape {scans.shape} take more memory than there is; end other programs, or cut them'
                 ) from error
             raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason[:200]})') from error
-        if found.shape != scans.shape:
-            raise WorkError(f'{self.path}: gave {found.shape} for scans of shape {scans.shape}; export the model again')
-        return found
 
     def mask(self, scans: np.ndarray) -> np.ndarray:
         """Return where fluid is: bool, (N, H, W); ``scans`` as in `probability`."""

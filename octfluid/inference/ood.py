@@ -33,12 +33,11 @@ def features(scan: np.ndarray) -> np.ndarray:
         scan: Gray values 0..255, (H, W), any real dtype.
 
     Returns:
-        float64 (5,), in the order of `FEATURES`, of the scan at 128x192 pixels with mean 0 and standard deviation 1:
-        ``layering``, how much faster gray changes downwards than sideways; ``darkness``, where the median lies between the 5th
-        and the 95th percentile; ``turn``, skewness of the change downwards, which is positive where dark turns bright sharply
-        and bright turns dark slowly, as from vitreous to retina and from choroid to sclera; ``spread``, standard deviation of
-        the height of what is bright, as a share of the picture's; ``grain``, standard deviation of what a slight blur takes
-        away. All 0 for a scan of one gray.
+        float64 (5,), in the order of `FEATURES`, of the scan at 128x192 pixels with mean 0 and standard deviation 1; all 0 for
+        a scan of one gray. ``layering``: how much faster gray changes downwards than sideways; ``darkness``: where the median
+        lies between the 5th and the 95th percentile; ``turn``: skewness of the change downwards, positive where dark turns
+        bright sharply and bright turns dark slowly, as from vitreous to retina; ``spread``: standard deviation of the height
+        of what is bright, as a share of the picture's; ``grain``: standard deviation of what a slight blur takes away.
     """
     values = scan.astype(np.float32)
     blank = _filled(values)
@@ -97,28 +96,24 @@ class Look:
         limit: Distance (Mahalanobis) beyond which a scan looks unlike them.
     """
 
-    mean: tuple[float, ...]
-    precision: tuple[tuple[float, ...], ...]
+    mean: np.ndarray
+    precision: np.ndarray
     limit: float
 
     def distance(self, measured: np.ndarray) -> float:
         """Return the Mahalanobis distance of a scan from those of the training."""
-        offset = _compared(measured) - np.array(self.mean)
-        return float(np.sqrt(offset @ np.array(self.precision) @ offset))
+        offset = _compared(measured) - self.mean
+        return float(np.sqrt(offset @ self.precision @ offset))
 
     def difference(self, measured: np.ndarray) -> str:
         """Return in words the feature that differs most."""
-        deviations = (_compared(measured) - np.array(self.mean)) * np.sqrt(np.diag(np.array(self.precision)))
+        deviations = (_compared(measured) - self.mean) * np.sqrt(np.diag(self.precision))
         most = int(np.abs(deviations).argmax())
         return _WORDS[_COMPARED[most]][int(deviations[most] > 0)]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain numbers, rounded."""
-        return dict(
-            mean=[round(value, 5) for value in self.mean],
-            precision=[[round(value, 4) for value in row] for row in self.precision],
-            limit=round(self.limit, 4),
-        )
+        return dict(mean=self.mean.round(5).tolist(), precision=self.precision.round(4).tolist(), limit=round(self.limit, 4))
 
     @classmethod
     def from_json(cls, content: Any) -> 'Look | None':
@@ -128,9 +123,8 @@ class Look:
             limit = float(content['limit'])
         except (KeyError, TypeError, ValueError, OverflowError):
             return None
-        if mean.shape != (len(_COMPARED),) or precision.shape != (len(_COMPARED),) * 2 or not limit > 0:
-            return None
-        return cls(tuple(mean), tuple(map(tuple, precision)), limit)
+        shapes = (mean.shape, precision.shape) == ((len(_COMPARED),), (len(_COMPARED),) * 2)
+        return cls(mean, precision, limit) if shapes and limit > 0 else None
 
 
 def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Look | None:
@@ -149,12 +143,10 @@ def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Loo
     distances = []
     for name in np.unique(names):
         rest = names != name
-        left_out = _moments(values[rest], names[rest])
-        offset = values[~rest] - left_out[0]
-        distances += list(np.sqrt(np.einsum('ni,ij,nj->n', offset, left_out[1], offset)))
+        look = Look(*_moments(values[rest], names[rest]), 0.0)
+        distances += map(look.distance, measured[shown][~rest])
     mean, precision = _moments(values, names)
-    limit = float(np.quantile(distances, share))
-    return Look(tuple(map(float, mean)), tuple(tuple(map(float, row)) for row in precision), limit)
+    return Look(mean, precision, float(np.quantile(distances, share)))
 
 
 def _moments(values: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,14 +160,13 @@ def _moments(values: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndar
 def judge(measured: Sequence[np.ndarray], coloured: float, look: Look | None, device: str) -> list[str]:
     """Return why B-scans do not look like those that the model was made for; empty if they do.
 
+    Reasons hold for most of the B-scans.
+
     Args:
         measured: `features` of at least one B-scan of a scan; those of one gray do not count.
         coloured: Share of pixels in colour.
         look: Of the training, or None.
         device: The instrument that the model was made for.
-
-    Returns:
-        Reasons that hold for most of the B-scans.
     """
     shown = np.array([one for one in measured if one.any()])
     if not len(shown):

@@ -4,10 +4,9 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
@@ -17,10 +16,10 @@ from typing import Any
 import numpy as np
 
 import octfluid
-from octfluid.inference.predictor import Frame, Outline, Prediction, Predictor
+from octfluid.inference.predictor import Prediction, Predictor
 from octfluid.io.readers import Input
-from octfluid.io.results import MANIFEST, SCHEMA, UNFINISHED, NiftiWriter, write_csv, write_png
-from octfluid.utils.atomic import TEMPORARY, flush, require_file_names, write_json
+from octfluid.io.results import MANIFEST, SCHEMA, UNFINISHED, write_csv, write_nifti, write_png
+from octfluid.utils.atomic import TEMPORARY, flush, write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 from octfluid.visualization.enface import draw_enface
@@ -42,12 +41,11 @@ class Results:
         out: Output folder.
         predictor: Its model goes into the manifest.
         given: Settings for the manifest, as far as the user gave them.
-        save_probability: Write the probabilities, too.
+        save_probability: Write the probabilities, too, of predictions that keep them.
         keep_identifiers: Write what names a person or a day.
 
     Attributes:
         manifest: Content of `MANIFEST` so far.
-        warned: The names of the scans that each warning is about.
     """
 
     def __init__(
@@ -59,7 +57,6 @@ class Results:
         keep_identifiers: bool = False,
     ) -> None:
         self.out, self.save_probability, self.keep_identifiers = out, save_probability, keep_identifiers
-        self.warned: dict[str, list[str]] = {}
         self._replace = False
         self._started = time.time()
         self._rows: list[dict[str, Any]] = []
@@ -85,59 +82,73 @@ class Results:
         Raises:
             InputError: Results of an earlier call or other files are in the way, or ``overwrite`` would remove an input.
         """
-        unfinished = self.out / UNFINISHED
-        require_file_names(self.out / name for name in (TABLE, MEASUREMENTS, MANIFEST, UNFINISHED))
-        begun = json.loads(json.dumps(dict(names=[one.name for one in inputs], **self.manifest)))
+        unfinished, tables = self.out / UNFINISHED, [self.out / name for name in (MANIFEST, MEASUREMENTS, TABLE)]
+        call = dict(names=[one.name for one in inputs], **self.manifest)
+        call = json.loads(json.dumps({key: call[key] for key in ('schema', 'names', 'settings', 'model')}))
         self._replace = overwrite or unfinished.exists()
-        earlier = _files_of(self.out / MANIFEST)
-        if self._replace and not overwrite and not _is_same_call(unfinished, begun):
+        if unfinished.exists() and not overwrite and read_json(unfinished) != call:
             raise InputError(
                 f'{unfinished}: another call was cut short here; repeat that one, choose another --out, or --overwrite'
             )
+        earlier = self._earlier_files()
         if overwrite or earlier == []:  # a call in which nothing could be done has no results to protect
-            _remove_results(self.out, earlier or [], inputs)
-        elif not unfinished.exists():
-            _require_free(self.out, inputs)
-        write_json(unfinished, begun)
+            self._remove([*(self.out / name for name in earlier or ()), *tables], inputs)
+        elif not self._replace:
+            _require_free(tables)
+        write_json(unfinished, call)
+
+    def _earlier_files(self) -> list[str] | None:
+        """Return the files that an earlier call says it wrote; None without a manifest of one."""
+        try:
+            content = read_json(self.out / MANIFEST)
+            return [name for one in content['inputs'] for name in one['outputs']] if content['schema'] == SCHEMA else None
+        except (InputError, KeyError, TypeError):
+            return None
+
+    def _remove(self, paths: Sequence[Path], inputs: Sequence[Input]) -> None:
+        """Remove results of an earlier call, so that those of two calls do not mix; keep to the output folder."""
+        removed = [path for path in paths if path.resolve().is_relative_to(self.out.resolve()) and not path.is_dir()]
+        if own := {one.path.resolve() for one in inputs} & {path.resolve() for path in removed}:
+            raise InputError(f'{own.pop()}: a result of the earlier call, which --overwrite removes; choose another --out')
+        for path in removed:
+            path.unlink(missing_ok=True)
+        for folder in {path.parent for path in removed} - {self.out}:
+            with suppress(OSError):  # it is gone, or holds other files
+                folder.rmdir()
 
     def add_input(self, name: str, path: Path) -> dict[str, Any]:
         """Return the entry of an input in the manifest, for the caller to complete."""
-        entry = dict(input=name, file=path.name, sha256=None, status='done', outputs=[], warnings=[])
-        self.manifest['inputs'].append(entry)
-        return entry
+        self.manifest['inputs'].append(dict(input=name, file=path.name, sha256=None, status='done', outputs=[], warnings=[]))
+        return self.manifest['inputs'][-1]
 
-    def write_scan(
-        self, entry: dict[str, Any], outline: Outline, progress: Callable[[int], None] | None = None
-    ) -> tuple[str, Prediction]:
-        """Go through a scan and write its results; they appear together at the end, or not at all.
+    def write(self, entry: dict[str, Any], prediction: Prediction) -> str:
+        """Write the results of a scan of an input, whose ``entry`` is from `add_input`; return their name.
 
-        Args:
-            entry: Of its input, from `add_input`.
-            outline: The pass over the scan.
-            progress: Called after each B-scan with the number of B-scans done.
-
-        Returns:
-            The name of the results, and what was found.
+        They appear together at the end, or not at all.
 
         Raises:
-            InputError, WorkError: As `Outline`, or a file is in the way.
+            InputError: A file is in the way.
         """
-        stem = entry['input'] + (f'_{outline.scan.series}' if outline.scan.series else '')
-        with _ScanWriter(self.out, stem, outline, self.save_probability) as writer:
-            for frame in outline:
-                writer.add(frame)
-                if progress is not None:
-                    progress(frame.measured.index + 1)
-            prediction = outline.prediction()
-            writer.finish(prediction, self._files, self._replace)
-        self._files.update(writer.files)
+        stem = entry['input'] + (f'_{prediction.scan.series}' if prediction.scan.series else '')
+        self.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self.out) as staged:
+            files = _write_scan(Path(staged), stem, prediction, self.save_probability)
+            if self._files & set(files):
+                raise InputError(
+                    f'{prediction.scan.path}: its results have the names of those of another; give it another --out'
+                )
+            if not self._replace:
+                _require_free([self.out / name for name in files])
+            for name in files:
+                (self.out / name).parent.mkdir(parents=True, exist_ok=True)
+                flush(Path(staged, name))
+                Path(staged, name).replace(self.out / name)
+        self._files.update(files)
         self._rows += rows_of(stem, prediction)
         self._measured.append(to_json(stem, prediction, self.keep_identifiers))
-        entry['outputs'] += writer.files
+        entry['outputs'] += files
         entry['warnings'] += prediction.warnings
-        for warning in prediction.warnings:
-            self.warned.setdefault(warning, []).append(stem)
-        return stem, prediction
+        return stem
 
     def finish(self) -> None:
         """Write the tables and the manifest."""
@@ -147,153 +158,69 @@ class Results:
         (self.out / UNFINISHED).unlink(missing_ok=True)
 
 
-def _files_of(manifest: Path) -> list[str] | None:
-    """Return the files that an earlier call says it wrote; None without a manifest of one."""
-    try:
-        content = read_json(manifest)
-        names = [name for one in content['inputs'] for name in one['outputs']] if content['schema'] == SCHEMA else None
-    except (InputError, KeyError, TypeError):
-        return None
-    return names if names is None or all(isinstance(name, str) and name.isprintable() for name in names) else None
+def _require_free(paths: Sequence[Path]) -> None:
+    if there := next((path for path in paths if os.path.lexists(path)), None):
+        raise InputError(f'{there}: is there already; choose another --out, or --overwrite to replace it')
 
 
-def _is_same_call(unfinished: Path, begun: Mapping[str, Any]) -> bool:
-    try:
-        earlier = read_json(unfinished)
-    except InputError:
-        return False
-    return isinstance(earlier, dict) and all(earlier.get(key) == begun[key] for key in ('names', 'settings', 'model'))
+def _write_scan(folder: Path, stem: str, prediction: Prediction, save_probability: bool) -> list[str]:
+    """Write masks, overlays and, if wanted, probabilities (16 bits, 65535 for 1) below a folder; return the files' names."""
+    scan, frames, name = prediction.scan, prediction.frames, Path(stem).name
+    stack = scan.is_volume or len(frames) > 1  # has a folder of its own
+    digits = max(3, len(str(len(frames) - 1)))
+    files: list[str] = []
 
+    def place(ending: str) -> Path:
+        files.append(f'{stem}/{name}_{ending}' if stack else f'{stem}_{ending}')
+        path = folder / files[-1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
-def _remove_results(out: Path, names: Sequence[str], inputs: Sequence[Input]) -> None:
-    """Remove the files of an earlier call, so that results of two calls do not mix; keep to the output folder."""
-    here = out.resolve()
-    listed = [out / name for name in (*names, MANIFEST, MEASUREMENTS, TABLE)]
-    removed = [path for path in listed if path.resolve().is_relative_to(here) and not path.is_dir()]
-    places = {path.resolve() for path in removed}
-    if own := next((one.path for one in inputs if one.path.resolve() in places), None):
-        raise InputError(f'{own}: a result of the earlier call, which --overwrite removes; choose another --out')
-    for path in removed:
-        path.unlink(missing_ok=True)
-    for folder in {(out / name).parent for name in names} - {out}:
-        if folder.resolve().is_relative_to(here):
-            with suppress(OSError):  # it is gone, or holds other files
-                folder.rmdir()
-
-
-def _require_free(out: Path, inputs: Sequence[Input]) -> None:
-    wanted = [out / name for name in (MANIFEST, MEASUREMENTS, TABLE)]
-    for one in inputs:
-        wanted += [out / f'{one.name}_mask.png', out / one.name / f'{Path(one.name).name}_mask.nii.gz']
-    if there := next((path for path in wanted if path.exists()), None):
-        raise _in_the_way(there)
-
-
-def _in_the_way(path: Path) -> InputError:
-    return InputError(f'{path}: is there already; choose another --out, or --overwrite to replace it')
-
-
-class _ScanWriter:
-    """Writes the files of one scan into a temporary folder, B-scan by B-scan; `finish` puts them in place."""
-
-    def __init__(self, out: Path, stem: str, outline: Outline, save_probability: bool) -> None:
-        scan = outline.scan
-        self.out, self.stem, self.number = out, stem, len(scan.frames)
-        self.stack = scan.is_volume or self.number > 1  # has a folder of its own
-        self.spacing, self.save_probability = outline.spacing, save_probability
-        self.side = f', {outline.laterality}' if outline.laterality else ''
-        # The file's affine would contradict a scale that was given.
-        self.affine = scan.affine if self.spacing == scan.spacing else None
-        self.digits = max(3, len(str(self.number - 1)))
-        self.files: list[str] = []
-        self._volumes: dict[str, NiftiWriter] = {}
-
-    def __enter__(self) -> '_ScanWriter':
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.staged = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self.out))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for volume in self._volumes.values():
-            volume.close()
-        shutil.rmtree(self.staged, ignore_errors=True)
-
-    def _path(self, ending: str) -> Path:
-        """Return where a file of this scan is written for now, and note where it will be."""
-        name = Path(self.stem).name
-        relative = Path(self.stem) / f'{name}_{ending}' if self.stack else Path(f'{self.stem}_{ending}')
-        if not (self.out / relative).resolve().is_relative_to(self.out.resolve()):
-            raise InputError(f'{self.stem}: its results would lie outside of {self.out}; rename it')
-        self.files.append(relative.as_posix())
-        return self.staged / relative
-
-    def add(self, frame: Frame) -> None:
-        """Write mask, overlay and, if wanted, probability (16 bits, 65535 for 1) of a B-scan."""
-        mask, found = frame.mask, frame.measured
-        before = f'z{found.index:0{self.digits}d}_' if self.stack else ''
-        write_png(self._path(f'{before}mask.png'), mask.astype(np.uint8) * 255)
+    for frame in frames:
+        found, which = frame.measured, f'z{frame.measured.index:0{digits}d}' if stack else ''
+        before = f'{which}_' if stack else ''
+        write_png(place(f'{before}mask.png'), frame.mask.astype(np.uint8) * 255)
         area = '' if found.fluid_mm2 is None else f' ({found.fluid_mm2:.4f} mm2)'  # the font has no raised 2
-        name = ' '.join(filter(None, (Path(self.stem).name, before.rstrip('_'))))
-        caption = f'{name} · fluid {found.fluid_px} px{area}'
-        write_png(self._path(f'{before}overlay.png'), draw_overlay(frame.gray, mask, None, caption))
-        if self.save_probability:
-            write_png(self._path(f'{before}probability.png'), np.rint(frame.probability * 65535).astype(np.uint16))
-        if self.stack:
-            self._add_to_volume('mask', mask, np.uint8, '1 is fluid')
-            if self.save_probability:
-                self._add_to_volume('probability', frame.probability, np.float32, 'probability of fluid')
-
-    def _add_to_volume(self, what: str, values: np.ndarray, dtype: type, label: str) -> None:
-        if what not in self._volumes:
-            path, shape = self._path(f'{what}.nii.gz'), (self.number, *values.shape)
-            label = f'octfluid: {label}{self.side}'
-            self._volumes[what] = NiftiWriter(path, shape, np.dtype(dtype), self.spacing, label, self.affine)
-        self._volumes[what].add(values)
-
-    def finish(self, prediction: Prediction, taken: set[str], replace: bool) -> None:
-        """Write the en-face map of a volume and put all files in place; ``taken`` are the files of other inputs."""
-        if taken & set(self.files):
-            raise InputError(f'{prediction.path}: its results have the names of those of another input; give it another --out')
-        if prediction.is_volume:
-            write_png(self._path('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up))
-        for volume in self._volumes.values():
-            volume.close()
-        there = next((self.out / name for name in self.files if os.path.lexists(self.out / name)), None)
-        if there is not None and not replace:
-            raise _in_the_way(there)
-        for name in self.files:
-            (self.out / name).parent.mkdir(parents=True, exist_ok=True)
-            flush(self.staged / name)
-            (self.staged / name).replace(self.out / name)
+        caption = f'{f"{name} {which}".rstrip()} · fluid {found.fluid_px} px{area}'
+        write_png(place(f'{before}overlay.png'), draw_overlay(frame.gray, frame.mask, None, caption))
+        if save_probability:
+            write_png(place(f'{before}probability.png'), np.rint(frame.probability * 65535).astype(np.uint16))
+        if stack and frame is frames[0]:
+            side = f', {prediction.laterality}' if prediction.laterality else ''
+            # The file's affine would contradict a scale that was given.
+            lie = dict(spacing=prediction.spacing, affine=scan.affine if prediction.spacing == scan.spacing else None)
+            masks = prediction.masks.astype(np.uint8)
+            write_nifti(place('mask.nii.gz'), masks, f'octfluid: 1 is fluid{side}', **lie)
+            if save_probability:
+                label = f'octfluid: probability of fluid{side}'
+                write_nifti(place('probability.nii.gz'), prediction.probability, label, **lie)
+    if scan.is_volume:
+        write_png(place('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up))
+    return files
 
 
 def rows_of(name: str, prediction: Prediction) -> list[dict[str, Any]]:
     """Return a prediction's rows of `TABLE`: each B-scan, then the volume and its sectors."""
-    spacing = prediction.spacing
     common = dict(input=name, laterality=prediction.laterality)
-    if spacing is not None:
+    if spacing := prediction.spacing:
         common |= dict(axial_mm=spacing.axial, lateral_mm=spacing.lateral, slice_mm=spacing.slice)
-    rows = []
-    for found in prediction.scans:
-        measured = {key: value for key, value in asdict(found).items() if key in COLUMNS}
-        size = dict(height_px=found.height, width_px=found.width)
-        rows.append(common | measured | size | dict(kind='B-scan', bscan=found.index))
-    if prediction.is_volume:
-        fluid = sum(found.fluid_px for found in prediction.scans)
-        rows.append(common | dict(kind='volume', fluid_px=fluid, fluid_mm3=prediction.fluid_mm3))
-    for sector in prediction.sectors:
-        found = dict(kind='sector', sector=sector.sector, fluid_mm3=sector.fluid_mm3, sector_covered=sector.covered)
-        rows.append(common | found)
-    return rows
+    rows = [
+        dict(asdict(found), kind='B-scan', bscan=found.index, height_px=found.height, width_px=found.width)
+        for found in prediction.scans
+    ]
+    if prediction.scan.is_volume:
+        rows.append(dict(kind='volume', fluid_px=prediction.fluid_px, fluid_mm3=prediction.fluid_mm3))
+    rows += [dict(asdict(sector), kind='sector', sector_covered=sector.covered) for sector in prediction.sectors]
+    return [common | row for row in rows]
 
 
 def to_json(name: str, prediction: Prediction, keep_identifiers: bool) -> dict[str, Any]:
     """Return a prediction's entry of `MEASUREMENTS`."""
     content = dict(
         input=name,
-        is_volume=prediction.is_volume,
+        is_volume=prediction.scan.is_volume,
         laterality=prediction.laterality,
-        device=prediction.device,
+        device=prediction.scan.device,
         spacing_mm=prediction.spacing and asdict(prediction.spacing),
         spacing_from=prediction.spacing_from,
         fluid_mm3=prediction.fluid_mm3,
@@ -301,18 +228,15 @@ def to_json(name: str, prediction: Prediction, keep_identifiers: bool) -> dict[s
         scans=[asdict(found) for found in prediction.scans],
         warnings=list(prediction.warnings),
     )
-    return content | dict(identifiers=prediction.identifiers) if keep_identifiers else content
+    return content | dict(identifiers=dict(prediction.scan.identifiers)) if keep_identifiers else content
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file or, over names and bytes, of the files of a folder."""
-    if path.is_file():
-        with open(path, 'rb') as file:
-            return hashlib.file_digest(file, 'sha256').hexdigest()
     digest = hashlib.sha256()
-    for part in sorted(part for part in path.iterdir() if part.is_file()):
-        digest.update(os.fsencode(part.name) + b'\0')
+    for part in sorted(part for part in path.iterdir() if part.is_file()) if path.is_dir() else [path]:
+        if part != path:
+            digest.update(os.fsencode(part.name) + b'\0')
         with open(part, 'rb') as file:
-            while piece := file.read(1 << 20):  # other files of the folder may be large
-                digest.update(piece)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from octfluid.io.scan import Frames, Scan, Spacing, highest, raster_of, require_volume, spacing_from, to_gray, white_of
+from octfluid.io.scan import Scan, Spacing, highest, raster_of, reading, require_volume, spacing_from, to_gray, white_of
 from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.dcm', '.dicom')
@@ -21,7 +21,7 @@ _SIDES = {'R': 'OD', 'L': 'OS'}
 
 
 def read_dicom(path: Path) -> Scan:
-    """Read a DICOM file; its frames are decoded one at a time.
+    """Read a DICOM file.
 
     Args:
         path: The file. Its modality must be OPT, or it must be a secondary capture in gray.
@@ -37,28 +37,20 @@ def read_dicom(path: Path) -> Scan:
     if read_file_meta_info(path).get('TransferSyntaxUID') == pydicom.uid.DeflatedExplicitVRLittleEndian:
         # pydicom would unpack it to any size; images are never packed so.
         raise InputError(f'{path}: packed as a whole (deflated); export it with compressed frames or plain')
-    dataset = pydicom.dcmread(path, defer_size='1 MB')
+    dataset = pydicom.dcmread(path)
     number = _check(path, dataset)
-    inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
+    with reading(path):  # what is said of pixels names no person
+        values = [pixel_array(dataset, index=place, raw=True) for place in range(number)]
+    top = max(highest(one, path) for one in values)
     white = float((1 << int(dataset.get('BitsStored', 8))) - 1)  # a word of 16 bits may hold 12, or any fewer
-
-    def values(place: int) -> np.ndarray:
-        found = pixel_array(dataset, index=place, raw=True)
-        highest(found, path)
-        return found
-
-    def read(place: int) -> np.ndarray:
-        gray = to_gray(values(place), white)
-        return 255 - gray if inverted else gray
-
-    frames = Frames(number, values, path)
-    first = frames[0]  # whatever is wrong with its compression shows now
-    if first.dtype != np.uint8 and not inverted:  # all values may use fewer bits than it says
-        white = min(white, white_of(first.dtype, max(float(frame.max()) for frame in frames)))
+    inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
+    if values[0].dtype != np.uint8 and not inverted:  # all values may use fewer bits than it says
+        white = min(white, white_of(values[0].dtype, top))
+    grays = [to_gray(one, white) for one in values]
     order = str(dataset.get('InstanceNumber', ''))
     return Scan(
         path,
-        Frames(number, read, path),
+        [255 - gray for gray in grays] if inverted else grays,
         is_volume=number > 1,
         spacing=_spacing(dataset),
         laterality=_laterality(dataset),
@@ -94,7 +86,7 @@ def _check(path: Path, dataset: Any) -> int:
 
 
 def _groups(dataset: Any) -> list[Any]:
-    """Return the shared functional groups, then those of single frames, then the file itself: where measures may stand."""
+    """Return where measures may stand: the shared functional groups, then those of single frames, then the file itself."""
     shared = list(dataset.get('SharedFunctionalGroupsSequence') or [])
     return [*shared, *(dataset.get('PerFrameFunctionalGroupsSequence') or []), dataset]
 
@@ -112,11 +104,9 @@ def _spacing(dataset: Any) -> Spacing | None:
 
 def _positions(dataset: Any) -> list[list[float] | None]:
     """Return where each frame lies in space; None for one without a position."""
-    found = []
-    for group in dataset.get('PerFrameFunctionalGroupsSequence') or []:
-        places = [holder.get('ImagePositionPatient') for holder in group.get('PlanePositionSequence') or []]
-        found.append(list(map(float, places[0])) if places and places[0] else None)
-    return found
+    groups = dataset.get('PerFrameFunctionalGroupsSequence') or []
+    places = [[one.get('ImagePositionPatient') for one in group.get('PlanePositionSequence') or []] for group in groups]
+    return [list(map(float, place[0])) if place and place[0] else None for place in places]
 
 
 def _laterality(dataset: Mapping[str, Any]) -> str | None:

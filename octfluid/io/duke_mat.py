@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from octfluid.io.scan import Frames, Scan, reading, require_bytes, require_volume
+from octfluid.io.scan import Scan, reading, require_bytes, require_volume
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import require_file
 
@@ -45,11 +45,7 @@ class DukeSubject:
 
 
 def subject_number(path: str | os.PathLike) -> int:
-    """Return the subject's number from a file name such as ``Subject_01.mat``.
-
-    Raises:
-        InputError: The name has another form.
-    """
+    """Return the subject's number from a file name such as ``Subject_01.mat``; raise InputError if it has another form."""
     match = SUBJECT_FILE.fullmatch(Path(path).name)
     if match is None:
         raise InputError(f'{path}: expected a file named like Subject_01.mat')
@@ -64,15 +60,12 @@ def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
     0..1 (and multiplied by 255) if it holds values that are not whole numbers, else as gray values 0 and 1.
 
     Args:
-        path: File named ``Subject_<number>.mat``, MATLAB format 4 to 7.
+        path: File named ``Subject_<number>.mat``, MATLAB format 4 to 7, of any height, width and number of slices.
         grader: 1 reads ``manualFluid1``, 2 reads ``manualFluid2``.
 
-    Returns:
-        The volume. Any height, width and number of slices.
-
     Raises:
-        InputError: The file is missing, truncated or not a MATLAB file, lacks a variable, or holds something other than
-            two numeric 3-D arrays of one shape; images contain NaN or values outside 0..255.
+        InputError: The file is missing or damaged, or holds something other than two numeric 3-D arrays of one shape; images
+            contain NaN or values outside 0..255.
     """
     if grader not in GRADERS:
         raise InputError(f'grader {grader!r}: expected 1 or 2')
@@ -85,14 +78,7 @@ def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
 
 
 def read_images(path: str | os.PathLike) -> np.ndarray:
-    """Read the B-scans alone of a file as `read_subject` takes it, of any name.
-
-    Returns:
-        uint8 (H, W, N), gray values 0..255; axes are depth (top to bottom), lateral position, slice.
-
-    Raises:
-        InputError: As `read_subject`, for ``images``.
-    """
+    """Read the B-scans alone of a file as `read_subject` takes it, of any name: uint8 (H, W, N), gray values 0..255."""
     return _to_gray(path, _load(Path(path), _IMAGES))
 
 
@@ -101,7 +87,7 @@ def read_mat(path: Path) -> Scan:
     images = read_images(path)
     height, width, number = images.shape
     require_volume(path, number, height, width)
-    return Scan(path, Frames(number, lambda place: np.ascontiguousarray(images[:, :, place])), is_volume=number > 1)
+    return Scan(path, list(np.ascontiguousarray(images.transpose(2, 0, 1))), is_volume=number > 1)
 
 
 def _load(path: Path, key: str) -> np.ndarray:
@@ -110,23 +96,22 @@ def _load(path: Path, key: str) -> np.ndarray:
     with reading(path):
         try:
             _require_sound(path, key)
-            present = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+            array = scipy.io.loadmat(path, variable_names=[key]).get(key)
         except NotImplementedError as error:
             raise InputError(f'{path}: is in MATLAB format 7.3 (HDF5); save it in MATLAB with the option -v7') from error
-        if key not in present:
-            held = ', '.join(sorted(present)) or 'no variables'
+        if array is None:
+            held = ', '.join(sorted(name for name, *_ in scipy.io.whosmat(path))) or 'no variables'
             raise InputError(f"{path}: no variable '{key}'; the file holds {held}; if it was cut short, fetch it again")
-        array = scipy.io.loadmat(path, variable_names=[key])[key]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in 'uif' or array.ndim != 3 or not array.size:
-        shape = present[key]
-        raise InputError(f"{path}: '{key}' (shape {shape}) is not a real numeric array of three axes (height, width, slices)")
+        raise InputError(
+            f"{path}: '{key}' (shape {np.shape(array)}) is not a real numeric array of three axes (height, width, slices)"
+        )
     return array
 
 
 def _require_sound(path: Path, key: str) -> None:
-    """Check what the variables of a file say of themselves (MAT-File Format, level 5), before scipy follows it.
-
-    scipy reserves memory for whatever size a variable states, and ends the process on kinds of numbers that the format lacks.
+    """Check what variables say of themselves (MAT-File Format, level 5): scipy reserves memory for any size, and ends the
+    process on kinds of numbers that the format lacks.
     """
     with open(path, 'rb') as file:
         start = file.read(_HEADER)
@@ -149,7 +134,7 @@ def _require_sound(path: Path, key: str) -> None:
 
 
 def _part(path: Path, head: bytes, place: int, order: str) -> tuple[int, int, int, int]:
-    """Return kind and size of the part of a variable at a place, where its content begins, and where the next part does."""
+    """Return kind and size of a part of a variable, where its content begins, and where the next part does."""
     kind, size = struct.unpack_from(f'{order}2I', head, place)
     if kind >> 16:  # up to four bytes, which stand in the tag itself
         return kind & 0xFFFF, kind >> 16, place + 4, place + 8
@@ -158,14 +143,11 @@ def _part(path: Path, head: bytes, place: int, order: str) -> tuple[int, int, in
 
 
 def _to_gray(path: str | os.PathLike, raw: np.ndarray) -> np.ndarray:
-    """Convert (H, W, N) images of any real type to uint8; a slice at a time, to keep temporary copies small."""
+    """Convert (H, W, N) images of any real type to uint8."""
     if raw.dtype == np.uint8:
         return raw
     low, high = float(raw.min()), float(raw.max())
     if not (low >= -_OVERSHOOT and high <= 255 + _OVERSHOOT):  # so is NaN
         raise InputError(f"{path}: '{_IMAGES}' holds values from {low:g} to {high:g}; expected gray values 0..255")
-    fractions = high <= 1 and any((raw[:, :, z] % 1 != 0).any() for z in range(raw.shape[2]))
-    gray = np.empty(raw.shape, np.uint8, order='F')
-    for z in range(raw.shape[2]):
-        gray[:, :, z] = np.clip(np.rint(raw[:, :, z] * (255.0 if fractions else 1.0)), 0, 255)
-    return gray
+    scale = 255.0 if high <= 1 and (raw % 1 != 0).any() else 1.0
+    return np.clip(np.rint(raw * scale), 0, 255).astype(np.uint8)

@@ -1,7 +1,6 @@
 """Readers of Heidelberg Spectralis exports, ``.vol`` and ``.e2e``, through the parsers of eyepy.
 
-Of a file with several volumes all are read. Circle and star scans are read too; between B-scans that do not lie side by side
-there is no distance, and so no volume in mm3.
+All volumes of a file are read. B-scans of circle and star scans have no distance, and so no volume in mm3.
 """
 
 import struct
@@ -11,32 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from octfluid.io.scan import Frames, Scan, raster_of, reading, require_volume, spacing_from
+from octfluid.io.scan import Scan, raster_of, reading, require_volume, spacing_from
 from octfluid.utils.errors import InputError
 
 DEVICE = 'Heidelberg Spectralis'
 _SIDE_BY_SIDE = (0, 1, 3, 4)  # scan patterns; 2 is a circle, 5 a star
+_SIDES = {'R': 'OD', 'L': 'OS', 'OD': 'OD', 'OS': 'OS'}
 _TEXTS = ((104, 136), (140, 164), (176, 200), (224, 258))  # bytes of a .vol header that hold text typed by people
-_HEADER, _CHUNK, _FOLDER, _CONTAINER = (
-    88,
-    52,
-    44,
-    60,
-)  # bytes of an .e2e file's header, of a chunk's, of a folder, of a data header
+# Bytes of an .e2e file's header, of a chunk's, of a folder, of a data header.
+_HEADER, _CHUNK, _FOLDER, _CONTAINER = 88, 52, 44, 60
 _NO_WIDTH = 'an .e2e file gives the width of a pixel only as an angle, so nothing is in mm; pass the scale of your device'
 
 
-def _frames(values: list[np.ndarray], kind: str, path: Path) -> Frames:
+def _shown(values: np.ndarray, kind: str, path: Path) -> np.ndarray:
     """Return raw reflectivity as HEYEX shows it: uint8 (H, W)."""
     from eyepy.core.utils import intensity_transforms
 
-    def read(place: int) -> np.ndarray:
-        raw = np.array(values[place], np.float32)  # a copy, which the transform changes
-        if not (raw >= 0).all():
-            raise InputError(f'{path}: a B-scan holds NaN or negative values; it is damaged, export it again')
-        return intensity_transforms[kind](raw)
-
-    return Frames(len(values), read, path)
+    raw = np.array(values, np.float32)  # a copy, which the transform changes
+    if not (raw >= 0).all():
+        raise InputError(f'{path}: a B-scan holds NaN or negative values; it is damaged, export it again')
+    return intensity_transforms[kind](raw)
 
 
 def read_vol(path: Path) -> Scan:
@@ -57,22 +50,18 @@ def read_vol(path: Path) -> Scan:
     bscans = found.bscans
     require_volume(path, len(bscans), found.size_y, found.size_x, 4)
     side_by_side = found.scan_pattern in _SIDE_BY_SIDE
-    personal = {key: _plain(getattr(found, key)) for key in ('patient_id', 'visit_id', 'dob', 'exam_time', 'id')}
+    personal = {key: str(getattr(found, key)).strip('\x00 ') for key in ('patient_id', 'visit_id', 'dob', 'exam_time', 'id')}
     return Scan(
         path,
-        _frames([one.data for one in bscans], 'vol', path),
+        [_shown(one.data, 'vol', path) for one in bscans],
         is_volume=side_by_side and len(bscans) > 1,
         spacing=spacing_from(found.scale_y, found.scale_x, found.distance if side_by_side and len(bscans) > 1 else None),
         raster=raster_of([(one.start_x, one.start_y) for one in bscans], [(one.end_x, one.end_y) for one in bscans]),
-        laterality={'OD': 'OD', 'OS': 'OS'}.get(_plain(found.scan_position)),
+        laterality=_SIDES.get(str(found.scan_position).strip('\x00 ')),
         device=DEVICE,
         identifiers={key: value for key, value in personal.items() if value},
         notes=_pattern_notes(found.scan_pattern),
     )
-
-
-def _plain(text: Any) -> str:
-    return str(text).strip('\x00 ')
 
 
 def _pattern_notes(pattern: int) -> tuple[str, ...]:
@@ -119,7 +108,7 @@ def _read_series(path: Path, series: Any, label: str) -> Scan | None:
     images, without = [], 0
     for _, part in sorted(series.slices.items()):
         try:
-            images.append(np.asarray(part.get_bscan(), np.float32))
+            images.append(_shown(part.get_bscan(), 'e2e', path))
         except (IndexError, KeyError):  # a slice that has no picture of its own
             without += 1
         else:
@@ -133,9 +122,9 @@ def _read_series(path: Path, series: Any, label: str) -> Scan | None:
     notes = (f'{without} of {len(series.slices)} slices of its file hold no B-scan',) if without else ()
     return Scan(
         path,
-        _frames(images, 'e2e', path),
+        images,
         is_volume=pattern in _SIDE_BY_SIDE and len(images) > 1,
-        laterality={'R': 'OD', 'L': 'OS', 'OD': 'OD', 'OS': 'OS'}.get(side),
+        laterality=_SIDES.get(side),
         series=label,
         device=DEVICE,
         notes=(_NO_WIDTH, *notes, *_pattern_notes(pattern)),

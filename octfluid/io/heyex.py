@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from octfluid.io.heidelberg import DEVICE
 from octfluid.io.images import read_image
-from octfluid.io.scan import Frames, Scan, raster_of, spacing_from
+from octfluid.io.scan import Scan, raster_of, spacing_from
 from octfluid.utils.errors import InputError
 
 _CONTEXT = 'OphthalmicAcquisitionContext'
@@ -22,9 +22,12 @@ def read_xml(path: Path) -> list[Scan]:
     Raises:
         InputError: It holds no B-scan, or names pictures that do not lie beside it.
     """
-    root = _tree(path)
-    found = [(series, _bscans(series)) for series in root.iter('Series')]
-    found = [(series, images) for series, images in found if images]
+    root = ElementTree.fromstring(path.read_bytes())  # Expat refuses entities that grow, and follows none to other files
+    found = [
+        (series, images)
+        for series in root.iter('Series')
+        if (images := [image for image in series.findall('Image') if _text(image, 'ImageType/Type') == 'OCT'])
+    ]
     if not found:
         raise InputError(f'{path}: holds no B-scan of type OCT; expected a HEYEX export')
     persons = {place.rpartition('/')[2]: text for place in _PERSONAL if (text := _text(root, place))}
@@ -37,17 +40,9 @@ def pictures_of(path: Path) -> set[str] | None:
     if 'HEDX' not in path.read_bytes()[:4096].replace(b'\0', b'').decode('latin-1'):  # in UTF-16, too
         return None
     try:
-        return {_name(url.text or '') for url in _tree(path).iter('ExamURL')}
+        return {_name(url.text or '') for url in ElementTree.fromstring(path.read_bytes()).iter('ExamURL')}
     except ElementTree.ParseError:  # reading it says so
         return set()
-
-
-def _tree(path: Path) -> ElementTree.Element:
-    return ElementTree.fromstring(path.read_bytes())  # Expat refuses entities that grow, and follows none to other files
-
-
-def _bscans(series: ElementTree.Element) -> list[ElementTree.Element]:
-    return [image for image in series.findall('Image') if _text(image, 'ImageType/Type') == 'OCT']
 
 
 def _text(element: ElementTree.Element, place: str) -> str:
@@ -80,24 +75,24 @@ def _scan(
         if names.count(name) > 1:
             raise InputError(f'{path}: names the picture {name} for several B-scans; it is damaged, export it again')
     scales = {tuple(_number(image, f'{_CONTEXT}/Scale{axis}') for axis in 'YX') for image in images}
-    raster = raster_of([_position(image, 'Start') for image in images], [_position(image, 'End') for image in images])
-    notes = []
-    if len(scales) > 1:
-        notes.append('its B-scans differ in scale: nothing is in mm')
+    raster = raster_of(*([_position(image, end) for image in images] for end in ('Start', 'End')))
     volume = len(images) > 1 and raster.distance is not None
-    if len(images) > 1 and not volume:
-        notes.append('its B-scans do not lie side by side at one distance, or have no position: areas are given, no volume')
-    axial, lateral = scales.pop() if len(scales) == 1 else (None, None)
+    notes = {
+        'its B-scans differ in scale: nothing is in mm': len(scales) > 1,
+        'its B-scans do not lie side by side at one distance, or have no position: areas are given, no volume': (
+            len(images) > 1 and not volume
+        ),
+    }
     return Scan(
         path,
-        Frames(len(names), lambda place: read_image(path.parent / names[place]).frames[0], path),
+        [read_image(path.parent / name).frames[0] for name in names],
         is_volume=volume,
-        spacing=spacing_from(axial, lateral, raster.distance),
+        spacing=spacing_from(*scales.pop(), raster.distance) if len(scales) == 1 else None,
         raster=raster,
         laterality={'R': 'OD', 'L': 'OS'}.get(_text(series, 'Laterality')),
         series=label,
         device=DEVICE,
         identifiers=persons,
-        notes=tuple(notes),
+        notes=tuple(note for note, holds in notes.items() if holds),
         files=tuple(names),
     )

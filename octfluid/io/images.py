@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from octfluid.io.scan import Frames, Scan, highest, reading, require_volume, to_gray, white_of
+from octfluid.io.scan import Scan, highest, reading, require_volume, to_gray, white_of
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import require_file
 
@@ -30,36 +30,26 @@ def read_image(path: Path) -> Scan:
     """
     image = _open(path)
     pages = image.n_frames if image.format == 'TIFF' else 1  # of others a second picture is something else, such as a preview
-    first, coloured = _page(image, path, 0, pages)
-
-    def read(place: int) -> np.ndarray:
-        page = _page(image, path, place, pages)[0]  # it stays open: to find a page, Pillow walks past all before it
-        if (page.shape, page.dtype) != (first.shape, first.dtype):
-            (height, width), (first_height, first_width) = page.shape, first.shape
+    found, shares = zip(*(_page(image, path, place, pages) for place in range(pages)), strict=True)
+    for place, page in enumerate(found):
+        if (page.shape, page.dtype) != (found[0].shape, found[0].dtype):
             raise InputError(
-                f'{path}: B-scan {place} has {height}x{width} pixels, unlike the {first_height}x{first_width} of the first, or '
-                f'{page.dtype} values, unlike {first.dtype}; expected one size and kind in a file'
+                f'{path}: B-scan {place} has {page.dtype} values of shape {page.shape}, unlike the {found[0].dtype} values of '
+                f'shape {found[0].shape} of the first; expected one size and kind in a file'
             )
-        highest(page, path)
-        return page
-
-    tops = (highest(read(place), path) for place in range(pages if first.dtype != np.uint8 else 1))  # one scale for all pages
-    white = white_of(first.dtype, max(tops))
-    return Scan(path, Frames(pages, lambda place: to_gray(read(place), white), path), is_volume=pages > 1, coloured=coloured)
+    white = white_of(found[0].dtype, max(highest(page, path) for page in found))  # one scale for all pages
+    return Scan(path, [to_gray(page, white) for page in found], is_volume=pages > 1, coloured=shares[0])
 
 
 def load_picture(path: Path) -> Image.Image:
     """Read a picture that is to be trained on or scored against, where every reader has to see the same pixels in it.
 
-    Args:
-        path: A file of whatever name.
-
     Returns:
         Decoded, in the mode of Pillow that it is kept in.
 
     Raises:
-        InputError: It cannot be read or is damaged; has several pages, or one of a single row or column; or its pixels are not
-            what is seen: shown turned, 16 bits in colour, of which Pillow keeps 8, or 16 bits of which 0 is white.
+        InputError: It cannot be read; has several pages, or one of a single row or column; or its pixels are not what is seen:
+            shown turned, 16 bits in colour, of which Pillow keeps 8, or 16 bits of which 0 is white.
     """
     with reading(path), _open(path) as image:
         if reason := _unlike_what_is_seen(image):

@@ -1,17 +1,19 @@
 """The reader of each kind of file, and the scans that a user's files and folders come to."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 from octfluid.io import dicom, duke_mat, heidelberg, heyex, images, nifti, topcon
 from octfluid.io.results import MANIFEST, holds_results
-from octfluid.io.scan import Frames, Scan, reading
+from octfluid.io.scan import Scan, reading
 from octfluid.utils.errors import InputError
+from octfluid.utils.text import require_file
 
 _READERS: dict[str, Callable[[Path], Scan | list[Scan]]] = {
     **dict.fromkeys(images.SUFFIXES, images.read_image),
@@ -35,7 +37,7 @@ def suffix_of(path: Path) -> str | None:
 
 
 def _kind_of(path: Path) -> str | None:
-    """Return what `suffix_of` says; of a file without such a name that holds DICOM, as scanners write it, that of DICOM."""
+    """Return what `suffix_of` says, and the suffix of DICOM for a file without one that holds it, as scanners write it."""
     if suffix := suffix_of(path):
         return suffix
     with suppress(PermissionError), open(path, 'rb') as file:  # in a folder, such a file is left out
@@ -49,8 +51,7 @@ def read_scans(path: Path) -> list[Scan]:
         InputError: It is missing, of a kind that is not read, damaged, or holds no B-scan.
         ModuleNotFoundError: The package for its kind is not installed.
     """
-    if not path.is_file():
-        raise InputError(f'{path}: no such file')
+    require_file(path)
     kind = _kind_of(path)
     if kind is None:
         raise InputError(f'{path}: of a kind that is not read; expected one of {", ".join(SUFFIXES)}')
@@ -84,7 +85,7 @@ class Input:
 
 def find_inputs(
     paths: Sequence[Path], volume: bool = False, recursive: bool = False, leave_out: Path | None = None
-) -> list[Input]:
+) -> tuple[list[Input], list[Path]]:
     """List what a user's files and folders come to, each once however often it is named.
 
     Args:
@@ -94,69 +95,52 @@ def find_inputs(
         recursive: Take what lies in folders below, too.
         leave_out: A folder that is not looked into, such as that of the results.
 
+    Returns:
+        The inputs, and what else lies in the folders: files of no kind that is read, links that lead nowhere, pipes.
+
     Raises:
         InputError: A path does not exist, a folder holds nothing to read, or is where an earlier call left its results.
     """
-    found: dict[Path, tuple[Path, Path]] = {}
+    found: dict[Path, tuple[Path, Path]] = {}  # by place, so that links to one file are several inputs
+    others: list[Path] = []
     for path in paths:
-        if not _is_folder(path):
-            found.setdefault(_place(path), (path, Path(stem_of_file(path))))
+        if os.path.isfile(path):
+            found.setdefault(path.parent.resolve() / path.name, (path, Path(stem_of_file(path))))
             continue
+        if not os.path.isdir(path):
+            raise InputError(f'{path}: no such file or folder')
         if holds_results(path):
             raise InputError(f'{path}: holds results of an earlier call ({MANIFEST}); expected the folder of the scans')
-        folders = list(_folders(path, recursive, leave_out))
-        below = [one for one in folders if _pictures(one)] if volume else [file for one in folders for file in _files(one)]
-        if not below:
+        root, empty = path.resolve(), True
+        for folder in _folders(path, recursive, leave_out):
+            scans, unread = _sorted_out(folder, volume)
+            others += unread
+            empty &= not scans
+            here = folder.resolve()
+            if volume and scans:
+                found.setdefault(here, (folder, here.relative_to(root.parent)))
+            for one in () if volume else scans:
+                found.setdefault(here / one.name, (one, here.relative_to(root) / stem_of_file(one)))
+        if empty:
             deeper = '' if recursive else '; --recursive looks into the folders below'
             raise InputError(f'{path}: nothing to read in this folder; expected files of {", ".join(SUFFIXES)}{deeper}')
-        root = path.resolve().parent if volume else path.resolve()
-        for one in below:
-            stem = Path(stem_of_file(one)) if one == path else one.parent.resolve().relative_to(root) / stem_of_file(one)
-            found.setdefault(_place(one), (one, stem))
-    return _named(list(found.values()))
+    return _named(list(found.values())), others
 
 
-def left_out(paths: Sequence[Path], volume: bool = False, recursive: bool = False, results: Path | None = None) -> list[Path]:
-    """List the files of folders that `find_inputs` passes over, but for hidden ones: of no kind that is read.
-
-    Args:
-        paths: As given to `find_inputs`, and so are the next two.
-        volume: Of a volume's folder, only pictures and DICOM are read.
-        recursive: Look into folders below.
-        results: A folder that is not looked into.
-
-    Returns:
-        Their paths, with links that lead nowhere and what is no file, such as a pipe, whatever their names end in.
-    """
-    kinds = _OF_VOLUMES if volume else SUFFIXES
-    folders = [below for path in paths if path.is_dir() for below in _folders(path, recursive, results)]
-    entries = [entry for folder in folders for entry in _entries(folder) if not entry.is_dir()]
-    return [entry for entry in entries if not entry.is_file() or _kind_of(entry) not in kinds]
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        path.stat()
-    except (OSError, ValueError) as error:  # missing, of a name that no file can have, or behind a folder without permission
-        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        why = 'no such file or folder' if missing else (getattr(error, 'strerror', None) or str(error)).lower()
-        raise InputError(f'{path}: {why}') from error
-    if not (path.is_dir() or path.is_file()):
-        raise InputError(f'{path}: neither a file nor a folder; expected scans')
-    return path.is_dir()
-
-
-def _place(path: Path) -> Path:
-    """Return where a file or folder lies, the same for every way to say it; links to one file are several inputs."""
-    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+def _sorted_out(folder: Path, volume: bool) -> tuple[list[Path], list[Path]]:
+    """Return the scans of a folder, and the files of no kind that is read; pictures of an export are read with it."""
+    wanted = _OF_VOLUMES if volume else SUFFIXES
+    kinds = {entry: _kind_of(entry) if entry.is_file() else None for entry in _entries(folder) if not entry.is_dir()}
+    scans = [entry for entry, kind in kinds.items() if kind in wanted]
+    exports = {entry: heyex.pictures_of(entry) for entry in scans if kinds[entry] == '.xml'}
+    pictures = set().union(*filter(None, exports.values()))
+    scans = [entry for entry in scans if entry.name not in pictures and exports.get(entry, set()) is not None]
+    return scans, [entry for entry, kind in kinds.items() if kind not in wanted]
 
 
 def _entries(folder: Path) -> list[Path]:
     """Return what is in a folder in natural order, but for hidden files and folders."""
-    try:
-        return sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
-    except PermissionError as error:
-        raise InputError(f'{folder}: no permission to look into this folder') from error
+    return sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
 
 
 def _folders(folder: Path, recursive: bool, leave_out: Path | None) -> Iterator[Path]:
@@ -170,83 +154,59 @@ def _folders(folder: Path, recursive: bool, leave_out: Path | None) -> Iterator[
 
 
 def stem_of_file(path: Path) -> str:
-    """Return what a file's or folder's results are called: no path, and nothing that means a folder."""
-    name = path.resolve().name if path.is_dir() else path.name
-    suffix = None if path.is_dir() else suffix_of(path)
-    stem = name[: -len(suffix)] if suffix else name
+    """Return what a file's results are called: no path, and nothing that means a folder."""
+    suffix = suffix_of(path)
+    stem = path.name[: -len(suffix)] if suffix else path.name
     return stem if stem.strip('. ') else 'scan'
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the scans of a folder, but for other XML, and for the pictures of an export, which are read with it."""
-    files = [entry for entry in _entries(folder) if entry.is_file() and _kind_of(entry)]
-    exports = {entry: heyex.pictures_of(entry) for entry in files if _kind_of(entry) == '.xml'}
-    pictures = set().union(*filter(None, exports.values()))
-    return [entry for entry in files if entry.name not in pictures and exports.get(entry, set()) is not None]
 
 
 def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
     """Give each input a name of its own: its stem or, where several share that, with its suffix, then with a number."""
     shared = Counter(stem.as_posix().lower() for _, stem in found)
-    names: list[str] = []
-    taken: set[str] = set()
+    named: dict[str, Input] = {}
     for path, stem in found:
         base = stem.as_posix()
         if shared[base.lower()] > 1 and (suffix := suffix_of(path)):
-            base = stem.with_name(stem.name + suffix.replace('.', '_')).as_posix()
-        name, number = base, 1
-        while name.lower() in taken:
-            number += 1
-            name = f'{base}_{number}'
-        taken.add(name.lower())
-        names.append(name)
-    return [Input(path, name) for (path, _), name in zip(found, names, strict=True)]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if entry.is_file() and _kind_of(entry) in _OF_VOLUMES]
+            base += suffix.replace('.', '_')
+        name = next(name for number in count(1) if (name := f'{base}_{number}' if number > 1 else base).lower() not in named)
+        named[name.lower()] = Input(path, name)
+    return list(named.values())
 
 
 def read_folder(folder: Path) -> Scan:
     """Read a folder of pictures or DICOM files, a B-scan each, as one volume: by the numbers in DICOM, else in natural order.
 
     Raises:
-        InputError: The folder is empty, a file is not a single B-scan, or their sizes differ.
+        InputError: A file is not a single B-scan, or their sizes differ.
     """
-    paths = _pictures(folder)
-    if not paths:
-        raise InputError(f'{folder}: no B-scans in this folder; expected files of {", ".join(images.SUFFIXES)}')
-    scans, shape, coloured = [], None, 0.0
+    paths, _ = _sorted_out(folder, volume=True)
+    scans: list[Scan] = []
     for path in paths:
         (scan, *more) = read_scans(path)
         if more or len(scan.frames) != 1:
             raise InputError(f'{path}: holds several B-scans; expected one in each file of a volume')
-        found = scan.frames[0].shape
-        if found != (shape := shape or found):
-            raise InputError(
-                f'{path}: {found[0]}x{found[1]} pixels, unlike the {shape[0]}x{shape[1]} of {paths[0].name}; '
-                'expected B-scans of one size in a volume; leave out --volume to take them one by one'
-            )
-        coloured = max(coloured, scan.coloured)
-        scans.append(replace(scan, frames=Frames(1, lambda _, one=path: read_scans(one)[0].frames[0])))  # keeps no pixels
+        scans.append(replace(scan, frames=[scan.frames[0]]))  # each file is decoded once
+        (height, width), first = scans[-1].frames[0].shape, scans[0].frames[0].shape
+        if (height, width) != first:
+            raise InputError(f'{path}: {height}x{width} pixels, unlike the {first[0]}x{first[1]} of {paths[0].name}')
     orders = [scan.order for scan in scans]
     if None not in orders and len(set(orders)) == len(orders):  # files of a series say which is which; names do not
         scans.sort(key=lambda scan: scan.order)
-    spacings, sides = {scan.spacing for scan in scans}, {scan.laterality for scan in scans}
-    differing = [what for what, values in (('scale', spacings), ('side', sides)) if len(values) > 1]
+    shared = {'scale': {scan.spacing for scan in scans}, 'side': {scan.laterality for scan in scans}}
     notes = {note for scan in scans for note in scan.notes}
-    notes |= {f'its files differ in {what}: none is used' for what in differing}
+    notes |= {f'its files differ in {what}: none is used' for what, values in shared.items() if len(values) > 1}
+    spacing, laterality = (values.pop() if len(values) == 1 else None for values in shared.values())
     if gap := _gap(paths):
         notes.add(f'the numbers in its file names leave a gap before {gap}: distances are taken for equal all the same')
     return Scan(
         folder,
-        Frames(len(scans), lambda place: scans[place].frames[0]),
+        [scan.frames[0] for scan in scans],
         is_volume=True,
-        spacing=spacings.pop() if len(spacings) == 1 else None,
-        laterality=sides.pop() if len(sides) == 1 else None,
+        spacing=spacing,
+        laterality=laterality,
         device=scans[0].device,
         identifiers=scans[0].identifiers,
-        coloured=coloured,
+        coloured=max(scan.coloured for scan in scans),
         notes=tuple(sorted(notes)),
         files=tuple(scan.path.name for scan in scans),
     )

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from octfluid.io.scan import Spacing
-from octfluid.utils.atomic import write_bytes, write_text
+from octfluid.utils.atomic import write_text
 
 SCHEMA = 'octfluid.prediction/1'
 MANIFEST, UNFINISHED = 'manifest.json', 'manifest.partial.json'
@@ -35,55 +35,36 @@ def write_png(path: Path, image: np.ndarray) -> None:
     """Write a picture as PNG: uint8 or uint16, (H, W) or RGB (H, W, 3)."""
     flipped = image[:, :, ::-1] if image.ndim == 3 else image
     # Fast rather than small: a volume has hundreds of them.
-    write_bytes(path, cv2.imencode('.png', flipped, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes())
+    path.write_bytes(cv2.imencode('.png', flipped, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes())
 
 
-class NiftiWriter:
-    """Writes a volume as NIfTI with axes (lateral, axial, slice), B-scan by B-scan: memory does not grow with it.
+def write_nifti(
+    path: Path, volume: np.ndarray, description: str, spacing: Spacing | None, affine: np.ndarray | None = None
+) -> None:
+    """Write a volume as NIfTI with axes (lateral, axial, slice).
 
     Args:
-        path: Ends in ``.nii.gz``; written in place, so that it belongs into a folder that is not yet where results are.
-        shape: (Z, H, W).
-        dtype: uint8 or float32.
-        spacing: Scale. Without all three distances the file says that its unit is unknown.
+        path: Ends in ``.nii.gz``.
+        volume: uint8 or float32 (Z, H, W).
         description: At most 79 characters.
+        spacing: Scale. Without all three distances the file says that its unit is unknown.
         affine: (4, 4), of the file that the volume was read from, so that both lie in one place; None: distances alone.
     """
+    import nibabel
 
-    def __init__(
-        self,
-        path: Path,
-        shape: tuple[int, int, int],
-        dtype: np.dtype,
-        spacing: Spacing | None,
-        description: str,
-        affine: np.ndarray | None = None,
-    ) -> None:
-        import nibabel
-
-        known = spacing is not None and spacing.slice is not None
-        zooms = (spacing.lateral, spacing.axial, spacing.slice) if known else (1.0, 1.0, 1.0)
-        header = nibabel.Nifti1Header()
-        header.set_data_dtype(dtype)
-        header.set_data_shape(shape[::-1])
-        header.set_sform(np.diag([*zooms, 1.0]) if affine is None else affine, code='scanner')
-        header.set_zooms(zooms if affine is None else np.linalg.norm(affine[:3, :3], axis=0))
-        header.set_xyzt_units('mm' if known else 'unknown')
-        header['descrip'] = description.encode('ascii', 'replace')[:79]
-        header['magic'], header['vox_offset'] = b'n+1', 352
-        self._dtype = np.dtype(dtype)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Closed by `close`. Without the time, the same masks give the same file.
-        self._file = gzip.GzipFile(path, 'wb', compresslevel=4, mtime=0)
-        self._file.write(header.binaryblock + b'\0' * (352 - len(header.binaryblock)))
-
-    def add(self, bscan: np.ndarray) -> None:
-        """Write the next B-scan, (H, W): its rows are what lies side by side in the file."""
-        self._file.write(np.ascontiguousarray(bscan, self._dtype.newbyteorder('<')).tobytes())
-
-    def close(self) -> None:
-        """End the file."""
-        self._file.close()
+    known = spacing is not None and spacing.slice is not None
+    zooms = (spacing.lateral, spacing.axial, spacing.slice) if known else (1.0, 1.0, 1.0)
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(volume.dtype)
+    header.set_data_shape(volume.shape[::-1])
+    header.set_sform(np.diag([*zooms, 1.0]) if affine is None else affine, code='scanner')
+    header.set_zooms(zooms if affine is None else np.linalg.norm(affine[:3, :3], axis=0))
+    header.set_xyzt_units('mm' if known else 'unknown')
+    header['descrip'] = description.encode('ascii', 'replace')[:79]
+    header['magic'], header['vox_offset'] = b'n+1', 352
+    with gzip.GzipFile(path, 'wb', compresslevel=4, mtime=0) as file:  # without the time, the same masks give the same file
+        file.write(header.binaryblock + bytes(352 - len(header.binaryblock)))
+        file.write(np.ascontiguousarray(volume, volume.dtype.newbyteorder('<')).tobytes())
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Real
@@ -39,7 +39,7 @@ class Spacing:
 
     def __post_init__(self) -> None:
         """Raise InputError if a value is not a length."""
-        for name, value in (('axial', self.axial), ('lateral', self.lateral), ('slice', self.slice)):
+        for name, value in vars(self).copy().items():
             if value is None and name == 'slice':
                 continue
             if isinstance(value, bool) or not isinstance(value, Real) or not LENGTH_MM[0] <= value <= LENGTH_MM[1]:
@@ -69,8 +69,7 @@ class Raster:
     """How the B-scans of a volume lie in the eye.
 
     Attributes:
-        distance: Between neighbouring B-scans, in the unit of their positions; None where they do not lie side by side at one
-            distance, or where that is not known.
+        distance: From one to the next, in the unit of their positions; None if they do not lie side by side at one distance.
         horizontal: Whether they run from side to side rather than up and down; None if not known.
         bottom_up: Whether the first is the lowest; None if not known.
     """
@@ -83,13 +82,12 @@ class Raster:
 def raster_of(starts: Sequence[Sequence[float] | None], ends: Sequence[Sequence[float] | None] | None = None) -> Raster:
     """Return how B-scans lie, from the positions of their first and last pixels.
 
+    A distance is known only where each step from one B-scan to the next, and each B-scan, is within a tenth of the median one:
+    B-scans that cross each other, turn, or stand in groups have none.
+
     Args:
         starts: Of each B-scan in order, (x, y) with y downwards or (x, y, z); None for one without a position.
         ends: The same, of the last pixels; None if not known at all.
-
-    Returns:
-        A distance only where each step from one B-scan to the next, and each B-scan, is within a tenth of the median one:
-        B-scans that cross each other, turn, or stand in groups have none.
     """
     positions = [*starts, *(ends or [])]
     if len(starts) < 2 or any(position is None for position in positions) or not np.isfinite(positions).all():
@@ -115,33 +113,6 @@ def _alike(vectors: np.ndarray) -> bool:
     middle = np.median(vectors, axis=0)
     length = np.linalg.norm(middle)
     return bool(length > 0 and np.linalg.norm(vectors - middle, axis=1).max() <= 0.1 * length)
-
-
-class Frames(Sequence):
-    """B-scans that are read one at a time, each when it is asked for.
-
-    Args:
-        number: How many there are.
-        read: Returns the one at a place from 0.
-        path: The file that they are read from, for messages.
-
-    Raises:
-        InputError: From an access to a B-scan: it cannot be read.
-    """
-
-    def __init__(self, number: int, read: Callable[[int], np.ndarray], path: Path | None = None) -> None:
-        self._number, self._read, self._path = number, read, path
-
-    def __len__(self) -> int:
-        return self._number
-
-    def __getitem__(self, place: int) -> np.ndarray:
-        if not 0 <= place < self._number:
-            raise IndexError(place)
-        if self._path is None:
-            return self._read(place)
-        with reading(self._path):
-            return self._read(place)
 
 
 @dataclass(frozen=True)
@@ -214,11 +185,7 @@ def reading(path: Path, private: bool = False) -> Iterator[None]:
 
 
 def require_volume(path: Path, number: int, height: int, width: int, size: int = 1) -> None:
-    """Refuse sizes that no scan has (B-scans, pixels, bytes a pixel), before memory is reserved for them.
-
-    Raises:
-        InputError: Too small or too large, or far more bytes than the file can hold.
-    """
+    """Raise InputError for sizes that no scan has (B-scans, pixels, bytes a pixel), before memory is reserved for them."""
     if not 1 <= number <= MOST_FRAMES:
         raise InputError(f'{path}: says that it has {number} B-scans; expected 1 to {MOST_FRAMES}')
     if min(height, width) < LEAST_SIDE or height * width > MOST_PIXELS:
@@ -230,11 +197,7 @@ def require_volume(path: Path, number: int, height: int, width: int, size: int =
 
 
 def require_bytes(path: Path, size: int) -> None:
-    """Refuse a file that would take far more bytes in memory than a scan of its size does.
-
-    Raises:
-        InputError: More than `MOST_BYTES`, and more than `MOST_TIMES` the file's own size.
-    """
+    """Raise InputError for a file that would take far more bytes in memory than a scan of its size does."""
     held = path.stat().st_size
     if size > max(MOST_BYTES, MOST_TIMES * held):
         raise InputError(f'{path}: holds {size / 1e6:.0f} MB or more in {held / 1e6:.3f} MB; it is damaged, export it again')
@@ -269,7 +232,7 @@ def to_gray(values: np.ndarray, white: float) -> np.ndarray:
     return np.clip(values.astype(np.float32) * np.float32(255 / white), 0, 255)
 
 
-def gray_frames(values: np.ndarray, path: Path) -> Frames:
+def gray_frames(values: np.ndarray, path: Path) -> list[np.ndarray]:
     """Return the B-scans of a volume (Z, H, W) of real numbers, in gray values of one scale.
 
     Raises:
@@ -279,17 +242,14 @@ def gray_frames(values: np.ndarray, path: Path) -> Frames:
         raise InputError(f'{path}: holds {values.dtype} values of shape {values.shape}; expected gray B-scans of one size')
     require_volume(path, *values.shape, values.dtype.itemsize)
     white = white_of(values.dtype, highest(values, path))
-    return Frames(len(values), lambda place: to_gray(np.ascontiguousarray(values[place]), white))
+    return [to_gray(np.ascontiguousarray(bscan), white) for bscan in values]
 
 
 def whiten_filling(gray: np.ndarray) -> np.ndarray:
-    """Set the white filling beside a scan to 255, where the file has it darker.
+    """Set the white filling beside a scan, (H, W) of gray values 0..255, to 255 in a copy, where the file has it darker.
 
     Devices fill the corners that a turned scan leaves empty with white, and networks ignore them by that value. In files that
     were scaled, cut or written with more bits the value is another: the greatest of the scan, if squares of 5x5 pixels have it.
-
-    Args:
-        gray: (H, W), gray values 0..255; not changed.
     """
     top = gray.max()
     if not 128 <= top < 254.5:

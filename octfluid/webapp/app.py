@@ -23,7 +23,6 @@ SIDES = {'as the file says': None, 'right (OD)': 'OD', 'left (OS)': 'OS'}
 THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace'])  # fonts of the browser's computer
 CSS = '#picture img {width: 100%; object-fit: contain} #enface img {cursor: pointer} #status {min-height: 3.2em}'
 _BUTTONS = ['download', 'fullscreen']  # no sharing: that would send the scan away
-_SECONDS_BETWEEN_STEPS = 0.3
 _SECONDS_KEPT = 1800  # files for the browser
 _MARKUP = re.compile(r'[!-/:-@\[-`{-~]')
 
@@ -40,8 +39,8 @@ def _status(viewed: Viewed) -> str:
 
 def _shown(viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
     """Return picture, slider of B-scans, map and table."""
-    found, number = viewed.prediction, len(viewed.scan.frames)
-    mapped = draw_enface(found.thickness_px, found.spacing, found.bottom_up) if found.is_volume else None
+    found, number = viewed.prediction, len(viewed.prediction.frames)
+    mapped = draw_enface(found.thickness_px, found.spacing, found.bottom_up) if found.scan.is_volume else None
     place = min(max(int(place), 0), number - 1)
     return (
         session.picture(viewed, place, opacity),
@@ -62,9 +61,7 @@ class Page:
         """Wait until the model is idle and block it: ONNX Runtime crashes if the process ends while it works."""
         self._busy.acquire(timeout=10)
 
-    def outline(
-        self, file: str | None, spacing: str, side: str, threshold: float, opacity: float
-    ) -> Generator[tuple, None, None]:
+    def outline(self, file: str | None, spacing: str, side: str, threshold: float, opacity: float) -> Generator[tuple]:
         """Outline a file; yields status, scan, picture, slider, map, table, button and file of the ZIP."""
         hidden, disabled = gr.update(value=None, visible=False), gr.update(interactive=False)
         nothing = (None, None, disabled, hidden, [], disabled, hidden)
@@ -74,7 +71,7 @@ class Page:
         yield ('Reading the file ...', *nothing)
         try:
             settings = Settings(spacing=session.parse_spacing(spacing), threshold=threshold, laterality=SIDES.get(side))
-            steps, begun, shown = session.outline(self.predictor, Path(file), settings), time.monotonic(), 0.0
+            steps, begun = session.outline(self.predictor, Path(file), settings), time.monotonic()
             while True:
                 try:
                     with self._busy:
@@ -82,11 +79,9 @@ class Page:
                 except StopIteration as end:
                     viewed = end.value
                     break
-                now = time.monotonic()
-                if now - shown > _SECONDS_BETWEEN_STEPS:
-                    shown, left = now, (now - begun) * (number - done) / done
-                    yield (f'Outlining: B-scan {done} of {number}, about {left:.0f} s left', *nothing)
-            seen = _shown(viewed, len(viewed.scan.frames) // 2, opacity)
+                left = (time.monotonic() - begun) * (number - done) / done
+                yield (f'Outlining: B-scan {done} of {number}, about {left:.0f} s left', *nothing)
+            seen = _shown(viewed, len(viewed.prediction.frames) // 2, opacity)
             yield (_status(viewed), viewed, *seen, gr.update(interactive=True), hidden)
         except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
             said = reason_of(Path(file), error).replace(file, Path(file).name)
@@ -96,7 +91,7 @@ class Page:
         """Return the picture of another B-scan, or with another opacity."""
         if viewed is None:
             return gr.skip()
-        return session.picture(viewed, min(int(place), len(viewed.scan.frames) - 1), opacity)
+        return session.picture(viewed, min(int(place), len(viewed.prediction.frames) - 1), opacity)
 
     def rethreshold(self, viewed: Viewed | None, threshold: float, place: int, opacity: float) -> tuple:
         """Return status, scan, picture, slider, map, table and the file of the ZIP at another threshold."""

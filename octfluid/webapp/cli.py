@@ -29,50 +29,35 @@ def parse_args() -> Namespace:
     )
     parser.add_argument('--max-upload', type=int, default=200, metavar='MB', help='largest file (default: %(default)s)')
     args = parser.parse_args()
-    if not 0 < args.port < 65536:
-        parser.error(f'--port {args.port}: expected 1 to 65535')
     if args.max_upload < 1:
         parser.error(f'--max-upload {args.max_upload}: expected 1 MB or more')
+    if not args.host:  # would be all addresses
+        parser.error('--host: an empty name; expected an address of this computer, such as 127.0.0.1')
     return args
 
 
 def read_users(path: Path) -> list[tuple[str, str]]:
-    """Read names and passwords from a file of lines NAME:PASSWORD.
-
-    Raises:
-        InputError: It cannot be read, or a line is something else. The message does not show the line.
-    """
-    lines = read_text(path, 'utf-8-sig').splitlines()
+    """Read names and passwords from a file of lines NAME:PASSWORD; raise InputError, which shows no line, for others."""
     users: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, 'utf-8-sig').splitlines(), 1):
         name, _, password = line.partition(':')
-        name = name.strip()
-        if not line.strip():
-            continue
-        if not (name and password) or name in users:
+        if line.strip() and (not (name.strip() and password) or name.strip() in users):
             raise InputError(f'--auth {path}: line {number}: expected NAME:PASSWORD, each name once')
-        users[name] = password
+        if line.strip():
+            users[name.strip()] = password
     if not users:
         raise InputError(f'--auth {path}: no users; expected lines NAME:PASSWORD')
     return list(users.items())
-
-
-def require_address(host: str, port: int) -> None:
-    """Raise InputError unless this computer can serve there."""
-    if not host:  # would be all addresses
-        raise InputError('--host: an empty name; expected an address of this computer, such as 127.0.0.1')
-    try:
-        with socket.create_server((host, port)):
-            pass
-    except OSError as error:
-        raise InputError(f'--host {host} --port {port}: cannot serve there ({error.strerror}); choose another') from error
 
 
 def main() -> None:
     """Run the command."""
     args = parse_args()
     users = read_users(args.auth) if args.auth else None
-    require_address(args.host, args.port)
+    try:
+        socket.create_server((args.host, args.port)).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f'--host {args.host} --port {args.port}: cannot serve there ({error}); choose another') from error
     if users is None and args.host not in ('127.0.0.1', 'localhost', '::1'):
         print(f'warning: anyone on {args.host} can use the page; --auth FILE asks for a password', file=sys.stderr)
     # Uploads and results: only the user who serves the page can read them, and they are deleted at the end.

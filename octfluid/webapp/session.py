@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.inference.measure import SCALE_OPTION
 from octfluid.inference.outputs import Results, sha256_of
-from octfluid.inference.predictor import Outline, Prediction, Predictor, Settings, Spacing
+from octfluid.inference.predictor import Prediction, Predictor, Settings, Spacing
 from octfluid.io.readers import read_scans, stem_of_file
 from octfluid.io.results import write_png
-from octfluid.io.scan import Frames, Scan
 from octfluid.utils.errors import InputError
 from octfluid.visualization.overlay import colour_fluid, enlarged_scan, enlargement
 
@@ -25,44 +23,28 @@ TABLE_COLUMNS = ('B-scan', 'fluid, px', 'fluid, mm²', 'pockets', 'largest pocke
 
 @dataclass(frozen=True)
 class Viewed:
-    """A scan that has been outlined.
-
-    Attributes:
-        path: Its file.
-        sha256: Of its file.
-        scan: With its B-scans in memory, uint8 (H, W).
-        probability: float32 (Z, H, W).
-        settings: What the user said about it; the threshold is the one that is shown.
-        prediction: At that threshold.
-    """
+    """A scan that has been outlined: its file, the file's SHA-256, what the user said about it, and what was found."""
 
     path: Path
     sha256: str
-    scan: Scan
-    probability: np.ndarray
     settings: Settings
     prediction: Prediction
 
     @property
     def warnings(self) -> list[str]:
         """Warnings, in the words of the page."""
-        return [warning.replace(SCALE_OPTION, 'in the field Scale') for warning in self.prediction.warnings]
+        return [warning.replace('(--spacing)', 'in the field Scale') for warning in self.prediction.warnings]
 
 
 def parse_spacing(text: str | None) -> Spacing | None:
-    """Read the field Scale: ``axial, lateral[, slice]`` in mm; empty is None.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Read the field Scale: ``axial, lateral[, slice]`` in mm; empty is None. Raise InputError for anything else."""
     if not text or not text.strip():
         return None
     try:
         return Spacing(*map(float, text.replace(';', ',').split(',')))
     except (ValueError, TypeError, InputError) as error:
-        raise InputError(
-            f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.004, 0.011'
-        ) from error
+        said = f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.004, 0.011'
+        raise InputError(said) from error
 
 
 def example_file() -> str:
@@ -76,53 +58,42 @@ def outline(predictor: Predictor, path: Path, settings: Settings) -> Generator[t
     """Outline the first scan of a file: yields (B-scans done, B-scans in all), and returns what there is to see.
 
     Raises:
-        InputError, WorkError: As `octfluid.inference.predictor.Outline`.
+        InputError, WorkError: As `octfluid.inference.predictor.Predictor.outline`.
     """
     scan, *more = read_scans(path)
-    grays, probabilities, masks = [], [], []
-    going = Outline(predictor, scan, settings)
-    for frame in going:
-        grays.append(frame.gray)
-        probabilities.append(frame.probability)
-        masks.append(frame.mask)
-        yield len(masks), len(scan.frames)
-    prediction = going.prediction(np.stack(masks))
     if more:
         only = f'the file holds {1 + len(more)} scans, and this is the first; tools/predict.py does all of them'
-        prediction = replace(prediction, warnings=(*prediction.warnings, only))
-    held = replace(scan, frames=Frames(len(grays), grays.__getitem__))
-    return Viewed(path, sha256_of(path), held, np.stack(probabilities), settings, prediction)
+        scan = replace(scan, notes=(*scan.notes, only))
+    frames = []
+    for frame in predictor.outline(scan, settings, probability=True):
+        frames.append(frame)
+        yield len(frames), len(scan.frames)
+    return Viewed(path, sha256_of(path), settings, predictor.conclude(scan, settings, frames))
 
 
 def at_threshold(predictor: Predictor, viewed: Viewed, threshold: float) -> Viewed:
     """Return the same scan at another threshold; the model does not run again."""
-    settings = replace(viewed.settings, threshold=threshold)
-    going = Outline(predictor, viewed.scan, settings, viewed.probability)
-    masks = np.stack([frame.mask for frame in going])
-    return replace(viewed, settings=settings, prediction=going.prediction(masks))
+    settings, found = replace(viewed.settings, threshold=threshold), viewed.prediction
+    frames = [frame.at_threshold(threshold, found.spacing) for frame in found.frames]
+    return replace(viewed, settings=settings, prediction=predictor.conclude(found.scan, settings, frames))
 
 
 def picture(viewed: Viewed, place: int, opacity: float) -> np.ndarray:
     """Return the B-scan at a place from 0 with its fluid in colour of an opacity in [0, 1]: RGB, uint8, enlarged."""
-    gray, mask = viewed.scan.frames[place], viewed.prediction.masks[place]
-    scale = enlargement(gray.shape)
-    plain = enlarged_scan(gray, scale).astype(np.float32)
-    return np.rint(plain + opacity * (colour_fluid(gray, mask, None, scale) - plain)).astype(np.uint8)
+    frame = viewed.prediction.frames[place]
+    scale = enlargement(frame.gray.shape)
+    plain = enlarged_scan(frame.gray, scale).astype(np.float32)
+    return np.rint(plain + opacity * (colour_fluid(frame.gray, frame.mask, None, scale) - plain)).astype(np.uint8)
 
 
 def table(viewed: Viewed) -> list[list[Any]]:
     """Return the rows of the table, one a B-scan, under `TABLE_COLUMNS`."""
-    return [
-        [
-            found.index,
-            found.fluid_px,
-            '' if found.fluid_mm2 is None else f'{found.fluid_mm2:.4f}',
-            found.pockets,
-            found.largest_pocket_px,
-            '' if found.mean_probability is None else f'{found.mean_probability:.2f}',
-        ]
-        for found in viewed.prediction.scans
-    ]
+    rows = []
+    for found in viewed.prediction.scans:
+        area = '' if found.fluid_mm2 is None else f'{found.fluid_mm2:.4f}'
+        probability = '' if found.mean_probability is None else f'{found.mean_probability:.2f}'
+        rows.append([found.index, found.fluid_px, area, found.pockets, found.largest_pocket_px, probability])
+    return rows
 
 
 def download(predictor: Predictor, viewed: Viewed) -> bytes:
@@ -133,7 +104,7 @@ def download(predictor: Predictor, viewed: Viewed) -> bytes:
         results = Results(Path(folder), predictor, given)
         entry = results.add_input(stem_of_file(viewed.path), viewed.path)
         entry['sha256'] = viewed.sha256
-        results.write_scan(entry, Outline(predictor, viewed.scan, viewed.settings, viewed.probability))
+        results.write(entry, viewed.prediction)
         results.finish()
         for path in sorted(path for path in Path(folder).rglob('*') if path.is_file()):
             archive.write(path, path.relative_to(folder).as_posix())

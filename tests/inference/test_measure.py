@@ -4,19 +4,10 @@ import numpy as np
 import pytest
 from eyepy.core.grids import grid
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import label
 
-from octfluid.inference.measure import (
-    SECTORS,
-    Settings,
-    measure_scan,
-    sector_volumes,
-    sectors_of,
-    thickness,
-    volume_mm3,
-)
+from octfluid.inference.measure import SECTORS, Settings, measure_scan, sector_volumes, sectors_of
 from octfluid.io.scan import Spacing
 from octfluid.utils.errors import InputError
 
@@ -31,7 +22,6 @@ def test_measurements_by_hand():
     assert (found.fluid_px, found.pockets, found.largest_pocket_px) == (4, 2, 2)
     assert found.fluid_mm2 == pytest.approx(4 * 0.004 * 0.01) and found.largest_pocket_mm2 == pytest.approx(2 * 0.004 * 0.01)
     assert found.mean_probability == 0.75
-    np.testing.assert_array_equal(thickness(MASK), [1, 1, 0, 2])
 
 
 def test_without_fluid_and_without_a_scale():
@@ -49,16 +39,8 @@ def test_pockets_are_those_of_scikit_image(mask):
     assert found.largest_pocket_px == max((int((labels == one).sum()) for one in range(1, number + 1)), default=0)
 
 
-@given(st.lists(st.integers(0, 10**6), max_size=5))
-def test_volume_is_the_sum_of_areas_times_the_distance(areas):
-    spacing = Spacing(0.004, 0.01, 0.25)
-    total = sum(area * spacing.axial * spacing.lateral for area in areas) * spacing.slice
-    assert volume_mm3(areas, spacing) == pytest.approx(total)
-    assert volume_mm3(areas, Spacing(0.004, 0.01)) is volume_mm3(areas, None) is None
-
-
 @pytest.mark.parametrize(('up', 'nasal', 'sector'), [
-    (0, 0, 'C'), (0.4, 0.2, 'C'), (1, 0, 'S1'), (-1, 0.2, 'I1'), (0.2, 1, 'N1'), (0.2, -1, 'T1'), (2, 1, "S2"), (-2, 1, "I2"),
+    (0, 0, 'C'), (0.4, 0.2, 'C'), (1, 0, 'S1'), (-1, 0.2, 'I1'), (0.2, 1, 'N1'), (0.2, -1, 'T1'), (2, 1, 'S2'), (-2, 1, 'I2'),
     (1, 2, 'N2'), (1, -2, 'T2'), (3, 1, ''), (0, -3.01, ''),
 ])  # fmt: skip
 def test_sectors_by_hand(up, nasal, sector):
@@ -88,12 +70,6 @@ def test_side_and_direction_of_the_eye(offset, laterality, bottom_up, sector):
     assert [name for name, value in volumes(thickness_px, (160, 160), laterality, bottom_up)[0].items() if value] == [sector]
 
 
-def test_the_covered_share_of_a_sector():
-    _, covered = volumes(np.ones((100, 321)), (0, 160))
-    assert covered['I1'] < 0.05 and covered['S1'] > 0.95 and 0.45 < covered['C'] < 0.55
-    assert covered['S2'] < 0.6
-
-
 @pytest.mark.parametrize('laterality', ['OD', 'OS'])
 def test_sectors_are_those_of_eyepys_grid(laterality):
     side = 400
@@ -108,19 +84,12 @@ def test_sectors_are_those_of_eyepys_grid(laterality):
 
 
 @pytest.mark.parametrize('values', [
-    dict(threshold=0), dict(threshold=1.0), dict(threshold='0.5'), dict(threshold=float('nan')), dict(fovea=(7,)),
-    dict(fovea='ab'), dict(fovea=(1, 2), macula_centred=True), dict(bottom_up='top'), dict(macula_centred='no'),
-    dict(laterality='R'), dict(laterality='od'), dict(spacing=(0.004, 0.01)),
+    dict(threshold=0), dict(threshold=1.0), dict(threshold=float('nan')), dict(fovea=(1, 2), macula_centred=True),
+    dict(bottom_up='top'), dict(laterality='R'),
 ])  # fmt: skip
 def test_settings_that_make_no_sense_are_refused_by_name(values):
     with pytest.raises(InputError, match=next(iter(values))):
         Settings(**values)
-
-
-@pytest.mark.parametrize('lengths', [(-0.004, 0.01), (0.004, float('nan')), (0.004, 0.01, 0.0), ('4', 0.01), (True, 0.01)])
-def test_a_scale_is_of_lengths(lengths):
-    with pytest.raises(InputError, match='expected mm'):
-        Spacing(*lengths)
 
 
 def test_lengths_of_numpy_are_lengths():

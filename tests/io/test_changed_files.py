@@ -42,8 +42,11 @@ def test_good_files_are_read(name, seeds):
     assert [outcome(target, folder / f'x{target.suffix}', target.pack(content)) for content in files] == [None] * len(files)
 
 
-@pytest.mark.parametrize(('name', 'content'), [('record', b'[' * 100_000), ('record', b'9' * 5000), ('heyex', b'<a>' * 10)])
-def test_what_once_broke_a_reader_is_one_line(name, content, tmp_path):
+@pytest.mark.parametrize(('name', 'content'), [
+    *((name, content) for name in TARGETS for content in (b'', b'a letter' * 400)),
+    ('record', b'[' * 100_000), ('record', b'9' * 5000), ('heyex', b'<a>' * 10),
+])  # fmt: skip
+def test_what_is_no_such_file_is_one_line(name, content, tmp_path):
     assert outcome(TARGETS[name], tmp_path / f'x{TARGETS[name].suffix}', content) is not None
 
 

@@ -56,31 +56,20 @@ def test_float_images_become_gray_values(tmp_path, stored, gray):
     np.testing.assert_array_equal(read_subject(path).images.ravel(), gray)
 
 
-def test_whole_numbers_of_another_type_are_accepted(tmp_path):
-    path = write(tmp_path, images=images(np.uint16), manualFluid1=fluid())
-    np.testing.assert_array_equal(read_subject(path).images, images())
-
-
 @pytest.mark.parametrize(('bad', 'said'), [
     (dict(manualFluid1=np.zeros((6, 8, 2))), r"'images' has shape \(6, 8, 3\) and 'manualFluid1' \(6, 8, 2\)"),
     (dict(images=np.zeros((6, 8), np.uint8)), r"'images' .*\(6, 8\)"), (dict(images=np.full(SHAPE, np.nan)), 'from nan'),
-    (dict(images=np.where(images() == 5, np.nan, images())), 'from nan'),
-    (dict(images=images().astype(float) * 16), 'from 0 to 2288'), (dict(images=images().astype(float) - 300), 'from -300'),
-    (dict(images=np.full(SHAPE, 'x', dtype=object)), "'images' is not a real"), (dict(manualFluid1={'a': 1}), "'manualFluid1'"),
-    (dict(manualFluid1='text'), "'manualFluid1' "), (dict(images=images() * 1j), "'images' is not a real"),
+    (dict(images=images().astype(float) * 16), 'from 0 to 2288'), (dict(manualFluid1='text'), "'manualFluid1' "),
+    (dict(images=images() * 1j), "'images' .*not a real"), (dict(manualFluid1=None), "'manualFluid1'.* images, notes"),
 ])  # fmt: skip
 def test_bad_content(tmp_path, bad, said):
-    path = write(tmp_path, **{'images': images(), 'manualFluid1': fluid(), **bad})
+    variables = {'images': images(), 'manualFluid1': fluid(), 'notes': 'text', **bad}
+    path = write(tmp_path, **{name: value for name, value in variables.items() if value is not None})
     with pytest.raises(InputError, match=said):
         read_subject(path)
 
 
-def test_a_missing_variable_is_named_with_those_present(tmp_path):
-    with pytest.raises(InputError, match=r"'manualFluid1'.* images, manualFluid2"):
-        read_subject(write(tmp_path, images=images(), manualFluid2=fluid()))
-
-
-@pytest.mark.parametrize('keep', [0, 64, 127, 129, 200, -300, -1])
+@pytest.mark.parametrize('keep', [0, 127, 200, -1])
 def test_truncated_file(tmp_path, keep):
     noise = np.random.default_rng(0).integers(0, 256, (20, 20, 5), dtype=np.uint8)
     path = write(tmp_path, images=noise, manualFluid1=noise.astype(float))
@@ -108,9 +97,6 @@ def test_every_damaged_byte_is_refused_or_harmless(tmp_path):
 def test_files_that_are_not_ours(tmp_path):
     path = tmp_path / 'Subject_01.mat'
     with pytest.raises(InputError, match='no such file'):
-        read_subject(path)
-    path.write_text('<html>404</html>' * 50)
-    with pytest.raises(InputError, match=r'Subject_01\.mat: '):
         read_subject(path)
     header = b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(124) + b'\x00\x02IM'
     path.write_bytes(header.ljust(512, b'\0') + b'\x89HDF\r\n\x1a\n' + bytes(600))

@@ -7,6 +7,10 @@ from octfluid.io.heyex import pictures_of
 from octfluid.io.readers import find_inputs, read_scans
 from octfluid.utils.errors import InputError
 
+BOMB = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">' + ''.join(
+    f'<!ENTITY b{n} "{f"&b{n - 1};" * 10 if n else "&b;" * 10}">' for n in range(9)
+) + ']><HEDX>&b8;</HEDX>'  # fmt: skip
+
 
 @pytest.fixture
 def export(tmp_path):
@@ -32,7 +36,7 @@ def test_an_xml_export(export):
     assert scan.identifiers['LastName'] == 'Doe'
 
 
-@pytest.mark.parametrize('text', ['', '<HEDX>', '<a/>', '<HEDX><BODY/></HEDX>', 'a letter'])
+@pytest.mark.parametrize('text', ['', '<HEDX>', '<HEDX><BODY/></HEDX>', BOMB])
 def test_other_xml_is_one_line(tmp_path, text):
     (tmp_path / 'x.xml').write_text(text)
     with pytest.raises(InputError, match=r'x\.xml: ') as raised:
@@ -43,21 +47,11 @@ def test_other_xml_is_one_line(tmp_path, text):
 def test_a_missing_picture_one_elsewhere_and_one_twice_are_refused(export, tmp_path):
     with pytest.raises(InputError, match=r'b\.tif'):
         read_scans(export(missing=('b.tif',)))
-    (tmp_path.parent / 'secret.tif').unlink(missing_ok=True)
     Image.fromarray(FRAMES[0]).save(tmp_path.parent / 'secret.tif')
     with pytest.raises(InputError, match=r'secret\.tif'):
         read_scans(export(('C:\\export\\b.tif', '../secret.tif')))
     with pytest.raises(InputError, match=r'a\.tif for several'):
         read_scans(export(names=('a.tif', 'b.tif', 'a.tif')))
-
-
-def test_entities_do_not_grow(tmp_path):
-    bomb = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">' + ''.join(
-        f'<!ENTITY b{n} "{f"&b{n - 1};" * 10 if n else "&b;" * 10}">' for n in range(9)
-    )
-    (tmp_path / 'x.xml').write_text(f'{bomb}]><HEDX>&b8;</HEDX>')
-    with pytest.raises(InputError, match=r'x\.xml: '):
-        read_scans(tmp_path / 'x.xml')
 
 
 @pytest.mark.parametrize('letter', ['B', 'l', ''])
@@ -100,6 +94,6 @@ def test_pictures_of_an_export_in_any_encoding(tmp_path):
     for encoding in ('utf-8', 'utf-16'):
         path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{text}', encoding=encoding)
         assert pictures_of(path) == {'slo.tif', 'a&b.tif', 'b.tif', 'c.tif'}
-        assert [one.path.name for one in find_inputs([tmp_path])] == ['export.xml']
+        assert [one.path.name for one in find_inputs([tmp_path])[0]] == ['export.xml']
     path.write_text(text[:300])
-    assert [one.path.name for one in find_inputs([tmp_path])][-1] == 'export.xml', 'a broken export is refused by name'
+    assert [one.path.name for one in find_inputs([tmp_path])[0]][-1] == 'export.xml', 'a broken export is refused by name'

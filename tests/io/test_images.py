@@ -30,18 +30,12 @@ def test_gray_bytes_stay_as_they_are(tmp_path, suffix):
     np.testing.assert_array_equal(scan.frames[0], GRAY)
 
 
-def test_jpeg_is_close(tmp_path):
-    smooth = np.tile(np.linspace(0, 255, 50).astype(np.uint8), (40, 1))
-    assert np.abs(read(save(tmp_path / 'b.jpg', smooth, quality=95)).frames[0].astype(int) - smooth).max() < 8
-
-
-@pytest.mark.parametrize('suffix', ['.png', '.tif'])
 @pytest.mark.parametrize(('top', 'white'), [(65535, 65535), (4095, 4095), (3000, 4095), (300, 1023), (200, 255)])
-def test_words_of_16_bits_are_scaled_by_the_bits_that_are_used(tmp_path, suffix, top, white):
+def test_words_of_16_bits_are_scaled_by_the_bits_that_are_used(tmp_path, top, white):
     values = RANDOM.integers(0, top, (40, 50)).astype(np.uint16)
     values[3, 4] = top
-    gray = read(save(tmp_path / f'b{suffix}', values)).frames[0]
-    np.testing.assert_allclose(gray, values * (255 / white), rtol=1e-5)
+    for name in ('b.png', 'b.tif'):
+        np.testing.assert_allclose(read(save(tmp_path / name, values)).frames[0], values * (255 / white), rtol=1e-5)
 
 
 WORDS = RANDOM.integers(0, 255, (40, 50)).astype(np.int32) * 1000
@@ -80,9 +74,9 @@ def test_pages_are_a_volume_in_order_with_one_scale(tmp_path):
 def broken(path, kind):
     values = np.full((40, 50), dict(nan=np.nan, negative=-3.0).get(kind, 0), np.float32)
     makers = {
-        'empty': path.touch,
         'text': lambda: path.write_text('a letter, not a picture'),
         'cut': lambda: [save(path, GRAY), path.write_bytes(path.read_bytes()[:600])],
+        'pages': lambda: [save(path, *[GRAY] * 3, format='TIFF'), path.write_bytes(path.read_bytes()[:4500])],
         'gif': lambda: save(path, GRAY, format='GIF'),
         'tiny': lambda: save(path, GRAY[:1, :1]),
         'large': lambda: Image.new('1', (9000, 4000)).save(path),
@@ -95,7 +89,7 @@ def broken(path, kind):
 
 
 @pytest.mark.parametrize(('kind', 'said'), [
-    ('empty', 'png'), ('text', 'png'), ('cut', 'truncated'), ('gif', 'png'), ('tiny', '1x1'), ('large', '4000x9000'),
+    ('text', 'png'), ('cut', 'truncated'), ('pages', 'png'), ('gif', 'png'), ('tiny', '1x1'), ('large', '4000x9000'),
     ('nan', 'NaN'), ('negative', '-3'), ('pipe', 'png'),
 ])  # fmt: skip
 def test_what_is_no_b_scan_is_one_line(tmp_path, kind, said):
@@ -105,20 +99,12 @@ def test_what_is_no_b_scan_is_one_line(tmp_path, kind, said):
     assert str(raised.value).startswith(str(path)) and '\n' not in str(raised.value)
 
 
-def test_a_page_that_is_cut_off_is_not_passed_over(tmp_path):
-    path = save(tmp_path / 'v.tif', *[GRAY] * 3)
-    assert len(read(path).frames) == 3
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    with pytest.raises(InputError, match=r'v\.tif: '):
-        list(read(path).frames)
-
-
 @pytest.mark.parametrize('pages', [
     (GRAY, GRAY.astype(np.uint16)), (GRAY.astype(np.uint16), GRAY), (GRAY, GRAY[:36]),
 ], ids=['bytes', 'words', 'sizes'])  # fmt: skip
 def test_pages_of_two_kinds_or_sizes_are_refused(tmp_path, pages):
     with pytest.raises(InputError, match=r'v\.tif: B-scan 1 has '):
-        list(read(save(tmp_path / 'v.tif', *pages)).frames)
+        read(save(tmp_path / 'v.tif', *pages))
 
 
 def test_pages_that_come_to_more_than_the_file_are_refused(tmp_path, monkeypatch):
@@ -147,10 +133,9 @@ def test_a_second_picture_in_a_photograph_is_no_b_scan(tmp_path):
     assert len(scan.frames) == 1 and not scan.is_volume
 
 
-@pytest.mark.parametrize('orientation', [5, 6, 7, 8])
-def test_a_tiff_that_lies_on_its_side_is_refused(tmp_path, orientation):
+def test_a_tiff_that_lies_on_its_side_is_refused(tmp_path):
     with pytest.raises(InputError, match='on its side'):
-        read(save(tmp_path / 'v.tif', GRAY, tiffinfo={274: orientation}))
+        read(save(tmp_path / 'v.tif', GRAY, tiffinfo={274: 6}))
 
 
 def test_a_tiff_that_says_that_it_is_upside_down_is_turned(tmp_path):

@@ -7,10 +7,9 @@ import pytest
 from dicom_files import write as write_dicom
 from heyex_files import write_export
 from PIL import Image
-from scipy.io import savemat
 from vol_files import vol_bytes
 
-from octfluid.io.readers import find_inputs, left_out, read_folder, read_scans
+from octfluid.io.readers import find_inputs, read_folder, read_scans
 from octfluid.io.scan import Spacing
 from octfluid.utils.errors import InputError
 
@@ -24,53 +23,49 @@ def put(folder, *names):
     return folder
 
 
-def names(inputs):
-    return [one.name for one in inputs]
+def names(paths, **options):
+    """The names of the inputs that are found."""
+    return [one.name for one in find_inputs(paths, **options)[0]]
 
 
-def test_the_name_decides_the_reader(tmp_path):
+def left_out(path, **options):
+    """The names of the files that are no inputs."""
+    return [one.name for one in find_inputs([path], **options)[1]]
+
+
+def test_the_name_decides_the_reader_and_dicom_is_known_by_its_content(tmp_path):
     (tmp_path / 'v.VOL').write_bytes(vol_bytes(VOLUME))
-    savemat(tmp_path / 'any name.mat', {'images': VOLUME.transpose(1, 2, 0)})
     assert len(read_scans(tmp_path / 'v.VOL')[0].frames) == 3
-    np.testing.assert_array_equal(list(read_scans(tmp_path / 'any name.mat')[0].frames), VOLUME)
-
-
-def test_dicom_without_a_suffix_is_known_by_its_content(tmp_path):
+    (tmp_path / 'v.VOL').unlink()
     write_dicom(tmp_path / 'IM0001')
     assert len(read_scans(tmp_path / 'IM0001')[0].frames) == 3
     (tmp_path / 'IM0002').write_bytes(b'a letter')
+    assert names([tmp_path]) == ['IM0001'] and left_out(tmp_path) == ['IM0002']
     with pytest.raises(InputError, match=r'IM0002: .* \.png'):
         read_scans(tmp_path / 'IM0002')
 
 
-def test_folders_are_read_as_people_count(tmp_path):
-    put(tmp_path / 'in', 'b10.png', 'b2.png', 'b1.png', '.hidden.png')
-    (tmp_path / 'in/notes.txt').write_text('not a scan')
-    assert names(find_inputs([tmp_path / 'in'])) == ['b1', 'b2', 'b10']
-
-
-def test_folders_below_are_taken_on_demand_and_kept_in_names(tmp_path):
-    put(tmp_path / 'in', 'a.png')
+def test_folders_are_read_as_people_count_and_those_below_on_demand(tmp_path):
+    put(tmp_path / 'in', 'a10.png', 'a2.png', '.hidden.png')
     put(tmp_path / 'in/one', 'a.png')
     (tmp_path / 'in/loop').symlink_to(tmp_path / 'in')
-    assert names(find_inputs([tmp_path / 'in'])) == ['a']
-    assert names(find_inputs([tmp_path / 'in'], recursive=True)) == ['a', 'one/a']
-    assert names(find_inputs([tmp_path / 'in'], recursive=True, leave_out=tmp_path / 'in/one')) == ['a']
+    assert names([tmp_path / 'in']) == ['a2', 'a10']
+    assert names([tmp_path / 'in'], recursive=True) == ['a2', 'a10', 'one/a']
+    assert names([tmp_path / 'in'], recursive=True, leave_out=tmp_path / 'in/one') == ['a2', 'a10']
 
 
 def test_names_are_unique(tmp_path):
     put(tmp_path / 'x', 'a.png', 'a.tif', 'A.bmp')
     put(tmp_path / 'y', 'a.png')
-    found = find_inputs([tmp_path / 'x', tmp_path / 'y/a.png'])
-    assert sorted(names(found)) == ['A_bmp', 'a_png', 'a_png_2', 'a_tif']
+    assert sorted(names([tmp_path / 'x', tmp_path / 'y/a.png'])) == ['A_bmp', 'a_png', 'a_png_2', 'a_tif']
 
 
 def test_what_is_named_twice_is_read_once(tmp_path, monkeypatch):
     put(tmp_path / 'x', 'a.png', 'b.png')
     monkeypatch.chdir(tmp_path)
     paths = [Path('x/a.png'), Path('x'), tmp_path / 'x/../x/b.png', tmp_path / 'x']
-    assert names(find_inputs(paths)) == ['a', 'b']
-    assert names(find_inputs([tmp_path / 'x', Path('x')], volume=True)) == ['x']
+    assert names(paths) == ['a', 'b']
+    assert names([tmp_path / 'x', Path('x')], volume=True) == ['x']
 
 
 @pytest.mark.parametrize('name', ['manifest.json', 'manifest.partial.json'])
@@ -79,8 +74,8 @@ def test_results_of_an_earlier_call_are_no_scans(tmp_path, name):
     put(tmp_path / 'all/out', 'a_mask.png')
     (tmp_path / f'all/out/{name}').write_text('{"schema": "octfluid.prediction/1"}')
     (tmp_path / f'all/scans/{name}').write_text('{"schema": "of something else"}')
-    assert names(find_inputs([tmp_path / 'all'], recursive=True)) == ['scans/a']
-    assert [path.name for path in left_out([tmp_path / 'all'], recursive=True)] == [name]
+    assert names([tmp_path / 'all'], recursive=True) == ['scans/a']
+    assert left_out(tmp_path / 'all', recursive=True) == [name]
     with pytest.raises(InputError, match='out: holds results'):
         find_inputs([tmp_path / 'all/out'])
 
@@ -89,19 +84,19 @@ def test_pictures_of_an_export_are_read_with_it_and_other_xml_is_left_alone(tmp_
     write_export(tmp_path)
     put(tmp_path, 'other.png')
     (tmp_path / 'settings.xml').write_text('<settings/>')
-    assert names(find_inputs([tmp_path])) == ['export', 'other']
+    assert names([tmp_path]) == ['export', 'other']
 
 
 def test_a_folder_as_a_volume(tmp_path):
     put(tmp_path / 'v', 'b1.png', 'b2.png', 'b10.png')
-    (one,) = find_inputs([tmp_path / 'v'], volume=True)
+    ((one,), _) = find_inputs([tmp_path / 'v'], volume=True)
     assert one.name == 'v'
     (scan,) = one.read()
     assert scan.is_volume
     np.testing.assert_array_equal(list(scan.frames), VOLUME)
     put(tmp_path / 'all/v1', 'b1.png')
     put(tmp_path / 'all/v2', 'b1.png')
-    assert names(find_inputs([tmp_path / 'all'], volume=True, recursive=True)) == ['all/v1', 'all/v2']
+    assert names([tmp_path / 'all'], volume=True, recursive=True) == ['all/v1', 'all/v2']
 
 
 def test_b_scans_of_different_sizes_are_no_volume(tmp_path):
@@ -112,8 +107,7 @@ def test_b_scans_of_different_sizes_are_no_volume(tmp_path):
 
 
 @pytest.mark.parametrize(('path', 'said'), [
-    ('none.png', 'none.png: no such file'), ('empty', 'empty: .* --recursive'), ('x' * 300 + '.png', 'too long'),
-    ('dir/' * 2000 + 'a.png', 'too long'),
+    ('none.png', 'none.png: no such file'), ('empty', 'empty: .* --recursive'), ('x' * 300 + '.png', 'no such file'),
 ])  # fmt: skip
 def test_nothing_to_read_is_one_line(tmp_path, path, said):
     put(tmp_path / 'empty/below', 'a.png')
@@ -121,25 +115,14 @@ def test_nothing_to_read_is_one_line(tmp_path, path, said):
         find_inputs([tmp_path / path])
 
 
-def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
-    put(tmp_path, 'a.png')
-
-    def refuse(*_, **__):
-        raise PermissionError(13, 'no')
-
-    monkeypatch.setattr('octfluid.io.images.Image.open', refuse)
-    with pytest.raises(InputError, match=r'a\.png: no permission to read it'):
-        read_scans(tmp_path / 'a.png')
-
-
 def test_no_name_means_a_folder(tmp_path, monkeypatch):
     put(tmp_path / 'v/w', 'b1.png')
     shutil.copy(tmp_path / 'v/w/b1.png', tmp_path / 'v/w/...png')
     monkeypatch.chdir(tmp_path / 'v/w')
-    assert [one.name for one in find_inputs([Path('.')], volume=True)] == ['w']
-    assert [one.name for one in find_inputs([Path('..')], volume=True, recursive=True)] == ['v/w']
-    assert [one.name for one in find_inputs([Path('...png')])] == ['scan']
-    assert [one.name for one in find_inputs([Path('..')], recursive=True)] == ['w/b1']
+    assert names([Path('.')], volume=True) == ['w']
+    assert names([Path('..')], volume=True, recursive=True) == ['v/w']
+    assert names([Path('...png')]) == ['scan']
+    assert names([Path('..')], recursive=True) == ['w/b1']
 
 
 def test_files_of_a_volume_that_differ_in_scale_or_side_have_none(tmp_path):
@@ -156,9 +139,8 @@ def test_dicom_files_of_a_series_are_in_the_order_of_their_numbers(tmp_path):
         write_dicom(tmp_path / name, VOLUME[number - 1 : number], **given)
     scan = read_folder(tmp_path)
     assert scan.spacing == Spacing(0.004, 0.012) and scan.laterality == 'OD'
-    np.testing.assert_array_equal(list(read_folder(tmp_path).frames), VOLUME)
-    assert read_folder(tmp_path).files == ('b', 'c', 'a')
-    assert names(find_inputs([tmp_path])) == ['a', 'b', 'c']  # DICOM without a suffix, as scanners name it
+    np.testing.assert_array_equal(list(scan.frames), VOLUME)
+    assert scan.files == ('b', 'c', 'a')
 
 
 def test_a_gap_in_the_numbers_is_said(tmp_path):
@@ -168,34 +150,9 @@ def test_a_gap_in_the_numbers_is_said(tmp_path):
     assert read_folder(tmp_path).notes == ()
 
 
-def test_dicom_named_by_its_number_is_found_in_a_folder(tmp_path):
-    write_dicom(tmp_path / '1.2.840.10008.7', VOLUME)
-    write_dicom(tmp_path / 'a.dcm', VOLUME)
-    (tmp_path / 'notes.v2').write_text('x')
-    assert [one.path.name for one in find_inputs([tmp_path])] == ['1.2.840.10008.7', 'a.dcm']
-    assert left_out([tmp_path]) == [tmp_path / 'notes.v2']
-    assert left_out([tmp_path], volume=True, results=tmp_path) == []
-
-
 def test_a_pipe_and_a_link_that_leads_nowhere_are_left_out_and_told(tmp_path):
     os.mkfifo(put(tmp_path, 'b1.png') / 'b2.png')
     (tmp_path / 'b3.png').symlink_to(tmp_path / 'gone.png')
-    assert names(find_inputs([tmp_path])) == ['b1'] and len(read_folder(tmp_path).frames) == 1
+    assert names([tmp_path]) == ['b1'] and len(read_folder(tmp_path).frames) == 1
     for volume in (False, True):
-        assert left_out([tmp_path], volume) == [tmp_path / 'b2.png', tmp_path / 'b3.png']
-
-
-def test_what_may_not_be_looked_at_in_a_folder_is_left_out(tmp_path, monkeypatch):
-    put(tmp_path, 'a.png')
-    (tmp_path / 'notes').touch()
-
-    def refuse(*_):
-        raise PermissionError(13, 'no')
-
-    monkeypatch.setattr('builtins.open', refuse)
-    found, passed_over = find_inputs([tmp_path]), left_out([tmp_path])
-    monkeypatch.undo()
-    assert names(found) == ['a'] and passed_over == [tmp_path / 'notes']
-    monkeypatch.setattr(Path, 'iterdir', refuse)
-    with pytest.raises(InputError, match='no permission to look into this folder'):
-        find_inputs([tmp_path])
+        assert left_out(tmp_path, volume=volume) == ['b2.png', 'b3.png']

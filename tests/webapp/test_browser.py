@@ -93,7 +93,7 @@ def test_a_volume_its_slider_map_threshold_and_zip(page, tmp_path):
 def test_a_bad_file_is_explained_and_the_page_goes_on(page, tmp_path):
     (tmp_path / 'letter.png').write_text('a letter')
     outline(page, tmp_path / 'letter.png', 'Not done')
-    assert 'letter.png: not a PNG' in page.inner_text('#status') and page.locator('#save').is_disabled()
+    assert 'letter.png: cannot be read' in page.inner_text('#status') and page.locator('#save').is_disabled()
     page.click('#example')
     page.wait_for_selector('#status >> text=/fluid/', timeout=60_000)
     page.wait_for_selector('#picture img')
