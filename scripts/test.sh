@@ -8,8 +8,8 @@ if [[ ${1-} == -h || ${1-} == --help ]]; then
 usage: bash scripts/test.sh [--all] [PYTEST_ARGUMENT ...]
 
 Installs into the active virtual environment, or into .venv, which it makes. Runs the linters, then the first tier of the tests
-(minutes). Tests that need real data run if the environment variable OCTFLUID_SHARED_DATA names their folder; tests that need a
-GPU run if there is one.
+(minutes), in two processes, or as many as -n names. Tests that need real data run if the environment variable
+OCTFLUID_SHARED_DATA names their folder.
 
   --all   also run the second tier (marked slow): guides, crashes, changed files, browser, load; takes about an hour
 
@@ -31,5 +31,6 @@ install_octfluid dev
 "$python" -m ruff format --check .
 # The layers of pyproject.toml: imports run one way.
 "$python" -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache --no-logo
+export OMP_NUM_THREADS=${OMP_NUM_THREADS-1} # each process of the tests has a core
 # The odd expansion is for bash 3 and 4.3 (macOS), where an empty array counts as unset.
-"$python" -m pytest ${arguments[@]+"${arguments[@]}"} "$@"
+"$python" -m pytest -n 2 ${arguments[@]+"${arguments[@]}"} "$@"

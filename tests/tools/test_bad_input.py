@@ -79,6 +79,7 @@ ROWS = [  # command, what the line on stderr names
     ('python tools/benchmark.py data --out file', '--out file'),
     ('python tools/benchmark.py data good.py', 'RandomResize'),
     ('python tools/analysis_tools/print_config.py no.py', 'no.py'),
+    ('bash scripts/check_gpu.sh --heads segformer', 'segformer'),
     ('bash scripts/quickstart.sh now', 'now'),
     ('bash scripts/download_data.sh faces', 'faces'),
     ('bash scripts/download_checkpoints.sh segformer', 'segformer'),
