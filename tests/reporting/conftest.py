@@ -5,8 +5,8 @@ import pytest
 
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import to_run
-from octfluid.reporting.pages import render_markdown
-from octfluid.reporting.report import make_pages
+from octfluid.reporting.pages import render_page
+from octfluid.reporting.report import PAGES
 
 ROWS = {
     1: '01_iters200',
@@ -103,4 +103,4 @@ def rows_below():
 @pytest.fixture
 def pages_of():
     """Render the pages of the output of `build_results`, by name."""
-    return lambda results: {page.name: render_markdown(page, linked=False) for page in make_pages(results)}
+    return lambda results: {name: render_page(name, results, linked=False) for name in PAGES}

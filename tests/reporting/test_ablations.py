@@ -2,15 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.reporting.ablations import build, expected, page
-from octfluid.reporting.pages import render_markdown
+from octfluid.reporting.ablations import build, expected
+from octfluid.reporting.pages import render_page
 from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def render(table):
-    return render_markdown(page(table), linked=False)
+    return render_page('ablations.md', {'ablations': table}, linked=False)
 
 
 def test_the_expected_ones_are_the_configs_there_are():
@@ -37,7 +37,7 @@ def test_without_the_reference_or_between_precisions(row_runs, own, rows_below):
     assert reference[2] == 'not run' and rotated[-2:] == ['-', '-']
     text = render(build(row_runs('rotate15', [70], own(), precision='fp32'), row_runs(10, [60], own())))
     reference, rotated, *_ = rows_below(text, 'From HRF')
-    assert (reference[6], rotated[6], rotated[7]) == ('n = 1', 'n = 1', '+10.00 †') and '- †: ' in text
+    assert (reference[6], rotated[6], rotated[7]) == ('n = 1', 'n = 1', '+10.00 †') and '†: ' in text
 
 
 def test_from_scratch_only_the_longer_training_is_asked_for(row_runs, rows_below):

@@ -3,11 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.metrics.threshold_free import BINS
 from octfluid.records.record import to_run
-from octfluid.reporting.pages import render_markdown
+from octfluid.reporting.pages import render_page
 from octfluid.reporting.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
-from octfluid.reporting.table2 import page, paper_rows
+from octfluid.reporting.table2 import paper_rows
 from octfluid.utils.errors import InputError
 
 # Two images; fluid in the first only.
@@ -27,7 +26,7 @@ def runs(make_run, hrf_weights):
 
 
 def render(table):
-    return render_markdown(page(table), linked=False)
+    return render_page('table2.md', {'table2': table}, linked=False)
 
 
 def rows_of(text, heading, row):
@@ -69,15 +68,6 @@ def test_without_runs_every_row_is_not_run():
     text = render(build_results([])['table2'])
     assert '| background everywhere' not in text
     assert [rows_of(text, 'From HRF vessel weights', row)[0][3] for row in range(1, 12)] == ['not run'] * 11
-
-
-def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(make_run, hrf_weights):
-    run, bins = make_run(ROW10, init=hrf_weights), [0] * BINS
-    for image in run.record['images']:
-        true = image['tp'] + image['fn']
-        image['extra'] = {'logit_histogram': {'fluid': [*bins[1:], true], 'background': [65536 - true, *bins[1:]]}}
-    text = render(build_results([run])['table2'])
-    assert rows_of(text, 'From HRF', 10)[1][-3:-1] == ['100.00', '100.00'] and 'average precision' in text
 
 
 @pytest.mark.parametrize(('changes', 'reason'), [

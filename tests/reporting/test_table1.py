@@ -1,7 +1,7 @@
 import pytest
 
-from octfluid.reporting.pages import render_markdown
-from octfluid.reporting.table1 import build, build_hrf, mean_image_iou, page, scores_of, zoo_heads
+from octfluid.reporting.pages import render_page
+from octfluid.reporting.table1 import build, build_hrf, mean_image_iou, scores_of, zoo_heads
 from octfluid.utils.errors import InputError
 
 # 10 of 40 fluid pixels found with 10 false ones; all of 20 missed; no fluid, 7 false; no fluid, nothing predicted.
@@ -22,7 +22,7 @@ def zero_shot(make_run, own):
 
 
 def shown(runs, vessels=()):
-    return render_markdown(page(build(runs), build_hrf(list(vessels))))
+    return render_page('table1.md', {'table1': build(runs), 'hrf': build_hrf(list(vessels))})
 
 
 def test_scores_by_hand():
