@@ -88,11 +88,6 @@ def test_a_run_that_does_not_count_is_listed_with_the_reason(make_record, change
     assert f'- `{run.label}`: {reason}\n' in render(table)
 
 
-def test_overrides_that_change_nothing_count(make_run):
-    neutral = make_run(ROW10, overrides={'train_dataloader.num_workers': 0, 'data_root': 'd'})
-    assert build_results([neutral])['table2']['sections']['scratch']['10']['n'] == 1
-
-
 def test_the_same_run_twice_counts_once_and_contradictions_are_refused(make_record):
     first, same = (to_run(Path(name), make_record()) for name in ('a.json', 'b.json'))
     results = build_results([first, same])
@@ -130,12 +125,6 @@ def test_recipes_are_grouped_by_all_that_matters(make_record):
     assert recipes['not_used'] == [['recipes/tiny/train_paper_scratch_400i_seed0.json', 'overrides train_cfg.max_iters']]
 
 
-def test_an_undefined_score_is_a_dash_and_null(make_run, pages_of):
-    results = build_results([make_run('smoke/a', [EMPTY])])
-    assert '| 100.00 | 100.00 | - | - | n = 1 |' in pages_of(results)['recipes.md']
-    assert results['recipes']['groups'][0]['Dice']['mean'] is None
-
-
 def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_run, pages_of):
     pairs = ((ROW10, ('fp32', 'bf16')), (ROW6, ('bf16', 'bf16')), ('smoke/tiny', ('fp32', 'bf16')))
     results = build_results([
@@ -158,10 +147,9 @@ def test_the_order_of_reading_changes_nothing(runs, tmp_path):
     figures = ['loss_table2.png', 'row10_by_source_length.png']
     assert [path.name for path in first] == [*PAGES, 'report.html', 'results.json', *figures]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert 'data:image/png;base64,' in (tmp_path / 'a/report.html').read_text()
     # A figure without runs is removed, and other files are left.
     (tmp_path / 'a/figures/mine.png').write_bytes(b'')
-    assert '](figures/loss_table2.png)' in (tmp_path / 'a/table2.md').read_text()
-    assert 'data:image/png;base64,' in (tmp_path / 'a/report.html').read_text()
     write_report([], tmp_path / 'a')
     assert [path.name for path in (tmp_path / 'a/figures').iterdir()] == ['mine.png']
     assert 'figures/' not in (tmp_path / 'a/table2.md').read_text() + (tmp_path / 'a/ablations.md').read_text()
@@ -194,8 +182,6 @@ def test_other_lengths_of_source_training_have_sections_and_columns_of_their_own
     table = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])['table2']
     assert [(key, rows['10']['seeds']) for key, rows in table['sections'].items()] == [
         ('hrf-own-40000i', [0]), ('hrf-zoo-40000i', [2]), ('hrf-own-1000i', [1]), ('scratch', [3])]  # fmt: skip
-    short = render(table).split('## From HRF vessel weights trained here, 1 000 iterations')[1]
-    assert '`pspnet_unet_s5-d16_hrf_1000i_aaaaaaaa.safetensors` (SHA-256 `aaaaaaaa...`)' in short
 
 
 @pytest.mark.parametrize('text', [README_BEGIN, f'{README_END}{README_BEGIN}', f'{README_BEGIN}{README_END}{README_BEGIN}'])
