@@ -18,21 +18,21 @@ ROWS = {
 }
 
 
-def own_weights(head='pspnet', iterations=40000, digit='e'):
-    name = f'{head}_unet_s5-d16_hrf_{iterations}i_{8 * digit}.safetensors'
-    return dict(source='hrf-own', name=name, sha256=64 * digit, loaded=172, total=172)
-
-
 @pytest.fixture
 def own():
     """Make the `init` of a record: head and length of weights trained here, and the digit that fills their digest."""
-    return own_weights
+
+    def make(head='pspnet', iterations=40000, digit='e'):
+        name = f'{head}_unet_s5-d16_hrf_{iterations}i_{8 * digit}.safetensors'
+        return dict(source='hrf-own', name=name, sha256=64 * digit, loaded=172, total=172)
+
+    return make
 
 
 @pytest.fixture
-def hrf_weights():
+def hrf_weights(own):
     """The `init` of a record that started from HRF weights of the full length, trained here."""
-    return own_weights()
+    return own()
 
 
 @pytest.fixture

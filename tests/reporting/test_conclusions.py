@@ -51,7 +51,6 @@ def test_conclusions_from_runs(row_runs, own, rows_below):
     content = judge(runs, row_runs('rotate15', [50, 52, 54], own()))
     assert list(content['sections']) == ['hrf-own-40000i']
     found = {item['compared']: (item['n'], item['verdict']) for item in content['sections']['hrf-own-40000i']}
-    assert len(found) == len(CLAIMS)
     assert found['row 10 minus row 10 from scratch'] == ([3, 3], 'holds')
     assert found['row 6 minus row 2'] == ([3, 1], 'no verdict (one seed)')
     assert found['row 7 minus row 6'] == ([3, 3], 'contradicted')
