@@ -43,13 +43,6 @@ def zoo_weights():
 
 
 @pytest.fixture
-def of_dice():
-    """Counts of two images, the second without fluid, whose pooled fluid Dice is a given percentage."""
-    # 2 tp / (2 tp + fp + fn) with tp = k and fp + fn = 2 (100 - k).
-    return lambda k: [(k, 100 - k, 100 - k, 65536 - 200 + k), (0, 0, 0, 65536)]
-
-
-@pytest.fixture
 def make_run(make_record):
     """Make a run of a config below `configs/`, such as `table2/10_crop320_wd1e-4`; the rest as `make_record`."""
 
@@ -76,15 +69,16 @@ def run_of_images(make_record):
 
 
 @pytest.fixture
-def row_runs(make_run, of_dice):
+def row_runs(make_run):
     """Make runs of a row of table 2 or of a config of `configs/ablations`, one a seed, by their fluid Dice in percent."""
 
-    def make(which, dice, init=None, seeds=None, **changes):
+    def make(which, dice, init=None, **changes):
         config = f'table2/{ROWS[which]}' if isinstance(which, int) else f'ablations/{which}'
         iterations = {1: 200, 'row10_4000': 4000}.get(which, 400)
         common = {'init': init, 'iterations': iterations, **changes}
-        seeds = range(len(dice)) if seeds is None else seeds
-        return [make_run(config, of_dice(k), seed=seed, **common) for seed, k in zip(seeds, dice, strict=True)]
+        # Two images, the second without fluid: 2 tp / (2 tp + fp + fn) with tp = k and fp + fn = 2 (100 - k).
+        counts = [[(k, 100 - k, 100 - k, 65536 - 200 + k), (0, 0, 0, 65536)] for k in dice]
+        return [make_run(config, pair, seed=seed, **common) for seed, pair in enumerate(counts)]
 
     return make
 

@@ -5,19 +5,10 @@ from PIL import Image
 
 from octfluid.reporting import ablations, estimates, figures
 
-HISTORY = [dict(iteration=10, loss=0.5, lr=0.01), dict(iteration=400, loss=0.5, lr=0.01)]
-
 
 def drawn(table2_runs=(), hrf_runs=(), own_runs=()):
     by_length = ablations.build([], list(table2_runs))['by_length']
     return figures.draw(list(table2_runs), list(hrf_runs), by_length, estimates.build(list(own_runs)))
-
-
-def colours_in(png):
-    """How many saturated colours a picture has: those of lines, not of letters and axes."""
-    pixels = np.asarray(Image.open(io.BytesIO(png)).convert('RGB')).astype(int)
-    found = np.unique(pixels.reshape(-1, 3), axis=0)
-    return int((found.max(1) - found.min(1) > 100).sum())
 
 
 def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
@@ -33,15 +24,6 @@ def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
     assert list(every) == list(figures.NAMES)
     # No version, no date.
     assert all(Image.open(io.BytesIO(png)).info.keys() <= {'dpi'} for png in every.values())
-
-
-def test_each_kind_of_initial_weights_has_its_colour(row_runs, own):
-    vessels = row_runs(10, [60], own(), history=HISTORY)
-    both = vessels + row_runs(10, [60], own(iterations=1000, digit='a'), history=HISTORY)
-    scratch, one, two = (
-        colours_in(drawn(runs)['loss_table2.png']) for runs in (row_runs(10, [0], history=HISTORY), vessels, both)
-    )
-    assert two > one > scratch == 0  # scratch is black
 
 
 def test_a_loss_that_was_not_finite_is_a_gap(make_run):
