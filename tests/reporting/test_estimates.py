@@ -7,7 +7,6 @@ from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import to_run
 from octfluid.reporting import estimates
 from octfluid.reporting.estimates import CARD, compare, scores_of, shared_subjects
-from octfluid.reporting.formats import p_value, points_interval
 from octfluid.reporting.report import build_results
 from octfluid.utils.errors import InputError
 
@@ -97,6 +96,8 @@ def test_leakage_is_measured_on_the_same_images(run_of):
     low, high = item['interval']
     assert 0.1 <= low < item['difference'] < high <= 0.2
     assert item['p'] == item['p_holm'] < 0.05
+    # The folds are parts of a pooled score and in no table by themselves.
+    assert build_results(leaking(run_of, FOLDS))['table2']['sections']['scratch']['10']['seeds'] == [0]
     # On some folds it says on which images, and gives no interval.
     (item,) = compare(leaking(run_of, ['subject08', 'subject10']))
     assert (item['images'], item['subjects'], item['interval']) == (8, 2, None)
@@ -133,24 +134,6 @@ def test_recipes_are_compared_with_row_10_from_the_longest_source_training(run_o
 def test_sides_scored_against_other_masks_are_refused(run_of):
     with pytest.raises(InputError, match='s08_z'):
         compare([run_of(), run_of('subject08', more=1)])
-
-
-def test_every_measure_is_shown_with_its_unit_and_area(run_of, pages_of, rows_below):
-    page = pages_of(build_results([run_of(), run_of(seed=1, dice=lambda _: 60)]))['recipes.md']
-    cells = {row[0]: row[1:] for row in rows_below(page, '`configs/table2/10')}
-    assert len(cells) == 19 and cells['Dice (%)'][0].startswith('55.00 [')
-    # 45 of 100 predicted pixels are wrong and as many are missed: predicted and true area are equal.
-    assert cells['Area, bias (px)'] == ['0.0 [0.0, 0.0] (0.0000 mm², nominal)', '22']
-
-
-def test_the_page_of_conclusions_shows_the_interval_over_patients_and_the_leakage(run_of, hrf_weights, pages_of):
-    results = build_results([*leaking(run_of, FOLDS, init=hrf_weights), run_of(dice=lambda s: 50 + s)])
-    page = pages_of(results)['what_holds_up.md']
-    item = of_claim(results['estimates']['comparisons'], 'Transfer works: vessel weights beat random ones')
-    assert f'| {points_interval(item)}, Holm p {p_value(item["p_holm"])} | 1 and 1 |' in page
-    assert item['interval'][0] > 0.1 and "the paper's split flatters" in page
-    # The folds are parts of a pooled score and in no table by themselves.
-    assert [run['seeds'] for run in results['table2']['sections']['hrf-own-40000i'].values()] == [[0]]
 
 
 def test_a_models_card_gives_the_scores_of_complete_protocols(run_of, make_record):
