@@ -165,14 +165,6 @@ def test_published_pages_link_to_configs_and_records_and_the_readme_block_is_rep
     assert not any(link in (tmp_path / 'elsewhere/table2.md').read_text() for link in ('](records/', '](../../'))
 
 
-def test_other_lengths_of_source_training_have_sections_and_columns_of_their_own(make_record, hrf_weights, own, zoo_weights):
-    weights = [hrf_weights, own(iterations=1000, digit='a'), zoo_weights, None]
-    records = [make_record(init=init, seed=seed) for seed, init in enumerate(weights)]
-    table = build_results([to_run(Path(f'{index}.json'), record) for index, record in enumerate(records)])['table2']
-    assert [(key, rows['10']['seeds']) for key, rows in table['sections'].items()] == [
-        ('hrf-own-40000i', [0]), ('hrf-zoo-40000i', [2]), ('hrf-own-1000i', [1]), ('scratch', [3])]  # fmt: skip
-
-
 @pytest.mark.parametrize('text', [README_BEGIN, f'{README_END}{README_BEGIN}', f'{README_BEGIN}{README_END}{README_BEGIN}'])
 def test_a_readme_without_the_block_is_refused_before_anything_is_written(tmp_path, text):
     (tmp_path / 'README.md').write_text(text)
