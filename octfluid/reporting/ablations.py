@@ -1,19 +1,15 @@
 """Ablations of row 10 of table 2, and row 10 by the length of the source training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from octfluid.metrics.seeds import difference
-from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
 from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of
 from octfluid.reporting import table2
-from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, mark, points_interval, seeds, spread
-from octfluid.reporting.pages import Page, config_link, notes
 from octfluid.reporting.published import by_start, read_published, select_trainings
 
 REFERENCE_ROW, REFERENCE_HEAD = 10, 'pspnet'
 LONG = 'row10_4000'
-FIGURE = 'row10_by_source_length.png'
 _COMPARED = ('Dice', 'mIoU')
 
 
@@ -80,53 +76,3 @@ def _by_length(row10: Sequence[Run], long: Sequence[Run]) -> list[dict[str, Any]
         weights = weights_of(known[start])
         lines.append({'start': start.key, 'iterations': start.iterations, 'weights': weights, 'short': short, 'long': longer})
     return lines
-
-
-def _cells(summary: Mapping[str, Any] | None) -> list[str]:
-    if summary is None:
-        return [NOT_RUN] * len(SCORES) + ['-']
-    return [*(spread(summary[name]) for name in SCORES), f'n = {seeds(summary)}']
-
-
-def _section(page: Page, configs: Mapping[str, Any], key: str | None, section: Mapping[str, Any]) -> None:
-    page.heading(Start.of(key).title if key else f'From HRF vessel weights, {thousands(FULL)} iterations')
-    page.text(conditions([section['reference'], *section['runs'].values()], section['weights']))
-    rows = [[f'row {REFERENCE_ROW}', 'reference', *_cells(section['reference']), *['-'] * len(_COMPARED)]]
-    for stem, config in configs.items():
-        found = section['runs'].get(stem)
-        if found or key != SCRATCH.key:
-            gaps = [found and found['difference'][name] for name in _COMPARED]
-            gaps = [points_interval(gap) + mark(found, section['reference']) if gap else '-' for gap in gaps]
-            rows.append([config_link(f'configs/ablations/{stem}.py', f'`{stem}`'), config['title'], *_cells(found), *gaps])
-    columns = [f'{SCORES[name]}, minus row 10' for name in _COMPARED]
-    page.table(['config', 'what', *SCORES.values(), 'seeds', *columns], rows)
-
-
-def _length_table(page: Page, lines: Sequence[Mapping[str, Any]]) -> None:
-    columns = [f'{SCORES[name]}, {after} iterations' for after in ('400', '4 000') for name in _COMPARED]
-    rows = []
-    for line in lines:
-        cells = [
-            f'{spread(summary[name])} (n = {seeds(summary)})' if summary else NOT_RUN
-            for summary in (line['short'], line['long']) for name in _COMPARED
-        ]  # fmt: skip
-        files = ', '.join(f'`{item["name"]}`' for item in line['weights'])
-        rows.append([thousands(line['iterations']), files or ('none' if line['start'] == SCRATCH.key else '-'), *cells])
-    page.table(['source iterations', 'weights', *columns], rows)
-
-
-def page(content: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
-    """Return ``ablations.md`` from the output of `build` and the names of the figures that were drawn."""
-    page, lines = Page('ablations.md', 'Ablations of row 10'), content['by_length']
-    for key, section in (content['sections'] or {None: {'reference': None, 'runs': {}, 'weights': []}}).items():
-        _section(page, content['configs'], key, section)
-    page.heading('Row 10 by length of source training')
-    page.text(conditions(line[length] for line in lines for length in ('short', 'long')))
-    if lines:
-        _length_table(page, lines)
-    if not any(line['iterations'] == FULL for line in lines):
-        page.text(f"The paper's source training, {thousands(FULL)} iterations: {NOT_RUN}.")
-    page.figure(FIGURE, figures)
-    page.how_to_read(notes('ablations'))
-    page.not_used(content['not_used'])
-    return page

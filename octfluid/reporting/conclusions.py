@@ -1,16 +1,14 @@
 """Which of the paper's conclusions hold: each a measured difference with its uncertainty and a verdict by a stated rule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from octfluid.metrics.bootstrap import MIN_SUBJECTS
 from octfluid.metrics.confusion import rounded
 from octfluid.metrics.seeds import MIN_SEEDS, difference
-from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
+from octfluid.records.provenance import SCRATCH, Start
 from octfluid.records.runs import mixed
-from octfluid.reporting.estimates import LEAKAGE, comparisons_table, family_of
-from octfluid.reporting.formats import NOT_RUN, p_value, percent, points, points_interval
-from octfluid.reporting.pages import Page, notes
+from octfluid.reporting.formats import NOT_RUN
 from octfluid.reporting.published import read_published
 
 HOLDS, CONTRADICTED, NOT_SETTLED = 'holds', 'contradicted', 'not settled'
@@ -21,7 +19,7 @@ FAILED = 0.05
 """Fluid Dice below which a training has failed: next to everything is called background."""
 LEVEL = 0.05
 """Largest Holm-corrected p-value with which a difference counts as shown."""
-_SCORES = {'Dice': 'fluid Dice', 'mIoU': 'mIoU'}
+_SCORES = ('Dice', 'mIoU')
 
 
 def verdict(direction: str, arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
@@ -96,23 +94,6 @@ def _judged(claim: Mapping[str, str], key: str, runs: Mapping[str, Mapping], pap
     }
 
 
-def _row(item: Mapping[str, Any], over_patients: Mapping[str, Any] | None) -> list[str]:
-    paper = item['paper'] or {}
-    scores = [text for name in _SCORES for text in (points(paper.get(name)), points_interval(item['ours'][name]))]
-    patients = points_interval(over_patients)
-    if over_patients and over_patients['p_holm'] is not None:
-        patients += f', Holm p {p_value(over_patients["p_holm"])}'
-    judged = item['verdict'] + (f'; runs differ in {" and ".join(item["differ_in"])}' if item['differ_in'] else '')
-    return [item['claim'], item['compared'], *scores, patients, f'{item["n"][0]} and {item["n"][1]}', judged]
-
-
-def _not_run(item: Mapping[str, Any]) -> str:
-    """Return one sentence on a conclusion without runs, with the paper's own difference."""
-    gaps = item['paper'] or {}
-    told = ', '.join(f'{points(gaps[key])} {name}' for key, name in _SCORES.items() if gaps.get(key) is not None)
-    return f'{item["claim"]}: {item["compared"]}' + (f'; the paper: {told}.' if told else '.')
-
-
 def leakage_verdict(item: Mapping[str, Any]) -> str:
     """Judge a leakage by the interval over patients and by Holm's p-value, which must agree; with folds missing, not at all."""
     if item['interval'] is None:
@@ -125,39 +106,3 @@ def leakage_verdict(item: Mapping[str, Any]) -> str:
     if item['p_holm'] is None or item['p_holm'] > LEVEL:
         return f'the interval does not contain 0, but p is above {LEVEL}: not settled'
     return "the paper's split flatters" if low > 0 else "the paper's split does not flatter"
-
-
-def _leakage_section(page: Page, comparisons: Sequence[Mapping[str, Any]]) -> None:
-    page.heading('What patients on both sides of the split add')
-    found = [item for item in comparisons if item['family'] == LEAKAGE]
-    if not found:
-        page.text("Not run: no config has runs under both the paper's split and leave-one-subject-out.")
-        return
-    page.text(*notes('leakage'))
-    page.table(*comparisons_table(found))
-    page.bullets(f'{item["arm"]}: {points(item["difference"])} points; {leakage_verdict(item)}.' for item in found)
-
-
-def page(content: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]] = ()) -> Page:
-    """Return ``what_holds_up.md`` from the outputs of `build` and `octfluid.reporting.estimates.compare` for the same runs."""
-    page = Page('what_holds_up.md', 'What holds up')
-    page.text("The paper's conclusions about fine-tuning, each as a difference between two groups of our runs, in points.")
-    scores = [f'{name}, {whose}' for name in _SCORES.values() for whose in ('paper', 'ours')]
-    header = ['conclusion', 'compared', *scores, 'over patients and seeds', 'seeds', 'verdict']
-    by_claim = {(item['family'], item['title']): item for item in comparisons}
-    for place, (key, judged) in enumerate(content['sections'].items()):
-        start = Start.of(key)
-        page.heading(start.title)
-        if start.iterations != FULL:
-            page.text(f"These weights are not the paper's, whose source training had {thousands(FULL)} iterations.")
-        rows = [_row(item, by_claim.get((family_of(key), item['claim']))) for item in judged if item['verdict'] != NOT_RUN]
-        if rows:
-            page.table(header, rows)
-        if place == 0 and (sentences := [_not_run(item) for item in judged if item['verdict'] == NOT_RUN]):
-            page.text('Not run:')
-            page.bullets(sentences)
-    if not content['sections']:
-        page.text('Not run: no run from vessel weights is recorded.')
-    _leakage_section(page, comparisons)
-    page.how_to_read(notes('conclusions', min_seeds=MIN_SEEDS, margin=points(MARGIN), failed=percent(FAILED)))
-    return page

@@ -1,6 +1,6 @@
 """Scores with intervals over patients and seeds, and paired differences between configurations on the same images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from octfluid.datasets.splits import is_by_subject
 from octfluid.metrics import bootstrap, measures
-from octfluid.metrics.measures import MEASURES, Scored
+from octfluid.metrics.measures import Scored
 from octfluid.records.provenance import SCRATCH, file_label
 from octfluid.records.runs import Run, check_averageable, conditions_of, unique_runs
 from octfluid.reporting import folds, table2
-from octfluid.reporting.formats import estimate, p_value, points_interval, seeds
 from octfluid.reporting.published import grouped, read_published
 from octfluid.utils.errors import InputError
 
@@ -20,7 +19,6 @@ FOREGROUND = 'fluid'
 """Groups are made for this class alone; vessels have a table of their own."""
 
 PAPER, LEAKAGE = 'paper', 'leakage'
-HEADLINE = ('dice', 'miou', 'mdice', 'image_dice', 'subject_dice')
 AREAS = ('false_positive_px', 'area_bias_px', 'area_limit_low_px', 'area_limit_high_px')
 """Measures that are areas in pixels, which pages show in square millimetres too."""
 CARD = ('dice', 'mdice', 'miou', 'image_dice')
@@ -265,12 +263,7 @@ def _conclusions(groups: Sequence[Group]) -> Iterator[tuple]:
             arm = sides.get((start, claim['arm']))
             reference = sides.get((SCRATCH if claim['scratch'] else start, claim['reference']))
             if arm and reference:
-                yield family_of(start.key), claim['text'], arm, reference
-
-
-def family_of(start: str) -> str:
-    """Return the name of the family of the paper's conclusions from the weights with this `Start.key`."""
-    return f'conclusions, {start}'
+                yield f'conclusions, {start.key}', claim['text'], arm, reference
 
 
 def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
@@ -282,65 +275,3 @@ def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
         if rivals:
             reference = min(rivals, key=lambda rival: rival.runs[0].start.rank)
             yield f'against row 10, {group.key.protocol}', f'{group.title} minus {reference.title}', group, reference
-
-
-def withheld(group: Mapping[str, Any]) -> str:
-    """Return which folds a group lacks."""
-    if folds.UNKNOWN_FOLDS in group['missing']:
-        return 'withheld: the folds of other data than the Duke scans are not known here; tools/sweep.py pools them'
-    return f'withheld; no complete run of {", ".join(group["missing"])}'
-
-
-def scores_or_withheld(group: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """Return a cell for each measure: percent with its interval, or which folds are missing and dashes."""
-    if group['measures']:
-        return [estimate(group['measures'][name]) for name in names]
-    return [withheld(group), *['-'] * (len(names) - 1)]
-
-
-def headline_table(groups: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of the main measures with intervals, one row a group."""
-    header = ['config', 'protocol', 'initial weights', 'iterations', 'seeds', 'images', 'subjects']
-    header += [f'{MEASURES[name].title} %' for name in HEADLINE]
-    rows = []
-    for group in groups:
-        protocol = group['protocol'] + (' (patients seen in training)' if group['shared_subjects'] else '')
-        if folds.TRAINED_ON in group['variant']:
-            protocol = f'{group["protocol"]} (trained on other lists: these very scans may have been seen)'
-        rows.append([
-            ', '.join(part for part in (f'`{group["config"]}`', group['kind'], group['variant']) if part not in ('train', '')),
-            protocol,
-            group['init'],
-            str(group['iterations']),
-            seeds(group),
-            f'{group["images"]} ({group["with_fluid"]} with fluid)',
-            str(group['subjects']),
-            *scores_or_withheld(group, HEADLINE),
-        ])  # fmt: skip
-    return header, rows
-
-
-def measures_table(group: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of every measure of one group; areas in nominal square millimetres too for Duke scans."""
-    rows = []
-    for name, measure in MEASURES.items():
-        found, scale = group['measures'][name], group['pixel_mm2']
-        cell = estimate(found, measure.unit)
-        if name in AREAS and scale and found['value'] is not None:
-            cell += f' ({found["value"] * scale:.4f} mm², nominal)'
-        unit = f' ({measure.unit})' if measure.unit else ''
-        rows.append([measure.title + unit, cell, str(found['images'])])
-    return ['measure', 'value [95 % interval]', 'images'], rows
-
-
-def comparisons_table(items: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of comparisons: the difference in points with its interval, and p-values."""
-    header = ['difference in fluid Dice', 'points [95 % interval]', 'p', 'p, Holm', 'images', 'subjects', 'seeds', 'note']
-    rows = [
-        [
-            item['title'], points_interval(item), p_value(item['p']), p_value(item['p_holm']), str(item['images']),
-            str(item['subjects']), f'{item["seeds"][0]} and {item["seeds"][1]}', item['note'] or '-',
-        ]
-        for item in items
-    ]  # fmt: skip
-    return header, rows

@@ -23,7 +23,7 @@ from octfluid.records.runs import Run
 from octfluid.reporting import ablations, recipes, table1, table2
 from octfluid.reporting.published import by_start, grouped
 
-NAMES = (table2.FIGURE, table1.HRF_FIGURE, ablations.FIGURE, recipes.PATIENTS_FIGURE, recipes.AREAS_FIGURE)
+NAMES = ('loss_table2.png', 'loss_hrf.png', 'row10_by_source_length.png', 'patients.png', 'areas.png')
 OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')
 """Colours that colour-blind readers can tell apart (Okabe and Ito, 2008); the palest is left out."""
 

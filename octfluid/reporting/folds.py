@@ -13,7 +13,7 @@ from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.runs import Run
 from octfluid.utils.errors import InputError
 
-UNKNOWN_FOLDS = "unknown (no list of the data set's images)"
+UNKNOWN_FOLDS = 'folds that are known for the Duke scans alone (tools/sweep.py pools those of other data)'
 """Stands in `Pooled.missing` where the folds of the data set are not known."""
 
 TRAINED_ON = 'trained-on-'

@@ -85,3 +85,14 @@ def conditions(summaries: Iterable[Mapping[str, Any] | None], weights: Iterable[
         parts.append('; '.join(f'{name} ({n} {"run" if n == 1 else "runs"})' for name, n in sorted(found.items())))
     files = ', '.join(f'`{item["name"]}` (SHA-256 `{item["sha256"][:8]}...`)' for item in weights)
     return f'Device: {parts[0]}. Precision: {parts[1]}.' + (f' Initial weights: {files}.' if files else '') if parts[0] else ''
+
+
+def config_link(config: str, text: str | int | None = None) -> str:
+    """Return a Markdown link from a page to a config, such as ``configs/table2/01_iters200.py``."""
+    return f'[{text or f"`{config}`"}](../../{config})'
+
+
+def records_link(labels: Sequence[str], text: str = 'record') -> str:
+    """Return a Markdown link from a page to a published record, or to the folder of several."""
+    target = labels[0] if len(labels) == 1 else labels[0].rpartition('/')[0]
+    return f'[{text}](records/{target})'

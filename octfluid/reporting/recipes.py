@@ -8,16 +8,12 @@ from typing import Any
 
 from octfluid.datasets.splits import INNER_FOLDS
 from octfluid.metrics import bootstrap, measures
-from octfluid.metrics.bootstrap import MIN_SUBJECTS
 from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.metrics.measures import Scored
 from octfluid.records.runs import Run, check_averageable, conditions_of, summarise
 from octfluid.reporting import folds
-from octfluid.reporting.estimates import LEAKAGE, comparisons_table, headline_table, key_of, measures_table, scores_or_withheld
-from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, estimate, p_value, percent, points_interval, seeds, spread
-from octfluid.reporting.pages import Page, config_link, notes, records_link
+from octfluid.reporting.estimates import key_of
 from octfluid.reporting.published import grouped, read_published
-from octfluid.reporting.table2 import paper_rows
 from octfluid.visualization.gallery import choose, picture_name
 
 FOLDER = 'configs/duke_dme/'
@@ -27,11 +23,9 @@ PROTOCOLS = {
     'train1-5_test6-10': 'Trained on patients 1 to 5, scored on 6 to 10',
     'leave-one-subject-out': 'Each patient left out in turn',
 }
-STANDING = {'read': 'read in the source', 'secondary': 'from a later source', 'recalled': 'widely quoted, not seen'}
 INNER_SPLITS = tuple(f'paper-inner{fold}' for fold in range(1, INNER_FOLDS + 1))
 """The ingredients were compared inside the training set of the paper's split."""
 _STEP_MEASURES = ('dice', 'precision', 'recall')
-PATIENTS_FIGURE, AREAS_FIGURE = 'patients.png', 'areas.png'
 PLOTTED = 4
 """Configurations that the figures show."""
 ALL = 'all'
@@ -187,126 +181,3 @@ def plotted(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the groups that the figures show: our complete trainings with the highest pooled Dice, at most `PLOTTED`."""
     complete = [group for group in groups if is_own(group) and group['kind'] == 'train' and group['measures']]
     return sorted(complete, key=lambda group: -(group['measures']['dice']['value'] or 0))[:PLOTTED]
-
-
-def _own_table(page: Page, content: Mapping[str, Any]) -> None:
-    if not content['groups']:
-        page.text('No run is recorded.')
-        return
-    page.text(conditions(content['groups']))
-    header = ['config', 'run', 'split', 'initial weights', 'iterations']
-    page.table([*header, 'mIoU', 'mDice', 'foreground Dice', 'foreground IoU', 'seeds'], [
-        [
-            config_link(group['config']),
-            group['kind'] + (f', {group["variant"]}' if group['variant'] else ''),
-            group['split'],
-            group['init'],
-            str(group['iterations']),
-            *(spread(group[name]) for name in SCORES),
-            records_link(group['records'], f'n = {seeds(group)}'),
-        ]
-        for group in content['groups']
-    ])  # fmt: skip
-    page.text('Scores are percent, pooled over all pixels of the scored images: mean ± sample standard deviation over n seeds.')
-
-
-def _published_section(page: Page, groups: Sequence[Mapping[str, Any]]) -> None:
-    page.heading('Compared with the paper and with what others report')
-    published = read_published('published_fluid.csv')
-    row10 = next(row['paper'] for row in paper_rows() if row['row'] == 10)
-    for split, title in PROTOCOLS.items():
-        means = [percent(row10['mIoU']), percent(row10['mDice']), '1'] if split == 'paper' else ['-', '-', '-']
-        rows = [
-            [line['method'], line['protocol'], f'{100 * float(line["score"]):.1f}', *means]
-            for line in published if line['split'] == split
-        ]  # fmt: skip
-        for group in (group for group in groups if group['protocol'] == split and is_own(group)):
-            name = '**ours**: ' + ', '.join(part for part in (config_link(group['config']), group['variant']) if part)
-            size = 'x'.join(map(str, group['size'])) if group['size'] else 'several sizes'
-            scores = scores_or_withheld(group, ('dice', 'miou', 'mdice'))
-            rows.append([name, size, *scores, seeds(group)])
-        page.heading(title, 3)
-        page.table(['who', 'scored at', 'fluid Dice %', 'mIoU %', 'mDice %', 'seeds'], rows)
-    page.bullets(notes('published'))
-    page.heading('How each published figure is known', 3)
-    rows = [[line['method'], line['protocol'], line['score'], STANDING[line['standing']], line['caveat']] for line in published]
-    page.table(['method', 'protocol', 'fluid Dice', 'how it is known', 'caveat'], rows)
-
-
-def _estimates_section(page: Page, estimates: Mapping[str, Any], figures: Sequence[str]) -> None:
-    page.heading('Scores with intervals over patients and seeds')
-    if not estimates['groups']:
-        page.text('No run is recorded that counts.')
-        return
-    page.table(*headline_table(estimates['groups']))
-    page.bullets(notes('estimates', min_subjects=MIN_SUBJECTS))
-    page.figure(PATIENTS_FIGURE, figures)
-    page.figure(AREAS_FIGURE, figures)
-    for family in dict.fromkeys(item['family'] for item in estimates['comparisons'] if item['family'] != LEAKAGE):
-        page.heading(f'Differences: {family}', 3)
-        page.table(*comparisons_table([item for item in estimates['comparisons'] if item['family'] == family]))
-    page.text(*notes('p_values'))
-
-
-def _steps_section(page: Page, steps: Mapping[str, Any]) -> None:
-    page.heading('What each ingredient is worth')
-    page.text(conditions([steps['conditions']]))
-    rows = []
-    for row in (row for row in steps['rows'] if 'measures' in row):
-        gap = row['difference']
-        compared = [points_interval(gap), p_value(gap['p']), p_value(gap['p_holm'])] if gap else ['-'] * 3
-        scores = [estimate(row['measures'][name]) for name in _STEP_MEASURES]
-        rows.append([f'`{row["config"]}`', row['what'], *scores, *compared, str(row['iterations']), str(row['seeds'])])
-    header = ['config', 'what', 'fluid Dice %', 'precision %', 'recall %', 'difference', 'p', 'p, Holm', 'iterations', 'seeds']
-    if rows:
-        page.table(header, rows)
-    lacking = [f'`{row["config"]}` ({row["what"]})' for row in steps['rows'] if 'measures' not in row]
-    page.text(f'{NOT_RUN.capitalize()} on all three inner folds: {", ".join(lacking)}.' if lacking else '')
-    page.bullets(notes('steps'))
-
-
-def _external_section(page: Page, tests: Sequence[Mapping[str, Any]], pictures: Mapping[str, Mapping[str, str]]) -> None:
-    page.heading('Scans of other devices')
-    header = ['group', 'scans', 'with fluid', 'fluid Dice %', 'precision %', 'recall %', 'scans without fluid, marked']
-    for test in tests:
-        variant = f', {test["variant"]}' if test['variant'] else ''
-        page.heading(f'`{test["config"]}`{variant}, weights {test["checkpoint_sha256"][:8]}', 3)
-        page.text(conditions([test['conditions']]) + f' {records_link([test["label"]])}.')
-        rows = []
-        for group in test['groups']:
-            scores = [percent(group[name]) if group['with_fluid'] else '-' for name in _STEP_MEASURES]
-            marked = f'{group["marked"]} of {group["empty"]}' if group['empty'] else '-'
-            counts = [str(group['scans']), str(group['with_fluid'])]
-            rows.append([group['group'], *counts, *scores, marked, percent(group['false_share'])])
-        page.table([*header, 'false share of their pixels %'], rows)
-        page.gallery(pictures.get(test['label'], {}))
-    if tests:
-        page.bullets(notes('external'))
-    else:
-        page.text('No run is recorded.')
-
-
-def page(
-    results: Mapping[str, Any], figures: Sequence[str] = (), pictures: Mapping[str, Mapping[str, str]] | None = None
-) -> Page:
-    """Return ``recipes.md`` from ``results.json`` and the names of the figures that were drawn.
-
-    ``pictures``: key of a group of our recipes, or label of a test on other devices -> role -> path below the results folder.
-    """
-    page, groups, pictures = Page('recipes.md', 'Our own recipes'), results['estimates']['groups'], pictures or {}
-    _own_table(page, results['recipes'])
-    _published_section(page, groups)
-    _estimates_section(page, results['estimates'], figures)
-    _steps_section(page, results['recipe_steps'])
-    _external_section(page, results['external'], pictures)
-    for group in (group for group in groups if pictures.get(group['key'])):
-        page.heading(f'Pictures of `{group["key"]}`')
-        page.gallery(pictures[group['key']])
-    page.heading('All measures of each configuration')
-    for group in (group for group in groups if group['measures']):
-        page.heading(f'`{group["key"]}`', 3)
-        page.table(*measures_table(group))
-        if group['with_fluid'] and group['measures']['surface_dice_1px']['value'] is None:
-            page.text('Outlines and pockets are not in these records, which are older than those measures.')
-    page.not_used([*results['recipes']['not_used'], *results['estimates']['not_used']])
-    return page

@@ -9,20 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.records.provenance import SCRATCH, Start
 from octfluid.records.runs import Run, check_comparable, unique_runs
-from octfluid.reporting import ablations, benchmarks, conclusions, estimates, figures, prediction, recipes, table1, table2
+from octfluid.reporting import ablations, benchmarks, conclusions, estimates, figures, recipes, table1, table2
 from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
-from octfluid.reporting.formats import NOT_RUN, estimate, percent, seeds, spread
-from octfluid.reporting.pages import Page, config_link, records_link, render_html, render_markdown, safe_markdown
+from octfluid.reporting.pages import render, render_html, render_page
 from octfluid.utils.atomic import require_file_names, write_bytes, write_text
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
 
 SCHEMA = 'octfluid.results/1'
 TABLES = ('table1', 'table2', 'ablations', 'hrf', 'recipes', 'external')
-USUAL = ('400 iterations', 'CE', 'SGD', 'weight decay 5e-4')
-"""What most rows of table 2 have; the README names what differs."""
 README_BEGIN, README_END = '<!-- results:begin -->', '<!-- results:end -->'
 PAGES = ('table1.md', 'table2.md', 'ablations.md', 'recipes.md', 'what_holds_up.md', 'prediction.md', 'speed.md')
 HTML = 'report.html'
@@ -86,24 +82,6 @@ def build_results(
     }
 
 
-def make_pages(
-    results: Mapping[str, Any], drawn: Sequence[str] = (), galleries: Mapping[str, Mapping[str, str]] | None = None
-) -> list[Page]:
-    """Return the pages of `PAGES` from the output of `build_results` and the names of the figures that were drawn.
-
-    ``galleries`` are the ``pictures`` of `octfluid.reporting.recipes.page`.
-    """
-    return [
-        table1.page(results['table1'], results['hrf'], drawn),
-        table2.page(results['table2'], drawn),
-        ablations.page(results['ablations'], drawn),
-        recipes.page(results, drawn, galleries),
-        conclusions.page(results['holds_up'], results['estimates']['comparisons']),
-        prediction.page(results['prediction']),
-        benchmarks.page(results['speed'], results['run_times']),
-    ]
-
-
 def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict[str, dict[str, tuple[str, Path]]]:
     """Return the pictures to show, by key of one of our complete recipes or label of a test on scans of other devices.
 
@@ -119,39 +97,6 @@ def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict
     return found | {run.label: recipes.pictures_of([run]) for run in by_table(runs)['external']}
 
 
-def make_readme_page(results: Mapping[str, Any]) -> Page:
-    """Return what the README shows of `build_results`: table 2 and, with intervals, our own recipes; titles do not count."""
-    page, table = Page('README.md', ''), results['table2']
-    best = table2.best_section(table)
-    whose = Start.of(best).short if best else 'from HRF weights'
-    page.text(
-        f'Table 2, mIoU / mDice in percent. Rows have {", ".join(USUAL)} unless they differ. Ours: mean ± SD over n seeds '
-        f'{whose} (paper: 40 000). Below: our recipes, 95 % intervals over patients and seeds.'
-    )
-
-    def both(scores: Mapping[str, Any], write: Any = percent) -> str:
-        return ' / '.join(write(scores[name]) for name in ('mIoU', 'mDice'))
-
-    def cells(key: str | None, row: int) -> list[str] | None:
-        ours = table['sections'].get(key, {}).get(str(row))
-        return ours and [both(ours, spread), records_link(ours['records'], f'n = {seeds(ours)}')]
-
-    rows = []
-    for row in table['rows']:
-        name = config_link(row['config'], ', '.join(part for part in row['setting'].split(', ') if part not in USUAL))
-        rows.append([str(row['row']), name, both(row['paper']), *(cells(best, row['row']) or [NOT_RUN, '-'])])
-        if best and (scratch := cells(SCRATCH.key, row['row'])):
-            rows.append(['', f'row {row["row"]} from random weights', '-', *scratch])
-    if table['reference']:
-        rows.append(['', 'background everywhere', '-', both(table['reference']), '-'])
-    for group in recipes.plotted(results['estimates']['groups']):
-        dice, miou, mdice = (estimate(group['measures'][name]) for name in ('dice', 'miou', 'mdice'))
-        name = f'{config_link(group["config"], Path(group["config"]).stem)}, {group["protocol"]}: fluid Dice {dice}'
-        rows.append(['own', name, '-', f'{miou} / {mdice}', records_link(group['records'], f'n = {seeds(group)}')])
-    page.table(['row', 'setting', 'paper', 'ours', 'records'], rows)
-    return page
-
-
 def _with_block(readme: Path, results: Mapping[str, Any], out: Path) -> str:
     """Return the README's text with a new results block, whose links lead into the results folder."""
     text = read_text(readme)
@@ -160,8 +105,7 @@ def _with_block(readme: Path, results: Mapping[str, Any], out: Path) -> str:
     if not end or text.count(README_BEGIN) != 1 or text.count(README_END) != 1:
         raise InputError(f'{readme}: expected one {README_BEGIN} and, after it, one {README_END}; add the two lines')
     link = Path(os.path.relpath(out.resolve(), readme.resolve().parent)).as_posix()
-    block = safe_markdown(render_markdown(make_readme_page(results))).split('-->\n\n', 1)[1]
-    block = block.replace('](../../', '](').replace('](records/', f']({link}/records/')
+    block = render('readme.md', results).replace('](../../', '](').replace('](records/', f']({link}/records/')
     return f'{before}{begin}\n{block}{end}{after}'
 
 
@@ -205,11 +149,11 @@ def write_report(
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], groups)
     shown = _galleries(groups, kept) if linked else {}
     galleries = {key: {role: path for role, (path, _) in found.items()} for key, found in shown.items()}
-    pages = make_pages(results, list(drawn), galleries)
+    pages = {name: render_page(name, results, drawn, galleries, linked=linked) for name in PAGES}
     embedded = {path: file.read_bytes() for found in shown.values() for path, file in found.values()}
     embedded |= {f'figures/{name}': png for name, png in drawn.items()}
-    files = {out / page.name: render_markdown(page, linked) for page in pages}
-    files[out / HTML] = render_html(TITLE, pages, embedded, linked)
+    files = {out / name: text for name, text in pages.items()}
+    files[out / HTML] = render_html(TITLE, pages, embedded)
     files[out / 'results.json'] = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
     if readme is not None:
         readme = Path(readme).resolve() if Path(readme).is_symlink() else Path(readme)  # the link is to stay

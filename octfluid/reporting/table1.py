@@ -5,26 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from octfluid.metrics.confusion import pooled_metrics, predict_nothing, rounded
-from octfluid.records.provenance import FULL, Start, thousands
+from octfluid.records.provenance import Start
 from octfluid.records.runs import Run, check_averageable, check_comparable, conditions_of, less_exact, summarise, weights_of
-from octfluid.reporting.formats import NOT_RUN, conditions, duration, mark, percent, points, spread
-from octfluid.reporting.pages import Page, config_link, notes
 from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_runs
 
 SPLITS = {'all': 'All graded scans', 'paper': "A subset: the validation scans of the paper's split"}
 HRF_SPLIT = 'usual'
-HRF_FIGURE = 'loss_hrf.png'
-_HRF_SCORES = {'Dice': 'vessel Dice', 'mDice': 'mDice'}
-_COLUMNS = {
-    'with_fluid': 'mean IoU, scans with fluid',
-    'IoU.fluid': 'fluid IoU',
-    'Dice.fluid': 'fluid Dice',
-    'IoU.background': 'background IoU',
-    'Dice.background': 'background Dice',
-    'mIoU': 'two-class mIoU',
-    'mDice': 'two-class mDice',
-    'predicted': 'scans with any fluid predicted',
-}
+_HRF_SCORES = ('Dice', 'mDice')
 
 
 def mean_image_iou(images: Sequence[Mapping[str, Any]], only_with_foreground: bool = False) -> float | None:
@@ -196,67 +183,3 @@ def _hrf_group(head: str, whose: str, iterations: int, runs: Sequence[Run]) -> d
         'difference': {name: None if mean is None else rounded(mean - published[name]) for name, mean in means.items()},
         **summary,
     }
-
-
-def _measure(value: float | None) -> str:
-    return '-' if value is None else f'{value:.4f}'
-
-
-def _scores_table(page: Page, paper: Mapping[str, Any], heads: Mapping[str, list], background: Mapping | None) -> None:
-    def scores(found: Mapping[str, Any]) -> list[str]:
-        return [_measure(found['measure']), *(percent(found[column]) for column in _COLUMNS), found.get('precision', '-')]
-
-    rows = []
-    for head, published in paper.items():
-        title, stated, found = published['title'], _measure(published['measure']), heads.get(head, [])
-        for ours in found:
-            name = title + (f', `{ours["sha256"][:8]}`' if len(found) > 1 else '')
-            rows.append([config_link(f'configs/table1/{head}.py', name), stated, *scores(ours)])
-        if not found:
-            rows.append([title, stated, *[NOT_RUN] * (len(_COLUMNS) + 1), '-'])
-    if background:
-        rows.append(['background everywhere', '-', *scores(background)])
-    header = ['head', "the paper's measure, paper (110 scans)", "the paper's measure, ours", *_COLUMNS.values(), 'precision']
-    page.table(header, rows)
-
-
-def _hrf_section(page: Page, content: Mapping[str, Any], figures: Sequence[str]) -> None:
-    page.heading('Source training: vessels in HRF photographs')
-    page.text(conditions([content]))
-    rows = []
-    for head, zoo in content['zoo'].items():
-        groups = [group for group in content['groups'] if group['head'] == head]
-        for group in groups:
-            found = {name: (spread(group[name]), points(group['difference'][name])) for name in _HRF_SCORES}
-            seeds = ', '.join(map(str, group['seeds'])) + mark(group)
-            rows.append((zoo, group['whose'], group['iterations'], found, seeds, duration(group['wall_seconds'])))
-        if not any((group['whose'], group['iterations']) == ('ours', FULL) for group in groups):
-            rows.append((zoo, 'ours', FULL, dict.fromkeys(_HRF_SCORES, (NOT_RUN, '-')), '-', '-'))
-    columns = [f'{title}, {what}' for title in _HRF_SCORES.values() for what in ('zoo states', 'here', 'difference')]
-    page.table(['head', 'weights', 'iterations', *columns, 'seeds', 'wall time'], [
-        [zoo['title'], whose, thousands(iterations),
-         *(cell for name in _HRF_SCORES for cell in (percent(zoo[name]), *found[name])), *rest]
-        for zoo, whose, iterations, found, *rest in rows
-    ])  # fmt: skip
-    page.figure(HRF_FIGURE, figures)
-    photographs = f'{content["images"]} photographs' if content['images'] else 'the photographs'
-    page.bullets(notes('hrf', photographs=photographs))
-
-
-def page(content: Mapping[str, Any], hrf: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
-    """Return ``table1.md`` from the outputs of `build` and `build_hrf`, and the names of the figures that were drawn."""
-    page = Page('table1.md', 'Table 1: vessel networks on B-scans, unchanged')
-    for section in content['sections']:
-        start = Start.of(section['start']).title
-        scans = f'{section["images"]}, {section["with_fluid"]} with fluid'
-        page.heading(f'{SPLITS[section["split"]]} ({scans}): {start[0].lower()}{start[1:]}')
-        page.text(conditions([content], section['weights']))
-        _scores_table(page, content['paper'], section['heads'], section['background'])
-    if not content['sections']:
-        _scores_table(page, content['paper'], {}, None)
-    if not any(section['split'] == 'all' for section in content['sections']):
-        page.text('The test on all 110 graded scans, as in the paper, is not run.')
-    _hrf_section(page, hrf, figures)
-    page.how_to_read(notes('table1'))
-    page.not_used([*content['not_used'], *hrf['not_used']])
-    return page

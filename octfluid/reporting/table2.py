@@ -1,13 +1,9 @@
 """The paper's table 2 and our runs of its rows."""
 
 import re
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from octfluid.metrics.confusion import rounded
-from octfluid.metrics.threshold_free import threshold_free
-from octfluid.records.provenance import FULL, SCRATCH, Start, thousands
 from octfluid.records.runs import (
     Run,
     background_everywhere,
@@ -17,13 +13,9 @@ from octfluid.records.runs import (
     summarise,
     weights_of,
 )
-from octfluid.reporting.formats import NOT_RUN, SCORES, conditions, percent, points, seeds, spread
-from octfluid.reporting.pages import Page, config_link, notes, records_link
 from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_trainings
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
-THRESHOLD_FREE = {'average_precision': 'average precision', 'best_dice': 'fluid Dice, best threshold'}
-FIGURE = 'loss_table2.png'
 
 
 def paper_rows() -> list[dict[str, Any]]:
@@ -67,7 +59,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> summary of our runs, with their
-        ``records`` and, if every image has a histogram of logits, `THRESHOLD_FREE` scores), ``weights`` (the same
+        ``records``), ``weights`` (the same
         keys -> files), ``reference`` (scores of calling every pixel background, None without runs), ``images`` (number of
         scored images, or None), ``devices``, ``precisions`` (name -> number of runs), and ``not_used`` (label and reason).
 
@@ -80,7 +72,9 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     for start, members in by_start(used).items():
         check_one_start(members)
         rows = grouped(members, lambda run: row_number(run.config_stem))
-        sections[start.key] = {str(row): _summary(mine) for row, mine in rows.items()}
+        sections[start.key] = {
+            str(row): {**summarise(mine), 'records': sorted(run.label for run in mine)} for row, mine in rows.items()
+        }
         weights[start.key] = weights_of(members)
     return {
         'rows': paper_rows(),
@@ -91,66 +85,3 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         **conditions_of(used),
         'not_used': not_used,
     }
-
-
-def _summary(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the summary over seeds, with the `THRESHOLD_FREE` scores if every image has a histogram of logits."""
-    summary = {**summarise(runs), 'records': sorted(run.label for run in runs)}
-    found = [[image['extra'].get('logit_histogram') for image in run.record['images']] for run in runs]
-    if all(histogram for histograms in found for histogram in histograms):
-        scores = [threshold_free(histograms) for histograms in found]
-        for name in THRESHOLD_FREE:
-            values = [score[name] for score in scores]
-            defined = None not in values
-            summary[name] = {
-                'mean': rounded(statistics.fmean(values)) if defined else None,
-                'sd': rounded(statistics.stdev(values)) if defined and len(values) > 1 else None,
-            }
-    return summary
-
-
-def best_section(content: Mapping[str, Any]) -> str | None:
-    """Return the key of the vessel weights with the longest source training that have runs, None if only scratch has any."""
-    return next((key for key in content['sections'] if key != SCRATCH.key), None)
-
-
-def _table(page: Page, content: Mapping[str, Any], section: Mapping[str, Any], names: Sequence[str], whole: bool) -> None:
-    """Add a table of some scores; unless ``whole``, only the rows that were run."""
-    more = [name for name in THRESHOLD_FREE if 'Dice' in names and any(name in ours for ours in section.values())]
-    rows = []
-    for row in content['rows']:
-        ours = section.get(str(row['row']))
-        if not ours and not whole:
-            continue
-        cells = []
-        for name in names:
-            published, mean = row['paper'][name], ours and ours[name]['mean']
-            gap = None if published is None or mean is None else mean - published
-            cells += [percent(published), spread(ours[name]) if ours else NOT_RUN, points(gap)]
-        cells += [spread(ours[name]) if ours and name in ours else '-' for name in more]
-        link = records_link(ours['records'], f'n = {seeds(ours)}') if ours else '-'
-        rows.append([config_link(row['config'], str(row['row'])), row['setting'], *cells, link])
-    if content['reference']:
-        cells = [cell for name in names for cell in ('-', percent(content['reference'][name]), '-')]
-        rows.append(['-', 'background everywhere', *cells, *['-'] * len(more), '-'])
-    columns = [f'{SCORES[name]}, {what}' for name in names for what in ('paper', 'ours', 'difference')]
-    page.table(['row', 'setting', *columns, *(THRESHOLD_FREE[name] for name in more), 'seeds'], rows)
-
-
-def page(content: Mapping[str, Any], figures: Sequence[str] = ()) -> Page:
-    """Return ``table2.md`` from the output of `build` and the names of the figures that were drawn."""
-    page = Page('table2.md', 'Table 2: fine-tuning on Duke DME')
-    best = best_section(content)
-    if best is None or Start.of(best).iterations != FULL:
-        page.text(f"No row is run from vessel weights of {thousands(FULL)} iterations, the paper's source training.")
-    sections = content['sections'] if best else {None: {}, **content['sections']}
-    for key, section in sections.items():
-        page.heading(Start.of(key).title if key else 'From HRF vessel weights')
-        page.text(conditions(section.values(), content['weights'].get(key, ())))
-        for names in (('mIoU', 'mDice'), ('Dice', 'IoU')):
-            _table(page, content, section, names, whole=key == best)
-    page.figure(FIGURE, figures)
-    counted = f'the {content["images"]} validation images' if content['images'] else 'the validation images'
-    page.how_to_read(notes('table2', counted=counted))
-    page.not_used(content['not_used'])
-    return page

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from octfluid.io.images import FORMATS
-from octfluid.visualization.overlay import caption_for, draw_overlay, save_png
+from octfluid.visualization.overlay import draw_overlay, save_png
 
 COLOURS = 128  # a palette: pictures are committed by the dozen, and 24 bits a pixel make files four times as large
 ROLES = ('best', 'median', 'worst', 'false')
@@ -37,6 +37,13 @@ def choose(images: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _dice(row: Mapping[str, Any]) -> float:
     return 2 * row['tp'] / (2 * row['tp'] + row['fp'] + row['fn'])
+
+
+def caption_for(name: str, tp: int, fp: int, fn: int) -> str:
+    """Return the Dice of a scan, or its false pixels where there is no fluid, since Dice is 0 for a single one of them."""
+    if tp + fn == 0:
+        return f'{name} · no fluid; {fp} px false positive'
+    return f'{name} · Dice {_dice({"tp": tp, "fp": fp, "fn": fn}):.3f}'
 
 
 def picture_name(record_stem: str, image_name: str) -> str:

@@ -33,25 +33,13 @@ COMPARED = ((TRUE_POSITIVE, 'true positive'), (FALSE_POSITIVE, 'false positive')
 ALONE = ((PREDICTED, 'predicted fluid'),)
 
 
-def caption_for(name: str, tp: int, fp: int, fn: int) -> str:
-    """Return the Dice of a scan by its pixel counts, 2 TP / (2 TP + FP + FN), or its false pixels where there is no fluid.
-
-    Without fluid, Dice is 0 for a single false pixel and undefined (or a flattering 1) for none, so it is not shown.
-    """
-    if tp + fn == 0:
-        return f'{name} · no fluid; {fp} px false positive'
-    return f'{name} · Dice {2 * tp / (2 * tp + fp + fn):.3f}'
-
-
 def enlargement(shape: tuple[int, int]) -> int:
     """Return the least factor that makes a B-scan (H, W) 512 pixels wide; less where it is so tall that memory would not do."""
     wanted = -(-CAPTION_WIDTH // shape[1])
     return max(1, min(wanted, math.isqrt(_MOST_ENLARGED // (shape[0] * shape[1]))))
 
 
-def draw_overlay(
-    image: np.ndarray, prediction: np.ndarray, truth: np.ndarray | None, caption: str, scale: int | None = None
-) -> np.ndarray:
+def draw_overlay(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray | None, caption: str) -> np.ndarray:
     """Colour a prediction over its scan (see `colour_fluid`), with a caption and a legend in a strip below.
 
     Args:
@@ -59,12 +47,11 @@ def draw_overlay(
         prediction: Mask of 0 and 1 (or bool), (H, W).
         truth: Mask of 0 and 1 (or bool), (H, W), or None.
         caption: One line; if too long for the picture it is set smaller, then shortened in its middle.
-        scale: Integer factor of enlargement (nearest neighbour for masks); by default that of `enlargement`.
 
     Returns:
-        RGB, uint8 (H * scale + strip, W * scale, 3).
+        RGB, uint8 (H * scale + strip, W * scale, 3), where the scale is that of `enlargement`.
     """
-    picture = colour_fluid(image, prediction, truth, scale or enlargement(image.shape))
+    picture = colour_fluid(image, prediction, truth, enlargement(image.shape))
     return np.vstack([picture, _strip(picture.shape[1], caption, ALONE if truth is None else COMPARED)])
 
 
@@ -122,25 +109,23 @@ def _strip(width: int, caption: str, legend: Sequence[tuple]) -> np.ndarray:
     height = LARGEST_FONT + LEGEND_FONT + 3 * MARGIN
     strip = Image.new('RGB', (width, height), STRIP)
     draw = ImageDraw.Draw(strip)
-    text, font = fitted_text(' '.join(caption.split()), width - 2 * MARGIN)
+    text, font = _fitted(' '.join(caption.split()), width - 2 * MARGIN)
     draw.text((MARGIN, MARGIN + LARGEST_FONT // 2), text, TEXT, font, anchor='lm')
     _draw_legend(draw, legend, width, height - MARGIN - LEGEND_FONT // 2)
     return np.asarray(strip)
 
 
-def fitted_text(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
-    """Return a line of text, shortened in its middle if it must be, and the largest font in which ``width`` pixels hold it."""
+def _fitted(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
+    """Return a text, shortened in its middle if it must be, and the largest font in which ``width`` pixels hold it."""
     for size in range(LARGEST_FONT, SMALLEST_FONT - 1, -1):
         font = ImageFont.load_default(size)
         if font.getlength(text) <= width:
             return text, font
     # Both ends matter: the name begins the caption and the score ends it.
-    for kept in range(len(text) - 1, 0, -1):
-        tail = kept // 2
-        shortened = f'{text[: kept - tail]}…{text[len(text) - tail :]}'
-        if font.getlength(shortened) <= width:
-            return shortened, font
-    return '', font
+    half = len(text) // 2
+    while half and font.getlength(shortened := f'{text[:half]}…{text[-half:]}') > width:
+        half -= 1
+    return shortened if half else '', font
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, legend: Sequence[tuple], width: int, middle: int) -> None:

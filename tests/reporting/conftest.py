@@ -5,8 +5,8 @@ import pytest
 
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import to_run
-from octfluid.reporting.pages import render_markdown
-from octfluid.reporting.report import make_pages
+from octfluid.reporting.pages import render_page
+from octfluid.reporting.report import PAGES
 
 ROWS = {
     1: '01_iters200',
@@ -18,21 +18,21 @@ ROWS = {
 }
 
 
-def own_weights(head='pspnet', iterations=40000, digit='e'):
-    name = f'{head}_unet_s5-d16_hrf_{iterations}i_{8 * digit}.safetensors'
-    return dict(source='hrf-own', name=name, sha256=64 * digit, loaded=172, total=172)
-
-
 @pytest.fixture
 def own():
     """Make the `init` of a record: head and length of weights trained here, and the digit that fills their digest."""
-    return own_weights
+
+    def make(head='pspnet', iterations=40000, digit='e'):
+        name = f'{head}_unet_s5-d16_hrf_{iterations}i_{8 * digit}.safetensors'
+        return dict(source='hrf-own', name=name, sha256=64 * digit, loaded=172, total=172)
+
+    return make
 
 
 @pytest.fixture
-def hrf_weights():
+def hrf_weights(own):
     """The `init` of a record that started from HRF weights of the full length, trained here."""
-    return own_weights()
+    return own()
 
 
 @pytest.fixture
@@ -40,13 +40,6 @@ def zoo_weights():
     """The `init` of a record that started from the zoo's PSPNet file."""
     name = 'pspnet_unet_s5-d16_256x256_40k_hrf_20201227_181818-fdb7e29b.pth'
     return dict(source='hrf-zoo', name=name, sha256='f' * 64, loaded=172, total=172)
-
-
-@pytest.fixture
-def of_dice():
-    """Counts of two images, the second without fluid, whose pooled fluid Dice is a given percentage."""
-    # 2 tp / (2 tp + fp + fn) with tp = k and fp + fn = 2 (100 - k).
-    return lambda k: [(k, 100 - k, 100 - k, 65536 - 200 + k), (0, 0, 0, 65536)]
 
 
 @pytest.fixture
@@ -76,15 +69,16 @@ def run_of_images(make_record):
 
 
 @pytest.fixture
-def row_runs(make_run, of_dice):
+def row_runs(make_run):
     """Make runs of a row of table 2 or of a config of `configs/ablations`, one a seed, by their fluid Dice in percent."""
 
-    def make(which, dice, init=None, seeds=None, **changes):
+    def make(which, dice, init=None, **changes):
         config = f'table2/{ROWS[which]}' if isinstance(which, int) else f'ablations/{which}'
         iterations = {1: 200, 'row10_4000': 4000}.get(which, 400)
         common = {'init': init, 'iterations': iterations, **changes}
-        seeds = range(len(dice)) if seeds is None else seeds
-        return [make_run(config, of_dice(k), seed=seed, **common) for seed, k in zip(seeds, dice, strict=True)]
+        # Two images, the second without fluid: 2 tp / (2 tp + fp + fn) with tp = k and fp + fn = 2 (100 - k).
+        counts = [[(k, 100 - k, 100 - k, 65536 - 200 + k), (0, 0, 0, 65536)] for k in dice]
+        return [make_run(config, pair, seed=seed, **common) for seed, pair in enumerate(counts)]
 
     return make
 
@@ -103,4 +97,4 @@ def rows_below():
 @pytest.fixture
 def pages_of():
     """Render the pages of the output of `build_results`, by name."""
-    return lambda results: {page.name: render_markdown(page, linked=False) for page in make_pages(results)}
+    return lambda results: {name: render_page(name, results, linked=False) for name in PAGES}

@@ -1,8 +1,8 @@
 import pytest
 
 from octfluid.reporting import ablations, table2
-from octfluid.reporting.conclusions import build, leakage_verdict, page, verdict
-from octfluid.reporting.pages import render_markdown
+from octfluid.reporting.conclusions import build, leakage_verdict, verdict
+from octfluid.reporting.pages import render_page
 from octfluid.reporting.published import read_published
 
 CLAIMS = read_published('paper_conclusions.csv')
@@ -41,20 +41,23 @@ def judge(table2_runs, ablation_runs=()):
     return build(rows, ablations.build(ablation_runs, table2_runs))
 
 
+def shown(content):
+    return render_page('what_holds_up.md', {'holds_up': content, 'estimates': {'comparisons': []}})
+
+
 def test_conclusions_from_runs(row_runs, own, rows_below):
     runs = row_runs(10, [60, 62, 64], own()) + row_runs(10, [0, 1, 2]) + row_runs(6, [60, 61, 62], own())
     runs += row_runs(2, [70], own()) + row_runs(7, [70, 71, 72], own())
     content = judge(runs, row_runs('rotate15', [50, 52, 54], own()))
     assert list(content['sections']) == ['hrf-own-40000i']
     found = {item['compared']: (item['n'], item['verdict']) for item in content['sections']['hrf-own-40000i']}
-    assert len(found) == len(CLAIMS)
     assert found['row 10 minus row 10 from scratch'] == ([3, 3], 'holds')
     assert found['row 6 minus row 2'] == ([3, 1], 'no verdict (one seed)')
     assert found['row 7 minus row 6'] == ([3, 3], 'contradicted')
     assert found['row 10 minus row 6'] == ([3, 3], 'not settled')
     assert found['`rotate15` minus row 10'] == ([3, 3], 'contradicted')
     assert found['row 9 minus row 6'] == ([0, 3], 'not run')
-    text = render_markdown(page(content))
+    text = shown(content)
     lines = {line[1]: line for line in rows_below(text, 'From HRF vessel weights trained here, 40 000')}
     # The paper: 68.83 - 68.26 and 76.00 - 75.67. Ours: differences 0, 1, 2 of the fluid Dice.
     assert lines['row 10 minus row 6'][2:5] == ['+0.57', '+1.00 [-1.48, +3.48]', '+0.33']
@@ -71,7 +74,7 @@ def test_both_sides_start_from_the_same_weights_and_may_differ_in_precision(row_
     found = {key: {item['compared']: item['verdict'] for item in items} for key, items in content['sections'].items()}
     assert list(found) == ['hrf-own-40000i', 'hrf-own-1000i']
     assert [of['row 6 minus row 2'] for of in found.values()] == ['not run', 'holds']
-    (line,) = rows_below(render_markdown(page(content)), 'From HRF vessel weights trained here, 1 000')
+    (line,) = rows_below(shown(content), 'From HRF vessel weights trained here, 1 000')
     assert line[-1] == 'holds; runs differ in device and precision'
 
 

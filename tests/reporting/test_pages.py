@@ -1,59 +1,36 @@
-from html.parser import HTMLParser
+import re
 
 import pytest
 
 from octfluid.reporting.formats import duration, estimate, number, p_value, percent, points, points_interval
-from octfluid.reporting.pages import Page, render_html, render_markdown
+from octfluid.reporting.pages import render_html, render_page
+from octfluid.reporting.report import build_results
 
 EVIL = '<script>alert(1)</script>'
 
 
 @pytest.fixture
-def page():
-    page = Page('a.md', 'A page')
-    page.heading('Part')
-    page.text('A **bold** `x|y`', '')
-    page.bullets(['one', f'two {EVIL}'])
-    page.table(['name', 'n'], [['[`c`](../../configs/c.py)', '1'], [f'a | b {EVIL}', '2'], ['[x](javascript:alert)', '3']])
-    page.picture('figures/p.png', 'best')
-    return page
+def pages(make_run):
+    """The page of recipes, with a link of one run and hostile names in another."""
+    runs = [make_run('duke_dme/compact'), make_run('mine/x', variant=f'a | b\n{EVIL} [x](javascript:alert)')]
+    shown = [], {build_results(runs[:1])['estimates']['groups'][0]['key']: {'best': 'records/p.png'}}
+    return [render_page('recipes.md', build_results(runs), *shown, linked=linked) for linked in (True, False)]
 
 
-def test_markdown_by_hand(page):
-    assert render_markdown(page) == (
-        '# A page\n\n<!-- written by tools/report.py from the records; do not edit -->\n\n## Part\n\nA **bold** `x|y`\n\n'
-        '- one\n- two &lt;script>alert(1)&lt;/script>\n\n| name | n |\n| --- | --- |\n| [`c`](../../configs/c.py) | 1 |\n'
-        '| a \\| b &lt;script>alert(1)&lt;/script> | 2 |\n| [x](javascript:alert) | 3 |\n\n'
-        '![Of the scans with fluid, the one with the highest Dice.](figures/p.png)\n\n'
-        '*Of the scans with fluid, the one with the highest Dice.*\n'
-    )
-    assert '| `c` | 1 |' in render_markdown(page, linked=False)
+def test_no_name_ends_a_cell_or_begins_a_tag(pages):
+    linked, plain = pages
+    assert linked.startswith('# Our own recipes\n\n<!-- written by tools/report.py')
+    assert f'| train, a \\| b {EVIL.replace("<", "&lt;")} [x](javascript:alert) | paper |' in linked
+    assert '| [`configs/duke_dme/compact.py`](../../configs/duke_dme/compact.py) | train |' in linked
+    assert '| `configs/duke_dme/compact.py` | train |' in plain and '![Of the scans with fluid' in plain
 
 
-class Reader(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.links = [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for key, value in attrs if key in ('href', 'src')]
-        if tag not in ('meta', 'link', 'img'):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def test_html_is_balanced_holds_the_table_and_no_scripts_or_other_files(page):
-    text = render_html('All', [page], {'figures/p.png': b'PNG'})
-    reader = Reader(text)
-    assert reader.open == [] and 'script' not in reader.tags and reader.tags.count('td') == 6
-    assert reader.links == ['data:,', '#a.md', '../../configs/c.py', 'data:image/png;base64,UE5H']
-    assert '<td><a href="../../configs/c.py"><code>c</code></a></td>' in text and '<strong>bold</strong>' in text
-    assert Reader(render_html('All', [page], {}, linked=False)).links == ['data:,', '#a.md']
+def test_html_holds_the_table_and_no_scripts_or_other_files(pages):
+    text = render_html('All', {'recipes.md': pages[0]}, {'records/p.png': b'PNG'})
+    assert '<script' not in text and 'javascript:alert"' not in text and '<!--' not in text
+    assert '<td><a href="../../configs/duke_dme/compact.py"><code>configs/duke_dme/compact.py</code></a></td>' in text
+    assert re.findall(r'<(?:img|link|iframe)[^>]*(?:src|href)="([^"]*)"', text) == ['data:,', 'data:image/png;base64,UE5H']
+    assert '<a href="#recipes.md">Our own recipes</a>' in text and '<h2>Our own recipes</h2>' in text
 
 
 def test_numbers_as_pages_write_them():

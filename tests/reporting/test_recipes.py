@@ -14,17 +14,16 @@ PLAIN = {1: [(50, 50, 50), (20, 0, 80)], 2: [(70, 30, 30), (60, 10, 40)], 3: [(9
 
 @pytest.fixture
 def inner(run_of_images):
-    """Make the runs of a config on the three inner folds, each pixel count of true fluid as in `PLAIN`, `better` found more."""
+    """Make the runs of a config on inner folds, with the true fluid of `PLAIN`, and `better` pixels of each scan found more."""
 
     def make(which='steps/0_plain', folds=(1, 2, 3), better=0, **changes):
-        runs = []
-        for fold in folds:
-            rows = [
-                (f'i{2 * fold + k}', 2 * fold + k, tp + better, fp, fn - better) for k, (tp, fp, fn) in enumerate(PLAIN[fold])
-            ]
-            common = {'config': f'configs/duke_dme/{which}.py', 'split': f'paper-inner{fold}', 'split_sha256': f'{fold:064x}'}
-            runs.append(run_of_images(rows, f'{fold}.json', **{**common, 'iterations': 450, **changes}))
-        return runs
+        common = {'config': f'configs/duke_dme/{which}.py', 'iterations': 450}
+        of = {f: [(f'i{2 * f + k}', 2 * f + k, tp + better, fp, fn - better) for k, (tp, fp, fn) in enumerate(PLAIN[f])]
+              for f in folds}  # fmt: skip
+        return [
+            run_of_images(rows, f'{f}.json', **{**common, 'split': f'paper-inner{f}', 'split_sha256': f'{f:064x}', **changes})
+            for f, rows in of.items()
+        ]
 
     return make
 
@@ -58,19 +57,15 @@ def test_a_step_is_compared_with_the_one_that_it_builds_on(inner):
 
 
 def test_a_missing_fold_is_named_and_the_step_is_not_run(inner, pages_of, rows_below):
-    runs = inner() + inner('steps/1_dice', folds=(1, 3)) + inner('steps/2_fluid_windows')
-    results = build_results(runs)
-    steps = results['recipe_steps']
-    assert row_of(steps, '1_dice')['missing'] == ['paper-inner2'] and 'measures' not in row_of(steps, '1_dice')
+    results = build_results(inner() + inner('steps/1_dice', folds=(1, 3)) + inner('steps/2_fluid_windows'))
+    page, steps = pages_of(results)['recipes.md'], results.pop('recipe_steps')
+    assert row_of(steps, '1_dice')['missing'] == ['paper-inner2']
     assert row_of(steps, '2_fluid_windows')['difference'] is None
-    pages = pages_of(results)
-    assert [line[0] for line in rows_below(pages['recipes.md'], 'What each ingredient')] == ['`0_plain`', '`2_fluid_windows`']
-    assert 'Not run on all three inner folds: `1_dice`' in pages['recipes.md']
+    assert [line[0] for line in rows_below(page, 'What each ingredient')] == ['`0_plain`', '`2_fluid_windows`']
+    assert 'Not run on all three inner folds: `1_dice`' in page
     # Inner folds serve to choose settings and are nowhere else.
-    assert [name for name, text in pages.items() if '0_plain' in text] == ['recipes.md']
-    assert {name: content for name, content in results.items() if name != 'recipe_steps'} == {
-        name: content for name, content in build_results([]).items() if name != 'recipe_steps'
-    }
+    empty = build_results([])
+    assert all(empty[name] == content for name, content in results.items())
 
 
 @pytest.mark.parametrize('changes', [
@@ -109,33 +104,17 @@ SCANS = (
 )
 
 
-@pytest.fixture
-def external_run(run_of_images):
-    test = {'config': 'configs/external/compact.py', 'kind': 'test', 'split': 'all', 'iterations': 0, 'history': []}
-    return lambda **changes: run_of_images(SCANS, **{**test, **changes})
-
-
-def test_scans_of_other_devices_are_scored_by_device(external_run, pages_of, rows_below):
-    (test,) = build_external([external_run()])
+def test_scans_of_other_devices_are_scored_by_device(run_of_images, pages_of, rows_below):
+    run = run_of_images(SCANS, config='configs/external/compact.py', kind='test', split='all', iterations=0)
+    (test,) = build_external([run])
     # tp 40, fp 45, fn 20: Dice 80 / (80 + 65); one scan of 100 pixels holds no fluid, 5 of its pixels are marked.
     assert test['groups'][0] == {
         'group': 'Cirrus', 'scans': 3, 'with_fluid': 2, 'dice': pytest.approx(80 / 145, abs=1e-8),
         'precision': pytest.approx(40 / 85, abs=1e-8), 'recall': pytest.approx(40 / 60, abs=1e-8),
         'empty': 1, 'marked': 1, 'false_share': 0.05,
     }  # fmt: skip
-    text = pages_of(build_results([external_run()]))['recipes.md']
-    assert rows_below(text, '`configs/external/compact.py`, weights dddddddd') == [
-        ['Cirrus', '3', '2', '55.17', '47.06', '66.67', '1 of 1', '5.00'],
-        ['Spectralis', '1', '1', '0.00', '-', '0.00', '-', '-'],
-        # 6 of 200 + 100 pixels. Marked where no scan holds fluid, a Dice of 0 would look like a score.
-        ['Topcon_3D', '2', '0', '-', '-', '-', '1 of 2', '2.00'],
-        # tp 40, fp 51, fn 28 in all; 11 of the 100 + 200 + 100 pixels without fluid are marked.
-        ['all', '6', '3', '50.31', '43.96', '58.82', '2 of 3', '2.75'],
-    ]
-
-
-def test_external_variants_are_apart_and_runs_with_overrides_are_left_out(external_run):
-    other = external_run(variant='average', checkpoint_sha256='e' * 64)
-    results = build_results([external_run(), other, external_run(seed=1, overrides={'model.threshold': 0.4})])
-    assert [(test['variant'], test['checkpoint_sha256'][0]) for test in results['external']] == [('', 'd'), ('average', 'e')]
-    assert results['recipes'] == build_results([])['recipes'] and results['estimates']['groups'] == []
+    rows = rows_below(pages_of(build_results([run]))['recipes.md'], '`configs/external/compact.py`, weights dddddddd')
+    # 6 of 200 + 100 pixels. Marked where no scan holds fluid, a Dice of 0 would look like a score.
+    assert rows[2] == ['Topcon_3D', '2', '0', '-', '-', '-', '1 of 2', '2.00']
+    # tp 40, fp 51, fn 28 in all; 11 of the 100 + 200 + 100 pixels without fluid are marked.
+    assert rows[3] == ['all', '6', '3', '50.31', '43.96', '58.82', '2 of 3', '2.75']
