@@ -1,9 +1,12 @@
 """The paper's table 2 and our runs of its rows."""
 
 import re
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from octfluid.metrics.confusion import rounded
+from octfluid.metrics.threshold_free import threshold_free
 from octfluid.records.runs import (
     Run,
     background_everywhere,
@@ -59,7 +62,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> summary of our runs, with their
-        ``records``), ``weights`` (the same
+        ``records`` and, if every image has a histogram of logits, ``average_precision`` and ``best_dice``), ``weights`` (the same
         keys -> files), ``reference`` (scores of calling every pixel background, None without runs), ``images`` (number of
         scored images, or None), ``devices``, ``precisions`` (name -> number of runs), and ``not_used`` (label and reason).
 
@@ -72,9 +75,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     for start, members in by_start(used).items():
         check_one_start(members)
         rows = grouped(members, lambda run: row_number(run.config_stem))
-        sections[start.key] = {
-            str(row): {**summarise(mine), 'records': sorted(run.label for run in mine)} for row, mine in rows.items()
-        }
+        sections[start.key] = {str(row): _summary(mine) for row, mine in rows.items()}
         weights[start.key] = weights_of(members)
     return {
         'rows': paper_rows(),
@@ -85,3 +86,18 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         **conditions_of(used),
         'not_used': not_used,
     }
+
+
+def _summary(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return mean and SD over seeds, of scores without a threshold, too, if every image has a histogram of logits."""
+    summary = {**summarise(runs), 'records': sorted(run.label for run in runs)}
+    found = [[image['extra'].get('logit_histogram') for image in run.record['images']] for run in runs]
+    if all(histogram for histograms in found for histogram in histograms):
+        scores = [threshold_free(histograms) for histograms in found]
+        for name in ('average_precision', 'best_dice'):
+            values = [score[name] for score in scores if score[name] is not None]
+            summary[name] = {
+                'mean': rounded(statistics.fmean(values)) if values else None,
+                'sd': rounded(statistics.stdev(values)) if len(values) > 1 else None,
+            }
+    return summary

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from octfluid.metrics.threshold_free import BINS
 from octfluid.records.record import to_run
 from octfluid.reporting.pages import render_page
 from octfluid.reporting.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
@@ -59,6 +60,15 @@ def test_table_shows_paper_ours_and_difference(runs):
     # From scratch only what was run is shown. 50 fluid pixels in two images of 65536: background IoU is 131022 / 131072.
     assert rows_of(text, 'From scratch', '-')[0][1:5] == ['background everywhere', '-', f'{100 * 131022 / 131072 / 2:.2f}', '-']
     assert rows_of(text, 'From scratch', 10)[0][-1] == 'n = 2' and rows_of(text, 'From scratch', 6) == []
+
+
+def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(make_run, hrf_weights):
+    run, bins = make_run(ROW10, init=hrf_weights), [0] * BINS
+    for image in run.record['images']:
+        true = image['tp'] + image['fn']
+        image['extra'] = {'logit_histogram': {'fluid': [*bins[1:], true], 'background': [65536 - true, *bins[1:]]}}
+    text = render(build_results([run])['table2'])
+    assert rows_of(text, 'From HRF', 10)[1][-3:-1] == ['100.00', '100.00']
 
 
 @pytest.mark.parametrize(('changes', 'reason'), [
