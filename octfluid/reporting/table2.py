@@ -62,9 +62,9 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> summary of our runs, with their
-        ``records`` and, if every image has a histogram of logits, ``average_precision`` and ``best_dice``), ``weights`` (the same
-        keys -> files), ``reference`` (scores of calling every pixel background, None without runs), ``images`` (number of
-        scored images, or None), ``devices``, ``precisions`` (name -> number of runs), and ``not_used`` (label and reason).
+        ``records`` and, if every image has a histogram of logits, ``average_precision`` and ``best_dice``), ``weights`` (the
+        same keys -> files), ``reference`` (scores of calling every pixel background, None without runs), ``images`` (number
+        of scored images, or None), ``devices``, ``precisions`` (name -> number of runs), and ``not_used`` (label and reason).
 
     Raises:
         InputError: Runs that would be averaged or compared differ in config, initial weights or scored files.
