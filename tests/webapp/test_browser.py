@@ -90,15 +90,6 @@ def test_a_volume_its_slider_map_threshold_and_zip(page, tmp_path):
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(archive.read(name)))) == 255, mask)
 
 
-def test_a_bad_file_is_explained_and_the_page_goes_on(page, tmp_path):
-    (tmp_path / 'letter.png').write_text('a letter')
-    outline(page, tmp_path / 'letter.png', 'Not done')
-    assert 'letter.png: cannot be read' in page.inner_text('#status') and page.locator('#save').is_disabled()
-    page.click('#example')
-    page.wait_for_selector('#status >> text=/fluid/', timeout=60_000)
-    page.wait_for_selector('#picture img')
-
-
 def test_cancel(page, tmp_path):
     frames = np.stack([make_phantom(seed, 248, 384, fluid=True)[0] for seed in range(3)])
     savemat(tmp_path / 'large.mat', {'images': np.concatenate([frames] * 80).transpose(1, 2, 0)})
