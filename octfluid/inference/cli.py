@@ -146,7 +146,7 @@ def main() -> int:
     require_folder(args.out, '--out')
     if any(os.path.isdir(path) and args.out.resolve() == path.resolve() for path in args.inputs):
         raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
-    inputs, left_out = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
+    inputs, left_out = find_inputs(args.inputs, args.volume, args.recursive)
     settings = Settings(
         spacing=Spacing(*args.spacing) if args.spacing else None,
         threshold=args.threshold,
