@@ -44,16 +44,13 @@ class ModelInfo:
     @classmethod
     def from_metadata(cls, metadata: dict[str, str], where: str) -> 'ModelInfo':
         """Read the metadata of the file ``where``; raise InputError if an entry is missing or damaged."""
-        if missing := [PREFIX + key for key in KEYS if PREFIX + key not in metadata]:
-            raise InputError(
-                f'{where}: not a model of octfluid, its metadata lack {", ".join(missing)}; expected a file that '
-                'tools/export_onnx.py wrote'
-            )
-        values = {key: metadata[PREFIX + key] for key in KEYS}
         try:
+            values = {key: metadata[PREFIX + key] for key in KEYS}
             values |= {key: kind(json.loads(values[key])) for key, kind in _PARSED.items()}
             if len(values['classes']) != 2 or not 0 < values['threshold'] < 1:
                 raise ValueError('expected two classes, and a threshold between 0 and 1')
+        except KeyError as error:
+            raise InputError(f'{where}: its metadata lack {error}; expected a file that tools/export_onnx.py wrote') from error
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f'{where}: its metadata are damaged ({error}); export the model again') from error
         return cls(**values)

@@ -8,8 +8,7 @@ from heyex_files import FRAMES, image, write_export
 from PIL import Image
 from vol_files import HEADER, vol_bytes
 
-from octfluid.io.heidelberg import pictures_of
-from octfluid.io.readers import find_inputs, read_scans
+from octfluid.io.readers import read_scans
 from octfluid.utils.errors import InputError
 
 
@@ -163,14 +162,3 @@ def test_b_scans_of_several_scales_have_none(export):
     rest = '</ScaleX><ScaleY>0.00387</ScaleY><Start><Coord><X>0</X><Y>0.25</Y>'
     (scan,) = read_scans(export((f'0.0113{rest}', f'0.02{rest}')))
     assert scan.spacing is None and 'differ in scale' in scan.notes[0]
-
-
-def test_pictures_of_an_export_in_any_encoding(tmp_path):
-    path = write_export(tmp_path, names=('a&b.tif', 'b.tif', 'c.tif'))
-    text = path.read_text().replace('a&b.tif', 'a&amp;b.tif')
-    for encoding in ('utf-8', 'utf-16'):
-        path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{text}', encoding=encoding)
-        assert pictures_of(path) == {'slo.tif', 'a&b.tif', 'b.tif', 'c.tif'}
-        assert [one.path.name for one in find_inputs([tmp_path])[0]] == ['export.xml']
-    path.write_text(text[:300])
-    assert [one.path.name for one in find_inputs([tmp_path])[0]][-1] == 'export.xml', 'a broken export is refused by name'
