@@ -15,11 +15,6 @@ SCALE = ['--spacing', '0.004,0.012,0.25']
 TABLES = ['manifest.json', 'measurements.csv', 'measurements.json']
 
 
-@pytest.fixture
-def masks(quick):
-    return FRAMES > 128
-
-
 def test_a_single_scan(run, scans, tmp_path):
     masks = ScanModel(threads=1).mask(FRAMES[:1])
     status, said, errors = run(scans / 'b8.png', '--out', tmp_path / 'out', '--spacing', '0.004,0.012')
@@ -36,7 +31,8 @@ def test_a_single_scan(run, scans, tmp_path):
     assert np.asarray(Image.open(tmp_path / 'out/b8_overlay.png')).shape[1:] == (512, 3)
 
 
-def test_a_volume(run, mat, tmp_path, masks):
+def test_a_volume(quick, run, mat, tmp_path):
+    masks = FRAMES > 128
     status, said, _ = run(mat, '--out', tmp_path / 'out', *SCALE, '--save-prob')
     assert status == 0 and 'in 4 of 4 B-scans' in said
     per_scan = [f'v/v_z{z:03d}_{what}.png' for z in range(4) for what in ('mask', 'overlay', 'probability')]
