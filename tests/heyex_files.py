@@ -6,15 +6,11 @@ from PIL import Image
 FRAMES = np.random.default_rng(0).integers(1, 255, (3, 40, 50), dtype=np.uint8)
 
 
-def coordinates(tag, x, y):
-    return f'<{tag}><Coord><X>{x}</X><Y>{y}</Y></Coord></{tag}>'
-
-
 def image(kind, name, place=0):
+    ends = ''.join(f'<{end}><Coord><X>{x}</X><Y>{0.25 * place}</Y></Coord></{end}>' for x, end in enumerate(('Start', 'End')))
     return (
-        f'<Image><ImageType><Type>{kind}</Type></ImageType><OphthalmicAcquisitionContext><Width>50</Width><Height>40</Height>'
-        f'<ScaleX>0.0113</ScaleX><ScaleY>0.00387</ScaleY><Angle>30</Angle><Focus>1</Focus><ImageQuality>30</ImageQuality>'
-        f'{coordinates("Start", 0, 0.25 * place)}{coordinates("End", 1, 0.25 * place)}</OphthalmicAcquisitionContext>'
+        f'<Image><ImageType><Type>{kind}</Type></ImageType><OphthalmicAcquisitionContext><ScaleX>0.0113</ScaleX>'
+        f'<ScaleY>0.00387</ScaleY>{ends}</OphthalmicAcquisitionContext>'
         f'<ImageData><ExamURL>C:\\export\\{name}</ExamURL></ImageData></Image>'
     )
 
@@ -22,9 +18,7 @@ def image(kind, name, place=0):
 def write_export(folder, names=('a.tif', 'b.tif', 'c.tif'), missing=()):
     images = ''.join(image('OCT', name, place) for place, name in enumerate(names))
     text = (
-        '<HEDX><BODY><SWVersion><Version>1</Version></SWVersion><Patient><ID>1</ID><PatientID>4711</PatientID>'
-        '<LastName>Doe</LastName><FirstNames>Jane</FirstNames><Birthdate><Date><Year>1970</Year><Month>1</Month><Day>2</Day></Date>'
-        '</Birthdate><Study><StudyDate><Date><Year>2020</Year><Month>1</Month><Day>2</Day></Date></StudyDate><Series><ID>5</ID>'
+        '<HEDX><BODY><Patient><PatientID>4711</PatientID><LastName>Doe</LastName><FirstNames>Jane</FirstNames><Study><Series>'
         f'<Laterality>R</Laterality>{image("LOCALIZER", "slo.tif")}{images}</Series></Study></Patient></BODY></HEDX>'
     )
     (folder / 'export.xml').write_text(text)

@@ -104,7 +104,8 @@ def export(
     (scans, real), domain = scans_of(cfg), dict(dataset.DOMAIN)
     if real:
         subjects = [row.subject for row in load_index(dataset_spec(cfg).root).values()]
-        domain['look'] = ood.fit(np.array([ood.features(scan) for scan in scans]), subjects).to_json()
+        if look := ood.fit(np.array([ood.features(scan) for scan in scans]), subjects):  # None for too few scans
+            domain['look'] = look.to_json()
     info = ModelInfo(
         version=octfluid.__version__, classes=dataset_spec(cfg).classes, threshold=network.threshold, domain=domain,
         weights_sha256=file_sha256(checkpoint), scores=[dict(score) for score in scores], licence=dataset.LICENCE,

@@ -4,10 +4,11 @@ import errno
 import os
 import sys
 import time
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from octfluid.utils.cli import ToolParser, exit_status_of, reason_of
 from octfluid.utils.errors import InputError, OctfluidError
@@ -19,41 +20,31 @@ if TYPE_CHECKING:
 _FAILURES = (OctfluidError, ModuleNotFoundError, OSError, MemoryError)  # of one input; the others are done all the same
 
 
-def _numbers(least: int, most: int, form: str) -> Any:
-    def parse(text: str) -> tuple[float, ...]:
-        try:
-            values = tuple(float(part) for part in text.split(','))
-        except ValueError:
-            values = ()
-        if not least <= len(values) <= most or not all(0 <= value < float('inf') for value in values):
-            raise ArgumentTypeError(f'{text}: expected {form}')
+def _numbers(*counts: int) -> Callable[[str], tuple[float, ...]]:
+    def numbers(text: str) -> tuple[float, ...]:
+        values = tuple(map(float, text.split(',')))
+        if len(values) not in counts:
+            raise ValueError(text)
         return values
 
-    return parse
+    return numbers
 
 
-def _path(text: str) -> Path:
-    if not text:  # Path('') is the current folder
-        raise ArgumentTypeError('an empty name, as of a variable that is not set; expected a path')
-    return Path(text)
-
-
-def parse_args() -> Namespace:
-    """Parse the command line."""
+def _parse_args() -> Namespace:
     parser = ToolParser(
         'Outline fluid in OCT scans and measure it. Reads PNG, JPEG, BMP, TIFF, Duke .mat, DICOM, Heidelberg .vol, .e2e and '
         '.xml, Topcon .fda, NIfTI, and folders of them. For research only; not a medical device.',
         'python tools/predict.py scan.png volume.vol --out out\n'
         '  python tools/predict.py Subject_01.mat --out out --spacing 0.00387,0.01133,0.123',
     )
-    parser.add_argument('inputs', nargs='+', type=_path, metavar='INPUT', help='scans, or folders of scans')
-    parser.add_argument('--out', type=_path, required=True, metavar='DIR', help='folder for the results')
-    parser.add_argument('--model', type=_path, metavar='FILE.onnx', help='exported model (default: the one of the package)')
+    parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT', help='scans, or folders of scans')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder for the results')
+    parser.add_argument('--model', type=Path, metavar='FILE.onnx', help='exported model (default: the one of the package)')
     parser.add_argument('--volume', action='store_true', help='a folder is one volume of B-scans, not a batch of single ones')
     parser.add_argument('--recursive', action='store_true', help='also take what lies in folders below')
     parser.add_argument(
         '--spacing',
-        type=_numbers(2, 3, 'AXIAL,LATERAL or AXIAL,LATERAL,SLICE in mm, such as 0.00387,0.01133,0.123'),
+        type=_numbers(2, 3),
         metavar='AXIAL,LATERAL[,SLICE]',
         help="height and width of a pixel and distance between B-scans, in mm (default: the file's own, else nothing is in mm)",
     )
@@ -64,7 +55,7 @@ def parse_args() -> Namespace:
     centre = parser.add_mutually_exclusive_group()
     centre.add_argument(
         '--fovea',
-        type=_numbers(2, 2, 'BSCAN,COLUMN, counted from 0, such as 30,384'),
+        type=_numbers(2),
         metavar='BSCAN,COLUMN',
         help='where the fovea is, from 0: for the volume in each ETDRS sector',
     )
@@ -77,10 +68,15 @@ def parse_args() -> Namespace:
         '--keep-identifiers', action='store_true', help='write names, dates and numbers of patients that files hold'
     )
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
-    args = parser.parse_args()
-    if args.spacing and not all(args.spacing):
-        parser.error('--spacing: expected lengths above 0')
-    return args
+    return parser.parse_args()
+
+
+def _print(text: str) -> None:
+    """Print a line; the work goes on where its reader, such as `head`, has gone."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Progress:
@@ -97,32 +93,6 @@ class Progress:
         left = (time.monotonic() - self.start) * (1 - share) / share if share else 0
         text = f'{self.done + 1} of {self.total}: {name}, B-scan {place} of {frames}, {left:.0f} s left' if name else ''
         print(f'\r\x1b[K{text[:110]}', end='', file=sys.stderr, flush=True)
-
-
-def run(args: Namespace) -> int:
-    """Check the arguments, then predict in a folder that is locked against other processes."""
-    from octfluid.inference.predictor import Settings, Spacing
-    from octfluid.io.readers import find_inputs
-    from octfluid.utils.atomic import require_folder
-    from octfluid.utils.lock import occupied
-
-    require_folder(args.out, '--out')
-    if any(os.path.isdir(path) and args.out.resolve() == path.resolve() for path in args.inputs):
-        raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
-    inputs, left_out = find_inputs(args.inputs, args.volume, args.recursive, leave_out=args.out)
-    settings = Settings(
-        spacing=Spacing(*args.spacing) if args.spacing else None,
-        threshold=args.threshold,
-        fovea=args.fovea,
-        macula_centred=args.macula_centred,
-        bottom_up=None if args.first_bscan is None else args.first_bscan == 'bottom',
-        laterality=args.laterality,
-    )
-    if left_out:
-        more = '' if len(left_out) == 1 else f' and {len(left_out) - 1} more'
-        print(f'warning: {left_out[0]}{more}: left out, of a kind that is not read', file=sys.stderr)
-    with occupied(args.out):
-        return predict_all(args, inputs, settings)
 
 
 def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') -> int:
@@ -149,7 +119,7 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
                 for warning in prediction.warnings:
                     warned[warning].append(stem)
                 progress.show()
-                print(f'{stem}: {prediction.summary()}')
+                _print(f'{stem}: {prediction.summary()}')
         except _FAILURES as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise  # the next input would fail, too
@@ -161,13 +131,34 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
         where = stems[0] if len(stems) == 1 else f'{len(stems)} scans (first: {stems[0]})'
         print(f'warning: {where}: {warning}', file=sys.stderr)
     results.finish()
-    print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / TABLE}, {args.out / MANIFEST}')
+    _print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / TABLE}, {args.out / MANIFEST}')
     return 0 if not failed else 2 if failed == len(inputs) else 1
 
 
 def main() -> int:
-    """Run the command."""
-    return run(parse_args())
+    """Check the arguments, then predict in a folder that is locked against other processes."""
+    from octfluid.inference.predictor import Settings, Spacing
+    from octfluid.io.readers import find_inputs
+    from octfluid.utils.atomic import require_folder
+    from octfluid.utils.lock import occupied
+
+    args = _parse_args()
+    require_folder(args.out, '--out')
+    if any(os.path.isdir(path) and args.out.resolve() == path.resolve() for path in args.inputs):
+        raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
+    inputs, left_out = find_inputs(args.inputs, args.volume, args.recursive)
+    settings = Settings(
+        spacing=Spacing(*args.spacing) if args.spacing else None,
+        threshold=args.threshold,
+        fovea=args.fovea,
+        macula_centred=args.macula_centred,
+        bottom_up=None if args.first_bscan is None else args.first_bscan == 'bottom',
+        laterality=args.laterality,
+    )
+    if left_out:
+        print(f'warning: {len(left_out)} files of a kind that is not read, such as {left_out[0]}', file=sys.stderr)
+    with occupied(args.out):
+        return predict_all(args, inputs, settings)
 
 
 def console() -> None:

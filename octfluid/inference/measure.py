@@ -42,7 +42,6 @@ class Settings:
         for name, valid, expected in (
             ('threshold', self.threshold is None or 0 < self.threshold < 1, 'a number between 0 and 1'),
             ('fovea', self.fovea is None or not self.macula_centred, 'this or macula_centred, not both'),
-            ('bottom_up', self.bottom_up in (None, True, False), 'True, False or None'),
             ('laterality', self.laterality in (None, 'OD', 'OS'), "'OD' (right) or 'OS' (left)"),
         ):
             if not valid:
@@ -64,39 +63,25 @@ def scale_of(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None
     if spacing is None:
         return None, None, [f'no scale: {scan.why_no_scale}, so nothing is in mm; give it (--spacing)']
     if scan.is_volume and spacing.slice is None:
-        warnings.append(
-            'no volume in mm3: the distance between B-scans is not known; give it as third number of the scale (--spacing)'
-        )
+        third = 'give it as third number of the scale (--spacing)'
+        warnings.append(f'no volume in mm3: the distance between B-scans is not known; {third}')
     return spacing, origin, warnings
 
 
 @dataclass(frozen=True)
 class ScanMeasurement:
-    """Measurements of one B-scan.
+    """Measurements of one B-scan."""
 
-    Attributes:
-        index: Place in the volume, from 0.
-        height: Of the B-scan, px.
-        width: Of the B-scan, px.
-        fluid_px: Pixels of fluid.
-        fluid_mm2: Their area, or None without a scale.
-        pockets: Number of connected sets of fluid pixels (8-connected).
-        largest_pocket_px: Pixels of the largest, 0 without fluid.
-        largest_pocket_mm2: Its area, or None without a scale.
-        mean_probability: Of the fluid's pixels, in [0, 1]; None without fluid.
-        file: Name of its file. In a folder of B-scans, each has its own.
-    """
-
-    index: int
-    height: int
-    width: int
-    fluid_px: int
-    fluid_mm2: float | None
-    pockets: int
-    largest_pocket_px: int
-    largest_pocket_mm2: float | None
-    mean_probability: float | None
-    file: str = ''
+    index: int  # place in the volume, from 0
+    height: int  # of the B-scan, px
+    width: int  # px
+    fluid_px: int  # pixels of fluid
+    fluid_mm2: float | None  # their area; None without a scale
+    pockets: int  # connected sets of fluid pixels (8-connected)
+    largest_pocket_px: int  # pixels of the largest, 0 without fluid
+    largest_pocket_mm2: float | None  # its area; None without a scale
+    mean_probability: float | None  # of the pixels of fluid, in [0, 1]; None without fluid
+    file: str = ''  # name of its file: in a folder of B-scans, each has its own
 
 
 def measure_scan(
@@ -123,17 +108,11 @@ def measure_scan(
 
 @dataclass(frozen=True)
 class SectorVolume:
-    """Fluid in one sector of the ETDRS grid.
+    """Fluid in one sector of the ETDRS grid."""
 
-    Attributes:
-        sector: One of `SECTORS`.
-        fluid_mm3: Volume of fluid in the part of the sector that the scan covers.
-        covered: Share of the sector's area that the scan covers, in [0, 1].
-    """
-
-    sector: str
-    fluid_mm3: float
-    covered: float
+    sector: str  # one of `SECTORS`
+    fluid_mm3: float  # in the part of the sector that the scan covers
+    covered: float  # share of the sector's area that the scan covers, in [0, 1]
 
 
 def sector_volumes(
@@ -154,7 +133,9 @@ def sector_volumes(
     z, x = np.meshgrid(*(np.arange(length, dtype=float) for length in thickness_px.shape), indexing='ij')
     up = (z - fovea[0]) * spacing.slice * (1 if bottom_up else -1)
     nasal = (x - fovea[1]) * spacing.lateral * (1 if laterality == 'OD' else -1)
-    names = sectors_of(up, nasal)
+    ring = np.digitize(np.hypot(up, nasal), [diameter / 2 for diameter in DIAMETERS_MM])
+    side = np.where(np.abs(up) > np.abs(nasal), np.where(up > 0, 'S', 'I'), np.where(nasal > 0, 'N', 'T'))
+    names = np.choose(ring, ['C', np.char.add(side, '1'), np.char.add(side, '2'), ''])
     pixel = spacing.lateral * spacing.slice
     fluid = thickness_px * spacing.axial * pixel
     inner, middle, outer = (np.pi * (diameter / 2) ** 2 for diameter in DIAMETERS_MM)
@@ -165,13 +146,6 @@ def sector_volumes(
         covered = np.count_nonzero(inside) * pixel / areas[sector[-1]]
         found.append(SectorVolume(sector, float(fluid[inside].sum()), float(min(covered, 1.0))))
     return found
-
-
-def sectors_of(up: np.ndarray, nasal: np.ndarray) -> np.ndarray:
-    """Return the sector of points ``up`` mm above the fovea and ``nasal`` mm towards the nose; '' outside of the grid."""
-    ring = np.digitize(np.hypot(up, nasal), [diameter / 2 for diameter in DIAMETERS_MM])
-    side = np.where(np.abs(up) > np.abs(nasal), np.where(up > 0, 'S', 'I'), np.where(nasal > 0, 'N', 'T'))
-    return np.choose(ring, ['C', np.char.add(side, '1'), np.char.add(side, '2'), ''])
 
 
 def sectors_of_volume(

@@ -23,26 +23,15 @@ _AT_ONCE = 4  # scans: memory grows with them, speed hardly does
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The metadata of a model file.
+    """The metadata of a model file."""
 
-    Attributes:
-        version: Version of octfluid that wrote the file.
-        classes: Names by label; the probability is that of the second.
-        threshold: A pixel is of that class where its probability is above this, in (0, 1).
-        domain: The scans it was made for: ``device`` and ``scale``; ``limits``, a list of sentences; and, if known, ``look``,
-            see `octfluid.inference.ood.Look`.
-        weights_sha256: SHA-256 of the exported checkpoint file.
-        scores: Scores of the model, or of its cross-validated twins: a list of mappings.
-        licence: Terms of the weights.
-    """
-
-    version: str
-    classes: tuple[str, ...]
-    threshold: float
-    domain: dict[str, Any]
-    weights_sha256: str
-    scores: list[dict[str, Any]]
-    licence: str
+    version: str  # of octfluid that wrote the file
+    classes: tuple[str, ...]  # names by label; the probability is that of the second
+    threshold: float  # a pixel is of that class where its probability is above this, in (0, 1)
+    domain: dict[str, Any]  # ``device``, ``scale``, ``limits`` (sentences); ``look`` (`octfluid.inference.ood.Look`) if known
+    weights_sha256: str  # of the exported checkpoint file
+    scores: list[dict[str, Any]]  # of the model, or of its cross-validated twins
+    licence: str  # terms of the weights
 
     def to_metadata(self) -> dict[str, str]:
         """Return the entries for the file's metadata."""
@@ -55,16 +44,13 @@ class ModelInfo:
     @classmethod
     def from_metadata(cls, metadata: dict[str, str], where: str) -> 'ModelInfo':
         """Read the metadata of the file ``where``; raise InputError if an entry is missing or damaged."""
-        if missing := [PREFIX + key for key in KEYS if PREFIX + key not in metadata]:
-            raise InputError(
-                f'{where}: not a model of octfluid, its metadata lack {", ".join(missing)}; expected a file that '
-                'tools/export_onnx.py wrote'
-            )
-        values = {key: metadata[PREFIX + key] for key in KEYS}
         try:
+            values = {key: metadata[PREFIX + key] for key in KEYS}
             values |= {key: kind(json.loads(values[key])) for key, kind in _PARSED.items()}
             if len(values['classes']) != 2 or not 0 < values['threshold'] < 1:
                 raise ValueError('expected two classes, and a threshold between 0 and 1')
+        except KeyError as error:
+            raise InputError(f'{where}: its metadata lack {error}; expected a file that tools/export_onnx.py wrote') from error
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f'{where}: its metadata are damaged ({error}); export the model again') from error
         return cls(**values)
@@ -98,7 +84,6 @@ class ScanModel:
         self.path = shipped_model() if path is None else Path(path)
         if not self.path.is_file():
             raise InputError(f'{self.path}: no such model file; expected one that tools/export_onnx.py wrote')
-        self.threads = threads
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # errors are reported here
@@ -114,10 +99,6 @@ class ScanModel:
             reason = ' '.join(str(error).split())[:200]
             raise InputError(f'{self.path}: not a model that ONNX Runtime can load ({reason}); export it again') from error
         self.info = ModelInfo.from_metadata(metadata, str(self.path))
-
-    def __reduce__(self) -> tuple[type, tuple[Path, int]]:
-        """Pickle as a path, so that other processes can load it."""
-        return type(self), (self.path, self.threads)
 
     def probability(self, scans: np.ndarray) -> np.ndarray:
         """Return the probability of fluid of each pixel.
@@ -141,16 +122,9 @@ class ScanModel:
         return np.stack(list(self.stream(scans)))
 
     def stream(self, scans: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Return the probability of fluid of one scan after the other; the model takes a few of them at a time.
+        """Yield the probability, float32 (H, W), of one scan (H, W) after the other; the model takes a few at a time.
 
-        Args:
-            scans: Each (H, W), gray values 0..255, any real dtype, all of one size.
-
-        Yields:
-            For each scan, in order, float32 (H, W), in [0, 1].
-
-        Raises:
-            InputError, WorkError: As `probability`, but for fractions of white.
+        Arguments and errors are those of `probability`, but fractions of white are not refused.
         """
         for start in range(0, len(scans), _AT_ONCE):
             batch = np.stack(scans[start : start + _AT_ONCE])
@@ -166,12 +140,8 @@ class ScanModel:
         try:
             return self.session.run(['probability'], {'scan': values})[0][:, 0]
         except Exception as error:
-            reason = ' '.join(str(error).split())
-            if 'allocate memory' in reason.lower() or isinstance(error, MemoryError):
-                raise WorkError(
-                    f'B-scans of shape {scans.shape} take more memory than there is; end other programs, or cut them'
-                ) from error
-            raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason[:200]})') from error
+            reason = ' '.join(str(error).split())[:200]
+            raise WorkError(f'{self.path}: failed on scans of shape {scans.shape} ({reason})') from error
 
     def mask(self, scans: np.ndarray) -> np.ndarray:
         """Return where fluid is: bool, (N, H, W); ``scans`` as in `probability`."""

@@ -81,27 +81,20 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _compared(measured: np.ndarray) -> np.ndarray:
-    """Return the logarithms of the features that are compared with training."""
     chosen = measured[..., [FEATURES.index(name) for name in _COMPARED]]
     return np.log(np.maximum(chosen, 1e-6))
 
 
 @dataclass(frozen=True)
 class Look:
-    """How the scans of a training look.
+    """How the scans of a training look."""
 
-    Attributes:
-        mean: Of the logarithms of layering, darkness, spread and grain, (4,).
-        precision: Inverse of their covariance, (4, 4).
-        limit: Distance (Mahalanobis) beyond which a scan looks unlike them.
-    """
-
-    mean: np.ndarray
-    precision: np.ndarray
-    limit: float
+    mean: np.ndarray  # of the logarithms of layering, darkness, spread and grain, (4,)
+    precision: np.ndarray  # inverse of their covariance, (4, 4)
+    limit: float  # Mahalanobis distance beyond which a scan looks unlike them
 
     def distance(self, measured: np.ndarray) -> float:
-        """Return the Mahalanobis distance of a scan from those of the training."""
+        """Return the Mahalanobis distance of a scan, of `features` (5,), from those of the training."""
         offset = _compared(measured) - self.mean
         return float(np.sqrt(offset @ self.precision @ offset))
 
@@ -116,15 +109,9 @@ class Look:
         return dict(mean=self.mean.round(5).tolist(), precision=self.precision.round(4).tolist(), limit=round(self.limit, 4))
 
     @classmethod
-    def from_json(cls, content: Any) -> 'Look | None':
-        """Return the look that `to_json` wrote; None for anything else."""
-        try:
-            mean, precision = np.array(content['mean'], float), np.array(content['precision'], float)
-            limit = float(content['limit'])
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return None
-        shapes = (mean.shape, precision.shape) == ((len(_COMPARED),), (len(_COMPARED),) * 2)
-        return cls(mean, precision, limit) if shapes and limit > 0 else None
+    def from_json(cls, content: dict[str, Any] | None) -> 'Look | None':
+        """Return the look that `to_json` wrote; None for None, of a model without one."""
+        return content and cls(np.array(content['mean']), np.array(content['precision']), content['limit'])
 
 
 def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Look | None:
@@ -158,12 +145,10 @@ def _moments(values: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def judge(measured: Sequence[np.ndarray], coloured: float, look: Look | None, device: str) -> list[str]:
-    """Return why B-scans do not look like those that the model was made for; empty if they do.
-
-    Reasons hold for most of the B-scans.
+    """Return why most of a scan's B-scans do not look like those that the model was made for; empty if they do.
 
     Args:
-        measured: `features` of at least one B-scan of a scan; those of one gray do not count.
+        measured: `features` of at least one B-scan; those of one gray do not count.
         coloured: Share of pixels in colour.
         look: Of the training, or None.
         device: The instrument that the model was made for.

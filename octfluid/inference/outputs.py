@@ -35,30 +35,17 @@ _PACKAGES = ('numpy', 'opencv-python', 'onnxruntime', 'Pillow', 'scipy')
 
 
 class Results:
-    """The results of one call: those of each scan, then the tables and the manifest.
+    """The results of one call below ``out``: those of each scan, then the tables and the manifest.
 
-    Args:
-        out: Output folder.
-        predictor: Its model goes into the manifest.
-        given: Settings for the manifest, as far as the user gave them.
-        save_probability: Write the probabilities, too, of predictions that keep them.
-        keep_identifiers: Write what names a person or a day.
-
-    Attributes:
-        manifest: Content of `MANIFEST` so far.
+    The manifest names the model of ``predictor`` and the settings that were ``given``. ``save_prob`` writes the
+    probabilities of predictions that keep them, ``keep_identifiers`` what names a person or a day.
     """
 
     def __init__(
-        self,
-        out: Path,
-        predictor: Predictor,
-        given: Mapping[str, Any],
-        save_probability: bool = False,
-        keep_identifiers: bool = False,
+        self, out: Path, predictor: Predictor, given: Mapping[str, Any], save_prob: bool = False, keep_identifiers: bool = False
     ) -> None:
-        self.out, self.save_probability, self.keep_identifiers = out, save_probability, keep_identifiers
-        self._replace = False
-        self._started = time.time()
+        self.out, self.save_prob, self.keep_identifiers = out, save_prob, keep_identifiers
+        self._replace, self._started = False, time.time()
         self._rows: list[dict[str, Any]] = []
         self._measured: list[dict[str, Any]] = []
         self._files: set[str] = set()
@@ -75,9 +62,7 @@ class Results:
     def begin(self, inputs: Sequence[Input], overwrite: bool) -> None:
         """Make the output folder ready; the same call, if it was cut short here, goes on.
 
-        Args:
-            inputs: Of this call.
-            overwrite: Remove the results of the earlier call; replace other files that are in the way.
+        ``overwrite`` removes the results of the earlier call, and replaces other files that are in the way.
 
         Raises:
             InputError: Results of an earlier call or other files are in the way, or ``overwrite`` would remove an input.
@@ -87,9 +72,7 @@ class Results:
         call = json.loads(json.dumps({key: call[key] for key in ('schema', 'names', 'settings', 'model')}))
         self._replace = overwrite or unfinished.exists()
         if unfinished.exists() and not overwrite and read_json(unfinished) != call:
-            raise InputError(
-                f'{unfinished}: another call was cut short here; repeat that one, choose another --out, or --overwrite'
-            )
+            raise InputError(f'{unfinished}: another call was cut short here; repeat it, choose another --out, or --overwrite')
         earlier = self._earlier_files()
         if overwrite or earlier == []:  # a call in which nothing could be done has no results to protect
             self._remove([*(self.out / name for name in earlier or ()), *tables], inputs)
@@ -98,7 +81,6 @@ class Results:
         write_json(unfinished, call)
 
     def _earlier_files(self) -> list[str] | None:
-        """Return the files that an earlier call says it wrote; None without a manifest of one."""
         try:
             content = read_json(self.out / MANIFEST)
             return [name for one in content['inputs'] for name in one['outputs']] if content['schema'] == SCHEMA else None
@@ -122,9 +104,7 @@ class Results:
         return self.manifest['inputs'][-1]
 
     def write(self, entry: dict[str, Any], prediction: Prediction) -> str:
-        """Write the results of a scan of an input, whose ``entry`` is from `add_input`; return their name.
-
-        They appear together at the end, or not at all.
+        """Write the results of a scan of an input, whose ``entry`` is from `add_input`, all or none; return their name.
 
         Raises:
             InputError: A file is in the way.
@@ -132,11 +112,9 @@ class Results:
         stem = entry['input'] + (f'_{prediction.scan.series}' if prediction.scan.series else '')
         self.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self.out) as staged:
-            files = _write_scan(Path(staged), stem, prediction, self.save_probability)
+            files = _write_scan(Path(staged), stem, prediction, self.save_prob)
             if self._files & set(files):
-                raise InputError(
-                    f'{prediction.scan.path}: its results have the names of those of another; give it another --out'
-                )
+                raise InputError(f'{prediction.scan.path}: its results are named as those of another; give it another --out')
             if not self._replace:
                 _require_free([self.out / name for name in files])
             for name in files:

@@ -16,29 +16,19 @@ from octfluid.io.readers import find_inputs
 from octfluid.io.scan import Scan, Spacing, whiten_filling
 from octfluid.utils.errors import InputError, WorkError
 
-__all__ = ['Frame', 'Prediction', 'Predictor', 'Settings', 'Spacing']
-
 PathLike = str | os.PathLike
 _JUDGED = 16  # B-scans of a volume that the out-of-domain warning looks at
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One B-scan, outlined and measured.
+    """One B-scan, outlined and measured."""
 
-    Attributes:
-        gray: Gray values, uint8 (H, W).
-        probability: Of fluid, float32 (H, W), in [0, 1]; None if it is not kept.
-        mask: Where fluid is, bool (H, W).
-        measured: Its measurements, with its place in the scan.
-        features: Those of `octfluid.inference.ood`, (5,), of the B-scans that the out-of-domain warning looks at; else None.
-    """
-
-    gray: np.ndarray
-    probability: np.ndarray | None
-    mask: np.ndarray
-    measured: ScanMeasurement
-    features: np.ndarray | None
+    gray: np.ndarray  # gray values, uint8 (H, W)
+    probability: np.ndarray | None  # of fluid, float32 (H, W), in [0, 1]; None if it is not kept
+    mask: np.ndarray  # where fluid is, bool (H, W)
+    measured: ScanMeasurement  # with its place in the scan
+    features: np.ndarray | None  # of `octfluid.inference.ood`, (5,), where the out-of-domain warning looks
 
     def at_threshold(self, threshold: float, spacing: Spacing | None) -> 'Frame':
         """Return the B-scan outlined and measured at another threshold."""
@@ -113,18 +103,6 @@ def _scans_of(path: PathLike, volume: bool, recursive: bool = False) -> Iterator
         yield from one.read()
 
 
-def _require_sizes(scan: Scan, fovea: tuple[float, float] | None) -> None:
-    """Raise InputError unless all B-scans have one size, and the fovea is within the scan."""
-    number, shapes = len(scan.frames), [np.shape(frame) for frame in scan.frames]
-    if bad := [place for place, shape in enumerate(shapes) if len(shape) != 2 or 0 in shape or shape != shapes[0]]:
-        raise InputError(f'{scan.path}: B-scan {bad[0]} has shape {shapes[bad[0]]}; expected (height, width), as the first has')
-    if fovea is not None and not (0 <= fovea[0] < number and 0 <= fovea[1] < shapes[0][1]):
-        raise InputError(
-            f'fovea at B-scan {fovea[0]:g}, column {fovea[1]:g}: expected one within the {number} B-scans and {shapes[0][1]} '
-            f'columns of {scan.path}, counted from 0'
-        )
-
-
 class Predictor:
     """Outlines and measures fluid.
 
@@ -188,7 +166,13 @@ class Predictor:
             InputError: A B-scan has another size, or the fovea is outside of the scan.
             WorkError: The runtime fails.
         """
-        _require_sizes(scan, settings.fovea)
+        shapes = [np.shape(frame) for frame in scan.frames]
+        if bad := [place for place, one in enumerate(shapes) if len(one) != 2 or 0 in one or one != shapes[0]]:
+            expected = 'expected (height, width), as the first has'
+            raise InputError(f'{scan.path}: B-scan {bad[0]} has shape {shapes[bad[0]]}; {expected}')
+        if (fovea := settings.fovea) and not (0 <= fovea[0] < len(shapes) and 0 <= fovea[1] < shapes[0][1]):
+            size = f'{len(shapes)} B-scans and {shapes[0][1]} columns of {scan.path}'
+            raise InputError(f'fovea at B-scan {fovea[0]:g}, column {fovea[1]:g}: expected one within the {size}, from 0')
         threshold = self.model.info.threshold if settings.threshold is None else settings.threshold
         spacing, number = measure.scale_of(scan, settings)[0], len(scan.frames)
         judged = set(np.linspace(0, number - 1, min(_JUDGED, number)).astype(int).tolist())

@@ -21,15 +21,7 @@ _SIDES = {'R': 'OD', 'L': 'OS'}
 
 
 def read_dicom(path: Path) -> Scan:
-    """Read a DICOM file.
-
-    Args:
-        path: The file. Its modality must be OPT, or it must be a secondary capture in gray.
-
-    Raises:
-        InputError: Another modality, no image, in colour, or values that would be read wrongly.
-        ModuleNotFoundError: pydicom is not installed.
-    """
+    """Read a DICOM file of modality OPT, or a secondary capture in gray."""
     import pydicom
     from pydicom.filereader import read_file_meta_info
     from pydicom.pixels import pixel_array
@@ -62,7 +54,7 @@ def read_dicom(path: Path) -> Scan:
 
 
 def _check(path: Path, dataset: Any) -> int:
-    """Return the number of frames; refuse what is no tomography, and numbers that are no gray values as they stand."""
+    """Return the number of frames; refuse what is no tomography, and numbers that are not gray values as they stand."""
     modality, photometric = dataset.get('Modality', ''), dataset.get('PhotometricInterpretation', 'MONOCHROME2')
     if 'Rows' not in dataset or 'PixelData' not in dataset:
         raise InputError(f'{path}: a DICOM file without an image; expected ophthalmic tomography')
@@ -74,14 +66,10 @@ def _check(path: Path, dataset: Any) -> int:
     require_volume(path, number, dataset.Rows, dataset.Columns, bits // 8)
     stored = int(dataset.get('BitsStored', 8))
     if int(dataset.get('HighBit', stored - 1)) != stored - 1:
-        raise InputError(
-            f'{path}: its highest bit is number {dataset.HighBit} of {stored}; expected {stored - 1}; export it again'
-        )
+        raise InputError(f'{path}: its highest bit is number {dataset.HighBit} of {stored}; expected {stored - 1}')
     syntax, frame = dataset.file_meta.get('TransferSyntaxUID'), dataset.Rows * dataset.Columns * bits // 8
     if syntax is not None and not syntax.is_encapsulated and len(dataset.PixelData) >= (number + 1) * frame:
-        raise InputError(
-            f'{path}: says that it has {number} B-scans, and holds {len(dataset.PixelData) // frame}; export it again'
-        )
+        raise InputError(f'{path}: says that it has {number} B-scans, and holds {len(dataset.PixelData) // frame}')
     return number
 
 
@@ -103,7 +91,6 @@ def _spacing(dataset: Any) -> Spacing | None:
 
 
 def _positions(dataset: Any) -> list[list[float] | None]:
-    """Return where each frame lies in space; None for one without a position."""
     groups = dataset.get('PerFrameFunctionalGroupsSequence') or []
     places = [[one.get('ImagePositionPatient') for one in group.get('PlanePositionSequence') or []] for group in groups]
     return [list(map(float, place[0])) if place and place[0] else None for place in places]

@@ -16,27 +16,21 @@ from octfluid.utils.errors import InputError
 from octfluid.utils.text import require_file
 
 SUBJECT_FILE = re.compile(r'Subject_(\d+)\.mat', re.IGNORECASE)
-GRADERS = (1, 2)
 _IMAGES = 'images'
 # Resampling with a cubic filter overshoots by a gray level or so; anything further out is another scale.
 _OVERSHOOT = 1.0
+_NO_ARRAY = 'is not a real numeric array of three axes (height, width, slices)'
 _HEADER, _PACKED, _HEAD = 128, 15, 4096  # bytes of a header; kind of a compressed variable; bytes of its start
 _COMPLEX, _KINDS = 0x800, (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)  # a flag of variables; kinds of numbers: whole and floating
 
 
 @dataclass(frozen=True)
 class DukeSubject:
-    """One subject's volume and one grader's fluid annotation.
+    """One subject's volume and one grader's fluid annotation; axes are depth (top to bottom), lateral position, slice."""
 
-    Attributes:
-        subject: Number in the file's name, 1 to 10 in the published archive.
-        images: uint8 (H, W, N), gray values 0..255; axes are depth (top to bottom), lateral position, slice.
-        fluid: float64 (H, W, N): NaN where nobody graded, 0 for background, positive numbers for fluid pockets.
-    """
-
-    subject: int
-    images: np.ndarray
-    fluid: np.ndarray
+    subject: int  # number in the file's name, 1 to 10 in the published archive
+    images: np.ndarray  # uint8 (H, W, N), gray values 0..255
+    fluid: np.ndarray  # float64 (H, W, N): NaN where nobody graded, 0 for background, positive for fluid pockets
 
     @property
     def graded_slices(self) -> list[int]:
@@ -53,22 +47,15 @@ def subject_number(path: str | os.PathLike) -> int:
 
 
 def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
-    """Read one ``Subject_XX.mat``.
+    """Read one ``Subject_XX.mat``, of MATLAB format 4 to 7; ``grader`` 1 reads ``manualFluid1``, 2 reads ``manualFluid2``.
 
-    ``images`` may be stored as integers or floats. Floats are taken as gray values 0..255, rounded, and clipped where they
-    overshoot that range by at most one gray level. A float volume whose maximum is at most 1 is ambiguous: it is taken as
-    0..1 (and multiplied by 255) if it holds values that are not whole numbers, else as gray values 0 and 1.
-
-    Args:
-        path: File named ``Subject_<number>.mat``, MATLAB format 4 to 7, of any height, width and number of slices.
-        grader: 1 reads ``manualFluid1``, 2 reads ``manualFluid2``.
+    ``images`` are integers or floats, gray values 0..255: floats are rounded, and clipped where they overshoot that range by at
+    most one gray level. If none is above 1, fractions are multiplied by 255, and whole numbers stay gray values 0 and 1.
 
     Raises:
         InputError: The file is missing or damaged, or holds something other than two numeric 3-D arrays of one shape; images
             contain NaN or values outside 0..255.
     """
-    if grader not in GRADERS:
-        raise InputError(f'grader {grader!r}: expected 1 or 2')
     subject, key = subject_number(path), f'manualFluid{grader}'
     images = read_images(path)
     fluid = np.asarray(_load(Path(path), key), dtype=np.float64)
@@ -91,7 +78,6 @@ def read_mat(path: Path) -> Scan:
 
 
 def _load(path: Path, key: str) -> np.ndarray:
-    """Load one variable; others stay in the file."""
     require_file(path)
     with reading(path):
         try:
@@ -103,9 +89,7 @@ def _load(path: Path, key: str) -> np.ndarray:
             held = ', '.join(sorted(name for name, *_ in scipy.io.whosmat(path))) or 'no variables'
             raise InputError(f"{path}: no variable '{key}'; the file holds {held}; if it was cut short, fetch it again")
     if not isinstance(array, np.ndarray) or array.dtype.kind not in 'uif' or array.ndim != 3 or not array.size:
-        raise InputError(
-            f"{path}: '{key}' (shape {np.shape(array)}) is not a real numeric array of three axes (height, width, slices)"
-        )
+        raise InputError(f"{path}: '{key}' (shape {np.shape(array)}) {_NO_ARRAY}")
     return array
 
 
@@ -129,7 +113,7 @@ def _require_sound(path: Path, key: str) -> None:
                 _, length, begin, place = _part(path, head, place, order)
                 numbers = _part(path, head, place, order)[0]
                 if head[begin : begin + length] == key.encode() and (flags & _COMPLEX or numbers not in _KINDS):
-                    raise InputError(f"{path}: '{key}' is not a real numeric array of three axes (height, width, slices)")
+                    raise InputError(f"{path}: '{key}' {_NO_ARRAY}")
             file.seek(after)
 
 
@@ -143,7 +127,6 @@ def _part(path: Path, head: bytes, place: int, order: str) -> tuple[int, int, in
 
 
 def _to_gray(path: str | os.PathLike, raw: np.ndarray) -> np.ndarray:
-    """Convert (H, W, N) images of any real type to uint8."""
     if raw.dtype == np.uint8:
         return raw
     low, high = float(raw.min()), float(raw.max())

@@ -1,4 +1,4 @@
-"""Readers of Heidelberg Spectralis exports, ``.vol`` and ``.e2e``, through the parsers of eyepy.
+"""Readers of Heidelberg Spectralis exports: ``.vol`` and ``.e2e`` through the parsers of eyepy, and HEYEX ``.xml``.
 
 All volumes of a file are read. B-scans of circle and star scans have no distance, and so no volume in mm3.
 """
@@ -7,9 +7,11 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
+from octfluid.io.images import read_image
 from octfluid.io.scan import Scan, raster_of, reading, require_volume, spacing_from
 from octfluid.utils.errors import InputError
 
@@ -19,6 +21,8 @@ _SIDES = {'R': 'OD', 'L': 'OS', 'OD': 'OD', 'OS': 'OS'}
 _TEXTS = ((104, 136), (140, 164), (176, 200), (224, 258))  # bytes of a .vol header that hold text typed by people
 # Bytes of an .e2e file's header, of a chunk's, of a folder, of a data header.
 _HEADER, _CHUNK, _FOLDER, _CONTAINER = 88, 52, 44, 60
+_CONTEXT = 'OphthalmicAcquisitionContext'
+_PERSONAL = ('.//Patient/LastName', './/Patient/FirstNames', './/Patient/PatientID', './/Patient/ID')
 _NO_WIDTH = 'an .e2e file gives the width of a pixel only as an angle, so nothing is in mm; pass the scale of your device'
 
 
@@ -33,12 +37,7 @@ def _shown(values: np.ndarray, kind: str, path: Path) -> np.ndarray:
 
 
 def read_vol(path: Path) -> Scan:
-    """Read a ``.vol`` file ("raw data" export).
-
-    Raises:
-        InputError: It begins otherwise than such a file, or holds no B-scan.
-        ModuleNotFoundError: eyepy is not installed.
-    """
+    """Read a ``.vol`` file ("raw data" export)."""
     from eyepy.io.he.vol_reader import vol_format
 
     content = bytearray(path.read_bytes())
@@ -65,18 +64,12 @@ def read_vol(path: Path) -> Scan:
 
 
 def _pattern_notes(pattern: int) -> tuple[str, ...]:
-    if pattern in _SIDE_BY_SIDE:
-        return ()
-    return ('its B-scans are a circle or a star, which have no distance: areas are given, no volume',)
+    note = 'its B-scans are a circle or a star, which have no distance: areas are given, no volume'
+    return () if pattern in _SIDE_BY_SIDE else (note,)
 
 
 def read_e2e(path: Path) -> list[Scan]:
-    """Read every OCT series of an ``.e2e`` file. It says how high a pixel is, and how wide only as an angle: no mm.
-
-    Raises:
-        InputError: It holds no OCT that can be read, or is damaged.
-        ModuleNotFoundError: eyepy is not installed.
-    """
+    """Read every OCT series of an ``.e2e`` file. It says how high a pixel is, and how wide only as an angle: no mm."""
     from eyepy.io.he import HeE2eReader
 
     class Reader(HeE2eReader):
@@ -144,3 +137,80 @@ def _require_end(path: Path) -> None:
             return
         start, size = struct.unpack_from('<4x2I', content, last)
         place = start + size + _CONTAINER
+
+
+def read_xml(path: Path) -> list[Scan]:
+    """Read every OCT series of a HEYEX export, whose B-scans are pictures next to the XML file.
+
+    Not by eyepy, which takes all series of a file for one volume, any side but the right for the left one, and fails where an
+    element is missing.
+    """
+    root = ElementTree.fromstring(path.read_bytes())  # Expat refuses entities that grow, and follows none to other files
+    found = [
+        (series, images)
+        for series in root.iter('Series')
+        if (images := [image for image in series.findall('Image') if _text(image, 'ImageType/Type') == 'OCT'])
+    ]
+    if not found:
+        raise InputError(f'{path}: holds no B-scan of type OCT; expected a HEYEX export')
+    persons = {place.rpartition('/')[2]: text for place in _PERSONAL if (text := _text(root, place))}
+    labels = map(str, range(len(found))) if len(found) > 1 else ['']
+    return [_scan(path, series, images, label, persons) for label, (series, images) in zip(labels, found, strict=True)]
+
+
+def pictures_of(path: Path) -> set[str] | None:
+    """Return the names of the pictures that an export names, those that are no B-scans too; None if it is other XML."""
+    if 'HEDX' not in path.read_bytes()[:4096].replace(b'\0', b'').decode('latin-1'):  # in UTF-16, too
+        return None
+    try:
+        return {_name(url.text or '') for url in ElementTree.fromstring(path.read_bytes()).iter('ExamURL')}
+    except ElementTree.ParseError:  # reading it says so
+        return set()
+
+
+def _text(element: ElementTree.Element, place: str) -> str:
+    return (element.findtext(place) or '').strip()
+
+
+def _name(url: str) -> str:
+    return url.strip().replace('\\', '/').rpartition('/')[2]
+
+
+def _number(element: ElementTree.Element, place: str) -> float | None:
+    try:
+        return float(_text(element, place))
+    except ValueError:
+        return None
+
+
+def _position(image: ElementTree.Element, which: str) -> tuple[float, float] | None:
+    x, y = (_number(image, f'{_CONTEXT}/{which}/Coord/{axis}') for axis in 'XY')
+    return None if x is None or y is None else (x, y)
+
+
+def _scan(
+    path: Path, series: ElementTree.Element, images: list[ElementTree.Element], label: str, persons: dict[str, str]
+) -> Scan:
+    names = [_name(_text(image, 'ImageData/ExamURL')) for image in images]
+    for name in names:
+        if not (path.parent / name).is_file():
+            raise InputError(f'{path}: names the picture {name[:100]!r}, which is not next to it; copy the whole export')
+    scales = {tuple(_number(image, f'{_CONTEXT}/Scale{axis}') for axis in 'YX') for image in images}
+    raster = raster_of(*([_position(image, end) for image in images] for end in ('Start', 'End')))
+    volume = len(images) > 1 and raster.distance is not None
+    notes = ['its B-scans differ in scale: nothing is in mm'] if len(scales) > 1 else []
+    if len(images) > 1 and not volume:
+        notes.append('its B-scans do not lie side by side at one distance, or have no position: areas are given, no volume')
+    return Scan(
+        path,
+        [read_image(path.parent / name).frames[0] for name in names],
+        is_volume=volume,
+        spacing=spacing_from(*scales.pop(), raster.distance) if len(scales) == 1 else None,
+        raster=raster,
+        laterality=_SIDES.get(_text(series, 'Laterality')),
+        series=label,
+        device=DEVICE,
+        identifiers=persons,
+        notes=tuple(notes),
+        files=tuple(names),
+    )

@@ -13,39 +13,26 @@ SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF')
 """What a picture may be, by Pillow's names: others among its readers start programs of the system on what they are given."""
 _GRAY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L', 'F')
-_MOST_PASSES = 100  # of a progressive JPEG, which has ten
 _COLOUR = 24  # levels between the channels of a pixel, from which on it is no shade of gray: JPEG leaves less
 _ORIENTATION, _TURNED, _ON_ITS_SIDE = 0x0112, range(2, 9), range(5, 9)  # of EXIF and TIFF
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 def read_image(path: Path) -> Scan:
-    """Read a picture. Several pages are a volume; resolutions in dots an inch say nothing about an eye and are left alone.
-
-    Args:
-        path: File with one of `SUFFIXES`.
-
-    Raises:
-        InputError: Too few pixels or too many, negative values or NaN, or a TIFF that lies on its side.
-    """
+    """Read a picture. Several pages are a volume; resolutions in dots an inch say nothing about an eye and are left alone."""
     image = _open(path)
     pages = image.n_frames if image.format == 'TIFF' else 1  # of others a second picture is something else, such as a preview
     found, shares = zip(*(_page(image, path, place, pages) for place in range(pages)), strict=True)
     for place, page in enumerate(found):
         if (page.shape, page.dtype) != (found[0].shape, found[0].dtype):
-            raise InputError(
-                f'{path}: B-scan {place} has {page.dtype} values of shape {page.shape}, unlike the {found[0].dtype} values of '
-                f'shape {found[0].shape} of the first; expected one size and kind in a file'
-            )
+            first = f'unlike the {found[0].dtype} values of shape {found[0].shape} of the first'
+            raise InputError(f'{path}: B-scan {place} has {page.dtype} values of shape {page.shape}, {first}; divide the file')
     white = white_of(found[0].dtype, max(highest(page, path) for page in found))  # one scale for all pages
     return Scan(path, [to_gray(page, white) for page in found], is_volume=pages > 1, coloured=shares[0])
 
 
 def load_picture(path: Path) -> Image.Image:
-    """Read a picture that is to be trained on or scored against, where every reader has to see the same pixels in it.
-
-    Returns:
-        Decoded, in the mode of Pillow that it is kept in.
+    """Read and decode a picture to be trained on or scored against: every reader has to see the same pixels in it.
 
     Raises:
         InputError: It cannot be read; has several pages, or one of a single row or column; or its pixels are not what is seen:
@@ -74,10 +61,7 @@ def _unlike_what_is_seen(image: Image.Image) -> str | None:
 
 def _open(path: Path) -> Image.Image:
     require_file(path)
-    image = Image.open(path, formats=FORMATS)
-    if image.format in ('JPEG', 'MPO') and path.read_bytes().count(b'\xff\xda') > _MOST_PASSES:
-        raise InputError(f'{path}: a JPEG of more than {_MOST_PASSES} passes, which takes minutes to read; export it again')
-    return image
+    return Image.open(path, formats=FORMATS)
 
 
 def _page(image: Image.Image, path: Path, place: int, pages: int) -> tuple[np.ndarray, float]:

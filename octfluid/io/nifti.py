@@ -14,11 +14,7 @@ _TO_MM = {'meter': 1000.0, 'mm': 1.0, 'micron': 0.001}
 
 
 def read_nifti(path: Path) -> Scan:
-    """Read a NIfTI file with axes (lateral, axial, slice), as this package writes them, or (lateral, axial) for one B-scan.
-
-    Raises:
-        InputError: Other than two or three axes, or something other than gray values.
-    """
+    """Read a NIfTI file with axes (lateral, axial, slice), as this package writes them, or (lateral, axial) for one B-scan."""
     import nibabel
 
     if path.name.lower().endswith('.gz'):

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 
-from octfluid.io import dicom, duke_mat, heidelberg, heyex, images, nifti, topcon
+from octfluid.io import dicom, duke_mat, heidelberg, images, nifti, topcon
 from octfluid.io.results import MANIFEST, holds_results
 from octfluid.io.scan import Scan, reading
 from octfluid.utils.errors import InputError
@@ -23,7 +23,7 @@ _READERS: dict[str, Callable[[Path], Scan | list[Scan]]] = {
     **dict.fromkeys(topcon.SUFFIXES, topcon.read_fda),
     '.vol': heidelberg.read_vol,
     '.e2e': heidelberg.read_e2e,
-    '.xml': heyex.read_xml,
+    '.xml': heidelberg.read_xml,
 }
 SUFFIXES = tuple(_READERS)
 """Names of files that are read end in one of these, in small letters or capitals."""
@@ -48,7 +48,7 @@ def read_scans(path: Path) -> list[Scan]:
     """Read what a file holds: one scan or, of a file with several series, each of them.
 
     Raises:
-        InputError: It is missing, of a kind that is not read, damaged, or holds no B-scan.
+        InputError: It is missing, of a kind that is not read, damaged, holds no B-scan, or would be read wrongly.
         ModuleNotFoundError: The package for its kind is not installed.
     """
     require_file(path)
@@ -68,35 +68,21 @@ def natural_key(path: Path) -> list:
 
 @dataclass(frozen=True)
 class Input:
-    """One thing to read.
+    """One thing to read."""
 
-    Attributes:
-        path: A file, or the folder of a volume.
-        name: What its results are called, with the folders below the one that was given; unique among all inputs.
-    """
-
-    path: Path
-    name: str
+    path: Path  # a file, or the folder of a volume
+    name: str  # of its results, with the folders below the given one; unique among all inputs
 
     def read(self) -> list[Scan]:
         """Read it; see `read_scans` and `read_folder`."""
         return [read_folder(self.path)] if self.path.is_dir() else read_scans(self.path)
 
 
-def find_inputs(
-    paths: Sequence[Path], volume: bool = False, recursive: bool = False, leave_out: Path | None = None
-) -> tuple[list[Input], list[Path]]:
-    """List what a user's files and folders come to, each once however often it is named.
+def find_inputs(paths: Sequence[Path], volume: bool = False, recursive: bool = False) -> tuple[list[Input], list[Path]]:
+    """List what a user's files and folders come to, each once however often it is named, and the files of no kind that is read.
 
-    Args:
-        paths: Files, whatever they are called; of folders, the files with one of `SUFFIXES`, in natural order. Hidden ones,
-            links to folders and folders of earlier calls' results are left out.
-        volume: A folder is one volume, not a batch of files.
-        recursive: Take what lies in folders below, too.
-        leave_out: A folder that is not looked into, such as that of the results.
-
-    Returns:
-        The inputs, and what else lies in the folders: files of no kind that is read, links that lead nowhere, pipes.
+    Of a folder, and with ``recursive`` of those below, the files with one of `SUFFIXES` are read in natural order, with
+    ``volume`` as one volume. Hidden ones, links to folders and folders of earlier results are left out.
 
     Raises:
         InputError: A path does not exist, a folder holds nothing to read, or is where an earlier call left its results.
@@ -112,7 +98,7 @@ def find_inputs(
         if holds_results(path):
             raise InputError(f'{path}: holds results of an earlier call ({MANIFEST}); expected the folder of the scans')
         root, empty = path.resolve(), True
-        for folder in _folders(path, recursive, leave_out):
+        for folder in _folders(path, recursive):
             scans, unread = _sorted_out(folder, volume)
             others += unread
             empty &= not scans
@@ -128,29 +114,25 @@ def find_inputs(
 
 
 def _sorted_out(folder: Path, volume: bool) -> tuple[list[Path], list[Path]]:
-    """Return the scans of a folder, and the files of no kind that is read; pictures of an export are read with it."""
     wanted = _OF_VOLUMES if volume else SUFFIXES
     kinds = {entry: _kind_of(entry) if entry.is_file() else None for entry in _entries(folder) if not entry.is_dir()}
     scans = [entry for entry, kind in kinds.items() if kind in wanted]
-    exports = {entry: heyex.pictures_of(entry) for entry in scans if kinds[entry] == '.xml'}
+    exports = {entry: heidelberg.pictures_of(entry) for entry in scans if kinds[entry] == '.xml'}
     pictures = set().union(*filter(None, exports.values()))
     scans = [entry for entry in scans if entry.name not in pictures and exports.get(entry, set()) is not None]
     return scans, [entry for entry, kind in kinds.items() if kind not in wanted]
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder in natural order, but for hidden files and folders."""
     return sorted((entry for entry in folder.iterdir() if not entry.name.startswith('.')), key=natural_key)
 
 
-def _folders(folder: Path, recursive: bool, leave_out: Path | None) -> Iterator[Path]:
-    """Yield a folder and, if asked to, those below it, each before what is in it; see `find_inputs`."""
-    if leave_out is not None and folder.resolve().is_relative_to(leave_out.resolve()):
-        return
+def _folders(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield a folder and, if asked to, those below it, each before what is in it."""
     yield folder
     for entry in _entries(folder) if recursive else ():
         if entry.is_dir() and not entry.is_symlink() and not holds_results(entry):
-            yield from _folders(entry, recursive, leave_out)
+            yield from _folders(entry, recursive)
 
 
 def stem_of_file(path: Path) -> str:
@@ -196,8 +178,6 @@ def read_folder(folder: Path) -> Scan:
     notes = {note for scan in scans for note in scan.notes}
     notes |= {f'its files differ in {what}: none is used' for what, values in shared.items() if len(values) > 1}
     spacing, laterality = (values.pop() if len(values) == 1 else None for values in shared.values())
-    if gap := _gap(paths):
-        notes.add(f'the numbers in its file names leave a gap before {gap}: distances are taken for equal all the same')
     return Scan(
         folder,
         [scan.frames[0] for scan in scans],
@@ -210,13 +190,3 @@ def read_folder(folder: Path) -> Scan:
         notes=tuple(sorted(notes)),
         files=tuple(scan.path.name for scan in scans),
     )
-
-
-def _gap(paths: Sequence[Path]) -> str | None:
-    """Return the first file whose number does not follow that of the one before as most do; None where there is none."""
-    numbers = [re.findall(r'\d+', path.stem) for path in paths]
-    if len(paths) < 3 or not all(numbers):
-        return None
-    steps = [int(after[-1]) - int(before[-1]) for before, after in pairwise(numbers)]
-    usual = Counter(steps).most_common(1)[0][0]
-    return next((path.name for path, step in zip(paths[1:], steps, strict=True) if step != usual), None)

@@ -18,17 +18,12 @@ SCHEMA = 'octfluid.prediction/1'
 MANIFEST, UNFINISHED = 'manifest.json', 'manifest.partial.json'
 """What a call of the command writes about itself, where its results are."""
 _FORMULA = ('=', '+', '-', '@')
-_START_OF_MANIFEST = 1 << 16
 
 
 def holds_results(folder: Path) -> bool:
     """Return whether a call of the command has left its results in a folder: their masks would be taken for scans."""
-    for name in (MANIFEST, UNFINISHED):
-        if os.path.isfile(folder / name):  # not of a folder that may not be looked into
-            with open(folder / name, 'rb') as file:
-                if SCHEMA.encode() in file.read(_START_OF_MANIFEST):
-                    return True
-    return False
+    there = [folder / name for name in (MANIFEST, UNFINISHED) if os.path.isfile(folder / name)]
+    return any(SCHEMA.encode() in path.read_bytes() for path in there)
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
@@ -41,14 +36,10 @@ def write_png(path: Path, image: np.ndarray) -> None:
 def write_nifti(
     path: Path, volume: np.ndarray, description: str, spacing: Spacing | None, affine: np.ndarray | None = None
 ) -> None:
-    """Write a volume as NIfTI with axes (lateral, axial, slice).
+    """Write a volume, uint8 or float32 (Z, H, W), as ``.nii.gz`` with axes (lateral, axial, slice).
 
-    Args:
-        path: Ends in ``.nii.gz``.
-        volume: uint8 or float32 (Z, H, W).
-        description: At most 79 characters.
-        spacing: Scale. Without all three distances the file says that its unit is unknown.
-        affine: (4, 4), of the file that the volume was read from, so that both lie in one place; None: distances alone.
+    Without all three distances of ``spacing`` the file says that its unit is unknown. ``affine`` (4, 4) is that of the file
+    that the volume was read from, so that both lie in one place. At most 79 characters of the description are kept.
     """
     import nibabel
 

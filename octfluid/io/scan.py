@@ -66,28 +66,18 @@ def spacing_from(axial: float | None, lateral: float | None, between: float | No
 
 @dataclass(frozen=True)
 class Raster:
-    """How the B-scans of a volume lie in the eye.
+    """How the B-scans of a volume lie in the eye; None: not known."""
 
-    Attributes:
-        distance: From one to the next, in the unit of their positions; None if they do not lie side by side at one distance.
-        horizontal: Whether they run from side to side rather than up and down; None if not known.
-        bottom_up: Whether the first is the lowest; None if not known.
-    """
-
-    distance: float | None = None
-    horizontal: bool | None = None
-    bottom_up: bool | None = None
+    distance: float | None = None  # from one to the next, in the unit of their positions; None if they are not side by side
+    horizontal: bool | None = None  # they run from side to side, not up and down
+    bottom_up: bool | None = None  # the first is the lowest
 
 
 def raster_of(starts: Sequence[Sequence[float] | None], ends: Sequence[Sequence[float] | None] | None = None) -> Raster:
-    """Return how B-scans lie, from the positions of their first and last pixels.
+    """Return how B-scans lie, from the positions (x, y), y downwards, or (x, y, z) of their first and last pixels.
 
     A distance is known only where each step from one B-scan to the next, and each B-scan, is within a tenth of the median one:
-    B-scans that cross each other, turn, or stand in groups have none.
-
-    Args:
-        starts: Of each B-scan in order, (x, y) with y downwards or (x, y, z); None for one without a position.
-        ends: The same, of the last pixels; None if not known at all.
+    B-scans that cross each other, turn, or stand in groups have none. ``ends`` may be unknown, or the position of a B-scan.
     """
     positions = [*starts, *(ends or [])]
     if len(starts) < 2 or any(position is None for position in positions) or not np.isfinite(positions).all():
@@ -109,7 +99,6 @@ def raster_of(starts: Sequence[Sequence[float] | None], ends: Sequence[Sequence[
 
 
 def _alike(vectors: np.ndarray) -> bool:
-    """Return whether all vectors are within a tenth of the median one, which is not 0."""
     middle = np.median(vectors, axis=0)
     length = np.linalg.norm(middle)
     return bool(length > 0 and np.linalg.norm(vectors - middle, axis=1).max() <= 0.1 * length)
@@ -117,41 +106,23 @@ def _alike(vectors: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Scan:
-    """A B-scan, or a volume of them.
+    """A B-scan, or a volume of them."""
 
-    Attributes:
-        path: Where it was read from.
-        frames: B-scans in the order of the file, each (H, W), uint8 or float32, gray values 0..255.
-        is_volume: B-scans of one eye that lie side by side, even if it is a single one of a volume's file.
-        spacing: From the file, or None.
-        raster: How the B-scans lie, as far as the file says.
-        laterality: 'OD' (right), 'OS' (left), or None where the file does not say.
-        series: Number of the volume in a file of several, else empty.
-        device: What the file calls the instrument, or None.
-        identifiers: What names a person or a day, by its field's name; written nowhere unless it is asked for.
-        coloured: Share of pixels of the first B-scan that are no shade of gray.
-        notes: What the user should know about the reading.
-        order: Number of the B-scan in its series, where each is a file of its own and says so.
-        affine: Of a NIfTI file, (4, 4), which its mask shares.
-        files: Names of the files that the B-scans are from, in order, where each has its own; else empty.
-        why_no_scale: Shown if ``spacing`` is None and the user gives no other.
-    """
-
-    path: Path
-    frames: Sequence[np.ndarray]
-    is_volume: bool = False
-    spacing: Spacing | None = None
-    raster: Raster = Raster()
-    laterality: str | None = None
-    series: str = ''
-    device: str | None = None
-    identifiers: Mapping[str, str] = field(default_factory=dict)
-    coloured: float = 0.0
-    notes: tuple[str, ...] = ()
-    order: int | None = None
-    affine: np.ndarray | None = None
-    files: tuple[str, ...] = ()
-    why_no_scale: str = 'the file does not say how large a pixel is'
+    path: Path  # where it was read from
+    frames: Sequence[np.ndarray]  # in the order of the file, each (H, W), uint8 or float32, gray values 0..255
+    is_volume: bool = False  # B-scans of one eye, side by side, even if it is a single one
+    spacing: Spacing | None = None  # from the file
+    raster: Raster = Raster()  # how the B-scans lie, as far as the file says
+    laterality: str | None = None  # 'OD' (right), 'OS' (left), or None where the file does not say
+    series: str = ''  # number of the volume in a file of several
+    device: str | None = None  # what the file calls the instrument
+    identifiers: Mapping[str, str] = field(default_factory=dict)  # what names a person or a day, written on demand
+    coloured: float = 0.0  # share of pixels of the first B-scan that are no shade of gray
+    notes: tuple[str, ...] = ()  # what the user should know about the reading
+    order: int | None = None  # number of the B-scan in its series, where each is a file and says so
+    affine: np.ndarray | None = None  # of a NIfTI file, (4, 4), which its mask shares
+    files: tuple[str, ...] = ()  # names of the files of the B-scans, in order, where each has its own
+    why_no_scale: str = 'the file does not say how large a pixel is'  # if ``spacing`` is None
 
     def file_of(self, place: int) -> str:
         """Return the name of the file that a B-scan is from."""
@@ -162,12 +133,7 @@ class Scan:
 def reading(path: Path, private: bool = False) -> Iterator[None]:
     """Turn whatever a library raises on a damaged file into an InputError of one line, and keep libraries silent.
 
-    Args:
-        path: The file that is read.
-        private: Do not repeat the library's words: they may quote what the file says of a person.
-
-    Raises:
-        InputError: Anything but InputError and ModuleNotFoundError comes from the block.
+    ``private``: the library's words are not repeated, since they may quote what the file says of a person.
     """
     for name in ('pydicom', 'eyepy', 'nibabel.global'):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -177,8 +143,6 @@ def reading(path: Path, private: bool = False) -> Iterator[None]:
             yield
     except (InputError, ModuleNotFoundError):
         raise
-    except PermissionError as error:
-        raise InputError(f'{path}: no permission to read it') from error
     except Exception as error:
         said = (not private and ' '.join(str(error).split())[:120]) or type(error).__name__
         raise InputError(f'{path}: cannot be read as an image ({said}); damaged or of another kind, export it again') from error

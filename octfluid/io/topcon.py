@@ -17,12 +17,7 @@ _SCALE = b'@PARAM_SCAN_04'
 
 
 def read_fda(path: Path) -> Scan:
-    """Read the OCT volume of an ``.fda`` file. It is not known from it here which eye it is.
-
-    Raises:
-        InputError: It begins otherwise than such a file, or its B-scans are not gray pictures of one size.
-        ModuleNotFoundError: OCT-Converter is not installed.
-    """
+    """Read the OCT volume of an ``.fda`` file. It is not known from it here which eye it is."""
     from oct_converter.readers import fda
 
     with open(path, 'rb') as file:
@@ -44,15 +39,7 @@ def read_fda(path: Path) -> Scan:
         frames = gray_frames(np.stack(reader.read_oct_data_chunk()[0]), path)
         scale = reader.read_any_info_and_make_dict(_SCALE)
     # The field runs from the centre of the first A-scan or B-scan to that of the last, as eyepy takes it, too.
-    width = frames[0].shape[1]
-    return Scan(
-        path,
-        frames,
-        is_volume=len(frames) > 1,
-        spacing=spacing_from(
-            scale['z_resolution_um'] / 1000,
-            scale['x_dimension_mm'] / (width - 1),
-            scale['y_dimension_mm'] / (len(frames) - 1) if len(frames) > 1 else None,
-        ),
-        device='Topcon',
-    )
+    lateral = scale['x_dimension_mm'] / (frames[0].shape[1] - 1)
+    between = scale['y_dimension_mm'] / (len(frames) - 1) if len(frames) > 1 else None
+    spacing = spacing_from(scale['z_resolution_um'] / 1000, lateral, between)
+    return Scan(path, frames, is_volume=len(frames) > 1, spacing=spacing, device='Topcon')

@@ -4,27 +4,60 @@ import re
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Generator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
-from octfluid.inference.predictor import Predictor, Settings
-from octfluid.io.readers import SUFFIXES
+from octfluid.datasets.phantoms import make_phantom
+from octfluid.inference.outputs import Results, sha256_of
+from octfluid.inference.predictor import Prediction, Predictor, Settings, Spacing
+from octfluid.io.readers import SUFFIXES, read_scans, stem_of_file
+from octfluid.io.results import write_png
 from octfluid.utils.cli import reason_of
-from octfluid.utils.errors import OctfluidError
+from octfluid.utils.errors import InputError, OctfluidError
 from octfluid.visualization.enface import draw_enface, row_to_bscan
-from octfluid.webapp import session
-from octfluid.webapp.session import Viewed
+from octfluid.visualization.overlay import colour_fluid, enlarged_scan, enlargement
 
 SIDES = {'as the file says': None, 'right (OD)': 'OD', 'left (OS)': 'OS'}
+TABLE_COLUMNS = ('B-scan', 'fluid, px', 'fluid, mm²', 'pockets', 'largest pocket, px', 'mean probability')
 THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace'])  # fonts of the browser's computer
 CSS = '#picture img {width: 100%; object-fit: contain} #enface img {cursor: pointer} #status {min-height: 3.2em}'
 _BUTTONS = ['download', 'fullscreen']  # no sharing: that would send the scan away
 _SECONDS_KEPT = 1800  # files for the browser
 _MARKUP = re.compile(r'[!-/:-@\[-`{-~]')
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """A scan that has been outlined: its file, the file's SHA-256, what the user said about it, and what was found."""
+
+    path: Path
+    sha256: str
+    settings: Settings
+    prediction: Prediction
+
+
+def parse_spacing(text: str | None) -> Spacing | None:
+    """Read the field Scale: ``axial, lateral[, slice]`` in mm; empty is None. Raise InputError for anything else."""
+    if not text or not text.strip():
+        return None
+    try:
+        return Spacing(*map(float, text.replace(';', ',').split(',')))
+    except (ValueError, TypeError, InputError) as error:
+        said = f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.004, 0.011'
+        raise InputError(said) from error
+
+
+def _example_file() -> str:
+    path = Path(tempfile.mkdtemp()) / 'example.png'
+    write_png(path, make_phantom(3, 496, 768, fluid=True)[0])
+    return str(path)
 
 
 def _plain(text: str) -> str:
@@ -33,20 +66,37 @@ def _plain(text: str) -> str:
 
 
 def _status(viewed: Viewed) -> str:
-    warnings = ''.join(f'\n- ⚠ {_plain(warning)}' for warning in viewed.warnings)
-    return f'**{_plain(f"{viewed.path.name}: {viewed.prediction.summary()}")}**{warnings}'
+    warnings = [warning.replace('(--spacing)', 'in the field Scale') for warning in viewed.prediction.warnings]
+    summary = _plain(f'{viewed.path.name}: {viewed.prediction.summary()}')
+    return f'**{summary}**' + ''.join(f'\n- ⚠ {_plain(warning)}' for warning in warnings)
+
+
+def _picture(viewed: Viewed, place: int, opacity: float) -> np.ndarray:
+    """Return the B-scan at a place from 0 with its fluid in colour of an opacity in [0, 1]: RGB, uint8, enlarged."""
+    frame = viewed.prediction.frames[place]
+    scale = enlargement(frame.gray.shape)
+    plain = enlarged_scan(frame.gray, scale).astype(np.float32)
+    return np.rint(plain + opacity * (colour_fluid(frame.gray, frame.mask, None, scale) - plain)).astype(np.uint8)
+
+
+def _table(prediction: Prediction) -> list[list[Any]]:
+    rows = []
+    for found in prediction.scans:
+        area = '' if found.fluid_mm2 is None else f'{found.fluid_mm2:.4f}'
+        probability = '' if found.mean_probability is None else f'{found.mean_probability:.2f}'
+        rows.append([found.index, found.fluid_px, area, found.pockets, found.largest_pocket_px, probability])
+    return rows
 
 
 def _shown(viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
     """Return picture, slider of B-scans, map and table."""
     found, number = viewed.prediction, len(viewed.prediction.frames)
     mapped = draw_enface(found.thickness_px, found.spacing, found.bottom_up) if found.scan.is_volume else None
-    place = min(max(int(place), 0), number - 1)
     return (
-        session.picture(viewed, place, opacity),
+        _picture(viewed, place, opacity),
         gr.update(maximum=max(number - 1, 1), value=place, interactive=number > 1, label=f'B-scan (0 to {number - 1})'),
         gr.update(value=mapped, visible=mapped is not None),
-        session.table(viewed),
+        _table(found),
     )
 
 
@@ -62,43 +112,47 @@ class Page:
         self._busy.acquire(timeout=10)
 
     def outline(self, file: str | None, spacing: str, side: str, threshold: float, opacity: float) -> Generator[tuple]:
-        """Outline a file; yields status, scan, picture, slider, map, table, button and file of the ZIP."""
+        """Outline the first scan of a file; yields status, scan, picture, slider, map, table, button and file of the ZIP."""
         hidden, disabled = gr.update(value=None, visible=False), gr.update(interactive=False)
         nothing = (None, None, disabled, hidden, [], disabled, hidden)
         if not file:
             yield ('Choose a file first, or try the example.', *nothing)
             return
         yield ('Reading the file ...', *nothing)
+        path, frames, begun = Path(file), [], time.monotonic()
         try:
-            settings = Settings(spacing=session.parse_spacing(spacing), threshold=threshold, laterality=SIDES.get(side))
-            steps, begun = session.outline(self.predictor, Path(file), settings), time.monotonic()
-            while True:
-                try:
-                    with self._busy:
-                        done, number = next(steps)
-                except StopIteration as end:
-                    viewed = end.value
-                    break
-                left = (time.monotonic() - begun) * (number - done) / done
-                yield (f'Outlining: B-scan {done} of {number}, about {left:.0f} s left', *nothing)
-            seen = _shown(viewed, len(viewed.prediction.frames) // 2, opacity)
-            yield (_status(viewed), viewed, *seen, gr.update(interactive=True), hidden)
+            settings = Settings(spacing=parse_spacing(spacing), threshold=threshold, laterality=SIDES.get(side))
+            scan, *more = read_scans(path)
+            if more:
+                only = f'the file holds {1 + len(more)} scans, and this is the first; tools/predict.py does all of them'
+                scan = replace(scan, notes=(*scan.notes, only))
+            steps, number = self.predictor.outline(scan, settings, probability=True), len(scan.frames)
+            while len(frames) < number:
+                with self._busy:
+                    frames.append(next(steps))
+                left = (time.monotonic() - begun) * (number - len(frames)) / len(frames)
+                yield (f'Outlining: B-scan {len(frames)} of {number}, about {left:.0f} s left', *nothing)
+            viewed = Viewed(path, sha256_of(path), settings, self.predictor.conclude(scan, settings, frames))
+            yield (_status(viewed), viewed, *_shown(viewed, number // 2, opacity), gr.update(interactive=True), hidden)
         except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
-            said = reason_of(Path(file), error).replace(file, Path(file).name)
+            said = reason_of(path, error).replace(file, path.name)
             yield (f'**Not done.** {_plain(said)}', *nothing)
 
     def redraw(self, viewed: Viewed | None, place: int, opacity: float) -> Any:
         """Return the picture of another B-scan, or with another opacity."""
         if viewed is None:
             return gr.skip()
-        return session.picture(viewed, min(int(place), len(viewed.prediction.frames) - 1), opacity)
+        return _picture(viewed, min(int(place), len(viewed.prediction.frames) - 1), opacity)
 
     def rethreshold(self, viewed: Viewed | None, threshold: float, place: int, opacity: float) -> tuple:
         """Return status, scan, picture, slider, map, table and the file of the ZIP at another threshold."""
         if viewed is None:
             return (gr.skip(),) * 7
-        found = session.at_threshold(self.predictor, viewed, threshold)
-        return _status(found), found, *_shown(found, place, opacity), gr.update(value=None, visible=False)
+        settings, found = replace(viewed.settings, threshold=threshold), viewed.prediction
+        frames = [frame.at_threshold(threshold, found.spacing) for frame in found.frames]
+        viewed = replace(viewed, settings=settings, prediction=self.predictor.conclude(found.scan, settings, frames))
+        shown = _shown(viewed, min(int(place), len(frames) - 1), opacity)
+        return _status(viewed), viewed, *shown, gr.update(value=None, visible=False)
 
     def go_to(self, viewed: Viewed | None, clicked: gr.SelectData) -> Any:
         """Return the B-scan at the clicked place of the map."""
@@ -109,14 +163,22 @@ class Page:
         return gr.skip() if place is None else place
 
     def pack(self, viewed: Viewed | None) -> Generator[Any, None, None]:
-        """Yield the ZIP with all results."""
+        """Yield a ZIP with the files that ``tools/predict.py`` writes for the scan."""
         if viewed is None:
             yield gr.skip()
             return
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f'octfluid_{viewed.path.stem}.zip'
-            path.write_bytes(session.download(self.predictor, viewed))
-            yield gr.update(value=str(path), visible=True)  # Gradio copies it
+            out, packed = Path(folder, 'out'), Path(folder, f'octfluid_{viewed.path.stem}.zip')
+            given = {key: value for key, value in asdict(viewed.settings).items() if value is not None}
+            results = Results(out, self.predictor, given)
+            entry = results.add_input(stem_of_file(viewed.path), viewed.path)
+            entry['sha256'] = viewed.sha256
+            results.write(entry, viewed.prediction)
+            results.finish()
+            with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive:
+                for path in sorted(path for path in out.rglob('*') if path.is_file()):
+                    archive.write(path, path.relative_to(out).as_posix())
+            yield gr.update(value=str(packed), visible=True)  # Gradio copies it
 
 
 def _lay_out(predictor: Predictor) -> SimpleNamespace:
@@ -154,9 +216,7 @@ def _lay_out(predictor: Predictor) -> SimpleNamespace:
                 own.opacity = gr.Slider(0, 1, value=0.7, step=0.05, label='Opacity of the outlines', elem_id='opacity')
                 own.threshold = gr.Slider(0.05, 0.95, value=info.threshold, step=0.05, label='Threshold', elem_id='threshold')
             own.mapped = gr.Image(label='Fluid from above: click for the B-scan', visible=False, elem_id='enface', **still)
-            own.measured = gr.Dataframe(
-                headers=list(session.TABLE_COLUMNS), interactive=False, elem_id='measured', max_height=320
-            )
+            own.measured = gr.Dataframe(headers=list(TABLE_COLUMNS), interactive=False, elem_id='measured', max_height=320)
     return own
 
 
@@ -171,7 +231,7 @@ def build_page(predictor: Predictor) -> tuple[gr.Blocks, Page]:
         # One scan at a time: it uses all cores.
         model = dict(concurrency_id='model', concurrency_limit=1, show_progress='minimal', show_progress_on=own.status)
         work = own.start.click(acts.outline, inputs, outputs, **model)
-        worked = own.example.click(session.example_file, None, own.file).then(acts.outline, inputs, outputs, **model)
+        worked = own.example.click(_example_file, None, own.file).then(acts.outline, inputs, outputs, **model)
         own.cancel.click(None, None, own.status, js="() => 'Cancelled.'", cancels=[work, worked])
         quick = dict(show_progress='hidden', trigger_mode='always_last')
         for slider in (own.place, own.opacity):

@@ -14,8 +14,7 @@ from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
 
 
-def parse_args() -> Namespace:
-    """Parse and check the command line."""
+def _parse_args() -> Namespace:
     parser = ToolParser(
         'Serve a page that outlines and measures fluid in a scan or volume, on this computer alone unless --host says '
         'otherwise. For research only; not a medical device.',
@@ -38,21 +37,16 @@ def parse_args() -> Namespace:
 
 def read_users(path: Path) -> list[tuple[str, str]]:
     """Read names and passwords from a file of lines NAME:PASSWORD; raise InputError, which shows no line, for others."""
-    users: dict[str, str] = {}
-    for number, line in enumerate(read_text(path, 'utf-8-sig').splitlines(), 1):
-        name, _, password = line.partition(':')
-        if line.strip() and (not (name.strip() and password) or name.strip() in users):
-            raise InputError(f'--auth {path}: line {number}: expected NAME:PASSWORD, each name once')
-        if line.strip():
-            users[name.strip()] = password
-    if not users:
-        raise InputError(f'--auth {path}: no users; expected lines NAME:PASSWORD')
+    lines = [line.partition(':') for line in read_text(path, 'utf-8-sig').splitlines() if line.strip()]
+    users = {name.strip(): password for name, _, password in lines}
+    if not users or len(users) < len(lines) or not all((*users, *users.values())):
+        raise InputError(f'--auth {path}: expected lines NAME:PASSWORD, each name once')
     return list(users.items())
 
 
 def main() -> None:
     """Run the command."""
-    args = parse_args()
+    args = _parse_args()
     users = read_users(args.auth) if args.auth else None
     try:
         socket.create_server((args.host, args.port)).close()

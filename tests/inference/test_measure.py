@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from eyepy.core.grids import grid
@@ -7,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from skimage.measure import label
 
-from octfluid.inference.measure import SECTORS, Settings, measure_scan, sector_volumes, sectors_of
+from octfluid.inference.measure import SECTORS, Settings, measure_scan, sector_volumes
 from octfluid.io.scan import Spacing
 from octfluid.utils.errors import InputError
 
@@ -22,12 +20,8 @@ def test_measurements_by_hand():
     assert (found.fluid_px, found.pockets, found.largest_pocket_px) == (4, 2, 2)
     assert found.fluid_mm2 == pytest.approx(4 * 0.004 * 0.01) and found.largest_pocket_mm2 == pytest.approx(2 * 0.004 * 0.01)
     assert found.mean_probability == 0.75
-
-
-def test_without_fluid_and_without_a_scale():
-    found = measure_scan(0, np.zeros((4, 4), bool), PROBABILITY, None)
-    assert (found.fluid_px, found.pockets, found.largest_pocket_px) == (0, 0, 0)
-    assert found.fluid_mm2 is found.largest_pocket_mm2 is found.mean_probability is None
+    blank = measure_scan(0, np.zeros((4, 4), bool), PROBABILITY, None)
+    assert blank.fluid_px == 0 and blank.fluid_mm2 is blank.largest_pocket_mm2 is blank.mean_probability is None
 
 
 @settings(deadline=None)
@@ -37,14 +31,6 @@ def test_pockets_are_those_of_scikit_image(mask):
     found = measure_scan(0, mask, np.ones(mask.shape, np.float32), None)
     assert found.pockets == number
     assert found.largest_pocket_px == max((int((labels == one).sum()) for one in range(1, number + 1)), default=0)
-
-
-@pytest.mark.parametrize(('up', 'nasal', 'sector'), [
-    (0, 0, 'C'), (0.4, 0.2, 'C'), (1, 0, 'S1'), (-1, 0.2, 'I1'), (0.2, 1, 'N1'), (0.2, -1, 'T1'), (2, 1, 'S2'), (-2, 1, 'I2'),
-    (1, 2, 'N2'), (1, -2, 'T2'), (3, 1, ''), (0, -3.01, ''),
-])  # fmt: skip
-def test_sectors_by_hand(up, nasal, sector):
-    assert sectors_of(np.array([float(up)]), np.array([float(nasal)]))[0] == sector
 
 
 def volumes(thickness_px, fovea, laterality='OD', bottom_up=True):
@@ -85,13 +71,8 @@ def test_sectors_are_those_of_eyepys_grid(laterality):
 
 @pytest.mark.parametrize('values', [
     dict(threshold=0), dict(threshold=1.0), dict(threshold=float('nan')), dict(fovea=(1, 2), macula_centred=True),
-    dict(bottom_up='top'), dict(laterality='R'),
+    dict(laterality='R'),
 ])  # fmt: skip
 def test_settings_that_make_no_sense_are_refused_by_name(values):
     with pytest.raises(InputError, match=next(iter(values))):
         Settings(**values)
-
-
-def test_lengths_of_numpy_are_lengths():
-    scale = Spacing(np.float32(0.5), np.float64(0.25), np.int64(1))
-    assert json.loads(json.dumps(vars(scale))) == dict(axial=0.5, lateral=0.25, slice=1.0)

@@ -56,19 +56,12 @@ def test_it_runs_without_packages_for_training_and_without_telemetry(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key not in ('CI', 'ORT_DISABLE_TELEMETRY')}
     places = dict.fromkeys(('HOME', 'TMPDIR', 'XDG_CACHE_HOME'), str(tmp_path))
     code = (
-        'from octfluid import Predictor; import numpy as np, sys, octfluid.inference.outputs, octfluid.webapp.session;'
+        'from octfluid import Predictor; import numpy as np, sys, octfluid.inference.outputs, octfluid.webapp.cli;'
         'Predictor(threads=1).model.mask(np.zeros((1, 32, 32), "u1"));'
         'print([m for m in ("torch", "mmengine", "mmcv", "mmseg", "onnx") if m in sys.modules])'
     )
     said = subprocess.check_output([sys.executable, '-c', code], env=environment | places, cwd=tmp_path / 'here', text=True)
     assert said.strip() == '[]' and [path.name for path in tmp_path.iterdir()] == ['here']
-
-
-def test_metadata_survive_writing_and_reading():
-    metadata = INFO.to_metadata()
-    assert set(metadata) == {PREFIX + key for key in KEYS}
-    assert set(map(type, metadata.values())) == {str}
-    assert ModelInfo.from_metadata({**metadata, 'of': 'others'}, 'here') == INFO
 
 
 def test_scans_become_probabilities_and_masks(write):
@@ -93,35 +86,11 @@ def test_arrays_that_are_not_gray_scans_are_refused(write, scans):
         ScanModel(write(), threads=1).probability(scans)
 
 
-class Fake:
-    """A session that fails."""
-
-    def __init__(self, outcome):
-        self.outcome = outcome
-
-    def run(self, *_):
-        raise self.outcome
-
-
-@pytest.mark.parametrize(('outcome', 'said'), [
-    (RuntimeError('no\nreason'), r'model\.onnx: failed on scans of shape \(1, 2, 3\)'),
-    (RuntimeError('bfc_arena.cc:360 Failed to allocate memory for requested buffer'), 'more memory than there is'),
-])  # fmt: skip
-def test_a_runtime_that_fails_is_a_failure_of_the_work(write, outcome, said):
+def test_a_runtime_that_fails_is_a_failure_of_the_work(write):
     model = ScanModel(write(), threads=1)
-    model.session = Fake(outcome)
-    with pytest.raises(WorkError, match=said):
+    model.session = None
+    with pytest.raises(WorkError, match=r'model\.onnx: failed on scans of shape \(1, 2, 3\)'):
         model.probability(np.zeros((1, 2, 3)))
-
-
-@pytest.mark.parametrize('content', [None, b'garbage\nand more', 'cut'])
-def test_files_that_are_not_models_are_refused(tmp_path, write, content):
-    path = tmp_path / 'bad.onnx'
-    if content is not None:
-        path.write_bytes(write().read_bytes()[:-150] if content == 'cut' else content)
-    with pytest.raises(InputError, match=r'bad\.onnx: ') as caught:
-        ScanModel(path)
-    assert '\n' not in str(caught.value)
 
 
 def test_a_model_with_weights_in_another_file_is_refused(write, tmp_path, monkeypatch):
@@ -134,18 +103,13 @@ def test_a_model_with_weights_in_another_file_is_refused(write, tmp_path, monkey
         ScanModel('a.onnx')
 
 
-@pytest.mark.parametrize('key', KEYS)
-def test_each_entry_of_the_metadata_is_needed(write, key):
-    with pytest.raises(InputError, match=rf'octfluid\.{key}'):
-        ScanModel(write(**{key: None}))
-
-
 @pytest.mark.parametrize('changes', [
-    dict(threshold='half'), dict(scores='[1, 2'), dict(threshold='NaN'), dict(classes='["fluid"]'), dict(classes='5'),
-    dict(domain='["a scanner"]'),
+    *({key: None} for key in KEYS), dict(threshold='half'), dict(scores='[1, 2'), dict(threshold='NaN'),
+    dict(classes='["fluid"]'), dict(classes='5'), dict(domain='["a scanner"]'),
 ])  # fmt: skip
-def test_damaged_metadata_are_refused(write, changes):
-    with pytest.raises(InputError, match='metadata are damaged'):
+def test_metadata_that_are_missing_or_damaged_are_refused(write, changes):
+    ((key, value),) = changes.items()
+    with pytest.raises(InputError, match=r'metadata are damaged' if value else rf'octfluid\.{key}'):
         ScanModel(write(**changes))
 
 
@@ -156,8 +120,3 @@ def test_a_volume_goes_through_a_few_scans_at_a_time(write, monkeypatch):
     monkeypatch.setattr(model, '_run', lambda scans: fed.append(len(scans)) or run(scans))
     np.testing.assert_array_equal(list(model.stream(given)), given / np.float32(256))
     assert fed == [4, 4, 1] and list(model.stream([])) == []
-
-
-@pytest.mark.parametrize('value', [0, 100, 255])
-def test_an_empty_frame_holds_no_fluid(value):
-    assert not ScanModel(threads=1).probability(np.full((1, 64, 96), value, np.uint8)).any()

@@ -1,13 +1,8 @@
-import os
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
-from octfluid.inference.model import ScanModel
 from octfluid.inference.ood import FEATURES, Look, features, fit, judge
-from octfluid.io.duke_mat import read_images
 
 RANDOM = np.random.default_rng(0)
 
@@ -32,11 +27,10 @@ def test_contrast_and_brightness_do_not_count():
     np.testing.assert_allclose(features(layered() / 2 + 30), features(layered()), atol=0.05)
 
 
-@pytest.mark.parametrize('quality', [95, 75, 50])
-def test_jpeg_does_not_count(quality):
+def test_jpeg_does_not_count():
     scan = layered(300, 400)
     cv2.fillPoly(scan, [np.array([[0, 270], [0, 299], [399, 299], [399, 296]])], 255)  # thinner than a square at one end
-    coded = cv2.imdecode(cv2.imencode('.jpg', scan, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+    coded = cv2.imdecode(cv2.imencode('.jpg', scan, [cv2.IMWRITE_JPEG_QUALITY, 75])[1], cv2.IMREAD_GRAYSCALE)
     assert ((coded >= 254.5) != (scan == 255)).sum() > 200
     np.testing.assert_allclose(features(coded)[:4], features(scan)[:4], rtol=0.1)
     np.testing.assert_allclose(features(scan)[:3], features(layered(300, 400))[:3], rtol=0.15)
@@ -61,7 +55,7 @@ def test_most_of_a_volume_decides():
 
 def test_a_look_knows_its_own_and_others():
     measured = np.array([features(layered(seed=seed)) for seed in range(24)])
-    look = fit(measured, [seed // 4 for seed in range(24)])
+    look = Look.from_json(fit(measured, [seed // 4 for seed in range(24)]).to_json())
     own = [look.distance(features(layered(seed=seed))) for seed in range(100, 130)]
     assert np.mean(np.array(own) <= look.limit) > 0.8
     grainy = layered().astype(float) + np.random.default_rng(3).normal(0, 60, (200, 300))
@@ -69,36 +63,6 @@ def test_a_look_knows_its_own_and_others():
     assert look.distance(other) > look.limit
     (reason,) = judge([other], 0.0, look, 'A device')
     assert reason.startswith('looks unlike the scans of the training (A device): ')
-
-
-def test_json_and_back():
-    measured = np.array([features(layered(seed=seed)) for seed in range(12)])
-    look = fit(measured, [seed // 3 for seed in range(12)])
-    again = Look.from_json(look.to_json())
-    assert again.distance(measured[0]) == pytest.approx(look.distance(measured[0]), rel=1e-2)
-    for broken in (None, {}, {'mean': [1], 'precision': [[1]], 'limit': 3}, {**look.to_json(), 'limit': 'far'}, [1]):
-        assert Look.from_json(broken) is None
-
-
-def shared(name):
-    folder = Path(os.environ.get('OCTFLUID_SHARED_DATA', 'nowhere')) / name
-    if not folder.is_dir():
-        pytest.skip(f'OCTFLUID_SHARED_DATA names no folder with {name}')
-    return folder
-
-
-def verdict(scan, coloured=0.0):
-    info = ScanModel().info
-    return judge([features(scan)], coloured, Look.from_json(info.domain['look']), 'd')
-
-
-def test_scans_of_the_training_pass_and_turned_ones_and_photographs_do_not():
-    images = read_images(shared('duke_dme/mat') / 'Subject_03.mat')
-    for place in (20, 30, 40):
-        assert verdict(images[:, :, place]) == []
-        assert verdict(images[::-1, :, place])[0].startswith('looks upside down')
-    for path in sorted((shared('hrf') / 'images').iterdir())[:3]:
-        assert verdict(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))[0].startswith('no layers from side to side')
 
 
 def test_a_look_needs_12_scans_of_3_subjects_which_have_the_same_weight():

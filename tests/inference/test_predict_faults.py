@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
+import sys
 
 import pytest
 from PIL import Image
 from predicted import FRAMES, listing, table
-from scipy.io import savemat
 
 from octfluid.inference import outputs
 
@@ -69,6 +69,15 @@ def test_a_full_disk_ends_the_call_and_keeps_what_is_done(run, scans, tmp_path, 
     assert 'manifest.partial.json' in listing(tmp_path / 'out') and 'b8_mask.png' in listing(tmp_path / 'out')
 
 
+def test_the_work_goes_on_where_the_reader_of_its_lines_has_gone(run, scans, tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, 'w') as gone:
+        monkeypatch.setattr(sys, 'stdout', gone)
+        assert run(scans, '--out', tmp_path / 'out')[0] == 0
+    assert len(table(tmp_path / 'out')) == 4 and 'b11_mask.png' in listing(tmp_path / 'out')
+
+
 def test_a_bad_file_does_not_stop_the_others(run, scans, tmp_path):
     (scans / 'b9.png').write_text('a letter')
     status, said, errors = run(scans, '--out', tmp_path / 'out', *SCALE)
@@ -91,15 +100,6 @@ def test_what_fails_half_way_leaves_nothing(run, tmp_path):
     assert run(tmp_path / 'v.tif', '--out', tmp_path / 'out')[0] == 0, 'nothing was done, so there is nothing to keep'
 
 
-def test_what_replaces_a_longer_volume_leaves_nothing_of_it(run, tmp_path, scans):
-    out = tmp_path / 'out'
-    for number in (4, 2):
-        savemat(tmp_path / 'v.mat', {'images': FRAMES[:number].transpose(1, 2, 0)})
-        assert run(tmp_path / 'v.mat', '--out', out, '--overwrite')[0] == 0
-    assert sum(name.endswith('_mask.png') for name in listing(out)) == 2
-    assert run(scans / 'b8.png', '--out', out, '--overwrite')[0] == 0 and not (out / 'v').exists()
-
-
 def test_a_file_of_the_users_is_not_removed_by_a_strange_manifest(run, scans, tmp_path):
     out = tmp_path / 'out'
     out.mkdir()
@@ -119,17 +119,6 @@ def test_two_inputs_never_share_a_result(run, tmp_path):
     assert status == 1 and 'v_z000.png: ' in errors
 
 
-def test_results_stay_in_their_folder(run, tmp_path, monkeypatch):
-    (tmp_path / 'v/w').mkdir(parents=True)
-    for name in ('...png', 'b.png'):
-        Image.fromarray(FRAMES[0]).save(tmp_path / 'v/w' / name, format='PNG')
-    monkeypatch.chdir(tmp_path / 'v/w')
-    before = listing(tmp_path)
-    for arguments in (['...png'], ['.', '--volume'], ['..', '--volume', '--recursive']):
-        assert run(*arguments, '--out', tmp_path / 'out', '--overwrite')[0] == 0
-    assert [name for name in listing(tmp_path) if not name.startswith('out/')] == before
-
-
 def test_a_name_that_is_too_long_or_no_text_does_not_stop_the_others(run, scans, tmp_path):
     os.rename(scans / 'b8.png', scans / f'{"x" * 245}.png')
     (scans / 'b9.png').unlink()
@@ -137,12 +126,6 @@ def test_a_name_that_is_too_long_or_no_text_does_not_stop_the_others(run, scans,
     status, _, errors = run(scans, '--out', tmp_path / 'out')
     assert status == 1 and errors.count('failed: ') == 1 and 'File name too long' in errors
     assert {row['input'] for row in table(tmp_path / 'out')} == {'b10', 'b11', 'caf\\udce9'}
-
-
-def test_results_are_no_input_of_a_second_call(run, scans):
-    for _ in range(2):
-        assert run(scans, '--recursive', '--out', scans / 'out', '--overwrite')[0] == 0
-    assert [row['input'] for row in table(scans / 'out')] == ['b8', 'b9', 'b10', 'b11']
 
 
 @pytest.mark.parametrize('name', ['b8_overlay.png', 'v/v_z000_mask.png'])

@@ -1,5 +1,3 @@
-import pickle
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,16 +39,6 @@ def test_it_gives_what_the_model_gives(predictor, volume):
     assert (found.spacing, found.spacing_from, found.sectors) == (SCALE, 'file', ())
     single = predictor.predict_scan(scan_of(volume[:1], spacing=SCALE))
     assert single.fluid_mm3 is None and single.scans == found.scans[:1] and single.masks.shape == (1, *volume[0].shape)
-
-
-def test_each_frame_comes_with_what_was_found(quick, predictor, volume):
-    scan = scan_of(volume)
-    found = predictor.predict_scan(scan)
-    assert [one.index for one in found.scans] == [0, 1, 2] and found.probability is None
-    for place, frame in enumerate(predictor.outline(scan, Settings(), probability=True)):
-        np.testing.assert_array_equal(frame.gray, volume[place])
-        np.testing.assert_array_equal(frame.probability > 0.5, frame.mask)
-        assert frame.measured == found.scans[place] == frame.at_threshold(0.5, None).measured
 
 
 @pytest.mark.parametrize(('theirs', 'ours', 'scale', 'origin', 'said'), [
@@ -139,8 +127,3 @@ def test_a_side_that_contradicts_the_file_is_a_warning(quick, predictor, volume)
 def test_frames_that_are_not_pictures_of_one_size_are_refused_by_place(quick, predictor, frames):
     with pytest.raises(InputError, match=f'^v: B-scan {len(frames) - 1} has'):
         predictor.predict_scan(scan_of(frames))
-
-
-def test_a_predictor_goes_to_other_processes(predictor, volume):
-    copy = pickle.loads(pickle.dumps(predictor))
-    assert copy.predict_scan(scan_of(volume)).scans == predictor.predict_scan(scan_of(volume)).scans

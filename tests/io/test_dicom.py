@@ -38,11 +38,6 @@ def test_frames_plain_and_compressed(tmp_path, syntax):
     np.testing.assert_array_equal(list(scan.frames), VOLUME)
 
 
-def test_monochrome1_is_turned_round(tmp_path):
-    scan = read(write(tmp_path / 'v.dcm', PhotometricInterpretation='MONOCHROME1'))
-    np.testing.assert_array_equal(scan.frames[0], 255 - VOLUME[0])
-
-
 DIM = np.stack([VOLUME[0], VOLUME[1] // 100, VOLUME[2].astype(np.uint16) * 4]).astype(np.uint16)
 
 
@@ -71,6 +66,8 @@ def test_scale_of_single_files_and_side_and_persons(tmp_path):
     assert scan.identifiers['PatientName'] == 'Doe^Jane' and scan.identifiers['StudyDate'] == '20260102'
     plain = read(write(tmp_path / 'c.dcm', VOLUME[:1]))
     assert plain.laterality is None and plain.spacing is None and not plain.is_volume
+    inverted = read(write(tmp_path / 'd.dcm', PhotometricInterpretation='MONOCHROME1'))
+    np.testing.assert_array_equal(inverted.frames[0], 255 - VOLUME[0])
 
 
 @pytest.mark.parametrize(('frames', 'elements', 'said'), [
@@ -85,11 +82,3 @@ def test_what_would_be_read_wrongly_is_one_line(tmp_path, frames, elements, said
     with pytest.raises(InputError, match=said) as raised:
         read(path)
     assert str(raised.value).startswith(str(path)) and '\n' not in str(raised.value)
-
-
-def test_a_file_cut_short_is_one_line_and_repeats_no_name(tmp_path):
-    path = write(tmp_path / 'v.dcm')
-    path.write_bytes(path.read_bytes()[:-3000])
-    with pytest.raises(InputError, match=r'v\.dcm: ') as raised:
-        read(path)
-    assert 'Doe' not in str(raised.value)

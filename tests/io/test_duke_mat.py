@@ -42,8 +42,6 @@ def test_reads_volume_and_graded_slices(tmp_path):
 def test_grader_2_reads_the_other_annotation(tmp_path):
     path = write(tmp_path, images=images(), manualFluid1=fluid(), manualFluid2=np.full(SHAPE, 7.0))
     assert (read_subject(path, grader=2).fluid == 7).all()
-    with pytest.raises(InputError, match='grader 3'):
-        read_subject(path, grader=3)
 
 
 @pytest.mark.parametrize(('stored', 'gray'), [
@@ -67,31 +65,6 @@ def test_bad_content(tmp_path, bad, said):
     path = write(tmp_path, **{name: value for name, value in variables.items() if value is not None})
     with pytest.raises(InputError, match=said):
         read_subject(path)
-
-
-@pytest.mark.parametrize('keep', [0, 127, 200, -1])
-def test_truncated_file(tmp_path, keep):
-    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 5), dtype=np.uint8)
-    path = write(tmp_path, images=noise, manualFluid1=noise.astype(float))
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r'Subject_03\.mat: ') as caught:
-        read_subject(path)
-    assert '\n' not in str(caught.value)
-
-
-def test_every_damaged_byte_is_refused_or_harmless(tmp_path):
-    path = write(tmp_path, images=images(), manualFluid1=fluid())
-    whole = path.read_bytes()
-    for position in range(0, len(whole), 7):
-        damaged = bytearray(whole)
-        damaged[position] ^= 0xFF
-        path.write_bytes(damaged)
-        try:
-            subject = read_subject(path)
-        except InputError:
-            continue
-        np.testing.assert_array_equal(subject.images, images())
-        np.testing.assert_array_equal(subject.fluid, fluid())
 
 
 def test_files_that_are_not_ours(tmp_path):

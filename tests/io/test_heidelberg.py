@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from e2e_files import FRAMES as RAW
 from e2e_files import IMAGE, META, e2e_bytes, parts_of
-from heyex_files import FRAMES
+from heyex_files import FRAMES, image, write_export
+from PIL import Image
 from vol_files import HEADER, vol_bytes
 
 from octfluid.io.readers import read_scans
@@ -28,12 +29,6 @@ def test_a_volume_with_its_scale_and_side(read):
         np.testing.assert_allclose(found.astype(int), expected, atol=1)
     assert scan.identifiers['patient_id'] == '4711'
     assert scan.raster.horizontal is True and scan.raster.bottom_up is False  # y grows downwards
-
-
-def test_empty_regions_are_black(read):
-    content = bytearray(vol_bytes(FRAMES[:1]))
-    content[-4 * FRAMES[0].size :] = np.full(FRAMES[0].size, 3.4028235e38, '<f4').tobytes()
-    assert not read(bytes(content))[0].frames[0].any()
 
 
 @pytest.mark.parametrize(('frames', 'pattern', 'noted'), [(FRAMES, 2, True), (FRAMES, 5, True), (FRAMES[:1], 1, False)])
@@ -94,3 +89,76 @@ def test_a_broken_e2e_is_one_line(read, content):
     with pytest.raises(InputError, match=r'v\.e2e: ') as raised:
         read(content, 'v.e2e')
     assert '\n' not in str(raised.value)
+
+
+@pytest.fixture
+def export(tmp_path):
+    """Write an export with texts of its XML file replaced, and return the file's path."""
+
+    def make(*pairs, **options):
+        path = write_export(tmp_path, **options)
+        text = path.read_text()
+        for old, new in pairs:
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def test_an_xml_export(export):
+    (scan,) = read_scans(export())
+    assert scan.is_volume and scan.laterality == 'OD' and scan.files == ('a.tif', 'b.tif', 'c.tif')
+    assert (scan.spacing.axial, scan.spacing.lateral, scan.spacing.slice) == (0.00387, 0.0113, 0.25)
+    np.testing.assert_array_equal(list(scan.frames), FRAMES)
+    assert scan.identifiers['LastName'] == 'Doe'
+
+
+@pytest.mark.parametrize('text', ['', '<HEDX>', '<HEDX><BODY/></HEDX>'])
+def test_other_xml_is_one_line(tmp_path, text):
+    (tmp_path / 'x.xml').write_text(text)
+    with pytest.raises(InputError, match=r'x\.xml: ') as raised:
+        read_scans(tmp_path / 'x.xml')
+    assert '\n' not in str(raised.value)
+
+
+def test_a_missing_picture_and_one_elsewhere_are_refused(export, tmp_path):
+    with pytest.raises(InputError, match=r'b\.tif'):
+        read_scans(export(missing=('b.tif',)))
+    Image.fromarray(FRAMES[0]).save(tmp_path.parent / 'secret.tif')
+    with pytest.raises(InputError, match=r'secret\.tif'):
+        read_scans(export(('C:\\export\\b.tif', '../secret.tif')))
+
+
+@pytest.mark.parametrize('letter', ['B', 'l', ''])
+def test_a_side_that_is_neither_is_not_known(export, letter):
+    path = export(('<Laterality>R<', f'<Laterality>{letter}<'))
+    assert read_scans(path.rename(path.with_name('EXPORT.XML')))[0].laterality is None
+
+
+def test_each_series_is_a_scan_of_its_own(export):
+    second = image('OCT', 'a.tif').replace('<ScaleX>0.0113<', '<ScaleX>0.006<')
+    first, other = read_scans(export(('</Series>', f'</Series><Series><Laterality>L</Laterality>{second}</Series>')))
+    assert (first.laterality, first.series, len(first.frames), first.spacing.lateral) == ('OD', '0', 3, 0.0113)
+    assert (other.laterality, other.series, len(other.frames), other.spacing.lateral) == ('OS', '1', 1, 0.006)
+
+
+def star():
+    for place, angle in enumerate(np.radians((0, 60, 120))):
+        x, y = np.cos(angle), np.sin(angle)
+        for tag, old, sign in (('Start', f'<X>0</X><Y>{0.25 * place}</Y>', -1), ('End', f'<X>1</X><Y>{0.25 * place}</Y>', 1)):
+            # The view from above has the first positions, too.
+            yield f'<{tag}><Coord>{old}', f'<{tag}><Coord><X>{sign * x}</X><Y>{sign * y}</Y>'
+
+
+@pytest.mark.parametrize('pairs', [[*star()], [('<X>0</X><Y>0.25</Y>', '')]], ids=['star', 'a position is missing'])
+def test_b_scans_that_do_not_lie_side_by_side_are_no_volume(export, pairs):
+    (scan,) = read_scans(export(*pairs))
+    assert len(scan.frames) == 3 and not scan.is_volume and scan.spacing.slice is None and scan.notes
+
+
+def test_b_scans_of_several_scales_have_none(export):
+    rest = '</ScaleX><ScaleY>0.00387</ScaleY><Start><Coord><X>0</X><Y>0.25</Y>'
+    (scan,) = read_scans(export((f'0.0113{rest}', f'0.02{rest}')))
+    assert scan.spacing is None and 'differ in scale' in scan.notes[0]

@@ -51,7 +51,6 @@ def test_folders_are_read_as_people_count_and_those_below_on_demand(tmp_path):
     (tmp_path / 'in/loop').symlink_to(tmp_path / 'in')
     assert names([tmp_path / 'in']) == ['a2', 'a10']
     assert names([tmp_path / 'in'], recursive=True) == ['a2', 'a10', 'one/a']
-    assert names([tmp_path / 'in'], recursive=True, leave_out=tmp_path / 'in/one') == ['a2', 'a10']
 
 
 def test_names_are_unique(tmp_path):
@@ -141,13 +140,6 @@ def test_dicom_files_of_a_series_are_in_the_order_of_their_numbers(tmp_path):
     assert scan.spacing == Spacing(0.004, 0.012) and scan.laterality == 'OD'
     np.testing.assert_array_equal(list(scan.frames), VOLUME)
     assert scan.files == ('b', 'c', 'a')
-
-
-def test_a_gap_in_the_numbers_is_said(tmp_path):
-    put(tmp_path, 'b1.png', 'b2.png', 'b3.png', 'b5.png')
-    assert any('leave a gap before b5.png' in note for note in read_folder(tmp_path).notes)
-    (tmp_path / 'b5.png').rename(tmp_path / 'b4.png')
-    assert read_folder(tmp_path).notes == ()
 
 
 def test_a_pipe_and_a_link_that_leads_nowhere_are_left_out_and_told(tmp_path):
