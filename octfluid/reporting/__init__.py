@@ -1,1 +1,1 @@
-"""Metrics, overlays, reports. Importing this folder loads no torch; `octfluid.register` does."""
+"""From run records to tables, figures and pages."""
