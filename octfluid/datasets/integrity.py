@@ -89,7 +89,7 @@ class DatasetSpec:
 
     @property
     def foreground(self) -> str:
-        """Names of the classes other than 0, for messages."""
+        """Names of the classes other than 0."""
         return ' or '.join(self.classes[1:])
 
 
@@ -102,7 +102,7 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
     root, split, report = Path(spec.root), spec.split, DatasetReport()
     require_split(root, split)
     problems, warnings = report.problems, report.warnings
-    image_paths, mask_paths = _files(root, spec.size_dir, spec.image_suffix, problems)
+    image_paths, mask_paths = _files(root, spec)
     images, masks = {}, {}  # the readable ones
     for name, path in image_paths.items():
         if image := _check_image(path, spec, problems):
@@ -125,12 +125,7 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
 
 
 def refuse_overlap(root: str | os.PathLike, split: str) -> None:
-    """Check, by lists and index alone, that a split keeps apart what it has to: see `check_dataset` for everything else.
-
-    Raises:
-        InputError: An image is on both sides; or, of a split by subject (``subjectNN``, the halves, ``<split>-innerK``), a
-            subject is, or one validates that the split's name does not hold out. Also: no such data set, split or side.
-    """
+    """Refuse (InputError), by lists and index alone, a split that does not keep apart what it has to: see `overlaps`."""
     lists = {subset: read_split(root, split, subset) for subset in SUBSETS}
     subjects = {name: row.subject for name, row in load_index(root).items()}
     if problems := overlaps(Path(root), split, lists, subjects):
@@ -160,21 +155,14 @@ def overlaps(root: Path, split: str, lists: Mapping[str, Sequence[str]], subject
     return problems
 
 
-def _files(root: Path, size_dir: str, image_suffix: str, problems: list[str]) -> list[dict[str, Path]]:
+def _files(root: Path, spec: DatasetSpec) -> list[dict[str, Path]]:
     found = []
-    for kind, suffix in zip(KINDS, (image_suffix, SUFFIX), strict=True):
-        folder = root / size_dir / kind
+    for kind, suffix in zip(KINDS, (spec.image_suffix, SUFFIX), strict=True):
+        folder = root / spec.size_dir / kind
         if not folder.is_dir():
             sizes = ', '.join(sorted(path.parent.name for path in root.glob('*/images')))
             raise InputError(f'{folder}: no such folder; sizes in this data set: {sizes}')
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
-        others = [path for path in paths if path.suffix != suffix]
-        problems += [f'{path}: not a {suffix} file; expected only {suffix} files here' for path in others]
-        found.append({path.stem: path for path in paths if path.suffix == suffix})
-    images, masks = found
-    folder = root / size_dir
-    problems += [f'{images[n]}: no mask; expected {folder}/annotations/{n}{SUFFIX}' for n in images if n not in masks]
-    problems += [f'{masks[n]}: no image; expected {folder}/images/{n}{image_suffix}' for n in masks if n not in images]
+        found.append({path.stem: path for path in sorted(folder.glob(f'[!.]*{suffix}'))})
     return found
 
 
@@ -218,15 +206,13 @@ def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, pro
 
 
 def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, int]:
-    """Compare ``index.csv`` with the files; return the subject by name."""
+    """Return the subject by name; a file that ``index.csv`` lacks is a problem."""
     try:
         index = load_index(root)
     except InputError as error:
         problems.append(str(error))
         return {}
-    path = root / 'index.csv'
-    problems += [f"{path}: '{name}' is listed but has no image and no mask" for name in index if name not in names]
-    problems += [f"{path}: '{name}' has files but is not listed" for name in sorted(names - index.keys())]
+    problems += [f"{root}/index.csv: '{name}' has files but is not listed" for name in sorted(names - index.keys())]
     return {name: row.subject for name, row in index.items()}
 
 

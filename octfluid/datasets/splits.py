@@ -144,22 +144,20 @@ def build_splits(scans: Iterable[GradedBScan]) -> dict[str, Split]:
     scans = sorted(scans)
     subset_of = {(row.scan.subject, row.scan.slice): row.subset for row in paper_rows()}
     sides = {'paper': tuple([scan for scan in scans if subset_of.get((scan.subject, scan.slice)) == side] for side in SUBSETS)}
-    low, high = range(1, 6), range(6, 11)
-    sides[HALVES[0]], sides[HALVES[1]] = (_of(scans, high), _of(scans, low)), (_of(scans, low), _of(scans, high))
-    subjects = {scan.subject for scan in scans}
-    sides |= {subject_split(one): (_of(scans, subjects - {one}), _of(scans, {one})) for one in sorted(subjects)}
+    names = (*HALVES, *sorted({subject_split(scan.subject) for scan in scans}))
+    sides |= {name: _divided(scans, held_out_subjects(name)) for name in names}
     outer = {name: both for name, both in sides.items() if all(both)} | {ALL: (scans, [])}
     inner = {}
     for stem, (train, _) in outer.items():
-        subjects = {scan.subject for scan in train}
-        folds = inner_folds(train) if len(subjects) >= INNER_FOLDS else []
-        for k, fold in enumerate(folds, start=1):
-            inner[f'{stem}-inner{k}'] = _of(train, subjects.difference(fold)), _of(train, fold)
+        folds = inner_folds(train) if len({scan.subject for scan in train}) >= INNER_FOLDS else []
+        inner |= {f'{stem}-inner{k}': _divided(train, fold) for k, fold in enumerate(folds, start=1)}
     return {name: Split(*(tuple(scan.name for scan in side) for side in both)) for name, both in (outer | inner).items()}
 
 
-def _of(scans: Iterable[GradedBScan], subjects: Iterable[int]) -> list[GradedBScan]:
-    return [scan for scan in scans if scan.subject in subjects]
+def _divided(scans: Sequence[GradedBScan], held_out: Iterable[int]) -> tuple[list[GradedBScan], list[GradedBScan]]:
+    """Return the scans of other subjects, and those of the subjects that are held out."""
+    held_out = set(held_out)
+    return [scan for scan in scans if scan.subject not in held_out], [scan for scan in scans if scan.subject in held_out]
 
 
 def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
@@ -209,11 +207,7 @@ def require_split(root: str | os.PathLike, split: str) -> None:
 
 
 def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
-    """Read one side, ``train`` or ``val``, of a split: names without suffix, in the order of the file, at least one.
-
-    Raises:
-        InputError: No such data set, split or side, or an empty list.
-    """
+    """Read one side of a split: names in the order of the file, at least one; else, or for no such side, `InputError`."""
     require_split(root, split)
     path = Path(root) / 'splits' / f'{split}_{subset}.txt'
     if not path.exists():

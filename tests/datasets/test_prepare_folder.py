@@ -66,14 +66,6 @@ def test_index_numbers_patients_and_counts_their_scans_and_their_fluid(prepare, 
     assert (out / 'splits/all_train.txt').read_text().split() == [row[0] for row in rows_of(out)]
 
 
-def test_scans_and_masks_without_a_partner_are_left_out_and_named(prepare, raw, out):
-    prepare()
-    (raw / 'masks/Cirrus_2.png').rename(raw / 'masks/Cirrus_3.png')
-    made = prepare(BY_DEVICE)
-    assert (made.scans, made.with_fluid, made.without_mask, made.without_scan) == (2, 1, ['Cirrus_2'], ['Cirrus_3'])
-    assert sorted(os.listdir(out / 'native/images')) == ['Cirrus_1.png', 'Topcon_1.png']
-
-
 def test_folds_divide_the_patients(prepare, raw, out):
     for patient in range(5):
         for place in range(2):
