@@ -109,39 +109,25 @@ def test_masks_that_may_be_inverted_are_a_warning(root):
     assert 's03_z10' in report.warnings[0]
 
 
-def overlap(root, split, train, val):
-    """Write a split; return what `check_dataset` finds in it, and see that `refuse_overlap` finds the first of it."""
-    (root / f'splits/{split}_train.txt').write_text('\n'.join(train))
-    (root / f'splits/{split}_val.txt').write_text('\n'.join(val))
-    found = problems(root, split)
-    with pytest.raises(InputError) if found else nullcontext() as caught:
+BOTH, IMAGE = "'s01_z15' is of subject 1, and so is 's01_z10'", "'s01_z10' is in both"
+
+
+@pytest.mark.parametrize(('split', 'train', 'val', 'said'), [
+    ('subject01', 's02_z10 s01_z10', 's01_z15', BOTH), ('train2-3_test1-1', 's02_z10 s01_z10', 's01_z15', BOTH),
+    ('half-inner1', 's02_z10 s01_z10', 's01_z15', BOTH), ('paper', 's02_z10 s01_z10', 's01_z15', None),
+    ('subject01', 's02_z10 s01_z10', 's01_z10', IMAGE), ('paper', 's02_z10 s01_z10', 's01_z10', IMAGE),
+    # A split validates on the subjects of its name; inner splits may do so on any.
+    ('train1-2_test2-2', 's01_z10', 's02_z10 s03_z10', "'s03_z10' is of subject 3"),
+    ('subject02', 's01_z10', 's02_z10', None), ('subject03-inner1', 's01_z10', 's02_z10', None),
+])  # fmt: skip
+def test_what_may_be_on_both_sides_of_a_split(root, split, train, val, said):
+    (root / f'splits/{split}_train.txt').write_text(train.replace(' ', '\n'))
+    (root / f'splits/{split}_val.txt').write_text(val.replace(' ', '\n'))
+    report = check(root, split)
+    with pytest.raises(InputError) if said else nullcontext() as caught:
         refuse_overlap(root, split)
-    assert not found or str(caught.value) == found[0]
-    return found
-
-
-@pytest.mark.parametrize('split', ['subject01', 'train2-3_test1-1', 'half-inner1'])
-def test_a_subject_on_both_sides_of_a_split_by_subject_is_refused(root, split):
-    (problem,) = overlap(root, split, ['s02_z10', 's01_z10'], ['s01_z15'])
-    assert f'{split}_val.txt' in problem and 'of subject 1' in problem and 's01_z10' in problem and 's01_z15' in problem
-
-
-def test_a_subject_on_both_sides_of_another_split_is_no_problem(root):
-    assert overlap(root, 'paper', ['s02_z10', 's01_z10'], ['s01_z15']) == []
-    assert check(root, 'paper').shared_subjects == [1]
-
-
-@pytest.mark.parametrize('split', ['paper', 'subject01'])
-def test_an_image_on_both_sides_of_any_split_is_refused_once(root, split):
-    (problem,) = overlap(root, split, ['s02_z10', 's01_z10'], ['s01_z10'])
-    assert "'s01_z10' is in both" in problem
-
-
-def test_a_split_must_validate_on_the_subjects_of_its_name(root):
-    assert overlap(root, 'subject02', ['s01_z10'], ['s02_z10']) == []
-    (problem,) = overlap(root, 'train1-2_test2-2', ['s01_z10'], ['s02_z10', 's03_z10'])
-    assert "'s03_z10' is of subject 3" in problem and problem.endswith(': 2')
-    assert overlap(root, 'subject03-inner1', ['s01_z10'], ['s02_z10']) == []  # inner splits may validate on any
+    assert report.problems == ([str(caught.value)] if said else []) and (said or '') in ''.join(report.problems)
+    assert report.shared_subjects == ([1] if 's01' in train and 's01' in val else [])
 
 
 def test_a_picture_on_both_sides_under_two_names_is_refused(root):
