@@ -18,7 +18,7 @@ for advice in (
 with contextlib.redirect_stdout(io.StringIO()):  # mmseg prints that an optional package is absent
     import mmseg.datasets  # noqa: F401
 
-from octfluid.datasets import augment, fluid_dataset, sampler, standardize, transforms  # noqa: E402
+from octfluid.datasets import augment, fluid_dataset, sampler, standardize  # noqa: E402
 from octfluid.engine import checkpoint, ensemble, hooks, performance, record_hook, stopping  # noqa: E402
 from octfluid.metrics import fluid_metric  # noqa: E402
 from octfluid.models import losses, plain_unet, segmentor  # noqa: E402
@@ -27,5 +27,5 @@ checkpoint.use_safe_loading()
 
 __all__ = [
     'augment', 'checkpoint', 'ensemble', 'fluid_dataset', 'fluid_metric', 'hooks', 'losses',
-    'performance', 'plain_unet', 'record_hook', 'sampler', 'segmentor', 'standardize', 'stopping', 'transforms',
+    'performance', 'plain_unet', 'record_hook', 'sampler', 'segmentor', 'standardize', 'stopping',
 ]  # fmt: skip

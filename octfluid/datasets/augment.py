@@ -37,10 +37,7 @@ class _RandomGray(BaseTransform):
     A `filling` stays as it is: `octfluid.datasets.standardize.standardize` leaves it out. For the same reason no other pixel
     becomes black or white.
 
-    Args:
-        prob: Probability of a change, in [0, 1].
-        low: Least value of what is drawn (see the subclass).
-        high: Greatest value; ``0 <= low <= high``.
+    ``prob`` is in [0, 1]; what the subclass draws is uniform in [``low``, ``high``], both at least 0.
     """
 
     def __init__(self, prob: float, low: float, high: float) -> None:
@@ -101,12 +98,7 @@ class FluidCrop(BaseTransform):
     """Cut a window, with a probability one that holds a random pixel of fluid, else one from anywhere.
 
     Without this most windows hold none: fluid covers less than one pixel in a hundred. The fluid's pixel lies anywhere in the
-    window. A scan smaller than the window keeps its size along that side; the data preprocessor pads it.
-
-    Args:
-        crop_size: (height, width) in pixels.
-        prob: Probability of a window with fluid, in [0, 1]; a mask without fluid has none.
-        label: The label of fluid.
+    window, (height, width) pixels. A smaller scan keeps its size along that side; the data preprocessor pads it.
     """
 
     def __init__(self, crop_size: tuple[int, int], prob: float = 0.33, label: int = 1) -> None:

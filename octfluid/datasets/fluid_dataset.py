@@ -5,20 +5,22 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATASETS
+from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs, Resize
+from mmseg.registry import DATASETS, TRANSFORMS
 from torch.utils.data import get_worker_info
 
 from octfluid.datasets.integrity import IMAGE_MODES, SUFFIX
 from octfluid.datasets.sampler import SampleDraw
-from octfluid.datasets.scan_cache import CachedHead, fixed_head
 from octfluid.datasets.splits import load_index
 from octfluid.datasets.windows import use_windows
 from octfluid.utils.text import read_text
@@ -27,17 +29,17 @@ FLUID_CLASSES = ('background', 'fluid')
 FLUID_PALETTE = [[0, 0, 0], [230, 159, 0]]
 VESSEL_CLASSES = ('background', 'vessel')
 VESSEL_PALETTE = [[0, 0, 0], [0, 114, 178]]
+META_KEYS = (
+    'img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip', 'flip_direction',
+    'reduce_zero_label', 'name', 'subject', 'slice',
+)  # fmt: skip
+FIXED = (LoadImageFromFile, LoadAnnotations, Resize)
+"""Transforms without a random draw that pipelines begin with; subclasses may draw."""
 
 
 @contextmanager
 def seeded_draws(seed: int) -> Iterator[None]:
-    """Make the random draws inside the block a function of ``seed`` alone, and leave the generators as they were.
-
-    Covers Python's, NumPy's and torch's CPU generators, which are what the transforms of mmcv and mmseg draw from.
-
-    Args:
-        seed: 0 <= seed < 2**32.
-    """
+    """Seed the generators that transforms draw from (Python's, NumPy's, torch's on CPUs) and restore them after the block."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -50,6 +52,56 @@ def seeded_draws(seed: int) -> Iterator[None]:
         torch.set_rng_state(states[2])
 
 
+@TRANSFORMS.register_module()
+class PackFluidInputs(PackSegInputs):
+    """mmseg's `PackSegInputs`, with the scan's name, subject and slice among the sample's metainfo.
+
+    A gray scan is packed as (3, H, W), three views of one plane, because MMSegmentation's tools expect colour; `ScanSegmentor`
+    takes the first.
+    """
+
+    def __init__(self, meta_keys: tuple[str, ...] = META_KEYS) -> None:
+        super().__init__(meta_keys=meta_keys)
+
+    def transform(self, results: dict) -> dict[str, Any]:
+        """Pack one sample."""
+        packed = super().transform(results)
+        if packed['inputs'].shape[0] == 1:
+            packed['inputs'] = packed['inputs'].expand(3, -1, -1)
+        return packed
+
+
+class CachedHead(BaseTransform):
+    """Stands in for the transforms that a pipeline begins with and whose results do not change (`FIXED`).
+
+    Keeps their result for each scan up to ``limit`` bytes of pixels; a scan beyond it is read for every sample. Processes that
+    are forked later share what is kept; a pickle is empty, so that workers started by ``spawn`` fill caches of their own. With
+    ``copy=False`` samples share their arrays, for transforms that do not write into them.
+    """
+
+    def __init__(self, head: Sequence[Callable[[dict], dict]], limit: float, copy: bool = True) -> None:
+        self.head, self.limit, self.bytes = list(head), limit, 0
+        self.copied = (np.ndarray, list) if copy else list
+        self.kept: dict[str, dict[str, Any]] = {}
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, 'kept': {}, 'bytes': 0}
+
+    def transform(self, results: dict) -> dict:
+        """Return what the transforms make of a sample of `FluidDataset.load_data_list`."""
+        path = results['img_path']
+        if path not in self.kept:
+            made = results
+            for step in self.head:
+                made = step(made)
+            size = sum(value.nbytes for value in made.values() if isinstance(value, np.ndarray))
+            if self.bytes + size > self.limit:
+                return made
+            self.kept[path] = made
+            self.bytes += size
+        return {name: value.copy() if isinstance(value, self.copied) else value for name, value in self.kept[path].items()}
+
+
 @DATASETS.register_module()
 class FluidDataset(BaseSegDataset):
     """B-scans and their masks (0 background, 1 fluid) in the layout that the dataset converters write.
@@ -58,16 +110,14 @@ class FluidDataset(BaseSegDataset):
     ``<data_root>/index.csv``. A sample's metainfo carries its ``name``, ``subject`` (int) and ``slice`` (0-based int); the last
     two are None for a name that ``index.csv`` lacks. A subclass may have images of another suffix (``IMAGE_SUFFIX``) and only
     some of Pillow's modes (``IMAGE_MODES``). For other classes give ``metainfo=dict(classes=(...))``.
+    ``img_path`` and ``seg_map_path`` of ``data_prefix`` may be of two sizes: predictions on native scans are then scored
+    against masks of another size.
 
     Args:
-        data_root: Folder of the prepared data set.
-        ann_file: List of names, one a line, relative to ``data_root``.
-        data_prefix: ``img_path`` and ``seg_map_path``, relative to ``data_root``. They may be of two sizes: predictions on
-            native scans are then scored against masks of another size.
         scan_size: (height, width) in pixels that every scan has, checked before training; None when they differ.
         window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` keep
             (`octfluid.datasets.windows`), from scans that are decoded once and all stay in memory. The samples are the same.
-        cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `octfluid.datasets.scan_cache.FIXED`)
+        cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `FIXED`)
             in at most so much memory; 0 keeps nothing. The samples are the same. ``window_first`` keeps all.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
 
@@ -93,8 +143,8 @@ class FluidDataset(BaseSegDataset):
         self.scan_size = scan_size
         self.window_first = window_first
         self.cache_bytes = cache_bytes
-        if metainfo is not None and 'classes' in metainfo:
-            metainfo = dict(palette=[], **metainfo) if 'palette' not in metainfo else metainfo
+        if metainfo is not None:
+            metainfo = {'palette': [], **metainfo}
         super().__init__(
             img_suffix=self.IMAGE_SUFFIX, seg_map_suffix=SUFFIX, reduce_zero_label=False, metainfo=metainfo, **kwargs
         )
@@ -109,12 +159,15 @@ class FluidDataset(BaseSegDataset):
             return
         super().full_init()
         steps = self.pipeline.transforms
-        fixed = fixed_head(steps)
+        fixed = sum(1 for _ in takewhile(lambda step: type(step) in FIXED, steps))
         if self.window_first:
-            steps[fixed : fixed + 2] = use_windows(steps[fixed:])
+            use_windows(steps[fixed:])
         if fixed and (self.window_first or self.cache_bytes):
             cache = CachedHead(steps[:fixed], math.inf if self.window_first else self.cache_bytes, copy=not self.window_first)
-            cache.fill(self.get_data_info(index) for index in range(len(self)))
+            for index in range(len(self)):  # before workers are forked, which share what is kept
+                cache(self.get_data_info(index))
+                if len(cache.kept) <= index:
+                    break
             steps[:fixed] = [cache]
 
     def load_data_list(self) -> list[dict]:

@@ -36,7 +36,6 @@ IMAGE_MODES = ('L', 'RGB')
 class _Image(NamedTuple):
     shape: tuple[int, int]
     looks: Looks
-    even: bool  # all its pixels are alike, so that it shows nothing
 
 
 class _Mask(NamedTuple):
@@ -46,10 +45,7 @@ class _Mask(NamedTuple):
 
 
 class SubsetCounts(NamedTuple):
-    """One side of a split: names in the list, different subjects, masks with pixels of classes other than 0.
-
-    ``fluid_share`` is the fraction of such pixels among all that are not ignored, in [0, 1]; 0 without readable masks.
-    """
+    """One side of a split; ``fluid_share`` is the fraction of all not ignored pixels that are of classes other than 0."""
 
     images: int
     subjects: int
@@ -59,10 +55,7 @@ class SubsetCounts(NamedTuple):
 
 @dataclass
 class DatasetReport:
-    """Outcome of `check_dataset`: a line for each problem, a line for each likely mistake that is allowed, and counts.
-
-    ``subsets`` has the counts of ``train`` and ``val``; ``shared_subjects`` are those with scans in both, ascending.
-    """
+    """A line for each problem and for each likely mistake that is allowed, counts, and subjects with scans on both sides."""
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -75,9 +68,7 @@ class DatasetSpec:
     """Where the data of a config lie and what they must look like.
 
     Attributes:
-        root: Folder of the prepared data set.
         size_dir: Folder of the size used, such as ``'paper_256'``.
-        split: Name of the split.
         size: (height, width) in pixels of every image and mask; None: a mask must have its image's size.
         classes: Names by label, from 0.
         ignore_index: Mask value that counts as no pixel, where the config declares one.
@@ -98,15 +89,12 @@ class DatasetSpec:
 
     @property
     def foreground(self) -> str:
-        """Names of the classes other than 0, for messages."""
+        """Names of the classes other than 0."""
         return ' or '.join(self.classes[1:])
 
 
 def check_dataset(spec: DatasetSpec) -> DatasetReport:
-    """Check every image and mask of one size of a data set, and the lists of its split.
-
-    Returns:
-        All problems and the counts; nothing that is wrong with single files is raised.
+    """Check every image and mask of one size of a data set, and the lists of its split; report what is wrong with files.
 
     Raises:
         InputError: No such data set, sub-folder or split.
@@ -114,7 +102,7 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
     root, split, report = Path(spec.root), spec.split, DatasetReport()
     require_split(root, split)
     problems, warnings = report.problems, report.warnings
-    image_paths, mask_paths = _files(root, spec.size_dir, spec.image_suffix, problems)
+    image_paths, mask_paths = _files(root, spec)
     images, masks = {}, {}  # the readable ones
     for name, path in image_paths.items():
         if image := _check_image(path, spec, problems):
@@ -123,8 +111,6 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
         if mask := _check_mask(path, spec, spec.size or (images[name].shape if name in images else None), problems):
             masks[name] = mask
     subjects = _check_index(root, image_paths.keys() | mask_paths.keys(), problems)
-    if even := [name for name, image in images.items() if image.even]:
-        warnings.append(f'{root}/{spec.size_dir}/images: {len(even)} show nothing, all pixels are alike (first: {even[0]})')
     if full := [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid]:
         what = f'{len(full)} call more than half of their pixels {spec.foreground}; is it the background? (first: {full[0]})'
         warnings.append(f'{root}/{spec.size_dir}/annotations: {what}')
@@ -139,12 +125,7 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
 
 
 def refuse_overlap(root: str | os.PathLike, split: str) -> None:
-    """Check, by lists and index alone, that a split keeps apart what it has to: see `check_dataset` for everything else.
-
-    Raises:
-        InputError: An image is on both sides; or, of a split by subject (``subjectNN``, the halves, ``<split>-innerK``), a
-            subject is, or one validates that the split's name does not hold out. Also: no such data set, split or side.
-    """
+    """Refuse (InputError), by lists and index alone, a split that does not keep apart what it has to: see `overlaps`."""
     lists = {subset: read_split(root, split, subset) for subset in SUBSETS}
     subjects = {name: row.subject for name, row in load_index(root).items()}
     if problems := overlaps(Path(root), split, lists, subjects):
@@ -174,27 +155,18 @@ def overlaps(root: Path, split: str, lists: Mapping[str, Sequence[str]], subject
     return problems
 
 
-def _files(root: Path, size_dir: str, image_suffix: str, problems: list[str]) -> list[dict[str, Path]]:
-    """Return images and masks by name, sorted; a file without a partner or with another suffix is a problem."""
+def _files(root: Path, spec: DatasetSpec) -> list[dict[str, Path]]:
     found = []
-    for kind, suffix in zip(KINDS, (image_suffix, SUFFIX), strict=True):
-        folder = root / size_dir / kind
+    for kind, suffix in zip(KINDS, (spec.image_suffix, SUFFIX), strict=True):
+        folder = root / spec.size_dir / kind
         if not folder.is_dir():
             sizes = ', '.join(sorted(path.parent.name for path in root.glob('*/images')))
             raise InputError(f'{folder}: no such folder; sizes in this data set: {sizes}')
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
-        others = [path for path in paths if path.suffix != suffix]
-        problems += [f'{path}: not a {suffix} file; expected only {suffix} files here' for path in others]
-        found.append({path.stem: path for path in paths if path.suffix == suffix})
-    images, masks = found
-    folder = root / size_dir
-    problems += [f'{images[n]}: no mask; expected {folder}/annotations/{n}{SUFFIX}' for n in images if n not in masks]
-    problems += [f'{masks[n]}: no image; expected {folder}/images/{n}{image_suffix}' for n in masks if n not in images]
+        found.append({path.stem: path for path in sorted(folder.glob(f'[!.]*{suffix}'))})
     return found
 
 
 def _open(path: Path, size: tuple[int, int] | None, problems: list[str]) -> tuple[str, np.ndarray | None]:
-    """Return Pillow's mode and the pixels, None if unreadable."""
     try:
         image = load_picture(path)
     except InputError as error:
@@ -211,7 +183,7 @@ def _check_image(path: Path, spec: DatasetSpec, problems: list[str]) -> _Image |
         return None
     if mode not in spec.image_modes:
         problems.append(f'{path}: has pixels of mode {mode}; expected {" or ".join(spec.image_modes)}')
-    return _Image(pixels.shape[:2], looks_of(pixels), bool(pixels.min() == pixels.max()))
+    return _Image(pixels.shape[:2], looks_of(pixels))
 
 
 def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, problems: list[str]) -> _Mask | None:
@@ -234,15 +206,13 @@ def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, pro
 
 
 def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, int]:
-    """Compare ``index.csv`` with the files; return the subject by name."""
+    """Return the subject by name; a file that ``index.csv`` lacks is a problem."""
     try:
         index = load_index(root)
     except InputError as error:
         problems.append(str(error))
         return {}
-    path = root / 'index.csv'
-    problems += [f"{path}: '{name}' is listed but has no image and no mask" for name in index if name not in names]
-    problems += [f"{path}: '{name}' has files but is not listed" for name in sorted(names - index.keys())]
+    problems += [f"{root}/index.csv: '{name}' has files but is not listed" for name in sorted(names - index.keys())]
     return {name: row.subject for name, row in index.items()}
 
 
@@ -284,18 +254,15 @@ def _check_pictures(
 def _check_classes(
     spec: DatasetSpec, lists: Mapping[str, Sequence[str]], masks: Mapping[str, _Mask], report: DatasetReport
 ) -> None:
-    """Find classes without a pixel in the masks of a training set, and masks to validate on that are all empty."""
-    where = f'{spec.root}/splits/{spec.split}'
-    train, val = ([masks[name] for name in lists.get(subset, ()) if name in masks] for subset in SUBSETS)
+    """Find classes without a pixel in the masks of a training set."""
+    train = [masks[name] for name in lists.get('train', ()) if name in masks]
     present = frozenset().union(*(mask.classes for mask in train))
     missing = [f'class {label}' + ' (background)' * (not label) for label in range(len(spec.classes)) if label not in present]
     for label in missing if any(present) else [spec.foreground]:
         report.problems.append(
-            f'{where}_train.txt: none of its {len(train)} masks has a pixel of {label}; a model cannot learn it; check how '
-            'masks were made'
+            f'{spec.root}/splits/{spec.split}_train.txt: none of its {len(train)} masks has a pixel of {label}; '
+            'a model cannot learn it; check how masks were made'
         )
-    if 'val' in lists and not any(mask.foreground for mask in val):
-        report.warnings.append(f'{where}_val.txt: no mask has a pixel of {spec.foreground}, whose scores say nothing')
 
 
 def _counts(names: Sequence[str], subjects: Mapping[str, int], masks: Mapping[str, _Mask]) -> SubsetCounts:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,15 +15,11 @@ _FLAT = 16
 """The outline of a picture with fewer bits set, such as a black one, says nothing."""
 
 
-@dataclass(frozen=True)
-class Looks:
-    """How a picture looks.
+class Looks(NamedTuple):
+    """Digest of a picture's size and pixels, and its "difference hash", similar for a compressed, resized or brightened copy.
 
-    Attributes:
-        pixels: Digest of size and pixels: equal for the same picture in another file format.
-        outline: 256 bits: whether gray rises from each of 17x16 cells to the one on its right (a "difference hash"); similar
-            for a copy that was compressed, resized or brightened. 0 for a picture in colours: photographs of different eyes
-            are as alike as copies of a scan.
+    ``outline`` has 256 bits: whether gray rises from each of 17x16 cells to the one on its right. 0 for a picture in colours:
+    photographs of different eyes are as alike as copies of a scan.
     """
 
     pixels: str
@@ -43,12 +39,7 @@ def looks_of(pixels: np.ndarray) -> Looks:
 
 
 def same_pictures(train: Sequence[str], val: Sequence[str], looks: Mapping[str, Looks]) -> list[tuple[str, str, bool]]:
-    """Find pictures of one list that show the same as one of another list.
-
-    Args:
-        train: Names.
-        val: Names; those that are in ``train`` too are passed over.
-        looks: By name; names without are passed over.
+    """Find pictures of ``val`` that show the same as one of ``train``, passing over names on both sides and without looks.
 
     Returns:
         (name in ``val``, name in ``train``, whether all pixels are equal, else they are only much alike), in the order of

@@ -73,23 +73,18 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 def make_phantom(seed: int, height: int = 256, width: int = 256, fluid: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one phantom of a new subject.
+    """Draw one phantom of a new subject; the same seed (at least 0) and size (at least 64 pixels a side) give the same arrays.
 
     Args:
-        seed: At least 0. The same seed and size give the same arrays.
-        height: Axial pixels, at least 64.
-        width: Lateral pixels, at least 64.
+        seed: Of NumPy's PCG64.
+        height: Axial pixels.
+        width: Lateral pixels.
         fluid: Whether to paint pockets; None leaves it to chance (30 % of phantoms are without fluid).
 
     Returns:
         The B-scan, uint8 (height, width), and its mask, uint8 (height, width), 1 exactly where fluid was painted: 1 to 4
         pockets on about 1 to 3 % of the pixels.
-
-    Raises:
-        InputError: A side is below 64 pixels, or the seed is negative.
     """
-    if seed < 0:
-        raise InputError(f'phantom seed is {seed}; expected 0 or more')
     rng = np.random.Generator(np.random.PCG64(seed))
     anatomy = draw_anatomy(rng)
     without = rng.random() < SHARE_WITHOUT_FLUID

@@ -10,12 +10,8 @@ from mmseg.registry import DATA_SAMPLERS
 class SampleDraw(int):
     """One draw of a training sample: its position in the data set, with the seed of everything random that happens to it.
 
-    Wrappers such as `RepeatDataset` and `ConcatDataset` compute positions of their parts by ``%`` and ``-``; those keep the
-    seed.
-
-    Args:
-        index: Position in the data set.
-        seed: 0 <= seed < 2**32.
+    Wrappers such as `RepeatDataset` and `ConcatDataset` compute positions of their parts by ``%`` and ``-``, which keep the
+    seed, a number from 0 to 2**32 - 1.
     """
 
     seed: int

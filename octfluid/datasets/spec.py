@@ -27,12 +27,7 @@ def dataset_type(loader: Any) -> str | None:
 
 
 def split_of(cfg: Mapping[str, Any], tested: bool = False) -> str:
-    """Return the name of a config's split: that of the lists ``splits/<split>_{train,val}.txt`` of its data sets.
-
-    Args:
-        cfg: The config.
-        tested: Of the scans that a test scores, else of those that a training sees, where there is a training.
-    """
+    """Return the name of the split, by its lists, of the scans that a config trains on, or that are ``tested``."""
     order = ('test_dataloader', 'val_dataloader', 'train_dataloader')
     for key in order if tested or not cfg.get('train_dataloader') else reversed(order):
         for dataset in inner_datasets((cfg.get(key) or {}).get('dataset')):
@@ -97,13 +92,9 @@ def dataset_spec(cfg: Mapping[str, Any]) -> DatasetSpec | None:
 
 
 def check_data(cfg: Mapping[str, Any]) -> DatasetReport:
-    """Check the files and lists of a config's split, and the masks it is scored against where they are of another size.
+    """Run `check_dataset` on a config's data, and on the masks it is scored against where they are of another size.
 
-    Returns:
-        As `octfluid.datasets.integrity.check_dataset`; empty for a data set that is not one of ours.
-
-    Raises:
-        InputError: No such data set, sub-folder or split.
+    The report is empty for a data set that is not one of ours.
     """
     spec = dataset_spec(cfg)
     if spec is None:

@@ -5,7 +5,6 @@ has one name a line.
 """
 
 import csv
-import difflib
 import os
 import re
 from collections import Counter
@@ -50,7 +49,7 @@ class GradedBScan:
 
 
 class PaperRow(NamedTuple):
-    """One line of the paper's list: its file name (``img_k``), the scan it stands for, and ``train`` or ``val``."""
+    """One line of the paper's list: its file name (``img_k``), the scan, and ``train`` or ``val``."""
 
     paper_name: str
     scan: GradedBScan
@@ -89,10 +88,9 @@ def inner_parent(split: str) -> str | None:
 
 
 def held_out_subjects(split: str) -> range | None:
-    """Return the subjects that a split keeps out of its training, by its name.
+    """Return the subjects that the name of a split keeps out of its training; None for a name without subjects.
 
-    3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``; None for names without subjects (``paper``,
-    ``all``, a user's own lists).
+    3 for ``subject03`` and ``subject03-inner1``, 1 to 5 for ``train6-10_test1-5``.
     """
     match = _HELD_OUT.fullmatch(inner_parent(split) or split)
     if match is None:
@@ -116,17 +114,11 @@ def paper_rows() -> list[PaperRow]:
 
 
 def inner_folds(scans: Iterable[GradedBScan]) -> list[list[int]]:
-    """Group the subjects of a training set into three folds, balanced by their number of images with fluid.
+    """Group the subjects (at least three) of a training set into three folds, each ascending, balanced by images with fluid.
 
     Subjects are taken in descending order of images with fluid (equal ones by ascending number), three at a time, and each
     fold gets one of the three: the fold with the fewest images with fluid so far takes the first, then the next. Ties go
     to the fold with fewer images, then to the first fold. So folds differ by at most one subject, and nothing is random.
-
-    Args:
-        scans: The training set; at least three subjects.
-
-    Returns:
-        Three lists of subject numbers, each ascending.
     """
     scans = list(scans)
     images = Counter(scan.subject for scan in scans)
@@ -146,33 +138,26 @@ def build_splits(scans: Iterable[GradedBScan]) -> dict[str, Split]:
     ``paper``: the paper's random 88/22. ``train6-10_test1-5`` and ``train1-5_test6-10``: the two halves used in the
     literature. ``subjectNN``: all others train, subject NN validates. ``all``: everything trains, nothing validates.
     ``<split>-innerK``, K = 1..3, for each of these with at least three training subjects: its training set, grouped by
-    subject with `inner_folds`, fold K validating; settings are chosen on these, so that no scored image takes part.
-
-    Args:
-        scans: The graded scans present; any number of subjects and slices.
-
-    Returns:
-        Split by name. A split with an empty side is left out (``all`` excepted), so with few subjects there are few splits.
+    subject with `inner_folds`, fold K validating; settings are chosen on these, so that no scored image takes part. A split
+    with an empty side is left out (``all`` excepted), so with few subjects there are few splits.
     """
     scans = sorted(scans)
     subset_of = {(row.scan.subject, row.scan.slice): row.subset for row in paper_rows()}
     sides = {'paper': tuple([scan for scan in scans if subset_of.get((scan.subject, scan.slice)) == side] for side in SUBSETS)}
-    low, high = range(1, 6), range(6, 11)
-    sides[HALVES[0]], sides[HALVES[1]] = (_of(scans, high), _of(scans, low)), (_of(scans, low), _of(scans, high))
-    subjects = {scan.subject for scan in scans}
-    sides |= {subject_split(one): (_of(scans, subjects - {one}), _of(scans, {one})) for one in sorted(subjects)}
+    names = (*HALVES, *sorted({subject_split(scan.subject) for scan in scans}))
+    sides |= {name: _divided(scans, held_out_subjects(name)) for name in names}
     outer = {name: both for name, both in sides.items() if all(both)} | {ALL: (scans, [])}
     inner = {}
     for stem, (train, _) in outer.items():
-        subjects = {scan.subject for scan in train}
-        folds = inner_folds(train) if len(subjects) >= INNER_FOLDS else []
-        for k, fold in enumerate(folds, start=1):
-            inner[f'{stem}-inner{k}'] = _of(train, subjects.difference(fold)), _of(train, fold)
+        folds = inner_folds(train) if len({scan.subject for scan in train}) >= INNER_FOLDS else []
+        inner |= {f'{stem}-inner{k}': _divided(train, fold) for k, fold in enumerate(folds, start=1)}
     return {name: Split(*(tuple(scan.name for scan in side) for side in both)) for name, both in (outer | inner).items()}
 
 
-def _of(scans: Iterable[GradedBScan], subjects: Iterable[int]) -> list[GradedBScan]:
-    return [scan for scan in scans if scan.subject in subjects]
+def _divided(scans: Sequence[GradedBScan], held_out: Iterable[int]) -> tuple[list[GradedBScan], list[GradedBScan]]:
+    """Return the scans of other subjects, and those of the subjects that are held out."""
+    held_out = set(held_out)
+    return [scan for scan in scans if scan.subject not in held_out], [scan for scan in scans if scan.subject in held_out]
 
 
 def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
@@ -206,7 +191,7 @@ def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
 
 
 def split_names(root: str | os.PathLike) -> list[str]:
-    """Return the names of all splits of a data set, sorted; `InputError` for no such data set, or one without splits."""
+    """Return the names of all splits of a data set, sorted; `InputError` where there are none."""
     _require_root(root)
     names = sorted(path.name.removesuffix('_train.txt') for path in Path(root).glob('splits/*_train.txt'))
     if not names:
@@ -218,16 +203,11 @@ def require_split(root: str | os.PathLike, split: str) -> None:
     """Refuse a split that a data set does not have, with `InputError`."""
     available = split_names(root)
     if split not in available:
-        near = difflib.get_close_matches(split, available, n=1) or available
-        raise InputError(f"{root}: unknown split '{split}'; did you mean '{near[0]}'? All splits: {root}/splits/*_train.txt")
+        raise InputError(f"{root}: unknown split '{split}'; expected one of {', '.join(available)}")
 
 
 def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
-    """Read one side, ``train`` or ``val``, of a split: names without suffix, in the order of the file, at least one.
-
-    Raises:
-        InputError: No such data set, split or side, or an empty list.
-    """
+    """Read one side of a split: names in the order of the file, at least one; else, or for no such side, `InputError`."""
     require_split(root, split)
     path = Path(root) / 'splits' / f'{split}_{subset}.txt'
     if not path.exists():
@@ -239,11 +219,7 @@ def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
 
 
 def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]:
-    """Replace the names of `PROTOCOLS` by those of the splits that they stand for; other names stay as they are.
-
-    Raises:
-        InputError: No such data set, or one without a split that a protocol stands for.
-    """
+    """Replace the names of `PROTOCOLS` by those of the splits they stand for; `InputError` where the data set lacks one."""
     splits: list[str] = []
     for name in names:
         if name not in PROTOCOLS:

@@ -25,30 +25,19 @@ def _statistics(scans: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def has_contrast(scans: Tensor) -> Tensor:
-    """Tell which scans hold anything that can be standardised.
+    """Return 1 for each scan whose counted pixels vary by at least `LEAST_DEVIATION`, 0 for a black, white or even frame.
 
-    Args:
-        scans: As in `standardize`.
-
-    Returns:
-        The dtype of ``scans``, (..., 1, 1): 1 where the gray values of the pixels that count have a standard deviation of at
-        least `LEAST_DEVIATION`, else 0, as for a black, white or even frame.
+    Shapes and dtypes are (..., H, W) to (..., 1, 1), as given.
     """
     return (_statistics(scans)[1] >= LEAST_DEVIATION).to(scans.dtype)
 
 
 def standardize(scans: Tensor) -> Tensor:
-    """Bring each scan to mean 0 and standard deviation 1.
+    """Bring each scan, (..., H, W) of float gray values 0..255, to mean 0 and standard deviation 1.
 
     Mean and (population) standard deviation are those of the pixels strictly between `BLACK` and `WHITE`, because the white or
-    black wedges beside a scan that was turned into place say nothing about its tissue. The result is cut off at `LOWEST` and
+    black wedges of a scan that was turned into place say nothing about its tissue. The result is cut off at `LOWEST` and
     `HIGHEST`. A scan without such a pixel becomes 0 everywhere.
-
-    Args:
-        scans: Gray values 0..255, float32 or float64, (..., H, W).
-
-    Returns:
-        The same shape and dtype.
     """
     mean, deviation, number = _statistics(scans)
     standard = (scans - mean) / (deviation + 1e-3)

@@ -26,16 +26,9 @@ def nearest_window(mask: np.ndarray, size: tuple[int, int], rows: np.ndarray, co
 
 
 def linear_window(image: np.ndarray, size: tuple[int, int], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return some rows and columns of an image resized with OpenCV's ``INTER_LINEAR``.
+    """Return ``rows`` (h,) and ``columns`` (w,) of an image resized to ``size`` (height, width) with ``INTER_LINEAR``.
 
-    Args:
-        image: (H, W) or (H, W, C) uint8.
-        size: (height, width) after resizing.
-        rows: (h,) int, rows of the resized image.
-        columns: (w,) int, columns of the resized image.
-
-    Returns:
-        (h, w) or (h, w, C) uint8, a new array.
+    The image is (H, W) or (H, W, C) uint8, the result (h, w) or (h, w, C).
     """
     y0, y1, b0, b1 = _linear_taps(image.shape[0], size[0], rows)
     x0, x1, a0, a1 = _linear_taps(image.shape[1], size[1], columns)
@@ -91,35 +84,17 @@ class WindowResize(Resize):
             results[key] = _Resized(results[key], results['img_shape'], nearest_window)
 
 
-class WindowCrop(RandomCrop):
-    """mmseg's `RandomCrop`, which counts the labels of the windows it tries without sorting their pixels."""
-
-    def crop_bbox(self, results: dict) -> tuple[int, int, int, int]:
-        """Draw a window: the first of ten with several labels, none on ``cat_max_ratio`` of the pixels, else an eleventh."""
-        anywhere = RandomCrop(self.crop_size)
-        for _ in range(10 if self.cat_max_ratio < 1 else 0):
-            window = anywhere.crop_bbox(results)
-            counts = np.bincount(self.crop(results['gt_seg_map'], window).ravel(), minlength=256)
-            counts[self.ignore_index] = 0
-            if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio:
-                return window
-        return anywhere.crop_bbox(results)
-
-
-def use_windows(steps: Sequence[Callable]) -> list[Callable]:
-    """Return a `RandomResize`, changed in place, and a crop that compute only the window that the crop takes.
-
-    Args:
-        steps: Begins with `RandomResize` and `RandomCrop`.
+def use_windows(steps: Sequence[Callable]) -> None:
+    """Have a `RandomResize` compute, in place, only the windows that the `RandomCrop` after it takes.
 
     Raises:
-        InputError: The transforms are others, or the first does not resize linearly with OpenCV.
+        InputError: The pipeline's first transforms are others, or it does not resize linearly with OpenCV.
     """
     if [type(step) for step in steps[:2]] == [RandomResize, RandomCrop]:
-        (scale, crop), resize = steps[:2], steps[0].resize
+        resize = steps[0].resize
         if type(resize) is Resize and (resize.interpolation, resize.backend) == ('bilinear', 'cv2'):
-            scale.resize = WindowResize(scale=(1, 1), keep_ratio=resize.keep_ratio)
-            return [scale, WindowCrop(crop.crop_size, crop.cat_max_ratio, crop.ignore_index)]
+            steps[0].resize = WindowResize(scale=(1, 1), keep_ratio=resize.keep_ratio)
+            return
     raise InputError(
         'window_first=True: expected a pipeline of LoadImageFromFile, LoadAnnotations, RandomResize (bilinear, by cv2) and '
         'RandomCrop; set window_first=False'

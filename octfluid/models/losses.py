@@ -2,9 +2,17 @@
 
 import torch
 import torch.nn.functional as F
-from mmseg.models.losses.utils import weight_reduce_loss
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+
+def _prepared(pred: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Return float32 (or float64) logits under autocast too, and how much each pixel counts: 0 where it is ignored."""
+    if target.shape != (pred.shape[0], *pred.shape[2:]):
+        raise ValueError(f'logits {tuple(pred.shape)} and target {tuple(target.shape)}; expected (N, C, H, W) and (N, H, W)')
+    logits = pred if pred.dtype == torch.float64 else pred.float()
+    counted = (target != ignore_index).to(logits.dtype)
+    return logits, counted if weight is None else counted * weight
 
 
 @MODELS.register_module()
@@ -22,7 +30,6 @@ class SigmoidFocalLoss(nn.Module):
     Args:
         gamma: Focusing exponent, at least 0. With 0 this is a weighted binary cross entropy.
         alpha: Weight of a pixel's own class, in [0, 1]; its other classes weigh ``1 - alpha``.
-        reduction: ``'none'``, ``'mean'`` or ``'sum'`` over pixels and classes.
         loss_weight: Factor of the result.
         loss_name: Name in the log; must begin with ``loss_`` to be trained on.
 
@@ -32,67 +39,37 @@ class SigmoidFocalLoss(nn.Module):
         tensor(0.0866)
     """
 
-    def __init__(
-        self,
-        gamma: float = 2.0,
-        alpha: float = 0.5,
-        reduction: str = 'mean',
-        loss_weight: float = 1.0,
-        loss_name: str = 'loss_focal',
-    ) -> None:
+    def __init__(self, gamma: float = 2.0, alpha: float = 0.5, loss_weight: float = 1.0, loss_name: str = 'loss_focal') -> None:
         super().__init__()
-        self.gamma, self.alpha, self.reduction = gamma, alpha, reduction
+        self.gamma, self.alpha = gamma, alpha
         self.loss_weight, self.loss_name = loss_weight, loss_name
 
     def forward(
-        self,
-        pred: Tensor,
-        target: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | None = None,
-        reduction_override: str | None = None,
-        ignore_index: int = 255,
+        self, pred: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255, **_: object
     ) -> Tensor:
-        """Compute the loss, in float32 under autocast too (in float64 for float64 logits).
+        """Compute the mean over all N*C*H*W elements; ignored pixels add 0 and yet count in the divisor, as in mmseg.
 
         Args:
-            pred: Logits, floating, (N, C, H, W). With C = 1 the only class is label 1.
-            target: Labels, int64, (N, H, W), each 0..C-1 (0 or 1 if C = 1) or ``ignore_index``.
+            pred: Logits, floating, (N, C, H, W), C >= 2.
+            target: Labels, int64, (N, H, W), each 0..C-1 or ``ignore_index``.
             weight: Weight of each pixel, floating, (N, H, W).
-            avg_factor: Divisor in place of the number of elements; only for ``'mean'`` (``'none'`` is not divided).
-            reduction_override: Reduction for this call.
             ignore_index: Label whose pixels add nothing.
-
-        Returns:
-            (N, C, H, W) for ``'none'``, otherwise a scalar. As in mmseg's ``FocalLoss``, ``'mean'`` divides by *all* N*C*H*W
-            elements: ignored pixels add 0 to the sum and yet count in the divisor.
 
         Raises:
             ValueError: Shapes do not fit together.
             RuntimeError: A label is neither a class nor ``ignore_index`` (on CUDA a device-side assert).
         """
-        pixels = (pred.shape[0], *pred.shape[2:])
-        for name, tensor in (('target', target), ('weight', weight)):
-            if tensor is not None and tensor.shape != pixels:
-                raise ValueError(f'{name} has shape {tuple(tensor.shape)}; expected {pixels} for logits {tuple(pred.shape)}')
-        loss = self._elementwise(pred, target, ignore_index)
-        weight = None if weight is None else weight.unsqueeze(1)
-        return self.loss_weight * weight_reduce_loss(loss, weight, reduction_override or self.reduction, avg_factor)
-
-    def _elementwise(self, pred: Tensor, target: Tensor, ignore_index: int) -> Tensor:
-        logits = pred if pred.dtype == torch.float64 else pred.float()
-        valid = (target != ignore_index).unsqueeze(1)
-        classes = pred.shape[1]
-        own = torch.zeros(pred.shape[0], max(classes, 2), *pred.shape[2:], dtype=torch.bool, device=pred.device)
+        logits, counted = _prepared(pred, target, weight, ignore_index)
         # Unlike a comparison with the class numbers, scatter_ fails on a label that is no class.
-        own.scatter_(1, torch.where(valid, target.unsqueeze(1), 0), True)
-        own = own[:, -classes:]
+        label = torch.where(target == ignore_index, 0, target).unsqueeze(1)
+        own = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, label, True)
         # With z = x for a pixel's own class and -x otherwise, both branches of the definition are
         # -a * sigmoid(-z)**gamma * log(sigmoid(z)). The power is taken as an exponential of a logarithm, because
         # the derivative of pow() at an underflowed 0 is infinite for gamma < 1.
         z = torch.where(own, logits, -logits)
         unbalanced = -torch.exp(self.gamma * F.logsigmoid(-z)) * F.logsigmoid(z)
-        return torch.where(own, self.alpha * unbalanced, (1 - self.alpha) * unbalanced) * valid
+        loss = torch.where(own, self.alpha * unbalanced, (1 - self.alpha) * unbalanced)
+        return self.loss_weight * (loss * counted.unsqueeze(1)).mean()
 
 
 @MODELS.register_module()
@@ -127,29 +104,8 @@ class BatchDiceLoss(nn.Module):
     def forward(
         self, pred: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255, **_: object
     ) -> Tensor:
-        """Compute the loss, in float32 under autocast too (in float64 for float64 logits).
-
-        Args:
-            pred: Logits, floating, (N, C, H, W), C > ``label``.
-            target: Labels, int64, (N, H, W).
-            weight: Weight of each pixel, floating, (N, H, W).
-            ignore_index: Label whose pixels do not count.
-
-        Returns:
-            A scalar in [0, loss_weight].
-
-        Raises:
-            ValueError: Shapes do not fit together, or there is no such class.
-        """
-        if pred.ndim != 4 or target.shape != (pred.shape[0], *pred.shape[2:]) or pred.shape[1] <= self.label:
-            raise ValueError(
-                f'logits {tuple(pred.shape)} and target {tuple(target.shape)}; expected (N, C, H, W) with C > {self.label} '
-                'and (N, H, W)'
-            )
-        logits = pred if pred.dtype == torch.float64 else pred.float()
-        counted = (target != ignore_index).to(logits.dtype)
-        if weight is not None:
-            counted = counted * weight
+        """Return the loss, a scalar in [0, loss_weight]; arguments and errors are those of `SigmoidFocalLoss.forward`."""
+        logits, counted = _prepared(pred, target, weight, ignore_index)
         probability = logits.softmax(dim=1)[:, self.label]
         truth = (target == self.label) * counted
         total = (probability * counted).sum() + truth.sum()

@@ -62,14 +62,9 @@ class PlainUNet(BaseModule):
         return nn.Sequential(first, *(ConvModule(outputs, outputs, 3, padding=1, **self.layers) for _ in range(convs - 1)))
 
     def forward(self, scans: Tensor) -> tuple[Tensor, ...]:
-        """Compute the features of each resolution.
+        """Compute one map a stage of scans (N, in_channels, H, W), from the deepest to the full resolution.
 
-        Args:
-            scans: Floating, (N, in_channels, H, W), any H and W.
-
-        Returns:
-            One map a stage, from the deepest to the full resolution, in which height and width are rounded up at each halving:
-            the order of MMSegmentation's ``UNet``, so that ``in_index=-1`` is the last.
+        Height and width are rounded up at each halving. As with MMSegmentation's ``UNet``, ``in_index=-1`` is the last.
         """
         skips = []
         features = scans

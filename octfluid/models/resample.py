@@ -11,13 +11,8 @@ def resize_weights(source: int | Tensor, target: int | Tensor, like: Tensor) -> 
     the ``bilinear`` filter of Pillow, and of ``torch.nn.functional.interpolate`` with ``antialias=True``. A product of
     matrices, it needs no operator of its own when a model is exported, whatever the size of the scan.
 
-    Args:
-        source: Pixels before, at least 1.
-        target: Pixels after, at least 1.
-        like: A tensor with the wanted dtype and device.
-
     Returns:
-        (target, source), rows summing to 1.
+        (target, source), rows summing to 1, with the dtype and device of ``like``.
     """
     ones = torch.ones((), dtype=like.dtype, device=like.device)
     factor = ones * source / (ones * target)
@@ -29,16 +24,7 @@ def resize_weights(source: int | Tensor, target: int | Tensor, like: Tensor) -> 
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize images with an antialiased linear filter; see `resize_weights`.
-
-    Args:
-        images: float32 or float64, (N, C, H, W).
-        height: Of the result, in pixels.
-        width: Likewise.
-
-    Returns:
-        (N, C, height, width). Values stay within the range of the input's.
-    """
+    """Resize images, floating (N, C, H, W), to (N, C, height, width) with an antialiased linear filter: `resize_weights`."""
     rows = resize_weights(images.shape[2], height, images)
     columns = resize_weights(images.shape[3], width, images)
     return rows @ images @ columns.T

@@ -12,11 +12,7 @@ DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 def keep_logits_float32(model: nn.Module) -> None:
-    """Hand the losses float32 logits under autocast: sums over a whole image lose too much in 16 bits.
-
-    Args:
-        model: An mmseg segmentor; the classifier of each of its heads is hooked.
-    """
+    """Hand the losses of a segmentor float32 logits under autocast: sums over a whole image lose too much in 16 bits."""
     for module in model.modules():
         if isinstance(getattr(module, 'conv_seg', None), nn.Module):
             module.conv_seg.register_forward_hook(lambda _module, _inputs, logits: logits.float())
@@ -28,28 +24,20 @@ def _encode_decode_in(model: nn.Module, dtype: torch.dtype, inputs: Tensor, batc
 
 
 def score_in(model: nn.Module, precision: str) -> None:
-    """Have a built segmentor predict in a precision; its training is not concerned.
+    """Have a built segmentor predict in a precision ('fp32', 'bf16', 'fp16'); its training is not concerned.
 
     Only the network itself runs in 16 bits: windows are summed, resized and turned into labels in float32. mmengine's
     ``fp16=True`` of validation and test loops covers all that too, and is float16 on every GPU.
-
-    Args:
-        model: An mmseg segmentor, changed in place.
-        precision: 'fp32', 'bf16' or 'fp16'.
     """
     if precision in DTYPES:
         model.encode_decode = partial(_encode_decode_in, model, DTYPES[precision])
 
 
 def prepare_weights(model: nn.Module, precision: str) -> None:
-    """Prepare the weights of a segmentor, and of the others of its ensemble, for prediction alone.
+    """Prepare the weights of a segmentor, and of the others of its ensemble, in place: it cannot be trained any more.
 
     Batch normalisation becomes part of the convolution before it, 1x1 convolutions of enlarged features are done before these
     are enlarged, and in 16 bits the convolutions' weights are rounded once rather than in every forward pass.
-
-    Args:
-        model: An mmseg segmentor with its weights in place, changed in place; it cannot be trained or saved any more.
-        precision: As in `score_in`.
     """
     for member in (model, *getattr(model, 'others', ())):
         fuse_conv_bn(member)

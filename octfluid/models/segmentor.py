@@ -23,13 +23,7 @@ def _mirrored_inference(model: nn.Module, inputs: Tensor, batch_img_metas: list[
 
 
 def use_mirror(model: nn.Module) -> None:
-    """Have a built segmentor average its probabilities over each scan and its mirror image.
-
-    Vertical mirror images are left out: no scanner makes them.
-
-    Args:
-        model: An mmseg segmentor, changed in place; its classes exclude each other (softmax).
-    """
+    """Have a built segmentor (softmax) average over each scan and its horizontal mirror image; scanners make no other."""
     model.inference = partial(_mirrored_inference, model)
 
 
@@ -76,11 +70,7 @@ class ScanSegmentor(EncoderDecoder):
         return super().extract_feat(inputs[:, :1].expand(-1, self.repeat, -1, -1))
 
     def join(self, others: Sequence['ScanSegmentor']) -> None:
-        """Make this the first of an ensemble, whose probability is the mean of all its members'.
-
-        Args:
-            others: Segmentors built from the same config; not among this one's parameters.
-        """
+        """Make this the first of an ensemble of segmentors of one config, whose probability is the mean of theirs."""
         self.others = tuple(others)
 
     def foreground(self, scans: Tensor) -> Tensor:

@@ -16,26 +16,17 @@ from octfluid.utils.errors import InputError
 def window_starts(size: int, window: int, stride: int) -> list[int]:
     """Return the first pixel of each window along one side of an image, as MMSegmentation places them.
 
-    Args:
-        size: Pixels of the image along this side.
-        window: Pixels of a window; an image smaller than this has one window, of its own size.
-        stride: Pixels from one window to the next. The last window is moved back to end with the image.
+    The last window is moved back to end with the image; an image smaller than a window has one, of its own size.
     """
     number = max(size - window + stride - 1, 0) // stride + 1
     return [max(min(index * stride + window, size) - window, 0) for index in range(number)]
 
 
 def window_profile(window: int, weighting: str | None, like: Tensor) -> Tensor:
-    """Return how much each pixel of a window counts, along one side.
+    """Return how much each pixel of a window counts along one side: (window,), all above 0, dtype and device of ``like``.
 
-    Args:
-        window: Pixels of the window.
-        weighting: None: all the same. ``'gaussian'``: a Gaussian around the window's middle with a standard deviation of an
-            eighth of the window, as in nnU-Net, because a network sees least of what surrounds the pixels at a window's edge.
-        like: A tensor with the wanted dtype and device.
-
-    Returns:
-        (window,), all above 0: the logits at the edges of an image, which one window alone covers, must survive.
+    With ``weighting='gaussian'`` a Gaussian around the window's middle with a standard deviation of an eighth of the window, as
+    in nnU-Net, because a network sees least of what surrounds the pixels at a window's edge; with None all the same.
     """
     if weighting is None:
         return like.new_ones(window)
@@ -44,7 +35,6 @@ def window_profile(window: int, weighting: str | None, like: Tensor) -> Tensor:
 
 
 def _covering(starts: list[int], profile: Tensor, size: int) -> Tensor:
-    """Return the sum of the windows' profiles at each pixel along one side: (size,)."""
     window = len(profile)
     total = profile.new_zeros(size)
     for start in starts:

@@ -22,17 +22,9 @@ def test_gamma_by_hand():
 
 
 def test_speckle_grows_with_the_signal():
-    flat = np.concatenate([np.full((200, 100), 20, np.uint8), np.full((200, 100), 80, np.uint8)], axis=1)
+    flat = np.repeat(np.array([[20, 80]], np.uint8), 100, axis=1).repeat(200, axis=0)
     out = changed('RandomSpeckle', flat, 0.2)
-    assert out[:, :100].std() == pytest.approx(0.2 * 20, rel=0.05)
-    assert out[:, 100:].std() == pytest.approx(0.2 * 80, rel=0.05)
-    assert out.mean() == pytest.approx(50, rel=0.01)
-
-
-def test_low_resolution_loses_detail_and_keeps_the_size():
-    board = (np.indices((40, 60)).sum(0) % 2 * 252 + 1).astype(np.uint8)
-    out = changed('RandomLowResolution', board, 0.5)
-    assert out.shape == board.shape and out.std() < 0.05 * board.std()
+    assert (out[:, :100].std(), out[:, 100:].std(), out.mean()) == pytest.approx((4, 16, 50), rel=0.05)
 
 
 def test_blur_is_a_gaussian():

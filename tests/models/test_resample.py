@@ -20,11 +20,6 @@ def test_against_pillow_and_torch(before, after):
     assert torch.allclose(resize(double, *after), oracle, atol=1e-6)
 
 
-def test_the_same_size_changes_nothing():
-    image = torch.rand(2, 3, 11, 8)
-    assert torch.equal(resize(image, 11, 8), image)
-
-
 @pytest.mark.parametrize(('source', 'target'), [(10, 3), (3, 10), (7, 7), (1, 5), (5, 1)])
 def test_weights_are_a_mean(source, target):
     weights = resize_weights(source, target, torch.zeros(1, dtype=torch.float64))

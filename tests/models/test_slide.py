@@ -1,5 +1,3 @@
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,7 @@ from octfluid.utils.errors import InputError
 
 WINDOW, STRIDE = (24, 32), (16, 18)
 # Smaller than a window, exactly one, whole strides, odd, and high and narrow: (height, width).
-SIZES = [(17, 21), (24, 32), (24, 40), (40, 68), (57, 75), (131, 20)]
+SIZES = [(17, 21), (24, 32), (40, 68), (57, 75), (131, 20)]
 
 
 class HalvingBackbone(nn.Module):
@@ -64,65 +62,17 @@ def test_result_is_that_of_mmseg(model, size, images, window_batch):
     assert (found - expected).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize(('size', 'window', 'stride', 'starts'), [
-    (100, 256, 170, [0]),
-    (256, 256, 170, [0]),
-    (257, 256, 170, [0, 1]),
-    (512, 256, 170, [0, 170, 256]),
-    (596, 256, 170, [0, 170, 340]),
-    (2336, 256, 170, [*range(0, 13 * 170, 170), 2080]),
-])  # fmt: skip
-def test_places_of_windows(size, window, stride, starts):
-    assert window_starts(size, window, stride) == starts
-
-
-class Watched:
-    """Stands for a segmentor, notes what it is given, and says 1 for class 0 and the first input channel for class 1."""
-
-    out_channels = 2
-
-    def __init__(self):
-        self.test_cfg = ConfigDict(crop_size=WINDOW, stride=STRIDE)
-        self.seen = []
-
-    def encode_decode(self, inputs, batch_img_metas):
-        """Note the batch and its meta information."""
-        self.seen.append((tuple(inputs.shape), [meta['name'] for meta in batch_img_metas], batch_img_metas[0]['img_shape']))
-        return torch.stack([torch.ones_like(inputs[:, 0]), inputs[:, 0]], dim=1)
-
-
-def test_windows_come_in_batches_and_each_with_its_own_meta_information():
-    watched = Watched()
-    inputs = torch.randn(2, 3, 57, 75)  # 4 x 4 windows an image
-    result = slide_inference(watched, inputs, [dict(name='a'), dict(name='b')], 10)
-    assert [shape for shape, *_ in watched.seen] == [(10, 3, *WINDOW)] * 3 + [(2, 3, *WINDOW)]
-    assert [names for _, names, _ in watched.seen] == [['a', 'b'] * 5] * 3 + [['a', 'b']]
-    assert all(isinstance(shape, torch.Size) and shape == WINDOW for *_, shape in watched.seen)
-    torch.testing.assert_close(result, torch.stack([torch.ones(2, 57, 75), inputs[:, 0]], dim=1))
-
-
-def test_logits_of_16_bits_are_averaged_in_32():
-    watched = Watched()
+def test_logits_of_16_bits_are_averaged_in_32(model):
     inputs = torch.full((1, 3, 57, 75), 1 + 2**-7, dtype=torch.bfloat16)  # three of these need more bits than bfloat16 has
-    result = slide_inference(watched, inputs, [dict(name='a')], 4)
-    assert result.dtype == torch.float32
-    assert (result[:, 1] == 1 + 2**-7).all()
-    assert slide_inference(watched, inputs.double(), [dict(name='a')], 4).dtype == torch.float64
+    model.encode_decode = lambda inputs, metas: inputs[:, :2]
+    result = slide_inference(model, inputs, metas(1, (57, 75)), 4)
+    assert result.dtype == torch.float32 and (result == 1 + 2**-7).all()
 
 
 def test_windows_that_leave_gaps_are_refused(model):
     model.test_cfg.stride = (30, 18)
     with pytest.raises(InputError, match='test_cfg'):
         slide_inference(model, torch.randn(1, 3, 60, 60), metas(1, (60, 60)), 4)
-
-
-def test_copy_of_a_network_has_weights_of_its_own(model):
-    inputs = torch.randn(1, 3, 40, 68)
-    use_window_batches(model, 4)
-    other = copy.deepcopy(model)
-    nn.init.zeros_(other.decode_head.conv_seg.weight)
-    before = probabilities(model.slide_inference, inputs, (40, 68))
-    assert probabilities(other.slide_inference, inputs, (40, 68)).std(dim=(2, 3)).max() < 1e-6 < before.std(dim=(2, 3)).max()
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ def raw(tmp_path, write_hrf, monkeypatch):
     for kind, names in (('scans', ('vol1_1', 'vol1_2', 'vol2_1')), ('masks', ('vol1_1', 'vol1_2'))):
         (tmp_path / kind).mkdir()
         for name in names:
-            Image.fromarray(np.eye(6, 8, dtype=np.uint8)).save(tmp_path / kind / f'{name}.png')
+            Image.fromarray(np.eye(36, 48, dtype=np.uint8)).save(tmp_path / kind / f'{name}.png')
     fluid = np.full((20, 30, 2), np.nan)
     fluid[:, :, 1] = np.eye(20, 30)
     scipy.io.savemat(tmp_path / 'Subject_01.mat', {'images': np.zeros((20, 30, 2), np.uint8), 'manualFluid1': fluid})
@@ -30,7 +30,7 @@ def raw(tmp_path, write_hrf, monkeypatch):
 
 @pytest.mark.parametrize(('tool', 'arguments', 'said'), [
     ('duke_dme', ['.', '--allow-missing'], ['2 slices, 1 graded, 1 with fluid', '1 subjects']),
-    ('hrf', ['hrf'], ['hrf/images/07_dr.JPG', '02_h, 03_h', '4 photographs', '15.62%', '3 to train on, 1 to validate on']),
+    ('hrf', ['hrf'], ['4 of the 45 photographs', '15.62%', '3 to train on, 1 to validate on']),
     ('folder', ['scans', 'masks', '--subject', r'(vol\d+)_\d+'], ['2 scans of 1 patients, 2 with fluid', 'vol2_1']),
     ('phantom', ['--subjects', '3', '--slices', '2', '--size', '64x96', '--seed', '5'],
      ['6 phantoms, 3 with fluid', '4 to train on, 2 of other subjects']),

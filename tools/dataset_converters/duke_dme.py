@@ -23,8 +23,8 @@ def main() -> None:
     made = prepare(args.raw_dir, args.out, args.grader, args.allow_missing)
     print(f'{made.slices} slices, {made.graded} graded, {made.with_fluid} with fluid')
     print(f'{len(made.sources)} subjects from {next(iter(made.sources.values())).parent}')
-    print(f'256x256 as in the paper: {made.out_dir}/paper_256    native size: {made.out_dir}/native')
-    print(f'list of scans: {made.out_dir}/index.csv    splits: {made.out_dir}/splits')
+    print(f'256x256 as in the paper: {args.out}/paper_256    native size: {args.out}/native')
+    print(f'list of scans: {args.out}/index.csv    splits: {args.out}/splits')
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ def main() -> None:
     from octfluid.datasets.prepare.folder import prepare_folder
 
     made = prepare_folder(args.images, args.masks, args.out, args.subject, args.folds)
-    print(f'{made.scans} scans of {made.subjects} patients, {made.with_fluid} with fluid: {made.out_dir}')
+    print(f'{made.scans} scans of {made.subjects} patients, {made.with_fluid} with fluid: {args.out}')
     print(f'splits: {", ".join(made.splits)}')
     for names, what in ((made.without_mask, 'scans without a mask'), (made.without_scan, 'masks without a scan')):
         if names:

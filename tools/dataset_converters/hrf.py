@@ -16,18 +16,14 @@ def main() -> None:
     parser.add_argument('--out', metavar='DIR', required=True, help='the data set to make; an earlier conversion is replaced')
     args = parser.parse_args()
 
-    from octfluid.datasets.prepare.hrf import prepare
+    from octfluid.datasets.prepare.hrf import PUBLISHED, prepare
 
     made = prepare(args.raw_dir, args.out)
-    for line in made.left_out:
-        print(f'left out: {line}')
-    if made.absent:
-        print(f'not there: {", ".join(made.absent)} of the 45 published')
     train, val = len(made.split.train), len(made.split.val)
-    print(f'{train + val} photographs from {made.folder}, {made.vessel_share:.2%} of their pixels vessel')
+    print(f'{train + val} of the {PUBLISHED} photographs, from {made.folder}, {made.vessel_share:.2%} of their pixels vessel')
     print(f'{train} to train on, {val} to validate on')
-    print(f'photographs and masks: {made.out_dir}/native')
-    print(f'list of photographs: {made.out_dir}/index.csv    split: {made.out_dir}/splits/usual_{{train,val}}.txt')
+    print(f'photographs and masks: {args.out}/native')
+    print(f'list of photographs: {args.out}/index.csv    split: {args.out}/splits/usual_{{train,val}}.txt')
 
 
 if __name__ == '__main__':

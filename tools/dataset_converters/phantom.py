@@ -36,8 +36,8 @@ def main() -> None:
     made = write_phantom_dataset(args.out, args.subjects, args.slices, *args.size, args.seed)
     print(f'{made.train + made.val} phantoms, {made.with_fluid} with fluid ({made.fluid_share:.2%} of all pixels)')
     print(f'{made.train} to train on, {made.val} of other subjects held out')
-    print(f'images and masks: {made.out_dir}/native')
-    print(f'list of scans: {made.out_dir}/index.csv    split: {made.out_dir}/splits/heldout_{{train,val}}.txt')
+    print(f'images and masks: {args.out}/native')
+    print(f'list of scans: {args.out}/index.csv    split: {args.out}/splits/heldout_{{train,val}}.txt')
 
 
 if __name__ == '__main__':

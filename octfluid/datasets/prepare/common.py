@@ -36,10 +36,7 @@ class Layout:
     def new(self, out_dir: Path) -> Iterator[Path]:
         """Give a new folder with the folders for images and masks; it becomes ``out_dir`` if the block ends without an error.
 
-        An earlier conversion there is replaced, and stays as it is after an error or an interruption.
-
-        Raises:
-            InputError: ``out_dir`` holds anything but an earlier conversion of this layout.
+        An earlier conversion of this layout is replaced, and stays as it is after an error; `InputError` for other content.
         """
         with atomic_folder(out_dir, self._is_earlier) as folder:
             for size in self.sizes:
@@ -48,7 +45,7 @@ class Layout:
             yield folder
 
     def write_lists(self, folder: Path, rows: Sequence[Sequence], splits: Mapping[str, Split]) -> None:
-        """Write ``index.csv``, with a row of values in the order of the columns for each scan, and ``splits/``."""
+        """Write ``index.csv``, a row of values for each scan, and ``splits/``."""
         write_csv(folder / 'index.csv', self.columns, [dict(zip(self.columns, row, strict=True)) for row in rows])
         write_splits(folder / 'splits', splits)
 

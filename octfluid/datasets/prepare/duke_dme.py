@@ -25,16 +25,12 @@ _HOW_TO_GET = 'get it with: bash scripts/download_data.sh duke'
 
 
 class PrepareSummary(NamedTuple):
-    """Number of B-scans in the files, of those with an annotation, which were written, and of those with fluid.
-
-    ``sources`` are the files that were read, by subject number.
-    """
+    """Number of B-scans in the files, of annotated ones, of those with fluid; files that were read, by subject number."""
 
     slices: int
     graded: int
     with_fluid: int
     sources: dict[int, Path]
-    out_dir: Path
 
 
 def prepare(
@@ -43,17 +39,11 @@ def prepare(
     """Convert ``Subject_*.mat`` into images, masks, ``index.csv`` and splits.
 
     Masks are 1 where the annotation is above 0.3, else 0. ``native/`` keeps the scan's size; ``paper_256/`` is Pillow's
-    default (bicubic) resize of the 8-bit image and of the 0/1 mask to 256x256, which is what the paper did. ``out_dir`` is as
-    `Layout.new` has it. The same input gives the same bytes.
-
-    Args:
-        raw_dir: Folder with the files, or with one folder that holds them (as the archive unpacks).
-        out_dir: The data set to make.
-        grader: 1 or 2, whose annotation to use.
-        allow_missing: Go on with fewer than the ten subjects.
+    default (bicubic) resize of the 8-bit image and of the 0/1 mask to 256x256, which is what the paper did. The same input
+    gives the same bytes. The files may lie one folder below ``raw_dir``, as the archive unpacks.
 
     Raises:
-        InputError: Nothing to convert, subjects missing, a bad file, or an ``out_dir`` with other content.
+        InputError: Nothing to convert, subjects missing, a bad file, or an ``out_dir`` with other content (`Layout.new`).
     """
     sources = _find_subjects(Path(raw_dir), allow_missing)
     paper_names = {row.scan.name: row.paper_name for row in paper_rows()}
@@ -71,31 +61,22 @@ def prepare(
         if not scans:
             raise InputError(f'{raw_dir}: no graded slice, manualFluid{grader} is NaN everywhere; try the other grader')
         LAYOUT.write_lists(folder, rows, build_splits(scans))
-    return PrepareSummary(slices, len(scans), sum(scan.has_fluid for scan in scans), sources, Path(out_dir))
+    return PrepareSummary(slices, len(scans), sum(scan.has_fluid for scan in scans), sources)
 
 
 def _find_subjects(raw: Path, allow_missing: bool = False) -> dict[int, Path]:
-    """Find ``Subject_*.mat`` in a folder, or in the one of its sub-folders that has such files: paths by subject, ascending."""
-    if not raw.is_dir():
-        raise InputError(f'{raw}: no such folder; expected the one with Subject_01.mat ... Subject_10.mat ({_HOW_TO_GET})')
-    found = sorted(path for path in (*raw.glob('*'), *raw.glob('*/*')) if SUBJECT_FILE.fullmatch(path.name))
-    paths = [path for path in found if path.parent == raw] or found
-    if not paths:
+    """Return the paths of ``Subject_*.mat`` by subject: those of a folder, or of the first folder below that has some."""
+    for folder in (raw, *sorted(raw.glob('*'))):
+        if files := {subject_number(path): path for path in folder.glob('*') if SUBJECT_FILE.fullmatch(path.name)}:
+            break
+    else:
         raise InputError(f'{raw}: no Subject_*.mat in it or one level down ({_HOW_TO_GET})')
-    files: dict[int, Path] = {}
-    for path in paths:
-        other = files.setdefault(subject_number(path), path)
-        if other != path:
-            raise InputError(f'{path}: and {other} are both subject {subject_number(path)}; keep one, or name one folder')
     if (missing := [f'Subject_{number:02d}.mat' for number in SUBJECTS if number not in files]) and not allow_missing:
-        raise InputError(
-            f'{paths[0].parent}: missing {", ".join(missing)}; add them, or go on without them with --allow-missing'
-        )
+        raise InputError(f'{folder}: missing {", ".join(missing)}; add them, or go on without them with --allow-missing')
     return dict(sorted(files.items()))
 
 
 def _write(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) -> tuple[int, int]:
-    """Write a B-scan and its mask at both sizes; return the mask's pixels of fluid at each."""
     # Pillow's default filter, bicubic; for masks too, as the paper did.
     small_image, small_mask = (np.asarray(Image.fromarray(pixels).resize(PAPER_SIZE)) for pixels in (image, mask))
     for size, pair in zip(LAYOUT.sizes, ((image, mask), (small_image, small_mask)), strict=True):

@@ -10,9 +10,9 @@ import numpy as np
 
 from octfluid.datasets.prepare.common import Layout, tracked, write_png
 from octfluid.datasets.splits import ALL, INNER_FOLDS, GradedBScan, Split, inner_folds
-from octfluid.io.images import load_picture
+from octfluid.io.images import SUFFIXES, load_picture, read_image
 from octfluid.io.readers import natural_key
-from octfluid.io.scan import highest, to_gray, white_of
+from octfluid.io.scan import reading
 from octfluid.utils.errors import InputError
 
 LAYOUT = Layout(
@@ -21,7 +21,6 @@ LAYOUT = Layout(
     lists=rf'(all_train|fold[1-{INNER_FOLDS}]_(train|val))\.txt',
 )
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
-SUFFIXES = (*MASK_SUFFIXES, '.jpg', '.jpeg')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 
 
@@ -34,7 +33,6 @@ class FolderSummary(NamedTuple):
     without_mask: list[str]
     without_scan: list[str]
     splits: list[str]
-    out_dir: Path
 
 
 def prepare_folder(
@@ -47,21 +45,18 @@ def prepare_folder(
     Scans are stored as 8-bit gray, at their own size, and masks as 0 and 1. Nothing is resized.
 
     Args:
-        images: Folder of scans of 8 bits, gray or with three equal channels, or of 16 bits, gray: these are brought to 8.
+        images: Folder of gray scans, as `octfluid.io.images.read_image` reads them for a prediction.
         masks: Folder of masks with the names of their scans: 0, and 1 or 255 for fluid.
-        out_dir: The data set to make, as `Layout.new` has it.
+        out_dir: As for `Layout.new`.
         subject: Regular expression that a whole name matches; its first group that takes part names the patient. By default
             each scan is of a patient of its own.
         folds: Write the three splits by patient, too.
 
     Raises:
-        InputError: No scan with a mask, fewer than three patients for folds, two scans of one name, a name that ``subject``
-            does not match or that has other characters than letters, digits and ``. _ -``, a file that is no such scan or mask,
-            or a mask of another size than its scan's.
+        InputError: No scan with a mask, fewer than three patients for folds, a name that is not unique, that ``subject`` does
+            not match or that is not of letters, digits and ``. _ -``, or a bad scan or mask.
     """
     scans, truths = _files(Path(images), SUFFIXES), _files(Path(masks), MASK_SUFFIXES)
-    if Path(images).resolve() == Path(masks).resolve():
-        raise InputError(f'{images}: is named for the scans and for the masks; expected two folders')
     paired = sorted(scans.keys() & truths.keys(), key=lambda name: natural_key(Path(name)))
     if not paired:
         raise InputError(f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}')
@@ -84,45 +79,30 @@ def prepare_folder(
         LAYOUT.write_lists(folder, rows, splits)
     alone, lost = sorted(scans.keys() - truths.keys()), sorted(truths.keys() - scans.keys())
     with_fluid = sum(scan.has_fluid for scan in graded)
-    return FolderSummary(len(rows), with_fluid, len(numbers), alone, lost, list(splits), Path(out_dir))
+    return FolderSummary(len(rows), with_fluid, len(numbers), alone, lost, list(splits))
 
 
 def read_scan(path: Path) -> np.ndarray:
-    """Return a scan as uint8 (H, W), 16 bits scaled by the bits in use; `InputError` for other pictures than gray ones."""
-    pixels = _read_gray(path)
-    if pixels.dtype == np.uint8:
-        return pixels
-    return np.rint(to_gray(pixels, white_of(pixels.dtype, highest(pixels, str(path))))).astype(np.uint8)
+    """Return a scan as uint8 (H, W), 16 bits scaled by the bits in use; `InputError` for colours or several pages."""
+    with reading(path):
+        scan = read_image(path)
+    if scan.is_volume or scan.coloured:
+        raise InputError(f'{path}: has several pages, or pixels in colour; expected one gray B-scan')
+    return np.rint(scan.frames[0]).astype(np.uint8)
 
 
 def read_mask(path: Path) -> np.ndarray:
     """Return a mask of 0, and 1 or white, as uint8 (H, W) of 0 and 1; `InputError` for one with other values."""
-    pixels = _read_gray(path)
+    image = load_picture(path)
+    # The numbers of a palette mean nothing; its colours are what is seen.
+    pixels = np.asarray(image.convert('L') if image.mode in ('P', 'LA', 'RGB', 'RGBA') else image)
     values = np.unique(pixels)
     if not any(set(values) <= {0, fluid} for fluid in (1, 255, 65535)):
         raise InputError(f'{path}: a mask with the values {", ".join(map(str, values[:6]))}; expected 0 and 1, or 0 and 255')
     return (pixels > 0).astype(np.uint8)
 
 
-def _read_gray(path: Path) -> np.ndarray:
-    """Return uint8 or uint16 (H, W)."""
-    image = load_picture(path)
-    # The numbers of a palette mean nothing; its colours are what is seen.
-    seen_as = {'1': 'L', 'P': 'RGBA', 'LA': 'RGBA', 'RGB': 'RGBA'}
-    pixels = np.asarray(image.convert(seen_as.get(image.mode, image.mode)))
-    if seen_as.get(image.mode, image.mode) == 'RGBA':
-        if (pixels[..., 3] != 255).any():
-            raise InputError(f'{path}: is transparent in part; expected gray alone, convert it first')
-        if (pixels[..., :3] != pixels[..., :1]).any():
-            raise InputError(f'{path}: is in colour; expected gray')
-        pixels = np.ascontiguousarray(pixels[..., 0])
-    if pixels.ndim != 2 or pixels.dtype.kind != 'u' or pixels.dtype.itemsize > 2:
-        raise InputError(f'{path}: has {image.mode} pixels; expected gray of 8 or 16 bits, convert it first')
-    return pixels.astype(pixels.dtype.newbyteorder('='))
-
-
 def _folds(names: Sequence[str], scans: Sequence[GradedBScan]) -> dict[str, Split]:
-    """Return three splits by patient, balanced by their scans with fluid."""
     splits = {}
     for number, fold in enumerate(inner_folds(scans), start=1):
         held = [scan.subject in fold for scan in scans]
@@ -132,7 +112,6 @@ def _folds(names: Sequence[str], scans: Sequence[GradedBScan]) -> dict[str, Spli
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Return the pictures in a folder by name."""
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder')
     found: dict[str, Path] = {}
@@ -148,7 +127,6 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _patients(names: Sequence[str], subject: str) -> list[str]:
-    """Return the patient of each name."""
     try:
         pattern = re.compile(subject)
     except re.error as error:

@@ -17,7 +17,7 @@ from octfluid.utils.errors import InputError
 
 # Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma: 15 in each group, each of another person. The usual split
 # trains on eyes 1..5 of each group and validates on the others.
-GROUPS, EYES, TRAINING_EYES = ('h', 'dr', 'g'), 15, 5
+GROUPS, TRAINING_EYES, PUBLISHED = ('h', 'dr', 'g'), 5, 45
 LAYOUT = Layout(
     columns=('name', 'subject', 'slice', 'group', 'vessel_px'),
     sizes=('native',),
@@ -30,40 +30,27 @@ _HOW_TO_GET = 'get it with: bash scripts/download_data.sh hrf'
 
 
 class PrepareSummary(NamedTuple):
-    """What was in ``folder``: the names of both sides, a line for each file that takes no part, published names not there.
-
-    ``vessel_share`` is the share of all pixels that are vessel, 0..1.
-    """
+    """The folder that was read, the names of both sides, and the share of all pixels that are vessel, 0..1."""
 
     folder: Path
     split: Split
-    left_out: list[str]
-    absent: list[str]
     vessel_share: float
-    out_dir: Path
 
 
 def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSummary:
-    """Copy the photographs unchanged, write the masks as 0/1, and write ``index.csv`` and the usual split.
+    """Copy the photographs that have a mask, write the masks as 0/1, and write ``index.csv`` and the usual split.
 
     ``native/images/<name>.jpg`` has the bytes of the published file, ``native/annotations/<name>.png`` is 1 where the
     published mask is 128 or more (pixel // 128, as MMSegmentation's converter). A subject's number is the eye's, plus 100 with
     retinopathy, plus 200 with glaucoma. The same input gives the same bytes.
-
-    Args:
-        raw_dir: Folder with ``images`` and ``manual1``, or with one folder that holds them.
-        out_dir: The data set to make, as `Layout.new` has it.
+    Folders ``images`` and ``manual1`` may lie one folder below ``raw_dir``.
 
     Raises:
-        InputError: Nothing to convert, nothing to train or to validate on, a damaged file, a photograph and a mask of
-            different size, a mask that is not two-valued, or an ``out_dir`` with other content.
+        InputError: Nothing to train or to validate on, a damaged file, a photograph and a mask of different size, a mask that
+            is not two-valued, or an ``out_dir`` with other content (`Layout.new`).
     """
     folder = _find_folder(Path(raw_dir))
-    left_out: list[str] = []
-    images = _files_by_eye(folder / 'images', ('.jpg', '.jpeg'), left_out)
-    masks = _files_by_eye(folder / 'manual1', ('.tif', '.tiff'), left_out)
-    left_out += [f'{images[eye]}: has no mask' for eye in sorted(images.keys() - masks.keys())]
-    left_out += [f'{masks[eye]}: has no photograph' for eye in sorted(masks.keys() - images.keys())]
+    images, masks = _files_by_eye(folder / 'images', '.jpg'), _files_by_eye(folder / 'manual1', '.tif')
     paired = sorted(images.keys() & masks.keys())
     split = Split(*(tuple(_name(eye) for eye in paired if (eye[1] > TRAINING_EYES) == later) for later in (False, True)))
     if not (split.train and split.val):
@@ -78,9 +65,7 @@ def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSu
             rows.append((name, 100 * eye[0] + eye[1], 0, GROUPS[eye[0]], int(mask.sum())))
             pixels += mask.size
         LAYOUT.write_lists(new, rows, {'usual': split})
-    published = [(group, eye) for group in range(len(GROUPS)) for eye in range(1, EYES + 1)]
-    absent = [_name(eye) for eye in published if eye not in images and eye not in masks]
-    return PrepareSummary(folder, split, left_out, absent, sum(row[-1] for row in rows) / pixels, Path(out_dir))
+    return PrepareSummary(folder, split, sum(row[-1] for row in rows) / pixels)
 
 
 def _find_folder(raw: Path) -> Path:
@@ -90,18 +75,10 @@ def _find_folder(raw: Path) -> Path:
     raise InputError(f'{raw}: no folders images and manual1 in it or one level down ({_HOW_TO_GET})')
 
 
-def _files_by_eye(folder: Path, suffixes: tuple[str, ...], left_out: list[str]) -> dict[tuple[int, int], Path]:
+def _files_by_eye(folder: Path, suffix: str) -> dict[tuple[int, int], Path]:
     """Return the files of one folder by (group, eye); the suffix may be in either case, as in the published archive."""
-    found: dict[tuple[int, int], Path] = {}
-    for path in sorted(folder.iterdir()):
-        match = _NAME.fullmatch(path.stem.lower()) if path.suffix.lower() in suffixes else None
-        if match is not None:
-            other = found.setdefault((GROUPS.index(match[2]), int(match[1])), path)
-            if other != path:
-                raise InputError(f'{path}: and {other.name} are both {match[0]}; remove one')
-        elif not path.name.startswith('.'):
-            left_out.append(f'{path}: expected a name such as 01_dr{suffixes[0]}')
-    return found
+    matches = {path: _NAME.fullmatch(path.stem.lower()) for path in folder.iterdir() if path.suffix.lower() == suffix}
+    return {(GROUPS.index(match[2]), int(match[1])): path for path, match in sorted(matches.items()) if match}
 
 
 def _name(eye: tuple[int, int]) -> str:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +23,6 @@ class PhantomSummary(NamedTuple):
     val: int
     with_fluid: int
     fluid_share: float
-    out_dir: Path
 
 
 def write_phantom_dataset(
@@ -36,16 +34,8 @@ def write_phantom_dataset(
     Of every subject's slices 30 % (rounded) have no fluid. The same arguments give the same pixels, and a subject's scans do
     not depend on how many other subjects there are.
 
-    Args:
-        out_dir: The data set to make, as `Layout.new` has it.
-        subjects: At least 2.
-        slices: B-scans of each subject, at least 1.
-        height: Axial pixels, at least 64.
-        width: Lateral pixels, at least 64.
-        seed: At least 0.
-
     Raises:
-        InputError: An argument is out of range, or ``out_dir`` holds something else.
+        InputError: Fewer than 2 subjects, 1 slice or 64 pixels a side, a negative seed, or an ``out_dir`` with other content.
     """
     least = dict(subjects=2, slices=1, height=SMALLEST_SIDE, width=SMALLEST_SIDE, seed=0)
     for (name, limit), value in zip(least.items(), (subjects, slices, height, width, seed), strict=True):
@@ -64,7 +54,7 @@ def write_phantom_dataset(
         rows = [(scan.name, None, scan.subject, scan.slice, area) for scan, area in areas.items()]
         LAYOUT.write_lists(folder, rows, {'heldout': split})
     share = sum(areas.values()) / (len(areas) * height * width)
-    return PhantomSummary(len(split.train), len(split.val), sum(scan.has_fluid for scan in areas), share, Path(out_dir))
+    return PhantomSummary(len(split.train), len(split.val), sum(scan.has_fluid for scan in areas), share)
 
 
 def _subject(
