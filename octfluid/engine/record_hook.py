@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from octfluid.datasets.spec import dataset_type, split_of
-from octfluid.engine.checkpoint import InitialWeights, Origin, describe_weights, fetch, last_checkpoint, origin_of
-from octfluid.engine.ensemble import EnsembleHook
-from octfluid.engine.hooks import bare_model, is_training
+from octfluid.engine.checkpoint import Origin, describe_weights, fetch, last_checkpoint, origin_of
+from octfluid.engine.hooks import EnsembleHook, bare_model, is_training
 from octfluid.engine.performance import PerformanceHook, precision_of
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.metrics.fluid_metric import FluidMetric
@@ -54,7 +52,7 @@ class RunRecordHook(Hook):
 
     def __init__(self, variant: str = '') -> None:
         self.variant = variant
-        self.init: InitialWeights | None = None
+        self.init: dict[str, Any] | None = None  # as in the record
         self.run: dict[str, Any] = {}  # what the loaded checkpoint holds of its own training
         self.origin = Origin()
         self.earlier = 0.0  # seconds spent by processes that this one resumes
@@ -80,17 +78,18 @@ class RunRecordHook(Hook):
         if runner._resume:
             self._require_same_run(runner)
         if self.run and (runner._resume or not is_training(runner)):
-            self.init = InitialWeights(**self.run['init']) if self.run['init'] else None
+            self.init = self.run['init']
             self.earlier = self.run['wall_seconds'] if runner._resume else 0.0
         else:
             self.init = self._describe(str(runner._load_from), len(checkpoint['state_dict']), total)
 
     @staticmethod
-    def _describe(name: str, loaded: int, total: int) -> InitialWeights:
+    def _describe(name: str, loaded: int, total: int) -> dict[str, Any]:
         try:
             return describe_weights(name, loaded, total)
         except OSError:  # a scheme such as torchvision://, which has no file
-            return InitialWeights('other', name, hashlib.sha256(name.encode()).hexdigest(), loaded, total)
+            digest = hashlib.sha256(name.encode()).hexdigest()
+            return dict(source='other', name=name, sha256=digest, loaded=loaded, total=total)
 
     def _require_same_run(self, runner: Any) -> None:
         begun, now = self.run.get('settings', {}), self._identity(runner)
@@ -117,7 +116,7 @@ class RunRecordHook(Hook):
         self.start = time.perf_counter()
         self.identity = self._identity(runner)
         init, parameters = self.init, sum(parameter.numel() for parameter in bare_model(runner).parameters())
-        weights = 'random' if init is None else f'{init.loaded} of {init.total} tensors from {init.name} ({init.source})'
+        weights = 'random' if init is None else '{loaded} of {total} tensors from {name} ({source})'.format(**init)
         at = f'iteration {runner.iter} of a run begun from ' if runner.iter else ''
         runner.logger.info(
             f'{runner.cfg.model.type}, {parameters / 1e6:.2f} M parameters; weights: {at}{weights}; split '
@@ -127,7 +126,7 @@ class RunRecordHook(Hook):
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Store initial weights, time spent and what a resume must not change, as plain values."""
         checkpoint['run'] = dict(
-            init=self.init and asdict(self.init),
+            init=self.init,
             wall_seconds=self.earlier + time.perf_counter() - self.start,
             settings=self.identity,
             dataset=dataset_type(runner.cfg.train_dataloader),
@@ -241,7 +240,7 @@ class RunRecordHook(Hook):
             source_sha256=records.source_sha256(fingerprint.ROOT),
             deterministic=runner.deterministic,
             split_sha256=records.split_sha256([(name, *pair) for name, pair in files.items()]),
-            init=self.init and asdict(self.init),
+            init=self.init,
             device=device_name(),
             versions=versions(),
             peak_memory_bytes=peak_memory(),
