@@ -44,13 +44,9 @@ Turn = Callable[[], dict[str, float]]
 
 
 def benchmark_record(kind: str, config: str, options: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON content of a benchmark, without the place of the data; docs/run_record.md describes the fields.
+    """Return the JSON content of a benchmark (``kind`` train, infer or data), without the place of the data.
 
-    Args:
-        kind: train, infer or data.
-        config: Path of the config.
-        options: Overrides of the config.
-        measured: Output of `benchmark_train`, `benchmark_infer` or `benchmark_data`.
+    docs/run_record.md describes the fields; ``measured`` is the output of the function of that kind.
     """
     return {
         'schema': 'octfluid.benchmark/1',
@@ -76,11 +72,11 @@ def _take_turn(make: Callable[[], Turn]) -> dict[str, float]:
 
 
 def take_turns(contenders: Mapping[str, Callable[[], Turn]], repeats: int) -> dict[str, dict[str, Any]]:
-    """Let contenders work in turns, each in its own process, after one turn each that is not measured.
+    """Let contenders, picklable functions that prepare a turn, work in turns, each in its own process.
 
-    ``contenders`` are picklable functions that prepare a turn. Each of the ``repeats`` rounds begins with another one.
-    The result holds by name ``turns``, in order, and ``peak_bytes``: the most memory of its process, or of the GPU for it.
-    InputError or WorkError says that a contender failed.
+    The first turn of each is not measured; each of the ``repeats`` rounds begins with another one. The result holds by name
+    ``turns``, in order, and ``peak_bytes``, the most memory of its process, or of the GPU for it. A contender that fails is an
+    InputError or a WorkError.
     """
     names, found = list(contenders), {name: dict(turns=[]) for name in contenders}
     with ExitStack() as stack:
@@ -113,8 +109,9 @@ def _fields(settings: dict[str, Any], found: Mapping[str, dict[str, Any]], units
         summary[name] = ratios(seconds[STOCK], seconds[name]) | dict(per_second=units / statistics.median(seconds[name]))
         if waited:
             summary[name]['share_waiting'] = statistics.median(waited)
-    machine = dict(threads=torch.get_num_threads(), device=device_name(), mixed_precision=mixed_precision())
-    settings |= dict(repeats=len(seconds[STOCK])) | machine
+    settings |= dict(
+        repeats=len(seconds[STOCK]), threads=torch.get_num_threads(), device=device_name(), mixed_precision=mixed_precision()
+    )  # fmt: skip
     return dict(settings=settings, contenders=dict(found), summary=summary)
 
 

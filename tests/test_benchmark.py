@@ -95,15 +95,6 @@ def test_training_takes_as_many_steps_as_asked(options, how, monkeypatch):
         assert 0 < found['waited'] < found['seconds']
 
 
-def test_stock_has_none_of_our_speed_settings(options):
-    cfg = load_config(CONFIG, options)
-    benchmark.stock_config(cfg)
-    assert cfg.train_dataloader.sampler.type == 'InfiniteSampler'
-    assert cfg.train_dataloader.dataset.cache_bytes == cfg.val_dataloader.dataset.cache_bytes == 0
-    assert 'fused' not in cfg.optim_wrapper.optimizer and 'performance' not in cfg.default_hooks
-    assert cfg.test_evaluator.type == 'IoUMetric'
-
-
 def test_scoring_gives_stock_masks_from_the_same_weights(options, tmp_path):
     network = benchmark.build_network(load_config(CONFIG, options))
     torch.save(network.state_dict(), tmp_path / 'w.pth')

@@ -142,20 +142,18 @@ def _check_members(checkpoints: Sequence[str], cfg: Config) -> None:
         raise InputError(
             f'{len(checkpoints)} checkpoints: an ensemble needs a ScanSegmentor; {cfg.filename} has {cfg.model.type}'
         )
-    digests, told = {}, {}
-    for index, path in enumerate(checkpoints):
-        if (other := digests.setdefault(file_sha256(fetch(path)), index)) != index:
-            raise InputError(f'{path}: the same weights as {checkpoints[other]}; expected each once')
+    if len({file_sha256(fetch(path)) for path in checkpoints}) < len(checkpoints):
+        raise InputError(f'{", ".join(checkpoints)}: the same weights more than once; expected each once')
+    told = []
+    for path in checkpoints:
         content = read_checkpoint(path)
         settings = (content.get('run') or {}).get('settings', {})
-        mine = dict(split=settings.get('split'), config=settings.get('config'), iterations=content.get('meta', {}).get('iter'))
-        for key, value in mine.items():
-            first = told.setdefault(key, (value, path))
-            if value != first[0]:
-                raise InputError(
-                    f'{path}: trained with {key} {value}, but {first[1]} with {first[0]}; expected members of one config, '
-                    'length and split, or scans may have been in the training of some'
-                )
+        told.append((settings.get('config'), settings.get('split'), content.get('meta', {}).get('iter')))
+        if told[-1] != told[0]:
+            raise InputError(
+                f'{path}: config, split or number of iterations differ from {checkpoints[0]}; expected the same of all, '
+                'or scans may have been in the training of some'
+            )
 
 
 def _record_of(runner: Runner) -> Path | None:

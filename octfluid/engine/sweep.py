@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -106,8 +105,8 @@ def _expand_splits(config: Path, names: Sequence[str], options: Sequence[str]) -
 
 
 def _refuse_repeated(what: str, values: Sequence[Any]) -> None:
-    if repeated := [str(value) for value, number in Counter(values).items() if number > 1]:
-        raise InputError(f'{what} given more than once: {", ".join(repeated)}; expected each once')
+    if len(set(values)) < len(values):
+        raise InputError(f'{what} given more than once: {", ".join(map(str, values))}; expected each once')
 
 
 @cache

@@ -17,16 +17,13 @@ from pathlib import Path
 
 parser = argparse.ArgumentParser()
 parser.add_argument('config')
-for name in ('--work-dir', '--split', '--init'):
-    parser.add_argument(name)
+parser.add_argument('--work-dir')
 parser.add_argument('--seed', type=int)
 parser.add_argument('--resume', action='store_true')
-parser.add_argument('--amp', nargs='?', const='on')
-parser.add_argument('--cfg-options', nargs='+')
-args = parser.parse_args()
+args, _ = parser.parse_known_args()
 here, out = Path(__file__).parent, Path(args.work_dir)
-call = {'start': time.time(), 'seed': args.seed, 'resume': args.resume, 'argv': sys.argv[1:],
-        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'threads': os.environ.get('OMP_NUM_THREADS'), 'pid': os.getpid()}
+call = {'start': time.time(), 'seed': args.seed, 'resume': args.resume,
+        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'threads': os.environ.get('OMP_NUM_THREADS')}
 behaviour = json.loads((here / 'behaviour.json').read_text()).get(str(args.seed), 'train')
 print('training', flush=True)
 if behaviour == 'wait':

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 import torch
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 
-from octfluid.engine.config import load_config
+from octfluid.engine.config import build_network, load_config
 from octfluid.engine.run import test, train
 from octfluid.records.record import read_record
 
@@ -51,9 +49,8 @@ def score_scans(checkpoints, folder, options, **arguments):
 
 def random_network(options, seed):
     """Return the minute network with random weights that mark some fluid, in evaluation."""
-    init_default_scope('mmseg')
     torch.manual_seed(seed)
-    model = MODELS.build(load_config(CONFIG, options).model)
+    model = build_network(load_config(CONFIG, options))
     torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=2)
     return model.eval()
 

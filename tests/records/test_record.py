@@ -124,15 +124,6 @@ def test_counts_of_classes_that_do_not_add_up(make_record, path, value):
         validate_record(changed(three_classes(make_record), path, value), 'x')
 
 
-def test_scores_may_differ_from_the_counts_by_a_millionth(make_record):
-    record = make_record()
-    record['metrics']['aAcc'] += 5e-7
-    validate_record(record, 'x')
-    record['metrics']['aAcc'] -= 2e-6
-    with pytest.raises(InputError, match=r'metrics\.aAcc'):
-        validate_record(record, 'x')
-
-
 def test_file_names(make_record, hrf_weights):
     assert record_filename(make_record()) == 'train_paper_scratch_400i_seed0.json'
     record = make_record(kind='test', init=hrf_weights, iterations=5, seed=3, variant='tta', split='subject01')
@@ -224,5 +215,6 @@ def test_split_sha256_is_of_names_images_and_masks_in_any_order(tmp_path):
     a, b, c, d = (tmp_path / name for name in 'abcd')
     for path in (a, b, c, d):
         path.write_text(path.name)
-    pairs = [[('x', a, b), ('y', c, d)], [('x', b, a), ('y', c, d)], [('z', a, b), ('y', c, d)], [('x', a, b), ('y', c, c)]]
-    assert split_sha256(pairs[0][::-1]) == split_sha256(pairs[0]) and len(set(map(split_sha256, pairs))) == 4
+    x_y = {'x': (a, b), 'y': (c, d)}
+    others = {'x': (b, a), 'y': (c, d)}, {'z': (a, b), 'y': (c, d)}, {'x': (a, b), 'y': (c, c)}
+    assert split_sha256(dict(reversed(x_y.items()))) == split_sha256(x_y) and len(set(map(split_sha256, (x_y, *others)))) == 4
