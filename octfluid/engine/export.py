@@ -6,9 +6,8 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import mmcv
@@ -40,8 +39,7 @@ _HALF_FROM = 64  # elements from which on 16 bits save more than the cast takes
 _SAME = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks')
 
 
-@dataclass(frozen=True)
-class Agreement:
+class Agreement(NamedTuple):
     """How far an exported file and its network agree."""
 
     scans: int  # compared

@@ -189,7 +189,9 @@ def _require_output(cfg: Config, folder: str, what: str) -> None:
         for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
             for part in (*(dataset.get('data_prefix') or {}).values(), 'splits'):
                 data = Path(os.path.realpath(Path(dataset.get('data_root') or '.', part)))
-                if place.is_relative_to(data):
+                files = data.iterdir() if data.is_dir() else ()
+                linked = any(file.is_symlink() and Path(os.path.realpath(file)).parent == place for file in files)
+                if linked or place.is_relative_to(data):
                     raise InputError(f'{what} {folder}: holds what is in {data}; expected a folder without data')
 
 

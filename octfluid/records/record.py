@@ -62,10 +62,7 @@ def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path,
             found[given.resolve()] = (given, read_record(given))
             continue
         for path in json_files(given):
-            if 'vis_data' in path.relative_to(given).parts or not path.is_file():
-                continue
-            content = read_json(path)
-            if _is_record(path, content):
+            if _is_record(path, content := read_json(path)):
                 validate_record(content, str(path))
                 found.setdefault(path.resolve(), (path, content))
     return [found[key] for key in sorted(found, key=lambda path: path.as_posix())]

@@ -148,16 +148,11 @@ class Bench:
     def sweep(self, seeds=(0, 1), jobs=1, gpus=(), **options):
         return run_all(self.plan(seeds, **options), self.command, jobs=jobs, gpus=gpus)
 
-    @staticmethod
-    def wait_for(condition):
-        deadline = time.monotonic() + 60
-        while not condition():
+    def wait_for_pid(self, seed=0):
+        note, deadline = self.plan([seed])[0].folder / 'pid', time.monotonic() + 60
+        while not (note.is_file() and note.read_text()):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-
-    def wait_for_pid(self, seed=0):
-        note = self.plan([seed])[0].folder / 'pid'
-        self.wait_for(lambda: note.is_file() and note.read_text())
         return int(note.read_text())
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from octfluid.engine.config import build_network, load_config
-from octfluid.engine.run import test, train
+from octfluid.engine.run import test
 from octfluid.records.record import read_record
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'duke_dme' / 'compact.py'
@@ -33,11 +33,6 @@ def scan_options(root):
         'default_hooks.checkpoint.interval': 6,
         'visualizer.vis_backends': [{'type': 'LocalVisBackend'}],
     }  # fmt: skip
-
-
-def train_scans(folder, options, **arguments):
-    """Train the minute recipe; returns its record."""
-    return read_record(train(load_config(CONFIG, options, split='heldout'), str(folder), **arguments))
 
 
 def score_scans(checkpoints, folder, options, **arguments):
