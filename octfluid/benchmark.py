@@ -24,36 +24,29 @@ from mmengine.config import Config
 from mmengine.registry import LOOPS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-import octfluid.register  # registers what configs name
+from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.sampler import CountedSampler
 from octfluid.datasets.spec import split_of
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.engine.performance import mixed_precision, use_precision
-from octfluid.records.fingerprint import config_name
+from octfluid.records.fingerprint import ROOT, config_name
 from octfluid.records.record import git_state, source_sha256
 from octfluid.utils.errors import InputError, WorkError
 from octfluid.utils.machine import device_name, peak_memory, versions
 
-ROOT = Path(octfluid.__file__).resolve().parents[1]
 STOCK = 'stock'
 CONTENDERS = {STOCK: dict(stock=True), 'octfluid, fp32': {}, 'octfluid, mixed precision': dict(amp=True)}
 _ENDLESS = 10**9
 
 Turn = Callable[[], dict[str, float]]
 """Does the work once; returns its ``seconds`` and, in training, the seconds it ``waited`` for data."""
-Progress = Callable[[int, int], None]
-"""Called with (turns done, turns in all)."""
 
 
 def benchmark_record(kind: str, config: str, options: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON content of a benchmark, without the place of the data; docs/run_record.md describes the fields.
+    """Return the JSON content of a benchmark (``kind`` train, infer or data), without the place of the data.
 
-    Args:
-        kind: train, infer or data.
-        config: Path of the config.
-        options: Overrides of the config.
-        measured: Output of `benchmark_train`, `benchmark_infer` or `benchmark_data`.
+    docs/run_record.md describes the fields; ``measured`` is the output of the function of that kind.
     """
     return {
         'schema': 'octfluid.benchmark/1',
@@ -78,28 +71,25 @@ def _take_turn(make: Callable[[], Turn]) -> dict[str, float]:
     return _turn()
 
 
-def take_turns(
-    contenders: Mapping[str, Callable[[], Turn]], repeats: int, progress: Progress = lambda done, total: None
-) -> dict[str, dict[str, Any]]:
-    """Let contenders work in turns, each in its own process, after one turn each that is not measured.
+def take_turns(contenders: Mapping[str, Callable[[], Turn]], repeats: int) -> dict[str, dict[str, Any]]:
+    """Let contenders, picklable functions that prepare a turn, work in turns, each in its own process.
 
-    ``contenders`` are picklable functions that prepare a turn. Each of the ``repeats`` rounds begins with another one.
-    The result holds by name ``turns``, in order, and ``peak_bytes``: the most memory of its process, or of the GPU for it.
-    InputError or WorkError says that a contender failed.
+    The first turn of each is not measured; each of the ``repeats`` rounds begins with another one. The result holds by name
+    ``turns``, in order, and ``peak_bytes``, the most memory of its process, or of the GPU for it. A contender that fails is an
+    InputError or a WorkError.
     """
     names, found = list(contenders), {name: dict(turns=[]) for name in contenders}
     with ExitStack() as stack:
         spawn = multiprocessing.get_context('spawn')
         pools = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in names}
-        order = [names, *(names[first % len(names) :] + names[: first % len(names)] for first in range(repeats))]
-        for done, name in enumerate(itertools.chain(*order), start=1):
+        rounds = [names, *(names[first % len(names) :] + names[: first % len(names)] for first in range(repeats))]
+        for done, name in enumerate(tracked(itertools.chain(*rounds), len(names) * len(rounds), 'turns')):
             try:
                 turn = pools[name].submit(_take_turn, contenders[name]).result()
             except RuntimeError as error:  # its process ended, or a step failed
                 raise WorkError(f'{name}: {type(error).__name__}: {" ".join(str(error).split())[:300]}') from error
-            if done > len(names):
+            if done >= len(names):
                 found[name]['turns'].append(turn)
-            progress(done, len(names) * (repeats + 1))
         for name in names:
             found[name]['peak_bytes'] = pools[name].submit(peak_memory).result()
     return found
@@ -119,8 +109,9 @@ def _fields(settings: dict[str, Any], found: Mapping[str, dict[str, Any]], units
         summary[name] = ratios(seconds[STOCK], seconds[name]) | dict(per_second=units / statistics.median(seconds[name]))
         if waited:
             summary[name]['share_waiting'] = statistics.median(waited)
-    machine = dict(threads=torch.get_num_threads(), device=device_name(), mixed_precision=mixed_precision())
-    settings |= dict(repeats=len(seconds[STOCK])) | machine
+    settings |= dict(
+        repeats=len(seconds[STOCK]), threads=torch.get_num_threads(), device=device_name(), mixed_precision=mixed_precision()
+    )  # fmt: skip
     return dict(settings=settings, contenders=dict(found), summary=summary)
 
 
@@ -257,9 +248,7 @@ def monai_training(batch: int, size: tuple[int, int], width: int, iterations: in
     return lambda: dict(seconds=_timed(steps)[0])
 
 
-def benchmark_train(
-    config: str, options: Mapping[str, Any], iterations: int, repeats: int, progress: Progress
-) -> dict[str, Any]:
+def benchmark_train(config: str, options: Mapping[str, Any], iterations: int, repeats: int) -> dict[str, Any]:
     """Measure training iterations a second: stock, this package in both precisions, MONAI's U-Net where it is installed."""
     cfg = load_config(config, dict(options))
     racing = {name: partial(training, config, options, iterations, **how) for name, how in CONTENDERS.items()}
@@ -269,12 +258,10 @@ def benchmark_train(
         width = backbone.get('base_channels', 64)
         racing['MONAI BasicUNet, plain loop, fp32'] = partial(monai_training, batch, tuple(window), width, iterations)
     settings = dict(unit='iteration', iterations=iterations, batch=batch, window=window and list(window))
-    return _fields(settings, take_turns(racing, repeats, progress), iterations)
+    return _fields(settings, take_turns(racing, repeats), iterations)
 
 
-def benchmark_infer(
-    config: str, options: Mapping[str, Any], checkpoint: str | None, repeats: int, progress: Progress
-) -> dict[str, Any]:
+def benchmark_infer(config: str, options: Mapping[str, Any], checkpoint: str | None, repeats: int) -> dict[str, Any]:
     """Measure how fast the validation scans are scored, and how far results differ from stock's.
 
     All use the weights of ``checkpoint``; None for random ones.
@@ -288,7 +275,7 @@ def benchmark_infer(
         racing = {
             name: partial(scoring, config, options, weights, f'{folder}/{name}.npz', **how) for name, how in CONTENDERS.items()
         }
-        found = take_turns(racing, repeats, progress)
+        found = take_turns(racing, repeats)
         kept = [dict(np.load(f'{folder}/{name}.npz')) for name in racing]
     settings = dict(unit='scan', scans=len(kept[0]), weights='random' if checkpoint is None else Path(checkpoint).name)
     fields = _fields(settings, found, len(kept[0]))
@@ -308,7 +295,7 @@ def difference(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarr
     )
 
 
-def benchmark_data(config: str, options: Mapping[str, Any], samples: int, repeats: int, progress: Progress) -> dict[str, Any]:
+def benchmark_data(config: str, options: Mapping[str, Any], samples: int, repeats: int) -> dict[str, Any]:
     """Measure how fast one thread makes training samples, with ``window_first`` (fast) and without (stock).
 
     Raises:
@@ -331,10 +318,9 @@ def benchmark_data(config: str, options: Mapping[str, Any], samples: int, repeat
         levels = max(levels, int((one['inputs'].int() - other['inputs'].int()).abs().max()))
         equal = equal and torch.equal(one['data_samples'].gt_sem_seg.data, other['data_samples'].gt_sem_seg.data)
     seconds: dict[str, list[float]] = dict(stock_seconds=[], fast_seconds=[])
-    for done in range(1, repeats + 1):
+    for _ in tracked(range(repeats), repeats, 'turns'):
         for name, dataset in (('stock', stock), ('fast', fast)):
             seconds[f'{name}_seconds'].append(_timed(lambda dataset=dataset: [dataset[draw] for draw in draws])[0])
-        progress(done, repeats)
     rate = {f'{name}_samples_per_second': samples / statistics.median(seconds[f'{name}_seconds']) for name in ('stock', 'fast')}
     return dict(
         settings=dict(samples=samples, repeats=repeats, seed=seed, split=split_of(cfg), scans=len(fast), threads=1, workers=0),

@@ -19,13 +19,13 @@ with contextlib.redirect_stdout(io.StringIO()):  # mmseg prints that an optional
     import mmseg.datasets  # noqa: F401
 
 from octfluid.datasets import augment, fluid_dataset, sampler, standardize  # noqa: E402
-from octfluid.engine import checkpoint, ensemble, hooks, performance, record_hook, stopping  # noqa: E402
+from octfluid.engine import checkpoint, hooks, performance, record_hook  # noqa: E402
 from octfluid.metrics import fluid_metric  # noqa: E402
 from octfluid.models import losses, plain_unet, segmentor  # noqa: E402
 
 checkpoint.use_safe_loading()
 
 __all__ = [
-    'augment', 'checkpoint', 'ensemble', 'fluid_dataset', 'fluid_metric', 'hooks', 'losses',
-    'performance', 'plain_unet', 'record_hook', 'sampler', 'segmentor', 'standardize', 'stopping',
+    'augment', 'checkpoint', 'fluid_dataset', 'fluid_metric', 'hooks', 'losses',
+    'performance', 'plain_unet', 'record_hook', 'sampler', 'segmentor', 'standardize',
 ]  # fmt: skip

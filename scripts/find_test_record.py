@@ -40,7 +40,7 @@ def main() -> None:
     cfg = load_config(args.config, split=args.split)
     init_default_scope(cfg.default_scope)
     files = scored_files(DATASETS.build(cfg.test_dataloader.dataset))
-    now = config_sha256(cfg), split_sha256([(name, *pair) for name, pair in files.items()])
+    now = config_sha256(cfg), split_sha256(files)
     for path, record in near:
         if (record['config_sha256'], record['split_sha256']) == now:
             print(path)

@@ -39,9 +39,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measure, print, and write the record."""
     args = parse_args()
-    from rich.console import Console
-    from rich.progress import Progress
-
     from octfluid import benchmark
     from octfluid.engine.config import parse_options
     from octfluid.utils.atomic import require_file_names, require_folder, write_json
@@ -49,16 +46,9 @@ def main() -> None:
     require_folder(args.out, '--out')
     path = args.out / f'{args.kind}_{Path(args.config).stem}.json'
     require_file_names([path])
-    options, console = parse_options(args.cfg_options), Console(stderr=True)
+    options = parse_options(args.cfg_options)
     work = {'train': 'iterations', 'infer': 'checkpoint', 'data': 'samples'}[args.kind]
-    measure = getattr(benchmark, f'benchmark_{args.kind}')
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task('turns', total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        measured = measure(args.config, options, getattr(args, work), args.repeats, progress)
+    measured = getattr(benchmark, f'benchmark_{args.kind}')(args.config, options, getattr(args, work), args.repeats)
     record = benchmark.benchmark_record(args.kind, args.config, options, measured)
     summary = record['summary']
     for name, found in {args.kind: summary}.items() if args.kind == 'data' else summary.items():

@@ -25,9 +25,9 @@ def main() -> int | None:
     from octfluid.engine.publish import publish
 
     options = dict(config=args.config, record=args.record, name=args.name, half=args.half, allow_short=args.allow_short)
-    published = publish(args.checkpoint, args.out, **options)
-    print(f'weights: {published.weights} ({published.weights.stat().st_size / 1e6:.1f} MB)')
-    print(f'card: {published.card}')
+    weights = publish(args.checkpoint, args.out, **options)
+    print(f'weights: {weights} ({weights.stat().st_size / 1e6:.1f} MB)')
+    print(f'card: {weights.with_suffix(".json")}')
 
 
 if __name__ == '__main__':

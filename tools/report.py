@@ -8,16 +8,6 @@ from pathlib import Path
 from octfluid.utils.cli import ToolParser, exit_status_of
 
 
-def refuse_clash(out: Path, records: list[Path]) -> None:
-    """Raise InputError if the report would write over one of its records."""
-    from octfluid.reporting.report import HTML, PAGES
-    from octfluid.utils.errors import InputError
-
-    written = {(out / name).resolve() for name in (*PAGES, HTML, 'results.json')}
-    if clash := next((path for path in records if path.resolve() in written), None):
-        raise InputError(f'{clash}: a record where the report writes a page of its own; rename it, or choose another --out')
-
-
 def parse_args() -> Namespace:
     """Parse the command line."""
     parser = ToolParser(
@@ -56,7 +46,6 @@ def main() -> int | None:
         raise InputError(f'{args.records[0]}: no run record there; expected those that tools/train.py and tools/test.py write')
     for folder in (args.out, args.out / 'figures'):
         require_folder(folder, '--out')
-    refuse_clash(args.out, [path for path, _ in records])
     speed = benchmarks.read_benchmarks(args.out / benchmarks.FOLDER)
     checks = prediction.read_checks(args.out / prediction.FOLDER)
     with occupied(args.out, 'figures'):

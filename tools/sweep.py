@@ -59,8 +59,7 @@ def run_with_progress(runs: Sequence[Any], args: argparse.Namespace) -> list[Any
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from octfluid.engine import slurm
-    from octfluid.engine.sweep import Outcome, run_all
+    from octfluid.engine.sweep import Outcome, run_all, run_on_cluster
 
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -74,7 +73,7 @@ def run_with_progress(runs: Sequence[Any], args: argparse.Namespace) -> list[Any
 
         command = [sys.executable, str(TRAIN)]
         if args.executor == 'slurm':
-            return slurm.run_on_cluster(runs, command, args.slurm, on_outcome=report)
+            return run_on_cluster(runs, command, args.slurm, on_outcome=report)
         return run_all(runs, command, jobs=args.jobs, gpus=args.gpus, on_outcome=report)
 
 
@@ -133,26 +132,25 @@ def pooled_lines(outcomes: Sequence[Any]) -> list[str]:
 def main() -> int:
     """Plan, run, and report."""
     args = parse_args()
-    from octfluid.engine.slurm import parse_parameters, require_slurm
-    from octfluid.engine.sweep import plan_runs, split_done
+    from octfluid.engine.sweep import parse_parameters, plan_runs, split_done
     from octfluid.utils.atomic import require_folder
 
     if missing := [config for config in args.configs if not config.is_file()]:
         raise InputError(f'{missing[0]}: no such config file')
     if args.executor == 'slurm':
         args.slurm = parse_parameters(args.slurm)
-        require_slurm()
     require_folder(args.work_dir, '--work-dir')
     runs = plan_runs(
         args.configs, args.seeds, args.work_dir, splits=args.splits, init=args.init, amp=args.amp, options=args.cfg_options
     )
-    skipped, waiting = split_done(runs)
+    earlier, waiting = split_done(runs)
+    records = [outcome.record for outcome in earlier if outcome.record]
     how = 'each as a job' if args.executor == 'slurm' else f'{args.jobs} at a time'
-    print(f'{len(runs)} runs: {len(skipped)} done before, {len(waiting)} to do, {how}', flush=True)
-    others = sum((outcome.record['precision'] == 'fp32') == (args.amp == 'on') for outcome in skipped)
+    print(f'{len(runs)} runs: {len(records)} done before, {len(waiting)} to do, {how}', flush=True)
+    others = sum((record['precision'] == 'fp32') == (args.amp == 'on') for record in records)
     if others and args.amp != 'auto':
         print(f'note: {others} of those done were trained {"without" if args.amp else "with"} --amp, and stay as they are')
-    outcomes = {outcome.run.folder: outcome for outcome in (*skipped, *run_with_progress(waiting, args))}
+    outcomes = {outcome.run.folder: outcome for outcome in (*earlier, *run_with_progress(waiting, args))}
     outcomes = [outcomes[run.folder] for run in runs]
     print_table(outcomes)
     for line in pooled_lines(outcomes):

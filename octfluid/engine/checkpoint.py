@@ -30,17 +30,6 @@ _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.pth$')
 _ZOO = re.compile(r'_40k_(hrf_2020\d{4}_\d{6}|zoo)-[0-9a-f]{8}\.pth$')  # as it is, or published again
 
 
-@dataclass(frozen=True)
-class InitialWeights:
-    """What a run started from, as in the ``init`` of its record (`octfluid.records.schema.Init`)."""
-
-    source: str
-    name: str
-    sha256: str
-    loaded: int
-    total: int
-
-
 def _history_attribute(owner: Any, name: str) -> Any:
     """Stand in for `getattr`, by which pickles of MMSegmentation name the statistics of a `HistoryBuffer`."""
     return getattr(owner, name) if owner is HistoryBuffer and not name.startswith('_') else None
@@ -62,12 +51,8 @@ def _harmless_types() -> list:
 def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
     """Read a checkpoint of MMSegmentation 0.x or 1.x, or of octfluid, without running code of it.
 
-    Args:
-        path: A local ``.pth`` file or a URL, which is kept in torch's hub cache.
-        map_location: As in `torch.load`.
-
-    Returns:
-        A dict with at least ``state_dict`` (name to tensor).
+    ``path`` is a local ``.pth`` file or a URL, which is kept in torch's hub cache. The result has at least
+    ``state_dict`` (name to tensor).
 
     Raises:
         InputError: No such file, a broken file, or one with more than tensors, plain values and `_harmless_types`.
@@ -151,18 +136,14 @@ def fit(state_dict: Mapping[str, Any], model: nn.Module, name: str, reinit: Sequ
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Any], name: str, reinit: Sequence[str] = ()) -> tuple[int, int]:
-    """Load a state dict strictly; arguments and errors as in `fit`.
-
-    Returns:
-        (number of tensors loaded, number of tensors in the model).
-    """
+    """Load a state dict strictly, as `fit`; return the numbers of tensors loaded and of tensors in the model."""
     given, expected = fit(state_dict, model, name, reinit), model.state_dict()
     model.load_state_dict({**expected, **given})
     return len(given), len(expected)
 
 
-def describe_weights(name: str, loaded: int, total: int) -> InitialWeights:
-    """Describe a weights file or URL for the record.
+def describe_weights(name: str, loaded: int, total: int) -> dict[str, Any]:
+    """Return what a record says of a weights file or URL, see `octfluid.records.schema.Init`.
 
     The source is 'hrf-zoo' or 'hrf-own' only if the file's SHA-256 begins with the digits in its name.
     """
@@ -172,7 +153,8 @@ def describe_weights(name: str, loaded: int, total: int) -> InitialWeights:
     believed = named and digest.startswith(named[1])
     own = 'hrf-own' if '_hrf-' in local.name else 'other'
     source = 'other' if not believed else 'hrf-zoo' if _ZOO.search(local.name) else own
-    return InitialWeights(source, name if '://' in name else local.name, digest, loaded, total)
+    shown = name if '://' in name else local.name
+    return dict(source=source, name=shown, sha256=digest, loaded=loaded, total=total)
 
 
 @dataclass(frozen=True)
@@ -187,11 +169,8 @@ class Origin:
 
 
 def origin_of(name: str | Path, stored: Mapping[str, Any]) -> Origin:
-    """Read what weights say of their training: a checkpoint in itself, published weights in the card next to them.
-
-    Args:
-        name: The file or URL.
-        stored: Its content, from `read_checkpoint`.
+    """Read what weights (a file or URL, and its content) say of their training: a checkpoint in itself, published weights in
+    the card next to them.
     """
     meta = stored.get('meta') or {}
     if run := stored.get('run'):

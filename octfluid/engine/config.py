@@ -122,18 +122,10 @@ def set_split(cfg: Config, split: str) -> None:
 
 
 def set_precision(cfg: Config, amp: str | None, resumed: str | None = None) -> str | None:
-    """Set the precision of training.
+    """Set the precision of training and return what was measured, in one line; None where nothing was.
 
-    Args:
-        cfg: The config.
-        amp: ``'on'`` for mixed precision, ``'auto'`` for what is faster on this machine, None for the config's own.
-        resumed: Precision of the run that is resumed, which stays.
-
-    Returns:
-        What was measured, in one line; None where nothing was.
-
-    Raises:
-        InputError: The config already sets mixed precision.
+    ``amp`` is ``'on'`` for mixed precision, ``'auto'`` for what is faster on this machine, None for the config's own;
+    ``resumed`` is the precision of the run that is resumed, which stays. InputError: the config sets mixed precision.
     """
     if amp is None:
         return None

@@ -6,9 +6,8 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import mmcv
@@ -18,6 +17,7 @@ from mmengine.config import Config
 from torch import nn
 
 import octfluid.register  # registers what configs name, and silences what mmseg says at import
+from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.spec import dataset_spec
 from octfluid.datasets.splits import load_index
 from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
@@ -25,7 +25,7 @@ from octfluid.engine.config import build_network, load_config
 from octfluid.inference import ood
 from octfluid.inference.model import ModelInfo, ScanModel
 from octfluid.models.raw_scans import EncoderDecoderProbability, ScanSegmentorProbability
-from octfluid.records.fingerprint import config_sha256
+from octfluid.records.fingerprint import ROOT, config_sha256
 from octfluid.records.record import file_sha256, result_changing_overrides
 from octfluid.utils.atomic import atomic_path
 from octfluid.utils.errors import InputError, WorkError
@@ -37,11 +37,9 @@ MOST_DIFFERENCE = 1e-3
 """Difference that the two probabilities of a pixel may have."""
 _HALF_FROM = 64  # elements from which on 16 bits save more than the cast takes
 _SAME = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks')
-_ROOT = Path(octfluid.__file__).resolve().parents[1]
 
 
-@dataclass(frozen=True)
-class Agreement:
+class Agreement(NamedTuple):
     """How far an exported file and its network agree."""
 
     scans: int  # compared
@@ -183,12 +181,8 @@ def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
 @torch.no_grad()
 def compare(network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], real: bool) -> Agreement:
     """Compare an exported file with its network (from `load_network`), scan by scan: uint8 (H, W), at least one."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
     difference, differing = 0.0, 0
-    for scan in track(scans, 'comparing', console=console, transient=True, disable=not console.is_terminal):
+    for scan in tracked(scans, len(scans), 'comparing'):
         ours = network(torch.from_numpy(scan).float()[None, None])[0, 0].numpy()
         theirs = model.probability(scan[None])[0]
         difference = max(difference, float(np.abs(ours - theirs).max()))
@@ -206,7 +200,7 @@ def require_twins(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]]
     known: dict[tuple[str, str], Config] = {}
     for path, record in records:
         name, key = record['config'], (record['config'], record['split'])
-        other = known[key] = known.get(key) or load_config(_ROOT / name, split=record['split'])
+        other = known[key] = known.get(key) or load_config(ROOT / name, split=record['split'])
         if config_sha256(other) != record['config_sha256']:
             raise InputError(f'{path}: {name} has been changed since, or overridden; expected records of the config as it is')
         different = [part for part in _SAME if cfg.get(part) != other.get(part)]

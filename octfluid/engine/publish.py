@@ -6,24 +6,22 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.config import Config
 
-import octfluid
 from octfluid.datasets.spec import meta_of, split_of
 from octfluid.engine.checkpoint import describe_weights, load_weights, origin_of, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.records import record as records
-from octfluid.records.fingerprint import config_name, config_sha256
+from octfluid.records.fingerprint import ROOT, config_name, config_sha256
 from octfluid.utils.atomic import require_file_names, require_folder, write_bytes, write_json
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 
 SHORTEST = 500
 """Vessel weights of fewer iterations are hardly trained; publishing them must be asked for."""
-_ROOT = Path(octfluid.__file__).resolve().parents[1]
 _HEADS = {'FCNHead': 'fcn', 'PSPHead': 'pspnet', 'ASPPHead': 'deeplabv3'}
 _DATA = {'HRFDataset': 'hrf', 'DukeDMEDataset': 'duke', 'PhantomDataset': 'phantom'}
 _KEPT_FLOAT32 = ('running_mean', 'running_var')  # of batch normalisation: few, and a variance can leave the range of float16
@@ -39,13 +37,6 @@ _LICENCES = {
 _OTHER_LICENCE = dict(weights='that of the data they were trained on', data='see data/README.md')
 
 
-class Published(NamedTuple):
-    """The files that `publish` wrote."""
-
-    weights: Path
-    card: Path
-
-
 def publish(
     checkpoint: str | os.PathLike,
     out_dir: str | os.PathLike,
@@ -55,11 +46,11 @@ def publish(
     name: str | None = None,
     half: bool = False,
     allow_short: bool = False,
-) -> Published:
+) -> Path:
     """Write the weights of a checkpoint as ``<network>_<crop>_<iterations>_<data>-<8 hex digits>.pth``, with a JSON card.
 
-    The file holds ``state_dict`` and ``meta``; the same weights give the same file. The digits begin its SHA-256. Without a
-    record, ``scores`` and ``split_sha256`` of the card are null.
+    The file, whose path is returned, holds ``state_dict`` and ``meta``; the same weights give the same file. The digits begin
+    its SHA-256. Without a record, ``scores`` and ``split_sha256`` of the card are null.
 
     Args:
         checkpoint: A file as `octfluid.engine.checkpoint.read_checkpoint` takes it.
@@ -79,15 +70,17 @@ def publish(
     if name and not re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9._+-]*', name):
         raise InputError(f'--name {name!r}: expected letters, digits and . _ + -, such as pspnet_unet_s5-d16_hrf')
     stored = read_checkpoint(checkpoint)
-    run = None if record is None else _own_record(record, checkpoint)
+    run = record and records.read_record(record)
+    if run and run['checkpoint_sha256'] != records.file_sha256(checkpoint):
+        raise InputError(f'{record}: is the record of another checkpoint than {checkpoint}, by its checkpoint_sha256')
     told = origin_of(checkpoint, stored)
     overrides, split = (run['overrides'], run['split']) if run else (told.overrides, told.split)
-    cfg, path = _config_of(config, run, overrides, split)
+    cfg, source = _config_of(config, run, overrides, split)
     dataset, meta = cfg.train_dataloader.dataset.type, stored.get('meta', {})
     if told.dataset not in (None, dataset):
-        raise InputError(f'{path}: is about {dataset}, but the weights were trained on {told.dataset}; pass their own config')
+        raise InputError(f'{source}: is about {dataset}, but the weights were trained on {told.dataset}; pass their own config')
     origin = describe_weights(str(checkpoint), *load_weights(build_network(cfg), stored['state_dict'], str(checkpoint)))
-    data = 'zoo' if origin.source == 'hrf-zoo' else _DATA.get(dataset, dataset)
+    data = 'zoo' if origin['source'] == 'hrf-zoo' else _DATA.get(dataset, dataset)
     iterations = meta.get('iter') or (run or {}).get('iterations')  # the record of a test has 0
     seed = run['seed'] if run else meta.get('seed')
     if not isinstance(iterations, int) or iterations < 1:
@@ -101,27 +94,26 @@ def publish(
     digest = hashlib.sha256(content).hexdigest()
     weights = out / f'{name or name_of(cfg, data, iterations)}-{digest[:8]}.pth'
     card = dict(
-        schema='octfluid.weights/1', config=config_name(path), config_sha256=config_sha256(cfg),
+        schema='octfluid.weights/1', config=config_name(source), config_sha256=config_sha256(cfg),
         # Other overrides, such as the folder of the data, change no result and stay private.
         overrides={key: value for key, value in overrides.items() if records.result_changing_overrides({key: value})},
         dataset=dataset, split=split_of(cfg), split_sha256=run and run['split_sha256'], scores=run and run['metrics'],
         file=weights.name, sha256=digest, precision='fp16' if half else 'fp32', iterations=iterations, seed=seed,
-        checkpoint=dict(name=checkpoint.name, sha256=origin.sha256), licence=_LICENCES.get(data, _OTHER_LICENCE),
+        checkpoint=dict(name=checkpoint.name, sha256=origin['sha256']), licence=_LICENCES.get(data, _OTHER_LICENCE),
     )  # fmt: skip
-    published = Published(weights, weights.with_suffix('.json'))
-    require_file_names(published)
-    if published.card.exists() and read_json(published.card) != card:
-        raise InputError(f'{published.card}: these weights are published already, with another card; choose another --out')
-    write_json(published.card, card)
+    path = weights.with_suffix('.json')
+    require_file_names([weights, path])
+    if path.exists() and read_json(path) != card:
+        raise InputError(f'{path}: these weights are published already, with another card; choose another --out')
+    write_json(path, card)
     write_bytes(weights, content)
-    return published
+    return weights
 
 
 def name_of(cfg: Config, data: str, iterations: int) -> str:
     """Return the name that MMSegmentation's model zoo would give, such as ``pspnet_unet_s5-d16_256x256_8k_hrf``.
 
-    The size is that of the training crop, if there is one. An InputError asks for a name if the network is not one of
-    ``configs/_base_/models``.
+    The size is that of the training crop. An InputError asks for a name if the network is not one of ``configs/_base_/models``.
     """
     head, backbone = cfg.model.decode_head.type, cfg.model.backbone
     if head not in _HEADS or backbone.type not in ('UNet', 'PlainUNet'):
@@ -136,17 +128,10 @@ def name_of(cfg: Config, data: str, iterations: int) -> str:
     return '_'.join([_HEADS[head], network, *crops[-1:], length, data])
 
 
-def _own_record(path: str | os.PathLike, checkpoint: Path) -> dict[str, Any]:
-    run, found = records.read_record(path), records.file_sha256(checkpoint)
-    if (said := run['checkpoint_sha256']) != found:
-        raise InputError(f'{path}: is the record of checkpoint {said[:8]}..., {checkpoint} is {found[:8]}...')
-    return run
-
-
 def _config_of(config: str | None, run: Mapping | None, overrides: Mapping, split: str | None) -> tuple[Config, Path]:
     if config is None and run is None:
         raise InputError('neither a config nor a record; expected --config or --record, to say what the weights are')
-    path = Path(config) if config is not None else _ROOT / run['config']
+    path = Path(config) if config is not None else ROOT / run['config']
     cfg = load_config(path, dict(overrides), split=split)
     if run and config_sha256(cfg) != run['config_sha256']:
         raise InputError(f'{path}: differs from the config of the record; check out the commit that the record names')

@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,15 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from octfluid.datasets.spec import dataset_type, split_of
-from octfluid.engine.checkpoint import InitialWeights, Origin, describe_weights, fetch, last_checkpoint, origin_of
-from octfluid.engine.ensemble import EnsembleHook
-from octfluid.engine.hooks import bare_model, is_training
+from octfluid.engine.checkpoint import Origin, describe_weights, fetch, last_checkpoint, origin_of
+from octfluid.engine.hooks import EnsembleHook, bare_model, is_training
 from octfluid.engine.performance import PerformanceHook, precision_of
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.metrics.fluid_metric import FluidMetric
 from octfluid.records import fingerprint
 from octfluid.records import record as records
 from octfluid.records.schema import FIELDS
-from octfluid.utils.errors import InputError, WorkError
+from octfluid.utils.errors import InputError
 from octfluid.utils.machine import device_name, peak_memory, versions
 from octfluid.visualization.gallery import choose, write_pictures
 
@@ -54,7 +52,7 @@ class RunRecordHook(Hook):
 
     def __init__(self, variant: str = '') -> None:
         self.variant = variant
-        self.init: InitialWeights | None = None
+        self.init: dict[str, Any] | None = None  # as in the record
         self.run: dict[str, Any] = {}  # what the loaded checkpoint holds of its own training
         self.origin = Origin()
         self.earlier = 0.0  # seconds spent by processes that this one resumes
@@ -70,7 +68,7 @@ class RunRecordHook(Hook):
         whole, backbone = (_pretrained((part or {}).get('init_cfg')) for part in (cfg, cfg.get('backbone')))
         if name := cfg.get('pretrained') or backbone or whole:
             part = model if name == whole else model.backbone
-            self.init = self._describe(name, len(part.state_dict()), len(model.state_dict()))
+            self.init = _describe(name, len(part.state_dict()), len(model.state_dict()))
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Describe the initial weights; refuse (InputError) to resume a run with other settings or data."""
@@ -80,17 +78,10 @@ class RunRecordHook(Hook):
         if runner._resume:
             self._require_same_run(runner)
         if self.run and (runner._resume or not is_training(runner)):
-            self.init = InitialWeights(**self.run['init']) if self.run['init'] else None
+            self.init = self.run['init']
             self.earlier = self.run['wall_seconds'] if runner._resume else 0.0
         else:
-            self.init = self._describe(str(runner._load_from), len(checkpoint['state_dict']), total)
-
-    @staticmethod
-    def _describe(name: str, loaded: int, total: int) -> InitialWeights:
-        try:
-            return describe_weights(name, loaded, total)
-        except OSError:  # a scheme such as torchvision://, which has no file
-            return InitialWeights('other', name, hashlib.sha256(name.encode()).hexdigest(), loaded, total)
+            self.init = _describe(str(runner._load_from), len(checkpoint['state_dict']), total)
 
     def _require_same_run(self, runner: Any) -> None:
         begun, now = self.run.get('settings', {}), self._identity(runner)
@@ -101,7 +92,6 @@ class RunRecordHook(Hook):
             )
 
     def _identity(self, runner: Any) -> dict[str, Any]:
-        files = scored_files(runner.train_dataloader.dataset)
         return dict(
             config=fingerprint.resume_sha256(runner.cfg),
             split=split_of(runner.cfg),
@@ -109,7 +99,7 @@ class RunRecordHook(Hook):
             precision=precision_of(runner.cfg),
             deterministic=runner.deterministic,
             processes=runner.world_size,
-            data=records.split_sha256([(name, *pair) for name, pair in files.items()]),
+            data=records.split_sha256(scored_files(runner.train_dataloader.dataset)),
         )
 
     def before_train(self, runner: Any) -> None:
@@ -117,7 +107,7 @@ class RunRecordHook(Hook):
         self.start = time.perf_counter()
         self.identity = self._identity(runner)
         init, parameters = self.init, sum(parameter.numel() for parameter in bare_model(runner).parameters())
-        weights = 'random' if init is None else f'{init.loaded} of {init.total} tensors from {init.name} ({init.source})'
+        weights = 'random' if init is None else '{loaded} of {total} tensors from {name} ({source})'.format(**init)
         at = f'iteration {runner.iter} of a run begun from ' if runner.iter else ''
         runner.logger.info(
             f'{runner.cfg.model.type}, {parameters / 1e6:.2f} M parameters; weights: {at}{weights}; split '
@@ -127,7 +117,7 @@ class RunRecordHook(Hook):
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Store initial weights, time spent and what a resume must not change, as plain values."""
         checkpoint['run'] = dict(
-            init=self.init and asdict(self.init),
+            init=self.init,
             wall_seconds=self.earlier + time.perf_counter() - self.start,
             settings=self.identity,
             dataset=dataset_type(runner.cfg.train_dataloader),
@@ -150,7 +140,6 @@ class RunRecordHook(Hook):
     def _training(self, runner: Any) -> dict[str, Any]:
         seconds, _ = runner.message_hub.get_scalar('train/time').data
         batch = runner.train_dataloader.batch_size * runner.world_size
-        processes = f'{runner.world_size}processes' if runner.world_size > 1 else ''
         return dict(
             kind='train',
             iterations=runner.iter,
@@ -160,7 +149,7 @@ class RunRecordHook(Hook):
             images_per_second=round(len(seconds) * batch / seconds.sum(), 3),
             history=_history(runner),
             precision=precision_of(runner.cfg),
-            variant='+'.join(filter(None, (processes, self.variant))),
+            variant='+'.join(filter(None, (f'{runner.world_size}processes' * (runner.world_size > 1), self.variant))),
             split=self.identity['split'],
             overrides=self._overrides(runner),
         )
@@ -240,8 +229,8 @@ class RunRecordHook(Hook):
             git=records.git_state(fingerprint.ROOT),
             source_sha256=records.source_sha256(fingerprint.ROOT),
             deterministic=runner.deterministic,
-            split_sha256=records.split_sha256([(name, *pair) for name, pair in files.items()]),
-            init=self.init and asdict(self.init),
+            split_sha256=records.split_sha256(files),
+            init=self.init,
             device=device_name(),
             versions=versions(),
             peak_memory_bytes=peak_memory(),
@@ -252,10 +241,7 @@ class RunRecordHook(Hook):
         path = Path(runner.work_dir) / records.record_filename(record)
         if record['kind'] == 'train' and self.path not in (None, path):
             self.path.unlink(missing_ok=True)  # of an earlier validation of this training
-        try:
-            records.write_record(record, path)
-        except InputError as error:
-            raise WorkError(f'the run record does not hold together, nothing was written: {error}') from error
+        records.write_record(record, path)
         self.path = path
         if loop is not None:
             self._write_pictures(runner, metric, files)
@@ -268,6 +254,14 @@ class RunRecordHook(Hook):
             write_pictures(self.path, shown, files, metric.ignore_index)
         except OSError as error:
             runner.logger.warning(f'{self.path.name} is written, but not all of the pictures for it: {error}')
+
+
+def _describe(name: str, loaded: int, total: int) -> dict[str, Any]:
+    try:
+        return describe_weights(name, loaded, total)
+    except OSError:  # a scheme such as torchvision://, which has no file
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        return dict(source='other', name=name, sha256=digest, loaded=loaded, total=total)
 
 
 def _pretrained(init_cfg: Any) -> str | None:

@@ -16,19 +16,17 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from octfluid.datasets.spec import LOADERS, check_data, dataset_spec, inner_datasets
-from octfluid.engine.checkpoint import last_checkpoint, read_checkpoint, require_weights
+from octfluid.engine.checkpoint import fetch, last_checkpoint, read_checkpoint, require_weights
 from octfluid.engine.config import set_precision
-from octfluid.engine.ensemble import EnsembleHook, check_members
-from octfluid.engine.hooks import OverlayHook
+from octfluid.engine.hooks import EnsembleHook, OverlayHook, StopHook
 from octfluid.engine.performance import mixed_precision
 from octfluid.engine.record_hook import RunRecordHook
-from octfluid.engine.stopping import StopHook
+from octfluid.records.record import file_sha256
 from octfluid.utils.atomic import require_folder
 from octfluid.utils.errors import InputError, WorkError, message_of
 from octfluid.utils.lock import occupied
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|valid cuDNN algorithm", re.I)
-_LOST_PEER = re.compile(r'closed by peer|connection (was )?(reset|refused|closed)|NCCL.*abort', re.I)
 
 
 def train(
@@ -55,7 +53,7 @@ def train(
 
     Raises:
         InputError: Unsound data, weights that are missing or do not fit, or a config that cannot be built; leaves no folder.
-        WorkError: Memory ran out, or another process of this run ended.
+        WorkError: Memory ran out.
     """
     if not cfg.get('train_dataloader'):
         raise InputError(f'{cfg.filename}: is for testing only; train the config that it builds on')
@@ -92,7 +90,7 @@ def test(
     amp: bool = False,
     launcher: str = 'none',
 ) -> Path | None:
-    """Score a checkpoint, or the mean probability of several, on a config's test scans.
+    """Score a checkpoint, or the mean probability of several, on a config's test scans; returns and raises as `train`.
 
     Args:
         cfg: From `octfluid.engine.config.load_config`; changed in place.
@@ -102,9 +100,6 @@ def test(
         tta: Average over mirror images, or as the config's ``tta_model`` and ``tta_pipeline`` say.
         amp: Score in mixed precision.
         launcher: As in `train`.
-
-    Returns:
-        As `train`; and the same errors.
     """
     if show_dir:
         _require_output(cfg, show_dir, '--show-dir')
@@ -112,7 +107,7 @@ def test(
     for path in checkpoints:
         require_weights(path)
     if len(checkpoints) > 1:
-        check_members(checkpoints, cfg)
+        _check_members(checkpoints, cfg)
     mirror = tta and not cfg.get('tta_model')
     if mirror and cfg.model.get('mirror'):
         raise InputError(f'--tta: {cfg.filename} averages over mirror images already (model.mirror); drop the option')
@@ -136,6 +131,29 @@ def test(
             runner.register_hook(OverlayHook(show_dir))
         runner.test()
     return _record_of(runner)
+
+
+def _check_members(checkpoints: Sequence[str], cfg: Config) -> None:
+    """Refuse (InputError) checkpoints that cannot be scored together.
+
+    Members that differ in config, length or split may have been trained on scans that others are tested on.
+    """
+    if cfg.model.type != 'ScanSegmentor':
+        raise InputError(
+            f'{len(checkpoints)} checkpoints: an ensemble needs a ScanSegmentor; {cfg.filename} has {cfg.model.type}'
+        )
+    if len({file_sha256(fetch(path)) for path in checkpoints}) < len(checkpoints):
+        raise InputError(f'{", ".join(checkpoints)}: the same weights more than once; expected each once')
+    told = []
+    for path in checkpoints:
+        content = read_checkpoint(path)
+        settings = (content.get('run') or {}).get('settings', {})
+        told.append((settings.get('config'), settings.get('split'), content.get('meta', {}).get('iter')))
+        if told[-1] != told[0]:
+            raise InputError(
+                f'{path}: config, split or number of iterations differ from {checkpoints[0]}; expected the same of all, '
+                'or scans may have been in the training of some'
+            )
 
 
 def _record_of(runner: Runner) -> Path | None:
@@ -169,9 +187,8 @@ def _require_output(cfg: Config, folder: str, what: str) -> None:
     place = Path(os.path.realpath(folder))
     for loader in LOADERS:
         for dataset in inner_datasets((cfg.get(loader) or {}).get('dataset')):
-            root = dataset.get('data_root') or '.'
             for part in (*(dataset.get('data_prefix') or {}).values(), 'splits'):
-                data = Path(os.path.realpath(Path(root, part)))
+                data = Path(os.path.realpath(Path(dataset.get('data_root') or '.', part)))
                 files = data.iterdir() if data.is_dir() else ()
                 linked = any(file.is_symlink() and Path(os.path.realpath(file)).parent == place for file in files)
                 if linked or place.is_relative_to(data):
@@ -223,8 +240,6 @@ def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
                 f'{cfg.filename}: out of memory; lower train_dataloader.batch_size or the crop, or use --amp (in scoring: '
                 'lower default_hooks.performance.window_batch)'
             ) from error
-        if isinstance(error, RuntimeError) and _LOST_PEER.search(text):
-            raise WorkError(f'another process of this run has ended; go on with --resume ({text})') from error
         if step.begun or isinstance(error, WorkError | ModuleNotFoundError):
             raise
         if new and is_main_process():

@@ -1,15 +1,21 @@
-"""Train every config x split x seed, each in its own process: resumable, and one failure does not stop the others."""
+"""Train every config x split x seed, each in its own process: resumable, and one failure does not stop the others.
 
+On a Slurm cluster every run becomes a job, submitted through ``submitit``. All machines of the cluster must see the work folder
+and the data under the same paths.
+"""
+
+import contextlib
+import hashlib
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,8 +29,12 @@ from octfluid.utils.text import read_json
 
 SUPERSEDED = '.superseded'
 MARKER = 'sweep.json'
+JOB_FOLDER = '.slurm'
+"""Below the work folder: the files that submitit and Slurm write about each job."""
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_STOP = 60  # a training finishes its step and writes a checkpoint
+# submitit has its own name for these; all other parameters go to its Slurm executor.
+_COMMON = {'time': 'timeout_min', 'gpus_per_node': 'gpus_per_node', 'cpus_per_task': 'cpus_per_task'}
 
 
 @dataclass(frozen=True)
@@ -81,18 +91,7 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
     cfg = load_config(config, parse_options(options), split=split, init=init)
     split, root = split_of(cfg), data_root_of(cfg)
     refuse_overlap(root, split)
-    weights = cfg.get('load_from')
-    if weights and '://' not in weights:
-        _require_weights(weights)
-    return Resolved(config_sha256(cfg), split, weights, Path(root))
-
-
-@cache
-def _require_weights(path: str) -> None:
-    """Read a file of initial weights once, before any run of the sweep fails because of it."""
-    from octfluid.engine.checkpoint import read_checkpoint
-
-    read_checkpoint(path)
+    return Resolved(config_sha256(cfg), split, cfg.get('load_from'), Path(root))
 
 
 def _expand_splits(config: Path, names: Sequence[str], options: Sequence[str]) -> list[str]:
@@ -106,15 +105,19 @@ def _expand_splits(config: Path, names: Sequence[str], options: Sequence[str]) -
 
 
 def _refuse_repeated(what: str, values: Sequence[Any]) -> None:
-    if repeated := [str(value) for value, number in Counter(values).items() if number > 1]:
-        raise InputError(f'{what} given more than once: {", ".join(repeated)}; expected each once')
+    if len(set(values)) < len(values):
+        raise InputError(f'{what} given more than once: {", ".join(map(str, values))}; expected each once')
 
 
 @cache
 def _init_identity(weights: str | None) -> dict[str, str] | None:
-    if weights is None:
-        return None
-    return {'name': weights} if '://' in weights else {'sha256': file_sha256(weights)}
+    """Return how a record names initial weights; refuse (InputError) a file before any run fails because of it."""
+    from octfluid.engine.checkpoint import read_checkpoint
+
+    if weights is None or '://' in weights:
+        return weights and {'name': weights}
+    read_checkpoint(weights)
+    return {'sha256': file_sha256(weights)}
 
 
 def plan_runs(
@@ -178,10 +181,19 @@ def find_record(run: PlannedRun) -> dict[str, Any] | None:
     return None
 
 
+def earlier_outcome(run: PlannedRun) -> Outcome | None:
+    """Return ``skipped`` for a run that has its record, ``failed`` for one with a broken record; None for one to train."""
+    try:
+        record = find_record(run)
+    except InputError as error:
+        return Outcome(run, 'failed', message=str(error))
+    return Outcome(run, 'skipped', record) if record else None
+
+
 def split_done(runs: Sequence[PlannedRun]) -> tuple[list[Outcome], list[PlannedRun]]:
-    """Separate the runs that have a record from those to train."""
-    found = [(run, find_record(run)) for run in runs]
-    return [Outcome(run, 'skipped', record) for run, record in found if record], [run for run, record in found if not record]
+    """Return the outcomes of runs that have a record, and the runs to train."""
+    found = [(run, earlier_outcome(run)) for run in runs]
+    return [outcome for _, outcome in found if outcome], [run for run, outcome in found if not outcome]
 
 
 def _prepare(run: PlannedRun) -> bool:
@@ -225,8 +237,8 @@ def outcome_of(run: PlannedRun, status: int) -> Outcome:
     if status:
         how = f'killed by signal {-status}' if status < 0 else f'exit status {status}'
         return Outcome(run, 'failed', message=f'{last_error_line(run.log)} ({how})')
-    if record := find_record(run):
-        return Outcome(run, 'done', record)
+    if outcome := earlier_outcome(run):
+        return replace(outcome, status='done') if outcome.record else outcome
     return Outcome(run, 'failed', message=f'it ended without a run record that fits in {run.folder}')
 
 
@@ -285,8 +297,8 @@ def run_all(
                 if (run := next((run for run in waiting if not is_locked(run.folder)), None)) is None:
                     break
                 waiting.remove(run)
-                if record := find_record(run):
-                    finish(Outcome(run, 'skipped', record))
+                if outcome := earlier_outcome(run):
+                    finish(outcome)
                 else:
                     running[slot] = run, start(run, command, gpus[slot % len(gpus)] if gpus else None, threads)
             for slot, (run, process) in list(running.items()):
@@ -298,3 +310,97 @@ def run_all(
                         finish(outcome_of(run, status))
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     return [outcomes[run.folder] for run in runs]
+
+
+def parse_parameters(items: Sequence[str]) -> dict[str, int | str]:
+    """Parse ``KEY=VALUE`` parameters of the jobs, with the names of submitit's Slurm executor; whole numbers become int.
+
+    An InputError asks for ``time``, in minutes, if it is missing: submitit's default of 5 would stop a training.
+    """
+    pairs = (item.split('=', 1) for item in items if '=' in item)
+    parameters = {key: int(value) if value.isdecimal() else value for key, value in pairs}
+    if not isinstance(parameters.get('time'), int) or len(parameters) < len(items):
+        raise InputError(f'--slurm {" ".join(items)}: expected each KEY=VALUE once, with whole minutes, such as time=240')
+    return parameters
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """The work of one job. Slurm runs it again after a time-out or a preemption, and it resumes."""
+
+    run: PlannedRun
+    command: tuple[str, ...]
+
+    def __call__(self) -> int:
+        """Train and return the exit status; return 0 at once if an earlier job has finished the run."""
+        if earlier_outcome(self.run):
+            return 0
+        process = start(self.run, self.command)
+        with stopped(lambda: [process]):
+            return process.wait()
+
+    def checkpoint(self) -> Any:
+        """Return the job to submit after a preemption: the same one."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def run_on_cluster(
+    runs: Sequence[PlannedRun],
+    command: Sequence[str],
+    parameters: dict[str, int | str],
+    *,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    cluster: str = 'slurm',
+) -> list[Outcome]:
+    """Submit every run as a job and wait for all of them; an exception, such as Ctrl-C, cancels the unfinished jobs.
+
+    Two jobs never train the same run at once, even after an interrupted sweep: Slurm starts a job only after earlier jobs with
+    its name have ended (``--dependency=singleton``). It then finds the record, or resumes.
+
+    ``cluster='local'`` runs the jobs as processes of this machine.
+
+    Raises:
+        InputError: An unknown parameter, no Slurm on this machine, or Slurm refuses a job.
+    """
+    jobs: dict[Path, Any] = {}
+    outcomes: dict[Path, Outcome] = {}
+    try:
+        for run in runs:
+            jobs[run.folder] = _submit(run, command, parameters, cluster)
+        while len(outcomes) < len(runs):
+            for run in runs:
+                if run.folder not in outcomes and jobs[run.folder].done():
+                    outcomes[run.folder] = _outcome_of_job(run, jobs[run.folder])
+                    on_outcome(outcomes[run.folder])
+            time.sleep(10 * _SECONDS_BETWEEN_LOOKS)
+        return [outcomes[run.folder] for run in runs]
+    finally:
+        for folder in jobs.keys() - outcomes.keys():
+            jobs[folder].cancel(check=False)
+
+
+def _submit(run: PlannedRun, command: Sequence[str], parameters: dict[str, int | str], cluster: str) -> Any:
+    from submitit import AutoExecutor
+    from submitit.core.utils import FailedJobError
+
+    named = {_COMMON.get(key, f'slurm_{key}'): [value] if key == 'setup' else value for key, value in parameters.items()}
+    # The name identifies the run and its work folder, so that Slurm keeps two jobs of one run apart.
+    place = hashlib.sha256(str(run.folder.resolve()).encode()).hexdigest()[:8]
+    name = f'octfluid-{run.config.stem}-{run.name}-{place}'
+    try:
+        executor = AutoExecutor(folder=run.work_dir / JOB_FOLDER, cluster=cluster)
+        executor.update_parameters(**named, name=name, slurm_dependency='singleton')
+        with contextlib.redirect_stderr(io.StringIO()):  # submitit prints the same text as the error has
+            return executor.submit(TrainingJob(run, tuple(command)))
+    except (AssertionError, NameError, RuntimeError, FailedJobError) as error:
+        raise InputError(f'--slurm: the job of {run.config.stem} {run.name}: {" ".join(str(error).split())}') from error
+
+
+def _outcome_of_job(run: PlannedRun, job: Any) -> Outcome:
+    if job.exception() is None:
+        return outcome_of(run, job.result())
+    said = f'; last line of its log: {last_error_line(run.log)}' if run.log.is_file() else ''
+    where = f'{run.work_dir / JOB_FOLDER}/{job.job_id}_*'
+    return Outcome(run, 'failed', message=f'job {job.job_id} ended without a result ({job.state}), see {where}{said}')

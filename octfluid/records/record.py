@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from octfluid.records.fingerprint import is_result_neutral, is_speed_switch
+from octfluid.records.fingerprint import flatten, is_result_neutral, is_speed_switch
 from octfluid.records.provenance import file_label, init_source, source_iterations
 from octfluid.records.runs import Run
 from octfluid.records.schema import SCHEMA, SCHEMA_FAMILY, metric_classes, validate_record
@@ -62,10 +62,7 @@ def read_records(paths_or_dirs: Iterable[str | os.PathLike]) -> list[tuple[Path,
             found[given.resolve()] = (given, read_record(given))
             continue
         for path in json_files(given):
-            if 'vis_data' in path.relative_to(given).parts or not path.is_file():
-                continue
-            content = read_json(path)
-            if _is_record(path, content):
+            if _is_record(path, content := read_json(path)):
                 validate_record(content, str(path))
                 found.setdefault(path.resolve(), (path, content))
     return [found[key] for key in sorted(found, key=lambda path: path.as_posix())]
@@ -92,24 +89,14 @@ def published_path(record: Mapping[str, Any]) -> str:
     return f'{config_table(record)}/{PurePosixPath(record["config"]).stem}/{record_filename(record)}'
 
 
-def _flat(overrides: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield dotted names and values, stopping at the first name that cannot change a result: all below it cannot either."""
-    for key, value in overrides.items():
-        name = f'{prefix}.{key}' if prefix else key
-        if isinstance(value, Mapping) and value and not is_result_neutral(name):
-            yield from _flat(value, name)
-        else:
-            yield name, value
-
-
 def result_changing_overrides(overrides: Mapping[str, Any]) -> list[str]:
     """Return which of a record's ``overrides`` can change a result (`octfluid.records.fingerprint`): dotted keys, sorted."""
-    return sorted(name for name, _ in _flat(overrides) if not is_result_neutral(name))
+    return sorted(name for name, _ in flatten(overrides) if not is_result_neutral(name))
 
 
 def to_run(path: Path, record: Mapping[str, Any]) -> Run:
     """Return a validated record as the tables see it."""
-    switches = (f'{name}={json.dumps(value)}' for name, value in _flat(record['overrides']) if is_speed_switch(name))
+    switches = (f'{name}={json.dumps(value)}' for name, value in flatten(record['overrides']) if is_speed_switch(name))
     return Run(
         path=path,
         label=published_path(record),
@@ -188,10 +175,10 @@ def file_sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def split_sha256(pairs: list[tuple[str, Path, Path]]) -> str:
-    """Return the SHA-256 over names and bytes of the scored scans: (name, image file, mask file) in any order."""
+def split_sha256(files: Mapping[str, tuple[Path, Path]]) -> str:
+    """Return the SHA-256 over names and bytes of scored scans: image file and mask file by name."""
     digest = hashlib.sha256()
-    for name, image, mask in sorted(pairs, key=lambda pair: pair[0]):
-        _update(digest, name, Path(image).read_bytes())
-        _update(digest, name, Path(mask).read_bytes())
+    for name in sorted(files):
+        for path in files[name]:
+            _update(digest, name, Path(path).read_bytes())
     return digest.hexdigest()

@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from octfluid.metrics.confusion import DECIMALS, pooled_metrics, predict_nothing, rounded
+from octfluid.metrics.confusion import pooled_metrics, predict_nothing, rounded
 from octfluid.records.provenance import Start
 from octfluid.records.schema import metric_classes
 from octfluid.utils.errors import InputError
-
-__all__ = [
-    'DECIMALS', 'Run', 'background_everywhere', 'check_averageable', 'check_comparable', 'check_one_start', 'conditions_of',
-    'less_exact', 'mixed', 'summarise', 'unique_runs', 'weights_of', 'why_not',
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -167,8 +162,8 @@ def summarise(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         ``n``, ``seeds``, ``devices`` and ``precisions``, and for each of mIoU, mDice, Dice, IoU a mapping of ``mean``, ``sd``
-        (n - 1; None for one run) and ``values`` in the order of the seeds: fractions rounded to `DECIMALS`. Mean and SD are
-        None where a run's score is undefined.
+        (n - 1; None for one run) and ``values`` in the order of the seeds: rounded fractions. Mean and SD are None where a
+        run's score is undefined.
 
     Raises:
         InputError: See `check_averageable`.

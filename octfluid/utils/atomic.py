@@ -102,8 +102,7 @@ def require_folder(path: str | os.PathLike, what: str) -> None:
     path = Path(path)
     standing = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     if not standing.is_dir():
-        kind = 'a file' if standing.exists() else 'a link that leads nowhere'
-        raise InputError(f'{what} {path}: {standing} is {kind}; expected a folder or a name that is still free')
+        raise InputError(f'{what} {path}: {standing} is no folder; expected a folder or a name that is still free')
     if not os.access(standing, os.W_OK | os.X_OK):
         raise InputError(f'{what} {path}: no permission to write in {standing}; choose another folder')
 

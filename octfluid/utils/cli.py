@@ -98,12 +98,6 @@ def begin_launched(args: argparse.Namespace) -> bool:
     return int(os.environ[name]) == 0
 
 
-def _report_thread_error(failure: threading.ExceptHookArgs) -> None:
-    """Leave it to the main thread to report what the system refuses, such as a full disk; show anything else."""
-    if not issubclass(failure.exc_type, OSError):
-        threading.__excepthook__(failure)
-
-
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let `kill`, an ended session and a cluster's time limit end a tool as Ctrl-C does: with everything put away."""
@@ -165,7 +159,6 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
     SIGHUP. A failure that the user can act on (`OctfluidError`, a missing extra, or an operating system error such as a full
     disk) becomes one line on stderr; any other exception is a bug and keeps its traceback.
     """
-    threading.excepthook = _report_thread_error
     for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):  # one that is closed would be the next file opened
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (as long as the process)

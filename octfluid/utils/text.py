@@ -1,4 +1,4 @@
-"""Reader of text and JSON files: regular files of a sensible size, in UTF-8."""
+"""Reader of text and JSON files: regular files in UTF-8."""
 
 import json
 import os
@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from octfluid.utils.errors import InputError
-
-MOST_BYTES = 1 << 26
-"""The most bytes of a text file: the largest of ours, of a run on a hundred thousand scans, has a third of it."""
 
 
 def require_file(path: str | os.PathLike) -> None:
@@ -25,11 +22,9 @@ def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:
     ``encoding`` may be ``'utf-8-sig'`` where a spreadsheet program may have put a byte order mark first.
 
     Raises:
-        InputError: It is missing or no regular file, cannot be read, is too large, or is not UTF-8.
+        InputError: It is missing or no regular file, cannot be read, or is not UTF-8.
     """
     require_file(path)
-    if (size := os.path.getsize(path)) > MOST_BYTES:
-        raise InputError(f'{path}: has {size >> 20} MB; expected a text file, of at most {MOST_BYTES >> 20} MB')
     try:
         return Path(path).read_text(encoding=encoding)
     except OSError as error:
@@ -39,7 +34,7 @@ def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:
 
 
 def json_files(folder: str | os.PathLike) -> Iterator[Path]:
-    """Yield the ``*.json`` files below a folder, not hidden ones nor those below hidden folders.
+    """Yield the ``*.json`` files below a folder, not hidden ones nor those below hidden folders and mmengine's ``vis_data``.
 
     Symbolic links to folders are followed (work folders often lie on another disk), each folder once. An InputError names a
     folder that cannot be read.
@@ -51,7 +46,7 @@ def json_files(folder: str | os.PathLike) -> Iterator[Path]:
     seen = set()
     for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(here)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith('.')]
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith('.') and name != 'vis_data']
         if real not in seen:
             yield from (Path(here) / name for name in names if name.endswith('.json') and not name.startswith('.'))
         seen.add(real)
@@ -61,8 +56,7 @@ def read_json(path: str | os.PathLike) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: As `read_text`; or it is no JSON, holds NaN or infinity, or is such that Python gives up: brackets within
-            brackets, a number of thousands of digits.
+        InputError: As `read_text`; or it is no JSON, holds NaN or infinity, or is nested too deeply.
     """
 
     def refuse(name: str) -> NoReturn:

@@ -17,16 +17,13 @@ from pathlib import Path
 
 parser = argparse.ArgumentParser()
 parser.add_argument('config')
-for name in ('--work-dir', '--split', '--init'):
-    parser.add_argument(name)
+parser.add_argument('--work-dir')
 parser.add_argument('--seed', type=int)
 parser.add_argument('--resume', action='store_true')
-parser.add_argument('--amp', nargs='?', const='on')
-parser.add_argument('--cfg-options', nargs='+')
-args = parser.parse_args()
+args, _ = parser.parse_known_args()
 here, out = Path(__file__).parent, Path(args.work_dir)
-call = {'start': time.time(), 'seed': args.seed, 'resume': args.resume, 'argv': sys.argv[1:],
-        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'threads': os.environ.get('OMP_NUM_THREADS'), 'pid': os.getpid()}
+call = {'start': time.time(), 'seed': args.seed, 'resume': args.resume,
+        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'threads': os.environ.get('OMP_NUM_THREADS')}
 behaviour = json.loads((here / 'behaviour.json').read_text()).get(str(args.seed), 'train')
 print('training', flush=True)
 if behaviour == 'wait':
@@ -151,16 +148,11 @@ class Bench:
     def sweep(self, seeds=(0, 1), jobs=1, gpus=(), **options):
         return run_all(self.plan(seeds, **options), self.command, jobs=jobs, gpus=gpus)
 
-    @staticmethod
-    def wait_for(condition):
-        deadline = time.monotonic() + 60
-        while not condition():
+    def wait_for_pid(self, seed=0):
+        note, deadline = self.plan([seed])[0].folder / 'pid', time.monotonic() + 60
+        while not (note.is_file() and note.read_text()):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-
-    def wait_for_pid(self, seed=0):
-        note = self.plan([seed])[0].folder / 'pid'
-        self.wait_for(lambda: note.is_file() and note.read_text())
         return int(note.read_text())
 
     @property

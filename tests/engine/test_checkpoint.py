@@ -89,7 +89,7 @@ def test_source_is_believed_only_with_the_digits_of_the_name(tmp_path, name):
     for path in (right, wrong):
         path.write_bytes((tmp_path / 'a.pth').read_bytes())
     expected = 'hrf-zoo' if '40k_hrf_2020' in name else 'hrf-own'
-    assert describe_weights(str(right), 9, 9).source == expected and describe_weights(str(wrong), 9, 9).source == 'other'
+    assert describe_weights(str(right), 9, 9)['source'] == expected and describe_weights(str(wrong), 9, 9)['source'] == 'other'
 
 
 @pytest.mark.parametrize('change', ['missing', 'unexpected', 'shape', 'nan'])

@@ -31,15 +31,6 @@ def test_overlays(whole, score, tmp_path):
     assert sorted(path.stem for path in (tmp_path / 'show').iterdir()) == [row['name'] for row in record['images']]
 
 
-def test_missing_and_foreign_checkpoints(score, tmp_path):
-    with pytest.raises(InputError, match='no.pth'):
-        score(tmp_path / 'no.pth', tmp_path / 'out')
-    torch.save({'state_dict': {'a': torch.zeros(1)}}, tmp_path / 'other.pth')
-    with pytest.raises(InputError, match='other.pth'):
-        score(tmp_path / 'other.pth', tmp_path / 'out')
-    assert not (tmp_path / 'out').exists()
-
-
 @pytest.fixture(scope='module')
 def members(phantoms, tmp_path_factory):
     folder, options = tmp_path_factory.mktemp('members'), scan_options(phantoms)
@@ -60,14 +51,10 @@ def test_ensemble_scores_the_mean_probability(members, tmp_path):
         assert int((resize(mean, 64, 64)[0, 0] > 0.5).sum()) == row['tp'] + row['fp']
 
 
-def test_the_same_member_twice_is_refused(members, tmp_path):
+def test_members_and_mirrors_count_once(members, whole, score, tmp_path):
     _, paths, options = members
     with pytest.raises(InputError, match='0.pth'):
         score_scans([paths[0], paths[0]], tmp_path / 'out', options)
-
-
-def test_mirror_averaging_is_not_done_twice(members, whole, score, tmp_path):
-    _, paths, options = members
     with pytest.raises(InputError, match='mirror'):
         score_scans(paths[:1], tmp_path / 'out', options, tta=True)
     assert score(whole[0] / 'iter_12.pth', tmp_path / 'tta', tta=True)['variant'] == 'tta'

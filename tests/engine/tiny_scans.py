@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import torch
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 
-from octfluid.engine.config import load_config
-from octfluid.engine.run import test, train
+from octfluid.engine.config import build_network, load_config
+from octfluid.engine.run import test
 from octfluid.records.record import read_record
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'duke_dme' / 'compact.py'
@@ -37,11 +35,6 @@ def scan_options(root):
     }  # fmt: skip
 
 
-def train_scans(folder, options, **arguments):
-    """Train the minute recipe; returns its record."""
-    return read_record(train(load_config(CONFIG, options, split='heldout'), str(folder), **arguments))
-
-
 def score_scans(checkpoints, folder, options, **arguments):
     """Score checkpoints of the minute recipe; returns their record."""
     return read_record(
@@ -51,9 +44,8 @@ def score_scans(checkpoints, folder, options, **arguments):
 
 def random_network(options, seed):
     """Return the minute network with random weights that mark some fluid, in evaluation."""
-    init_default_scope('mmseg')
     torch.manual_seed(seed)
-    model = MODELS.build(load_config(CONFIG, options).model)
+    model = build_network(load_config(CONFIG, options))
     torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=2)
     return model.eval()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from octfluid.records.provenance import SCRATCH, Start, file_label, source_iterations, thousands
+from octfluid.records.provenance import SCRATCH, Start, file_label, source_iterations
 
 FULL_OWN, SHORT_OWN, ZOO = Start('hrf-own', 40000), Start('hrf-own', 1000), Start('hrf-zoo', 40000)
 
@@ -34,7 +34,3 @@ def test_a_key_gives_its_start_back():
 def test_the_full_length_comes_first_and_scratch_last():
     starts = [SCRATCH, SHORT_OWN, ZOO, Start('hrf-own', 4000), FULL_OWN]
     assert sorted(starts, key=lambda start: start.rank) == [FULL_OWN, ZOO, Start('hrf-own', 4000), SHORT_OWN, SCRATCH]
-
-
-def test_numbers_in_words():
-    assert [thousands(number) for number in (0, 400, 4000, 1234567)] == ['0', '400', '4 000', '1 234 567']

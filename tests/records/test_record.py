@@ -1,6 +1,5 @@
 import copy
 import functools
-import hashlib
 import json
 import os
 import subprocess
@@ -11,7 +10,6 @@ import pytest
 
 from octfluid.metrics.confusion import image_row, pooled_metrics
 from octfluid.records.record import (
-    file_sha256,
     git_state,
     published_path,
     read_record,
@@ -28,9 +26,6 @@ from octfluid.records.runs import background_everywhere
 from octfluid.utils.errors import InputError
 
 NAN = float('nan')
-POCKETS = dict(true=1, found=1, predicted=1, right=1)
-# Of images of 256 x 256 pixels: tp, fp, fn, tn.
-BOTH, MISSED, NEITHER = (30, 10, 20, 65476), (0, 0, 20, 65516), (0, 0, 0, 65536)
 
 
 def test_importing_the_module_loads_neither_torch_nor_mmengine():
@@ -87,30 +82,11 @@ def test_a_wrong_field_is_named_in_one_line(make_record, hrf_weights, path, valu
     (['images', 1, 'name'], 's01_z0', 'images[1].name'), (['images', 0, 'tn'], 65477, '65537; expected height x width = 65536'),
     (['images', 0, 'extra', 'ignored'], 3, '65539'), (['init', 'loaded'], 173, 'loaded is 173'),
     (['metrics', 'mAP'], 0.5, 'mAP'), (['metrics', 'IoU.layer'], 0.5, 'layer'), (['metrics', 'IoU.fluid'], ..., 'metrics'),
-    (['images', 0, 'extra', 'pockets'], POCKETS | {'found': 2}, 'found is 2; expected at most true = 1'),
-    (['images', 0, 'extra', 'pockets'], POCKETS | {'right': 2}, 'right is 2; expected at most predicted = 1'),
 ])  # fmt: skip
 def test_fields_that_contradict_each_other(make_record, hrf_weights, path, value, said):
     with pytest.raises(InputError) as raised:
         validate_record(changed(make_record(init=hrf_weights), path, value), 'x.json')
     assert str(raised.value).startswith('x.json: ') and said in str(raised.value)
-
-
-@pytest.mark.parametrize(('counts', 'extra', 'said'), [
-    (BOTH, {'hd95_px': None}, 'hd95_px is None'), (MISSED, {'hd95_px': 3.0}, 'hd95_px is 3.0'),
-    (MISSED, {'surface_dice_1px': None}, 'surface_dice_1px is None'),
-    (NEITHER, {'surface_dice_2px': 0.0}, 'surface_dice_2px is 0.0'),
-    (BOTH, {'pockets': dict(true=0, found=0, predicted=1, right=1)}, 'pockets.true is 0'),
-    (BOTH, {'pockets': dict(true=1, found=1, predicted=41, right=1)}, 'pockets.predicted is 41'),
-    (BOTH, {'logit_histogram': dict(fluid=[51] + [0] * 31, background=[65486] + [0] * 31)}, 'logit_histogram.fluid sums to 51'),
-    (BOTH, {'logit_histogram': dict(fluid=[50] + [0] * 31, background=[65485] + [0] * 31)}, 'background sums to 65485'),
-])  # fmt: skip
-def test_what_only_masks_tell_must_fit_the_counts(make_record, counts, extra, said):
-    record = make_record([counts, (1, 0, 0, 65535)])
-    record['images'][0]['extra'] = extra
-    with pytest.raises(InputError) as raised:
-        validate_record(record, 'x.json')
-    assert 'images[0]' in str(raised.value) and said in str(raised.value)
 
 
 def test_extra_may_be_empty_or_full(make_record, hrf_weights):
@@ -148,15 +124,6 @@ def test_counts_of_classes_that_do_not_add_up(make_record, path, value):
         validate_record(changed(three_classes(make_record), path, value), 'x')
 
 
-def test_scores_may_differ_from_the_counts_by_a_millionth(make_record):
-    record = make_record()
-    record['metrics']['aAcc'] += 5e-7
-    validate_record(record, 'x')
-    record['metrics']['aAcc'] -= 2e-6
-    with pytest.raises(InputError, match=r'metrics\.aAcc'):
-        validate_record(record, 'x')
-
-
 def test_file_names(make_record, hrf_weights):
     assert record_filename(make_record()) == 'train_paper_scratch_400i_seed0.json'
     record = make_record(kind='test', init=hrf_weights, iterations=5, seed=3, variant='tta', split='subject01')
@@ -188,14 +155,6 @@ def test_a_file_that_may_have_been_a_record_is_refused_and_not_skipped(tmp_path,
     for given in (tmp_path, tmp_path / 'r.json'):
         with pytest.raises(InputError, match=r'^[^\n]*r\.json: [^\n]*$'):
             read_records([given])
-
-
-def test_a_missing_path_and_a_file_that_is_no_record_are_refused(tmp_path):
-    with pytest.raises(InputError, match='nowhere'):
-        read_records([tmp_path / 'nowhere'])
-    (tmp_path / 'x.json').write_text('{}')
-    with pytest.raises(InputError, match=r'x\.json'):
-        read_records([tmp_path / 'x.json'])
 
 
 def test_overrides_that_change_no_result_are_told_from_those_that_do(make_record):
@@ -252,13 +211,10 @@ def test_source_sha256_depends_on_names_and_bytes_of_the_sources_only(tmp_path):
                 tree('moved', {'octfluid/a.py': 'xy', 'tools/b.py': ''})}) == 4  # fmt: skip
 
 
-def test_file_and_split_sha256(tmp_path):
-    paths = [tmp_path / name for name in 'abcd']
-    for path, content in zip(paths, (b'1', b'2', b'3', b'4'), strict=True):
-        path.write_bytes(content)
-    a, b, c, d = paths
-    assert file_sha256(a) == hashlib.sha256(b'1').hexdigest()
-    base = split_sha256([('x', a, b), ('y', c, d)])
-    assert split_sha256([('y', c, d), ('x', a, b)]) == base
-    others = [[('x', b, a), ('y', c, d)], [('z', a, b), ('y', c, d)], [('x', a, b)], [('x', a, b), ('y', c, c)]]
-    assert len({base, *map(split_sha256, others)}) == 5
+def test_split_sha256_is_of_names_images_and_masks_in_any_order(tmp_path):
+    a, b, c, d = (tmp_path / name for name in 'abcd')
+    for path in (a, b, c, d):
+        path.write_text(path.name)
+    x_y = {'x': (a, b), 'y': (c, d)}
+    others = {'x': (b, a), 'y': (c, d)}, {'z': (a, b), 'y': (c, d)}, {'x': (a, b), 'y': (c, c)}
+    assert split_sha256(dict(reversed(x_y.items()))) == split_sha256(x_y) and len(set(map(split_sha256, (x_y, *others)))) == 4

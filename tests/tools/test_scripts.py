@@ -193,7 +193,7 @@ def scored(phantoms, tmp_path_factory):
     def write(make_record, precision):
         cfg = load_config(config, split='paper')
         init_default_scope(cfg.default_scope)
-        files = [(name, *pair) for name, pair in scored_files(DATASETS.build(cfg.test_dataloader.dataset)).items()]
+        files = scored_files(DATASETS.build(cfg.test_dataloader.dataset))
         record = make_record(
             kind='test', config=config, split='paper', precision=precision, iterations=0, history=[],
             checkpoint_sha256=file_sha256('fcn.pth'), config_sha256=config_sha256(cfg), split_sha256=split_sha256(files),

@@ -89,17 +89,15 @@ def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path,
 
 
 def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypatch, capsys):
-    from octfluid.engine import slurm as cluster
-    from octfluid.engine.sweep import Outcome
+    from octfluid.engine import sweep as engine
 
     calls = []
 
     def run_on_cluster(runs, command, parameters, on_outcome):
         calls.append(([run.seed for run in runs], command, parameters))
-        return [Outcome(run, 'failed', message='no luck') for run in runs]
+        return [engine.Outcome(run, 'failed', message='no luck') for run in runs]
 
-    monkeypatch.setattr(cluster, 'require_slurm', lambda: None)
-    monkeypatch.setattr(cluster, 'run_on_cluster', run_on_cluster)
+    monkeypatch.setattr(engine, 'run_on_cluster', run_on_cluster)
     cluster_options = ['--executor', 'slurm', '--slurm', 'time=60', 'partition=gpu']
     assert sweep('--init', 'none', '--seeds', 0, 1, *cluster_options) == 1
     assert calls == [([0, 1], [sys.executable, str(tmp_path / 'fake_train.py')], {'time': 60, 'partition': 'gpu'})]

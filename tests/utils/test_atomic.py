@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.utils.atomic import atomic_folder, atomic_path, require_folder, write_json, write_text
+from octfluid.utils.atomic import atomic_folder, atomic_path, write_json, write_text
 from octfluid.utils.errors import InputError
 from octfluid.utils.lock import TEMPORARY
 
@@ -72,37 +72,12 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(even
     assert events == [('flushed', file), ('named', file), ('flushed', folder)]
 
 
-def test_all_of_a_folder_is_on_the_disk_before_its_name(events, tmp_path):
-    with atomic_folder(tmp_path / 'data', always) as temporary:
-        (temporary / 'below').mkdir()
-        (temporary / 'below/a.txt').write_text('a')
-    data = tmp_path / 'data'
-    content = [(data / name).stat().st_ino for name in ('below', 'below/a.txt', '.')]
-    assert sorted(events[:3]) == sorted(('flushed', one) for one in content)
-    assert events[3:] == [('named', data.stat().st_ino), ('flushed', tmp_path.stat().st_ino)]
-
-
 def test_json_round_trip_and_no_nan(tmp_path):
     write_json(tmp_path / 'a.json', {'x': [1, None, 0.5]})
     assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
     with pytest.raises(ValueError):
         write_json(tmp_path / 'a.json', {'x': float('nan')})
     assert json.loads((tmp_path / 'a.json').read_text()) == {'x': [1, None, 0.5]}
-
-
-def test_a_folder_is_not_written_over(tmp_path):
-    (tmp_path / 'a.json').mkdir()
-    with pytest.raises(InputError, match=r'a\.json: is a folder where a file is to be written'):
-        write_json(tmp_path / 'a.json', {})
-    assert names(tmp_path) == ['a.json']
-
-
-def test_folder_appears_with_its_files_and_missing_parents(tmp_path):
-    target = tmp_path / 'p' / 'q' / 'data'
-    with atomic_folder(target, never) as temporary:
-        (temporary / 'a').write_text('1')
-        assert not target.exists()
-    assert names(target) == ['a'] and names(target.parent) == ['data']
 
 
 @pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt])
@@ -183,15 +158,3 @@ def test_only_one_process_makes_a_folder(tmp_path):
         done = subprocess.run([sys.executable, '-c', code, tmp_path / 'data'], capture_output=True, text=True)
     assert done.stderr.startswith(f'{tmp_path / "data"}: another process is at work here')
     assert names(tmp_path) == ['data']
-
-
-@pytest.mark.parametrize('name', ['dangling', 'loop', 'loop/below'])
-def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path, name):
-    (tmp_path / 'dangling').symlink_to('nowhere/x')
-    (tmp_path / 'loop').symlink_to('loop')
-    with pytest.raises(InputError, match='a link that leads nowhere'):
-        require_folder(tmp_path / name, '--out')
-    if name != 'dangling':
-        with pytest.raises(InputError, match='loop'), atomic_folder(tmp_path / name, always):
-            pytest.fail('the block must not run')
-    assert names(tmp_path) == ['dangling', 'loop']

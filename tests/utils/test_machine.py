@@ -3,8 +3,6 @@ import sys
 
 import pytest
 
-from octfluid.utils import machine
-
 # Makes and drops a block of 64 MB some times, and prints how many pages the system had to give for it.
 FAULTS = """
 import resource, torch
@@ -31,10 +29,3 @@ def test_freed_memory_is_not_given_back():
     if found is None or without < 1000:
         pytest.skip('this system has no glibc, gives memory in huge pages, or keeps it anyway')
     assert found < without / 10, 'less than one of ten blocks, where it would be all ten'
-
-
-@pytest.mark.parametrize('system', ['darwin', 'linux'])
-def test_other_systems_and_c_libraries_are_left_alone(monkeypatch, system):
-    monkeypatch.setattr(sys, 'platform', system)
-    monkeypatch.setattr(machine.ctypes, 'CDLL', lambda name: object())
-    assert machine.reuse_freed_memory() is False

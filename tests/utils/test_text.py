@@ -2,7 +2,6 @@ import os
 
 import pytest
 
-from octfluid.utils import text
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json, read_text
 
@@ -26,14 +25,6 @@ def test_what_is_no_json_is_one_line(tmp_path, content, said):
     with pytest.raises(InputError, match=said) as caught:
         read_json(path)
     assert str(caught.value).startswith(f'{path}: ') and '\n' not in str(caught.value)
-
-
-def test_a_file_that_would_fill_the_memory_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(text, 'MOST_BYTES', 1 << 20)
-    with open(tmp_path / 'a.json', 'wb') as file:
-        file.truncate((1 << 20) + 1)
-    with pytest.raises(InputError, match=r'a\.json: has 1 MB'):
-        read_json(tmp_path / 'a.json')
 
 
 def test_what_is_no_file_is_not_read(tmp_path):

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import tomllib
 from pathlib import Path
 
@@ -14,20 +13,11 @@ from octfluid.utils.cli import EXTRAS, ToolParser, begin_launched, exit_status_o
 from octfluid.utils.errors import InputError, WorkError
 
 
-@pytest.fixture(autouse=True)
-def own_excepthook(monkeypatch):
-    monkeypatch.setattr(threading, 'excepthook', threading.excepthook)
-
-
 def failing(error):
     def main():
         raise error
 
     return main
-
-
-def test_status_is_what_main_returns():
-    assert [exit_status_of(lambda result=result: result) for result in (None, 0, 1)] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(('error', 'status', 'line'), [
@@ -82,13 +72,6 @@ def test_a_reader_that_leaves_is_no_error(content):
     assert process.returncode == 1
 
 
-@pytest.mark.skipif(not Path('/dev/full').exists(), reason='no /dev/full')
-def test_output_on_a_full_disk_is_one_line():
-    with open('/dev/full', 'w') as full:
-        done = subprocess.run([sys.executable, '-c', PRINTS % 1], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (1, 'error: No space left on device; files written before this are intact\n')
-
-
 @pytest.mark.parametrize(('launcher', 'variable'), [
     ('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK'),
 ])  # fmt: skip
@@ -102,17 +85,6 @@ def test_the_first_process_of_a_launcher(launcher, variable, monkeypatch):
     monkeypatch.delenv(variable)
     with pytest.raises(InputError, match=variable):
         begin_launched(args)
-
-
-@pytest.mark.parametrize(('error', 'shown'), [(OSError(errno.ENOSPC, 'full'), False), (ValueError('a bug'), True)])
-def test_helper_threads_are_quiet_about_the_system_only(error, shown, capsys):
-    def main():
-        thread = threading.Thread(target=failing(error))
-        thread.start()
-        thread.join()
-
-    assert exit_status_of(main) == 0
-    assert ('Traceback' in capsys.readouterr().err) == shown
 
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -152,10 +124,6 @@ def test_bad_argument_is_one_line_with_status_2(capsys):
         parser.parse_args(['--number', 'x'])
     assert caught.value.code == 2
     assert capsys.readouterr() == ('', "error: argument --number: invalid int value: 'x' (see do.py --help)\n")
-
-
-def test_help_ends_with_an_example():
-    assert ToolParser('Does it.', 'python tools/do.py x').format_help().endswith('example:\n  python tools/do.py x\n')
 
 
 def test_of_a_folder_the_file_is_named_that_could_not_be_read():
