@@ -17,7 +17,7 @@ from octfluid.engine.hooks import bare_model, is_training
 from octfluid.models.deterministic import use_deterministic_operators
 from octfluid.models.scoring import DTYPES, keep_logits_float32, prepare_weights, score_in
 from octfluid.models.slide import use_window_batches
-from octfluid.utils.machine import reuse_freed_memory
+from octfluid.utils.machine import peak_memory, reuse_freed_memory
 
 WINDOWS_AT_ONCE = 8
 
@@ -91,6 +91,7 @@ class PerformanceHook(Hook):
         window_batch: Windows that slide inference takes at once. 'auto': 8 on a GPU, 3 on a CPU (1 without ``reuse_memory``).
             None: mmseg's own slide inference.
         mixed_scoring: Score in mixed precision where training is in mixed precision.
+        tf32: On GPUs that have it, let float32 convolutions run as TF32, as torch does by default; the record says so.
         scoring: Precision of scoring: 'fp32', 'bf16' or 'fp16'; None: 'fp32', or as ``mixed_scoring`` says.
     """
 
@@ -99,6 +100,7 @@ class PerformanceHook(Hook):
     prepare_weights: bool = True
     window_batch: int | str | None = 'auto'
     mixed_scoring: bool = False
+    tf32: bool = True
     scoring: str | None = None
     prepared: bool = field(default=False, init=False)
 
@@ -109,6 +111,7 @@ class PerformanceHook(Hook):
         model, on_cpu = bare_model(runner), next(runner.model.parameters()).device.type == 'cpu'
         if self.reuse_memory and on_cpu:
             reuse_freed_memory()
+        torch.backends.cudnn.allow_tf32 = self.tf32
         if self.channels_last:
             model.to(memory_format=torch.channels_last)
         if precision_of(runner.cfg) != 'fp32':
@@ -124,6 +127,11 @@ class PerformanceHook(Hook):
         score_in(model, self.scoring)
         if runner.deterministic and not on_cpu:
             use_deterministic_operators(model)
+
+    def _after_iter(self, *_: Any, **__: Any) -> None:
+        """Note the GPU's peak memory, before the log resets it."""
+        if torch.cuda.is_available():
+            peak_memory()
 
     def before_test(self, runner: Any) -> None:
         """Prepare the weights, which nothing trains any more; not where an average of them is exchanged during the test."""

@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
+from mmengine.runner.checkpoint import weights_to_cpu
 from mmseg.registry import HOOKS
 
 from octfluid.datasets.spec import dataset_type, split_of
@@ -23,7 +24,7 @@ from octfluid.records import fingerprint
 from octfluid.records import record as records
 from octfluid.records.schema import FIELDS
 from octfluid.utils.errors import InputError
-from octfluid.utils.machine import device_name, peak_memory, versions
+from octfluid.utils.machine import device_name, peak_memory, uses_tf32, versions
 from octfluid.visualization.gallery import choose, write_pictures
 
 HISTORY_INTERVAL = 10
@@ -115,7 +116,9 @@ class RunRecordHook(Hook):
         )
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Store initial weights, time spent and what a resume must not change, as plain values."""
+        """Store initial weights, time spent and what a resume must not change, as plain values; move an average to the CPU."""
+        for key in {'state_dict', 'ema_state_dict'} & set(checkpoint):
+            checkpoint[key] = weights_to_cpu(checkpoint[key])
         checkpoint['run'] = dict(
             init=self.init,
             wall_seconds=self.earlier + time.perf_counter() - self.start,
@@ -224,6 +227,7 @@ class RunRecordHook(Hook):
         found = dict(
             measured,
             schema=records.SCHEMA,
+            precision='tf32' if measured['precision'] == 'fp32' and uses_tf32() else measured['precision'],
             config=fingerprint.config_name(runner.cfg.filename),
             config_sha256=fingerprint.config_sha256(runner.cfg),
             git=records.git_state(fingerprint.ROOT),

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import init_dist, is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
@@ -209,10 +209,28 @@ def _prepare(cfg: Config, work_dir: str, deterministic: bool, launcher: str) -> 
     if not torch.cuda.is_available():
         cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
-        if launcher == 'pytorch' and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group('gloo')  # mmengine's own start wants a GPU
     elif launcher != 'none':
         cfg.sync_bn = 'torch'
+    if launcher != 'none' and not torch.distributed.is_initialized():
+        _join_processes(cfg, launcher)
+
+
+def _join_processes(cfg: Config, launcher: str) -> None:
+    """Begin to work with the launcher's other processes, earlier than the Runner would: only the first one locks and prints.
+
+    Raises:
+        InputError: There are more processes on this machine than GPUs, or it is not known where the first one is.
+    """
+    if not torch.cuda.is_available():  # mmengine's own start wants a GPU
+        os.environ.setdefault('MASTER_PORT', '29500')
+        if 'MASTER_ADDR' not in os.environ:
+            raise InputError(f'--launcher {launcher}: MASTER_ADDR is not set; expected the first machine of the run')
+        torch.distributed.init_process_group('gloo')
+        return
+    local, cards = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+    if local >= cards:
+        raise InputError(f'--launcher {launcher}: more processes on this machine than its {cards} GPUs; start one for each')
+    init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {'backend': 'nccl'}))
 
 
 class _Begun(Hook):
@@ -233,6 +251,8 @@ def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
             runner = Runner.from_cfg(cfg)
             runner.register_hook(step)
             yield runner
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     except Exception as error:
         text = message_of(error)
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or _OUT_OF_MEMORY.search(text):

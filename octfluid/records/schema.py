@@ -38,7 +38,7 @@ Name = Annotated[str, StringConstraints(pattern=r'^[A-Za-z0-9][A-Za-z0-9._+-]*$'
 """Part of a file name."""
 Sha256 = Annotated[str, StringConstraints(pattern=r'^[0-9a-f]{64}$')]
 Bins = Annotated[list[Count], Field(min_length=32, max_length=32)]
-Precision = Literal['fp32', 'bf16', 'fp16']
+Precision = Literal['fp32', 'tf32', 'bf16', 'fp16']
 
 
 class FileModel(BaseModel):

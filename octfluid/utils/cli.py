@@ -63,8 +63,12 @@ def seed_number(text: str) -> int:
     return int(text)
 
 
-_RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
-"""Where launchers tell a process its number."""
+_LAUNCHERS = {
+    'pytorch': ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'),
+    'slurm': ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
+}
+"""Where launchers tell a process its number, its number on its machine, and how many there are."""
 
 
 def positive_number(text: str) -> int:
@@ -89,13 +93,20 @@ def begin_launched(args: argparse.Namespace) -> bool:
     Raises:
         InputError: The launcher has not set what it tells its processes by.
     """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.launcher == 'none':  # what a cluster or an earlier command has left in the environment says nothing
+        os.environ['LOCAL_RANK'] = '0'
         return True
-    name = _RANKS[args.launcher]
-    if not os.environ.get(name, '').isdecimal():
-        raise InputError(f'--launcher {args.launcher}: it has set no number as {name}; use tools/dist_train.sh, srun or mpirun')
-    return int(os.environ[name]) == 0
+    if args.launcher == 'pytorch':
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    for name, own in zip(_LAUNCHERS['pytorch'], _LAUNCHERS[args.launcher], strict=True):
+        if not os.environ.get(own, '').isdecimal():
+            raise InputError(
+                f'--launcher {args.launcher}: it has set no number as {own}; use tools/dist_train.sh, srun or mpirun'
+            )
+        os.environ[name] = os.environ[own]
+    if args.launcher == 'mpi' and os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') == os.environ['WORLD_SIZE']:
+        os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+    return os.environ['RANK'] == '0'
 
 
 @contextmanager

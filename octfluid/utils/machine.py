@@ -30,10 +30,24 @@ def versions() -> dict[str, str]:
     return {'python': platform.python_version(), **{name: metadata.version(dist) for name, dist in PACKAGES.items()}}
 
 
+def uses_tf32() -> bool:
+    """Whether float32 convolutions run as TF32 on the GPU: torch's default from compute capability 8.0 on."""
+    on_card = torch.cuda.is_available() and torch.version.cuda is not None
+    return on_card and torch.cuda.get_device_capability() >= (8, 0) and torch.backends.cudnn.allow_tf32
+
+
+_peak = 0
+
+
 def peak_memory() -> int:
-    """Peak memory of this process in bytes: on a GPU, if it has used one, else resident."""
+    """Peak memory of this process in bytes: on a GPU, if it has used one, else resident.
+
+    mmengine resets the GPU's own peak with every line of its log, so this is the maximum of all calls.
+    """
+    global _peak
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated()
+        _peak = max(_peak, torch.cuda.max_memory_allocated())
+        return _peak
     status = Path('/proc/self/status')
     if status.is_file():  # what `getrusage` says includes, on Linux, the process that started this one
         return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith('VmHWM:'))

@@ -7,8 +7,11 @@ import sys
 import cv2
 import pytest
 import torch
+from mmengine.hooks import LoggerHook
+from mmengine.runner import get_priority
 
 from octfluid.engine.hooks import StopHook
+from octfluid.engine.performance import PerformanceHook
 from octfluid.engine.run import train
 from octfluid.records.record import read_record
 from octfluid.utils.errors import InputError, Interrupted, WorkError
@@ -203,3 +206,23 @@ def test_three_fluids_have_a_row_a_class(run, phantoms, tmp_path):
     record = run(tmp_path / 'out', {**options, **SHORT})
     assert {'IoU.irf', 'Dice.srf', 'IoU.ped'} <= record['metrics'].keys()
     assert set(record['images'][0]['classes']) == {'background', 'irf', 'srf', 'ped'}
+
+
+def test_a_gpu_is_recorded_as_it_was_used(run, tmp_path, monkeypatch):
+    """Its peak is noted before the log resets it, float32 that was TF32 is called so, averages fit any machine."""
+    stored = []
+    monkeypatch.setattr('octfluid.engine.record_hook.uses_tf32', lambda: True)
+    monkeypatch.setattr('octfluid.engine.record_hook.weights_to_cpu', lambda weights: stored.append(len(weights)) or weights)
+    assert run(tmp_path, {**SHORT, 'custom_hooks': [dict(type='EMAHook')]})['precision'] == 'tf32'
+    checkpoint = torch.load(tmp_path / 'iter_2.pth', weights_only=True)
+    assert sorted(stored[-2:]) == sorted([len(checkpoint['state_dict']), len(checkpoint['ema_state_dict'])])
+    assert get_priority(PerformanceHook.priority) < get_priority(LoggerHook.priority)
+
+
+@pytest.mark.slow
+def test_compiled_steps_resume_and_are_recorded(run, tmp_path):
+    options = {'compile': dict(backend='eager'), 'train_cfg.max_iters': 4, 'train_cfg.val_interval': 4}
+    first = run(tmp_path, options, amp='on')
+    assert first['precision'] == 'bf16' and torch._dynamo.utils.counters['frames']['total'] > 0
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_4.pth'))
+    assert run(tmp_path, options, amp='on', resume=True)['metrics'] == first['metrics']

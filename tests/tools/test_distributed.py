@@ -1,6 +1,7 @@
 """Two processes on a CPU (gloo): the launch works, every scan is scored once, and one record is written."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,28 @@ def test_two_processes_train_and_score_every_scan_once_and_write_one_record(tmp_
     assert [record['variant'] for record in found] == ['2processes', '', '']
     assert [image['name'] for image in found[0]['images']] == ['s03_z00', 's03_z01', 's03_z02']
     assert all(record['images'] == found[0]['images'] and record['metrics'] == found[0]['metrics'] for record in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('launcher', 'names'), [
+    ('mpi', ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE')),
+    ('slurm', ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS')),
+])  # fmt: skip
+def test_variables_of_other_launchers_give_one_run(tmp_path, options, launcher, names):
+    call = [sys.executable, 'tools/train.py', CONFIG, '--launcher', launcher, '--work-dir', tmp_path / 'run', *options]
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    common = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
+    processes = [
+        subprocess.Popen(
+            [*map(str, call), 'train_cfg.max_iters=2'], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=common | dict(zip(names, (rank, rank, '2'), strict=True)),
+        )
+        for rank in '01'
+    ]  # fmt: skip
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    ((_, record),) = read_records([tmp_path / 'run'])
+    assert record['variant'] == '2processes' and not outputs[1][0]
+    assert 'destroy_process_group' not in outputs[0][1] + outputs[1][1], 'torch warns of a group that is left'

@@ -72,19 +72,23 @@ def test_a_reader_that_leaves_is_no_error(content):
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize(('launcher', 'variable'), [
-    ('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK'),
+@pytest.mark.parametrize(('launcher', 'variables'), [
+    ('pytorch', ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')),
+    ('slurm', ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS')),
+    ('mpi', ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE')),
 ])  # fmt: skip
-def test_the_first_process_of_a_launcher(launcher, variable, monkeypatch):
-    monkeypatch.setenv('LOCAL_RANK', '0')
+def test_the_processes_of_a_launcher(launcher, variables, monkeypatch):
+    monkeypatch.setattr(os, 'environ', {'LOCAL_RANK': '7'})
     args = argparse.Namespace(launcher=launcher, local_rank=0)
-    for number in ('0', '1'):
-        monkeypatch.setenv(variable, number)
-        assert begin_launched(args) == (number == '0')
-        assert begin_launched(argparse.Namespace(launcher='none', local_rank=0)), 'no other would print the result'
-    monkeypatch.delenv(variable)
-    with pytest.raises(InputError, match=variable):
+    for rank, local in ('0', '0'), ('5', '1'):
+        os.environ.update(zip(variables, (rank, local, '8'), strict=True))
+        assert begin_launched(args) == (rank == '0')
+        assert [os.environ[name] for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')] == [rank, local, '8']
+    del os.environ[variables[0]]
+    with pytest.raises(InputError, match=variables[0]):
         begin_launched(args)
+    assert begin_launched(argparse.Namespace(launcher='none', local_rank=0)), 'no other would print the result'
+    assert os.environ['LOCAL_RANK'] == '0', 'mmengine would look for another GPU'
 
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
