@@ -1,5 +1,4 @@
 import json
-import math
 
 import numpy as np
 import pytest
@@ -113,9 +112,3 @@ def test_rows_are_sorted_by_name_and_do_not_depend_on_the_batches():
     assert backward.images == forward.images
     # A second evaluation starts afresh.
     assert evaluate(samples, backward)[0] == metrics and backward.images == forward.images
-
-
-def test_undefined_score_is_nan_and_takes_no_part_in_the_mean():
-    metrics, metric = evaluate(data_samples([([[0, 0]], [[0, 0]])]))
-    assert math.isnan(metrics['IoU.fluid']) and (metrics['mIoU'], metrics['IoU.background']) == (1, 1)
-    assert (metric.scores['IoU.fluid'], metric.scores['mIoU']) == (None, 1)

@@ -10,7 +10,7 @@ import pytest
 from octfluid.datasets.splits import paper_rows
 from octfluid.metrics.bootstrap import estimates
 from octfluid.metrics.confusion import COUNTS, image_row, pooled_metrics, predict_nothing
-from octfluid.metrics.measures import MEASURES, per_image, scored
+from octfluid.metrics.measures import MEASURES, scored
 from octfluid.reporting.formats import number, percent
 
 ROOT = Path(__file__).parents[2]
@@ -87,13 +87,3 @@ def test_what_the_page_says_of_the_papers_scans_follows_from_a_record():
     largest = max(true, key=true.get)
     assert f'{100 * true[largest] / sum(true.values()):.1f} % is in a single scan, `{largest}`' in WORDS
     assert sum(area == 0 for area in true.values()) == len(true) / 2
-
-
-def test_the_averages_and_the_conventions_for_empty_images_are_computed(images, found):
-    three = [percent(found[name]['value']) for name in ('subject_dice', 'dice', 'image_dice')]
-    assert '{}, {} or {}'.format(*three) in WORDS
-    own = [pooled_metrics([row])['Dice.fluid'] for row in images]
-    of_fluid = [row['dice'] for row in per_image(scored({0: images})) if row['dice'] is not None]
-    means = [np.mean(of_fluid), *(np.mean([value if dice is None else dice for dice in own]) for value in (0, 1, 2))]
-    lines = table('| an image that is empty in truth and prediction | mean Dice over images |')
-    assert [line[1] for line in lines] == [f'{percent(mean)} %' for mean in means]
