@@ -92,13 +92,6 @@ def test_the_interval_is_that_of_all_possible_draws_of_subjects_and_seeds():
         assert found[name]['interval'] == pytest.approx(exact, abs=0.03 * (exact[1] - exact[0])), name
 
 
-def test_seeds_are_drawn_too():
-    # All patients alike, two seeds of Dice 0.4 and 0.8: one quarter of the draws holds the first seed alone, one the second.
-    both = {0: of_dice([40] * 6), 1: of_dice([80] * 6)}
-    assert estimates(scored(both), replicates=500)['dice'] == {'value': 0.6, 'interval': [0.4, 0.8], 'images': 6}
-    assert estimates(scored({0: both[0]}), replicates=500)['dice']['interval'] == [0.4, 0.4]
-
-
 def test_replicates_without_a_value_are_left_out_up_to_one_in_twenty():
     # Predicted fluid on k of 9 patients: a draw without any of them, so without a precision, has probability (1 - k / 9)**9.
     def precision_interval(k):

@@ -48,11 +48,6 @@ def test_an_image_that_lacks_what_was_measured_on_masks_leaves_only_those_measur
         assert all(values[name] == value for name, value in single(IMAGES).items() if name not in from_masks)
 
 
-def test_an_unknown_patient_leaves_the_mean_over_subjects_undefined():
-    values = single([{**IMAGES[0], 'subject': None}, *IMAGES[1:]])
-    assert {name for name, value in values.items() if np.isnan(value)} == {'subject_dice'}
-
-
 def degenerate():
     """Return predictions and truths, (2, 16, 1, SIDE, SIDE): every pair of the four masks on which formulas stumble."""
     empty, one, border = (np.zeros((SIDE, SIDE), np.uint8) for _ in range(3))
