@@ -11,7 +11,7 @@ Installs into the active virtual environment, or into .venv, which it makes. Run
 (minutes), in two processes, or as many as -n names. Tests that need real data run if the environment variable
 OCTFLUID_SHARED_DATA names their folder.
 
-  --all   also run the second tier (marked slow): guides, crashes, changed files, browser, load; takes about an hour
+  --all   also run the second tier (marked slow): guides, crashes, changed files, browser; takes minutes
 
 example:
   bash scripts/test.sh -k record

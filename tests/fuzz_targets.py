@@ -6,14 +6,11 @@ Nothing here asks for pytest, so that the children that read changed files start
 import gzip
 import io
 import json
-import struct
 import warnings
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import checkpoint_files
 import nibabel
 import numpy as np
 from dicom_files import write as write_dicom
@@ -35,21 +32,13 @@ _MOST_READ = 20  # B-scans of a file
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of file.
-
-    Attributes:
-        suffix: Its name's end.
-        seeds: Writes good files below a folder, and returns their bytes.
-        read: Reads a file, all of it; raises `octfluid.utils.errors.OctfluidError` of one that is not good.
-        pack: Makes a changed file pass the checks of its container (sums, compression), so that what is inside is read.
-        words: That the format gives a meaning.
-    """
+    """A kind of file."""
 
     suffix: str
-    seeds: Callable[[Path], list[bytes]]
+    seeds: Callable[[Path], list[bytes]]  # writes good files below a folder, and returns their bytes
     read: Callable[[Path], None]
-    pack: Callable[[bytes], bytes] = field(default=lambda content: content)
-    words: tuple[bytes, ...] = ()
+    pack: Callable[[bytes], bytes] = field(default=lambda content: content)  # mends the container's sums after a change
+    words: tuple[bytes, ...] = ()  # to which the format gives a meaning
 
 
 def read_frames(path):
@@ -74,17 +63,19 @@ def read_record(path):
     read_record(path)
 
 
-def saved(kind, images, **options):
+def saved(image, kind, **options):
     stream = io.BytesIO()
-    images[0].save(stream, kind, **options, **(dict(save_all=True, append_images=images[1:]) if images[1:] else {}))
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
 def picture_seeds(kind, *options):
-    gray, words = [Image.fromarray(one) for one in GRAY], Image.fromarray(GRAY[0].astype(np.uint16) * 257)
-    modes = [gray[:1], [gray[0].convert('RGB')]] + ([[words]] if kind in ('PNG', 'TIFF') else [])
-    modes += [gray, [gray[0].convert('P')]] if kind in ('PNG', 'TIFF') else []
-    return lambda _: [saved(kind, images, **one) for images in modes for one in options or ({},)]
+    images = [Image.fromarray(GRAY[0]), Image.fromarray(GRAY[0]).convert('RGB')]
+    seeds = [saved(image, kind, **one) for image in images for one in options or ({},)]
+    if kind != 'JPEG':
+        seeds += [saved(image, kind) for image in (Image.fromarray(GRAY[0].astype(np.uint16) * 257), images[0].convert('P'))]
+        seeds.append(saved(images[0], kind, save_all=True, append_images=images[:1]))
+    return lambda _: seeds
 
 
 def dicom_seeds(folder):
@@ -94,23 +85,13 @@ def dicom_seeds(folder):
 
 
 def nifti_seeds(_):
-    files = []
-    for dtype in (np.uint8, np.int16, np.float32):
-        image = nibabel.Nifti1Image(GRAY.T.astype(dtype), np.eye(4))
-        image.header.set_xyzt_units('mm')
-        files.append(image.to_bytes())
-    scaled = nibabel.Nifti2Image(GRAY.T, np.eye(4))
-    scaled.header.set_slope_inter(0.5, 1)
-    return [*files, scaled.to_bytes()]
+    images = [nibabel.Nifti1Image(GRAY.T.astype(dtype), np.eye(4)) for dtype in (np.uint8, np.int16, np.float32)]
+    return [image.to_bytes() for image in (*images, nibabel.Nifti2Image(GRAY.T, np.eye(4)))]
 
 
 def mat_seeds(folder):
-    found = []
-    for packed in (False, True):
-        savemat(folder / 'v.mat', {'images': GRAY.transpose(1, 2, 0), 'other': np.eye(3)}, do_compression=packed)
-        found.append((folder / 'v.mat').read_bytes())
-    savemat(folder / 'v.mat', {'images': GRAY.transpose(1, 2, 0) / 255.0})
-    return [*found, (folder / 'v.mat').read_bytes()]
+    savemat(folder / 'v.mat', {'images': GRAY.transpose(1, 2, 0), 'other': np.eye(3)})
+    return [(folder / 'v.mat').read_bytes()]
 
 
 def e2e_seeds(_):
@@ -145,59 +126,27 @@ def record_seeds(_):
     return [format_record(record).encode()]
 
 
-def sum_png(content):
-    """Give each chunk of a PNG the sum that it should have."""
-    found, place = content[:8], 8
-    while place + 12 <= len(content):
-        (size,) = struct.unpack_from('>I', content, place)
-        body = content[place + 4 : place + 8 + size]
-        found += content[place : place + 4] + body + struct.pack('>I', zlib.crc32(body))
-        place += 12 + size
-    return found + content[place:]
-
-
-def pack_mat(content):
-    """Compress each variable of a MATLAB file."""
-    found, place = content[:128], 128
-    while place + 8 <= len(content):
-        (size,) = struct.unpack_from('<I', content, place + 4)
-        part = content[place : place + 8 + size]
-        packed = zlib.compress(part, 1)
-        found += part if part[0] == 15 else struct.pack('<2I', 15, len(packed)) + packed
-        place += 8 + size
-    return found
-
-
 _TIFF = ({}, dict(compression='tiff_lzw'), dict(compression='tiff_adobe_deflate'))
 _WORDS = {
-    'png': (b'acTL', b'fcTL', b'fdAT', b'iCCP', b'zTXt', b'tRNS', b'PLTE'),
-    'jpeg': (b'\xff\xda', b'\xff\xc2', b'\xff\xc0', b'\xff\xe1', b'MPF\0', b'\xff\xdd'),
     'dicom': (b'\xff\x4f\xff\x51', b'SQ', b'UN', b'\xff\xff\xff\xff', b'1.2.840.10008.1.2'),
     'heyex': (b'<!DOCTYPE a [<!ENTITY b "c">]>', b'&b;', b'../', b'NaN', b'-1', b'1e999', b'<Series>', b'&#0;', b'x' * 5000),
     'fda': (b'@IMG_JPEG', b'@IMG_MOT_COMP_03', b'@CONTOUR_INFO', b'@ALIGN_INFO', b'%!PS-Adobe'),
     'model': (b'null', b'NaN', b'1e999', b'[' * 3000, b'9' * 5000, b'location'),
     'record': (*rb'NaN 1e999 -1 null {} [] "\ud800"'.split(), b'[' * 3000, b'9' * 5000, b'1' + b'0' * 30, b'\xff'),
 }
-_NUMBERS = (b'\x80\x02', b'\x8a\x08' + b'\xff' * 8, b'J\xff\xff\xff\x7f', b'}q\x00')
-_PICKLED = (*_NUMBERS, b'ctorch\nload\n', b'cposix\nsystem\n', b'R.')
-_WORDS |= dict.fromkeys(('checkpoint', 'checkpoint-legacy'), _PICKLED)
 _PLAIN = {
-    'png': Target('.png', picture_seeds('PNG'), read_frames, sum_png),
+    'png': Target('.png', picture_seeds('PNG'), read_frames),
     'jpeg': Target('.jpg', picture_seeds('JPEG', {}, dict(progressive=True)), read_frames),
-    'bmp': Target('.bmp', picture_seeds('BMP'), read_frames),
     'tiff': Target('.tif', picture_seeds('TIFF', *_TIFF), read_frames),
     'dicom': Target('.dcm', dicom_seeds, read_frames),
     'nifti': Target('.nii', nifti_seeds, read_frames),
     'nifti-gz': Target('.nii.gz', nifti_seeds, read_frames, lambda content: gzip.compress(content, 1)),
     'mat': Target('.mat', mat_seeds, read_frames),
-    'mat-packed': Target('.mat', mat_seeds, read_frames, pack_mat),
     'vol': Target('.vol', lambda _: [vol_bytes(GRAY), vol_bytes(GRAY[:1], pattern=1)], read_frames),
     'e2e': Target('.e2e', e2e_seeds, read_frames),
     'heyex': Target('.xml', xml_seeds, read_frames),
     'fda': Target('.fda', fda_seeds, read_frames),
     'model': Target('.onnx', model_seeds, read_model),
     'record': Target('.json', record_seeds, read_record),
-    'checkpoint': Target('.pth', checkpoint_files.pickle_seeds, checkpoint_files.read, checkpoint_files.pack_pickle),
-    'checkpoint-legacy': Target('.pth', checkpoint_files.legacy_seeds, checkpoint_files.read),
 }
 TARGETS = {name: replace(target, words=_WORDS.get(name, ())) for name, target in _PLAIN.items()}

@@ -37,15 +37,18 @@ train_dataloader = dict(dataset=dict(data_root='data/duke_dme', ann_file='splits
 val_dataloader = dict(dataset=dict(data_root='data/duke_dme', ann_file='splits/paper_val.txt'))
 test_dataloader = val_dataloader
 """
-SPLITS = {'paper': (1,), 'subject01': (1,), 'subject02': (2,), 'subject03': (3,), 'subject01-inner3': (2,)}
+SPLITS = {'paper': (1,), 'subject02': (2,), 'subject01-inner3': (2,)}
 """Split -> subjects to validate on."""
 FEWER = {
     r'--out data/phantom': r'--out data/phantom --size 64x64 --subjects 3 --slices 2',
     r'iter_\d+': 'iter_2',
     r'configs/table2/06_crop320\.py ': '',
     r'--seeds 0 1( 2)?': '--seeds 0',
+    r'leave-one-subject-out': 'subject02',
+    r'python tools/test.py configs/duke_dme/compact.py work_dirs/a.*\n': '',  # an ensemble needs a ScanSegmentor
+    r'external/compact.py checkpoints/\S+': 'external/compact.py work_dirs/compact/iter_2.pth',
+    r'python tools/train.py \S+ --split subject01 .*\n': '',
     r'--splits (?:[\w-]+ )*?([\w-]+)(?= --|\n)': r'--splits \1',
-    r'(dist_train\.sh \S+) 4': r'\1 2',
 }
 
 
@@ -109,16 +112,11 @@ def test_tutorial(trained):
     assert (work / 'report/report.html').is_file() and len(list((work / 'overlays').glob('*.png'))) == 2
 
 
-def test_train(trained):
-    run_page('docs/how-to/train.md', trained)
-    assert all((trained / f'work_dirs/{name}/iter_2.pth').is_file() for name in ('four_gpus', 'lr0.02', 'mine'))
-
-
 def test_evaluate(trained):
     for kind, name in (('images', 'images'), ('annotations', 'masks')):
         shutil.copytree(trained / 'data/duke_dme/native' / kind, trained / 'scans' / name)
     run_page('docs/how-to/evaluate.md', trained)
-    assert len(list((trained / 'work_dirs/sweep').rglob('train_*.json'))) == 1 + 3
+    assert len(list((trained / 'work_dirs/sweep').rglob('train_*.json'))) == 2
     assert (trained / 'work_dirs/report/report.html').is_file()
 
 

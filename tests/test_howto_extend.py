@@ -1,12 +1,8 @@
 """The files and commands of docs/how-to/extend.md work as they are printed."""
 
 import json
-import os
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,23 +84,3 @@ def test_a_base_of_mmsegmentation(clone):
     path = clone / STEM / 'from_mmseg.py'
     path.write_text(line)
     assert Config.fromfile(path).model.backbone.type == 'MixVisionTransformer'
-
-
-@pytest.mark.slow
-def test_the_commands(clone, tiny_options):
-    for name in ('tools', 'octfluid'):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns('__pycache__'))
-    tiny = {key: str(value).replace(' ', '') for key, value in tiny_options.items() if key.startswith(('train', 'val'))}
-    tiny |= {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'train_dataloader.persistent_workers': False,
-             'val_dataloader.persistent_workers': False, 'test_dataloader.dataset.scan_size': '(64,64)'}  # fmt: skip
-    blocks = re.findall(r'```bash\n(.*?)```', PAGE, re.DOTALL)
-    options = ' '.join(shlex.quote(f'{key}={value}') for key, value in tiny.items())
-    script = ''.join(blocks).replace('--amp auto', f'--amp auto --cfg-options {options}')
-    script = re.sub(r'(--work-dir work_dirs/theirs|--not-show)', rf'\1 --cfg-options {options}', script)
-    script = script.replace('three_fluids.py', f'three_fluids.py --cfg-options {options}')
-    command = ['bash', '-euc', script.replace('python ', f'{sys.executable} ')]
-    variables = {**os.environ, 'PYTHONPATH': str(clone)}
-    done = subprocess.run(command, cwd=clone, env=variables, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert list(clone.glob('work_dirs/theirs/**/train_*.json')) and 'Params' in done.stdout
-    assert list((clone / 'work_dirs/browse').rglob('*.png'))

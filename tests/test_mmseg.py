@@ -40,10 +40,11 @@ def test_every_network_is_built(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: f'{path.parent.name}/{path.stem}')
-def test_every_config_is_complete(path, tmp_path):
+@pytest.mark.parametrize('name', ['hrf/pspnet', 'table1/fcn', 'table2/10_crop320_wd1e-4', 'duke_dme/compact'])
+def test_configs_are_complete(name, tmp_path):
+    path = ROOT / f'configs/{name}.py'
     cfg = Config.fromfile(path)
-    cfg.work_dir, cfg.experiment_name = str(tmp_path), f'{path.parent.name}_{path.stem}'
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), name.replace('/', '_')
     runner = Runner.from_cfg(copy.deepcopy(cfg))
     assert runner._test_loop is not None
     models = runner.model, init_model(cfg, device='cpu')
@@ -94,42 +95,24 @@ def read(folder, pattern):
 
 
 @pytest.mark.slow
-def test_their_training_leaves_our_record(theirs):
-    record = read(theirs, 'train_*.json')
-    assert record['iterations'] == 12 and len(record['images']) == 4 and record['init'] is None
-
-
-@pytest.mark.slow
-def test_a_checkpoint_of_theirs_has_equal_scores_in_both_tests(theirs, environment, options):
-    command(MIM / 'test.py', SMOKE, theirs / 'iter_12.pth', '--work-dir', 'a', options=options, environment=environment)
+def test_a_checkpoint_of_theirs_is_tested_by_ours(theirs, environment, options):
+    trained = read(theirs, 'train_*.json')
+    assert trained['iterations'] == 12 and len(trained['images']) == 4 and trained['init'] is None
     ours = {key: value for key, value in options.items() if 'data_root' not in key}
     ours['data_root'] = options['train_dataloader.dataset.data_root']
     command(ROOT / 'tools/test.py', SMOKE, theirs / 'iter_12.pth', '--out', 'b', options=ours, environment=environment)
-    folder = environment[0]
-    assert read(folder / 'a', 'test_*.json')['images'] == read(folder / 'b', 'test_*.json')['images']
-    assert read(folder / 'a', 'test_*.json')['metrics'] == read(theirs, 'train_*.json')['metrics']
+    tested = read(environment[0] / 'b', 'test_*.json')
+    assert (tested['images'], tested['metrics']) == (trained['images'], trained['metrics'])
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_ours_has_equal_scores_in_both_tests(environment, options):
+def test_a_checkpoint_of_ours_has_equal_scores_in_their_test(environment, options):
     ours = {key: value for key, value in options.items() if 'data_root' not in key}
     ours['data_root'] = options['train_dataloader.dataset.data_root']
     command(ROOT / 'tools/train.py', SMOKE, '--work-dir', 'ours', options=ours, environment=environment)
     folder = environment[0]
     command(MIM / 'test.py', SMOKE, folder / 'ours/iter_12.pth', '--work-dir', 'c', options=options, environment=environment)
     assert read(folder / 'c', 'test_*.json')['metrics'] == read(folder / 'ours', 'train_*.json')['metrics']
-
-
-@pytest.mark.slow
-def test_browse_dataset(environment, options):
-    for number, config in enumerate((SMOKE, ROOT / 'configs/duke_dme/compact.py')):
-        few = {key: value for key, value in options.items() if 'data_root' in key}
-        duke = {'type': 'PhantomDataset', 'ann_file': 'splits/heldout_train.txt'}
-        dataset = duke if number else {'pipeline.2.crop_size': (48, 48)}
-        few |= {f'train_dataloader.dataset.{key}': value for key, value in dataset.items()}
-        command(MIM / 'analysis_tools/browse_dataset.py', config, '--output-dir', f'browse{number}', '--not-show',
-                options=few, environment=environment)  # fmt: skip
-        assert len(list((environment[0] / f'browse{number}').rglob('*.png'))) == 8
 
 
 def test_one_runner_trains_and_tests_and_its_network_predicts(tiny_options, phantoms, tmp_path):
@@ -146,9 +129,3 @@ def test_one_runner_trains_and_tests_and_its_network_predicts(tiny_options, phan
     assert mask.shape == cv2.imread(picture).shape[:2]
     inferencer = MMSegInferencer(model=cfg, weights=checkpoint, device='cpu')
     assert np.array_equal(inferencer(picture, return_datasamples=True, show=False).pred_sem_seg.data[0].numpy(), mask)
-
-
-def test_the_shipped_network_predicts(phantoms):
-    picture = str(phantoms / 'native/images/s03_z00.png')
-    model = init_model(Config.fromfile(ROOT / 'configs/duke_dme/compact.py'), device='cpu')
-    assert inference_model(model, picture).pred_sem_seg.data[0].shape == cv2.imread(picture).shape[:2]

@@ -7,14 +7,13 @@ that of percentiles (Efron 1979). With some ten clusters it is too narrow (Camer
 2008), and with one seed it says nothing about other seeds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from octfluid.metrics.confusion import rounded
-from octfluid.metrics.measures import FEATURES, MEASURES, Measure, Scored, by_feature, check_same_images, subject_features
-from octfluid.utils.errors import InputError
+from octfluid.metrics.measures import FEATURES, MEASURES, Measure, Scored, by_feature, check_same_images, dice, subject_features
 
 CONFIDENCE = 0.95
 MIN_SUBJECTS = 5
@@ -24,15 +23,10 @@ MAX_UNDEFINED = 0.05
 """Largest share of replicates that may be left out of an interval because the measure is undefined there."""
 
 EXACT_SUBJECTS = 14
-"""With at most this many subjects a permutation test makes all 2**P exchanges."""
+"""With at most this many subjects a permutation test makes all 2**P exchanges, with more `PERMUTATIONS` random ones."""
 
 PERMUTATIONS = 10_000
-"""Random exchanges of a permutation test with more subjects."""
 
-PAIRED = ('dice', 'iou', 'mdice', 'miou', 'precision', 'recall', 'image_dice')
-"""Measures that `paired` compares."""
-
-_CHUNK = 1000  # replicates at a time: the sums of all features and seeds then stay in a processor's cache
 _SAME = 1e-12  # differences of fractions closer than this are equal: exchanges that tie differ in their last bits
 
 
@@ -63,37 +57,35 @@ def estimates(scored: Scored, *, replicates: int = 10_000, seed: int = 0) -> dic
     }
 
 
-def paired(arm: Scored, reference: Scored, *, measure: str = 'dice', replicates: int = 10_000, seed: int = 0) -> dict[str, Any]:
-    """Compare two configurations on the same images.
+def paired(arm: Scored, reference: Scored, *, replicates: int = 10_000, seed: int = 0) -> dict[str, Any]:
+    """Compare the Dice of two configurations on the same images.
 
     The interval draws the same subjects for both sides and the seeds of each side on their own. p is of a two-sided paired
     permutation test: the results of a subject, counts averaged over seeds, are exchanged between the two (Fisher 1935, chapter
     3), in all 2**P ways with at most `EXACT_SUBJECTS` subjects, otherwise in `PERMUTATIONS` random ones, where p = (1 + b) /
     (1 + n) (Phipson and Smyth, Stat Appl Genet Mol Biol 9:39, 2010). So p is about new patients for these trainings, and exact
-    for equal numbers of seeds. An exchange that leaves the measure undefined counts as extreme, which
+    for equal numbers of seeds. An exchange that leaves Dice undefined counts as extreme, which
     `scipy.stats.permutation_test` cannot do.
 
     Returns:
-        ``difference`` (arm minus reference, a fraction; None where the measure is undefined for any seed), ``interval`` and
+        ``difference`` (arm minus reference, a fraction; None where Dice is undefined for any seed), ``interval`` and
         ``p`` (None as in `estimates`), ``permutations`` (exchanges made, 0 without p), ``exact`` (whether these were all), and
         the numbers of ``subjects``, ``images`` and ``seeds`` (of arm and reference).
 
     Raises:
-        InputError: The images are not the same, or ``measure`` is not in `PAIRED`.
+        InputError: The images are not the same.
     """
-    if measure not in PAIRED:
-        raise InputError(f'the measure {measure} is not compared in pairs; expected one of {", ".join(PAIRED)}')
     check_same_images(arm, reference)
-    of, tables = MEASURES[measure], [subject_features(side) for side in (arm, reference)]
+    of, tables = MEASURES['dice'], [subject_features(side) for side in (arm, reference)]
     values = [_value(of, by_feature(table.sum(axis=-1))) for table in tables]
     difference = None if None in values else values[0] - values[1]
     interval, p, exchanges = None, None, 0
     if difference is not None and _enough(arm, tables[0][FEATURES.index(of.images)]):
         rng = np.random.default_rng(seed)
         patients = _draws(rng, replicates, tables[0].shape[2])
-        sides = [_replicates([of], table, patients, _draws(rng, replicates, table.shape[1]))[measure] for table in tables]
+        sides = [_replicates([of], table, patients, _draws(rng, replicates, table.shape[1]))['dice'] for table in tables]
         interval = _interval(sides[0] - sides[1])
-        p, exchanges = _permutation_p(of, *(table.mean(axis=1) for table in tables), rng)
+        p, exchanges = _permutation_p(*(table.mean(axis=1) for table in tables), rng)
     return {
         'difference': rounded(difference),
         'interval': interval,
@@ -123,7 +115,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 def _enough(scored: Scored, images: np.ndarray) -> bool:
     # images: (S, P), how many images of each patient a measure rests on
-    return scored.patients_known and int(np.count_nonzero(images, axis=1).min()) >= MIN_SUBJECTS
+    return None not in scored.subjects and int(np.count_nonzero(images, axis=1).min()) >= MIN_SUBJECTS
 
 
 def _value(measure: Measure, totals: Mapping[str, np.ndarray]) -> float | None:
@@ -144,17 +136,8 @@ def _replicates(
 
     ``table`` holds (F, S, P) features by seed and subject; ``patients`` (P, R) and ``seeds`` (S, R) how often each is drawn.
     """
-    replicates = patients.shape[1]
-    found = {measure.name: np.empty(replicates) for measure in measures}
-    flat = table.reshape(-1, table.shape[2])
-    for start in range(0, replicates, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        times = seeds[:, part]
-        sums = by_feature((flat @ patients[:, part]).reshape(*table.shape[:2], -1))
-        for measure in measures:
-            weighted = np.where(times > 0, measure.of(sums), 0) * times
-            found[measure.name][part] = weighted.sum(axis=0) / len(times)
-    return found
+    sums = by_feature(table @ patients)
+    return {measure.name: (np.where(seeds > 0, measure.of(sums), 0) * seeds).sum(axis=0) / len(seeds) for measure in measures}
 
 
 def _interval(values: np.ndarray) -> list[float] | None:
@@ -165,7 +148,7 @@ def _interval(values: np.ndarray) -> list[float] | None:
     return [rounded(end) for end in np.percentile(defined, [tail, 100 - tail])]
 
 
-def _permutation_p(measure: Measure, arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:
+def _permutation_p(arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:
     """Return the two-sided p of exchanging arm and reference, (F, P) features averaged over seeds, and the exchanges made."""
     subjects = arm.shape[1]
     exact = subjects <= EXACT_SUBJECTS
@@ -174,14 +157,14 @@ def _permutation_p(measure: Measure, arm: np.ndarray, reference: np.ndarray, rng
     else:
         swapped = rng.integers(2, size=(PERMUTATIONS, subjects))
     swapped = swapped.T.astype(float)
-    gap = _gap(measure.of, arm, reference, swapped)
-    observed = _gap(measure.of, arm, reference, np.zeros((subjects, 1)))[0]
+    gap = _gap(arm, reference, swapped)
+    observed = _gap(arm, reference, np.zeros((subjects, 1)))[0]
     extreme = int(np.count_nonzero(~(np.abs(gap) < abs(observed) - _SAME)))
     count = swapped.shape[1]
     return (extreme / count if exact else (1 + extreme) / (1 + count)), count
 
 
-def _gap(of: Callable, arm: np.ndarray, reference: np.ndarray, swapped: np.ndarray) -> np.ndarray:
-    """Return arm minus reference for (P, n) exchanges, 1 where a subject's results change sides: (n,)."""
+def _gap(arm: np.ndarray, reference: np.ndarray, swapped: np.ndarray) -> np.ndarray:
+    """Return the Dice of arm minus that of reference for (P, n) exchanges, 1 where a subject's results change sides: (n,)."""
     kept = 1 - swapped
-    return of(by_feature(arm @ kept + reference @ swapped)) - of(by_feature(reference @ kept + arm @ swapped))
+    return dice(by_feature(arm @ kept + reference @ swapped)) - dice(by_feature(reference @ kept + arm @ swapped))

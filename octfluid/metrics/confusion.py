@@ -21,12 +21,9 @@ DECIMALS = 8
 def pooled_metrics(images: Sequence[Mapping[str, Any]], classes: Sequence[str] = CLASSES) -> dict[str, float | None]:
     """Score a set of images by pooling their pixels, as mmseg's ``IoUMetric`` does.
 
-    IoU = TP / (TP + FP + FN) and Dice = 2 TP / (2 TP + FP + FN) for each class; aAcc is the share of right pixels. An image
-    without any foreground adds only its false positives and true negatives, so no convention for empty images is needed.
-
-    Args:
-        images: Rows from `image_row`: integer ``tp``, ``fp``, ``fn``, ``tn`` (pixels), and ``classes`` for more than two.
-        classes: Names, background first. With two names the top-level counts are those of the second.
+    IoU = TP / (TP + FP + FN) and Dice = 2 TP / (2 TP + FP + FN) for each class; aAcc is the share of right pixels.
+    ``images`` are rows of `image_row`, ``classes`` names, background first; with two names the top-level counts are those of
+    the second.
 
     Returns:
         ``mIoU``, ``mDice``, ``aAcc``, and ``IoU.<class>``, ``Dice.<class>`` for each class: fractions in [0, 1], None where
@@ -63,11 +60,10 @@ def predict_nothing(images: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     found = []
     for image in images:
         row: dict[str, Any] = _missed(image)
-        if classes := image.get('classes'):
-            row['classes'] = {name: _missed(counts) for name, counts in classes.items()}
-            background = next(iter(classes))
-            true = classes[background]['tp'] + classes[background]['fn']
-            row['classes'][background] = {'tp': true, 'fp': sum(classes[background].values()) - true, 'fn': 0, 'tn': 0}
+        if 'classes' in image:
+            (background, counts), *others = image['classes'].items()
+            everything = {'tp': counts['tp'] + counts['fn'], 'fp': counts['fp'] + counts['tn'], 'fn': 0, 'tn': 0}
+            row['classes'] = {background: everything, **{name: _missed(counts) for name, counts in others}}
         found.append(row)
     return found
 
@@ -89,10 +85,10 @@ def image_row(
     Args:
         name: The image's name in the data set, such as ``s01_z10``.
         subject: The patient, or None if unknown.
-        prediction: (H, W) class indices 0 to C - 1, any integer or boolean dtype.
-        truth: (H, W) class indices and ``ignore_index``, any integer or boolean dtype.
-        ignore_index: Pixels with this truth are not counted.
-        classes: The C names, background first.
+        prediction: (H, W) class indices, any integer or boolean dtype.
+        truth: The same, and ``ignore_index`` where pixels do not count.
+        ignore_index: See ``truth``.
+        classes: Names, background first.
 
     Returns:
         An element of a run record's ``images``: name, subject, height, width, and the pixels tp, fp, fn, tn, where positive is
@@ -117,7 +113,7 @@ def image_row(
     extra: dict[str, Any] = {**surface_scores(predicted, actual), 'pockets': pocket_counts(predicted, actual)}
     if ignored := counted.size - pixels:
         extra['ignored'] = ignored
-    row: dict[str, Any] = {'name': name, 'subject': subject, **dict(zip(('height', 'width'), truth.shape, strict=True))}
+    row = {'name': name, 'subject': subject, 'height': truth.shape[0], 'width': truth.shape[1]}
     row |= {**_count(predicted, actual, pixels), 'extra': extra}
     if len(classes) > 2:
         masks = ((label, (prediction == k) & counted, (truth == k) & counted) for k, label in enumerate(classes))

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
-from prettytable import PrettyTable
 
 from octfluid.datasets.fluid_dataset import FLUID_CLASSES
 from octfluid.metrics.confusion import image_row, pooled_metrics
@@ -59,37 +57,16 @@ class FluidMetric(BaseMetric):
             self.results.append((row, np.packbits(masks[0] == 1) if classes == FLUID_CLASSES else None))
 
     def compute_metrics(self, results: list[tuple[dict, np.ndarray | None]]) -> dict[str, float]:
-        """Pool the rows of all images, log a table per class, and return the figures."""
+        """Pool the rows of all images, and return the figures."""
         self.images = sorted((row for row, _ in results), key=lambda row: row['name'])
         self.masks = {row['name']: packed for row, packed in results if packed is not None}
-        classes = tuple(self.dataset_meta['classes'])
-        self.scores = pooled_metrics(self.images, classes)
-        metrics = {key: float('nan') if value is None else value for key, value in self.scores.items()}
-        MMLogger.get_current_instance().info('\n' + self._table(classes, metrics))
-        return metrics
+        self.scores = pooled_metrics(self.images, self.dataset_meta['classes'])
+        return {key: float('nan') if value is None else value for key, value in self.scores.items()}
 
     def mask(self, row: dict) -> np.ndarray:
         """Return the predicted mask of an image of `images`: (H, W), uint8, 0 and 1."""
         shape = row['height'], row['width']
         return np.unpackbits(self.masks[row['name']], count=shape[0] * shape[1]).reshape(shape)
-
-    def _table(self, classes: tuple[str, ...], metrics: dict[str, float]) -> str:
-        """Return the per-class table: scores in percent, and how many images and pixels hold the class."""
-        table = PrettyTable(['class', 'IoU %', 'Dice %', 'images with it', 'true pixels', 'predicted pixels'], align='r')
-        table.align['class'] = 'l'
-        for label, name in enumerate(classes):
-            tp, fp, fn = np.transpose([_counts_of(row, label, name) for row in self.images])
-            scores = [f'{100 * metrics[f"{score}.{name}"]:.2f}' for score in ('IoU', 'Dice')]
-            holding = f'{np.count_nonzero(tp + fn)} of {len(tp)}'
-            table.add_row([name, *scores, holding, (tp + fn).sum(), (tp + fp).sum()])
-        return table.get_string()
-
-
-def _counts_of(row: dict, label: int, name: str) -> tuple[int, int, int]:
-    """Return true positive, false positive and false negative pixels of a class in an image."""
-    if 'classes' in row:
-        return tuple(row['classes'][name][key] for key in ('tp', 'fp', 'fn'))
-    return (row['tp'], row['fp'], row['fn']) if label else (row['tn'], row['fn'], row['fp'])
 
 
 def _logit_difference(sample: dict) -> np.ndarray | None:

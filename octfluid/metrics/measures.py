@@ -31,29 +31,17 @@ _SAME = {
 
 
 class Scored(NamedTuple):
-    """Images of one configuration, the same images for every seed; made by `scored`.
+    """Images of one configuration, the same N images for each of S seeds; made by `scored`."""
 
-    Attributes:
-        names: N image names, ascending.
-        subjects: The patient of each image, N numbers or texts; None where unknown.
-        seeds: S seeds, ascending.
-        rows: S x N elements of a run record's ``images``, in the order of ``seeds`` and ``names``.
-    """
-
-    names: tuple[str, ...]
-    subjects: tuple[int | str | None, ...]
-    seeds: tuple[int, ...]
-    rows: tuple[tuple[Mapping[str, Any], ...], ...]
+    names: tuple[str, ...]  # ascending
+    subjects: tuple[int | str | None, ...]  # the patient of each image, None where unknown
+    seeds: tuple[int, ...]  # ascending
+    rows: tuple[tuple[Mapping[str, Any], ...], ...]  # S x N elements of a run record's ``images``
 
     @property
     def patients(self) -> tuple[int | str | None, ...]:
         """The P different subjects: None first where an image's subject is unknown, then numbers, then texts, ascending."""
         return tuple(sorted(set(self.subjects), key=lambda subject: (type(subject).__name__, subject)))
-
-    @property
-    def patients_known(self) -> bool:
-        """Whether the patient of every image is known."""
-        return None not in self.subjects
 
 
 def scored(images_by_seed: Mapping[int, Sequence[Mapping[str, Any]]]) -> Scored:
@@ -148,26 +136,15 @@ FEATURES = (
 )
 """What is summed over images, see `area_features` for the second line; the last two over subjects."""
 
-LIMIT = 1.96
-"""Standard deviations between the bias and a limit of agreement."""
-
 
 class Measure(NamedTuple):
-    """A measure of a group of runs.
+    """A measure of a group of runs."""
 
-    Attributes:
-        name: Its key in results.
-        title: Its name on pages.
-        unit: ``%`` for a fraction that pages show in percent, ``px`` (of the scored image), or empty.
-        images: The feature whose sum is the number of images it rests on.
-        of: Takes sums by feature, arrays of any one shape, and returns the measure in that shape, NaN where undefined.
-    """
-
-    name: str
-    title: str
-    unit: str
-    images: str
-    of: Callable[[Sums], np.ndarray]
+    name: str  # its key in results
+    title: str  # its name on pages
+    unit: str  # % for a fraction that pages show in percent, px (of the scored image), or empty
+    images: str  # the feature whose sum is the number of images it rests on
+    of: Callable[[Sums], np.ndarray]  # takes sums of any one shape, and returns that shape; NaN where undefined
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -211,7 +188,7 @@ def limit(sums: Sums, sign: int) -> np.ndarray:
     difference = sums['predicted'] - sums['true']
     squares = sums['predicted2'] - 2 * sums['product'] + sums['true2']
     variance = ratio(squares - ratio(difference * difference, n), np.maximum(n - 1, 0))
-    return bias(sums) + sign * LIMIT * np.sqrt(np.maximum(variance, 0))
+    return bias(sums) + sign * 1.96 * np.sqrt(np.maximum(variance, 0))
 
 
 def correlation(sums: Sums) -> np.ndarray:
@@ -255,10 +232,7 @@ def by_feature(table: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def area_features(true: Any, predicted: Any, centre: int) -> dict[str, Any]:
-    """Return what an image adds to the sums behind the agreement of areas, in px and px2.
-
-    Areas are of one image or integer arrays of many. They count from ``centre``, which keeps squares small.
-    """
+    """Return what images add to the sums behind the agreement of areas; these count from ``centre``: small squares."""
     x, y = true - centre, predicted - centre
     return {'images': x * 0 + 1, 'true': x, 'predicted': y, 'true2': x * x, 'predicted2': y * y, 'product': x * y}
 
@@ -283,7 +257,7 @@ def subject_features(scored: Scored) -> np.ndarray:
             features = _image_features(row, centre)
             table[:, seed, place[row['subject']]] += [features.get(key, 0) for key in FEATURES]
     own = dice(by_feature(table))
-    table[FEATURES.index('subject_dice')] = np.nan_to_num(own) if scored.patients_known else np.nan
+    table[FEATURES.index('subject_dice')] = np.nan_to_num(own) if None not in scored.subjects else np.nan
     table[FEATURES.index('scored_subjects')] = ~np.isnan(own)
     return table
 
@@ -303,12 +277,6 @@ def _image_features(row: Mapping[str, Any], centre: int) -> dict[str, float]:
 
 
 # --- areas ---
-
-DUKE_NATIVE = (496, 768)
-"""Height and width of a B-scan of the Duke DME data as published, in pixels."""
-
-DUKE_MM = (0.00387, 0.01133)
-"""Nominal mm a native pixel, axial and lateral; the true lateral scale varies by subject and is not in the files."""
 
 
 def bland_altman(scored: Scored) -> dict[str, Any]:
@@ -337,4 +305,5 @@ def pixel_mm2(names: Iterable[str], height: int, width: int) -> float | None:
     names = set(names)
     if not names or not names <= {row.scan.name for row in paper_rows()}:
         return None
-    return DUKE_MM[0] * DUKE_MM[1] * (DUKE_NATIVE[0] * DUKE_NATIVE[1]) / (height * width)
+    # A native B-scan has 496 x 768 pixels of nominally 0.00387 x 0.01133 mm; the true lateral scale is not in the files.
+    return 0.00387 * 0.01133 * (496 * 768) / (height * width)

@@ -17,12 +17,8 @@ MIN_SEEDS = 3
 def difference(arm: Mapping[str, Any], reference: Mapping[str, Any], score: str) -> dict[str, Any] | None:
     """Compare the mean scores of two groups of runs.
 
-    With the same seeds on both sides the interval is that of the paired t-test, otherwise of Welch's t-test.
-
-    Args:
-        arm: Output of `octfluid.records.runs.summarise`.
-        reference: The same, of the runs to compare with.
-        score: mIoU, mDice, Dice or IoU.
+    Both are outputs of `octfluid.records.runs.summarise`, and ``score`` is mIoU, mDice, Dice or IoU. With the same seeds on
+    both sides the interval is that of the paired t-test, otherwise of Welch's t-test.
 
     Returns:
         ``difference`` (arm minus reference, a fraction), ``interval`` (95 %, None with fewer than `MIN_SEEDS` seeds on either

@@ -18,15 +18,10 @@ EDGES = np.linspace(-LIMIT, LIMIT, BINS + 1)
 
 
 def logit_histogram(difference: np.ndarray, truth: np.ndarray, ignore_index: int = 255) -> dict[str, list[int]]:
-    """Count the pixels of one image by logit difference.
+    """Count the pixels of one image by logit difference, (H, W) float without NaN, apart by their ``truth``.
 
-    Args:
-        difference: (H, W) float, foreground logit minus background logit, without NaN.
-        truth: (H, W) class indices, 0 for background.
-        ignore_index: Pixels with this truth are not counted.
-
-    Returns:
-        ``fluid`` and ``background``: `BINS` counts each, of the pixels graded so; any class but background is fluid.
+    Returns `BINS` counts of ``fluid``, which is any class but background, and of ``background``; ``truth`` holds (H, W) class
+    indices, and pixels where it is ``ignore_index`` are not counted.
     """
     difference, truth = np.clip(difference, -LIMIT, LIMIT), np.asarray(truth)
     graded = {'fluid': (truth != 0) & (truth != ignore_index), 'background': truth == 0}
@@ -40,8 +35,7 @@ def threshold_free(histograms: Iterable[Mapping[str, Any]]) -> dict[str, float |
     of the pixels at or above the threshold (Salton and McGill 1983; as scikit-learn's ``average_precision_score``). The
     thresholds are the lower edges of the bins.
 
-    The best Dice is the largest 2 TP / (2 TP + FP + FN) over the same thresholds, which no threshold chosen on other data can
-    pass. Of equal ones the threshold nearest to 0 counts.
+    The best Dice is the largest 2 TP / (2 TP + FP + FN) over these thresholds; of equal ones the nearest to 0 counts.
 
     The expected calibration error (Naeini et al., AAAI 2015; Guo et al., ICML 2017) is the mean over all pixels of
     abs(share of fluid in the pixel's bin - p), where p is the sigmoid of the bin's centre; bins of equal width in the logit

@@ -234,7 +234,7 @@ def _compared(family: str, title: str, *sides: Group) -> dict[str, Any] | None:
         'measure': 'dice',
         'protocol': sides[0].key.protocol,
         'note': f'on {share}; missing: {", ".join(missing)}' if missing else '',
-        **bootstrap.paired(*(side.scored(names) for side in sides), measure='dice'),
+        **bootstrap.paired(*(side.scored(names) for side in sides)),
         'p_holm': None,
     }
 

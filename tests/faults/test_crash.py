@@ -1,11 +1,9 @@
 """A tool that is killed leaves no half-written file, and the same command then gives the result of an undisturbed one."""
 
-import csv
 import fnmatch
 import gzip
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,18 +18,17 @@ from scipy.io import savemat
 from octfluid.datasets.phantoms import make_phantom
 
 torch = pytest.importorskip('torch')
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 TIMES = ('wall_seconds', 'images_per_second', 'peak_memory_bytes', 'checkpoint_sha256', 'seconds', 'git')
 """Keys of JSON files that two equal calls need not share: times, the digest of a checkpoint, which holds times, the commit."""
 
 
 def start(command, log):
-    """Start a tool in a process group of its own; its signals are not those that the shell of the tests may ignore."""
+    """Start a tool in a process group of its own."""
+    command = [sys.executable, *map(str, command)]
     with open(log, 'w') as output:
-        return subprocess.Popen(
-            [sys.executable, *map(str, command)], cwd=ROOT, stdout=output, stderr=output, start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
+        return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
 
 
 def finish(command, log):
@@ -39,30 +36,27 @@ def finish(command, log):
     assert status == 0, log.read_text()[-2000:]
 
 
-def kill(command, log, at_work, number=signal.SIGKILL):
-    """Send a signal to a tool and its workers as soon as `at_work()` is true; return its exit status."""
+def kill(command, log, at_work):
+    """Kill a tool and its workers as soon as `at_work()` is true; return its exit status."""
     process, end = start(command, log), time.monotonic() + 300
     while not at_work() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.002)
     assert process.poll() is None, f'ended before it was killed: {log.read_text()[-2000:]}'
-    os.killpg(process.pid, number)
+    os.killpg(process.pid, signal.SIGKILL)
     return process.wait(60)
 
 
 def require_whole(folder):
-    """Read every file of `folder` to its end. Logs are left out, and temporary files, whose names begin with a dot."""
+    """Read every file of `folder` but temporary ones, whose names begin with a dot, to its end."""
     read = {
         '.pth': lambda path: torch.load(path, weights_only=True)['state_dict'],
         '.png': lambda path: Image.open(path).load(),
         '.gz': lambda path: gzip.decompress(path.read_bytes()),
-        '.json': lambda path: json.loads(path.read_text()),
+        '.csv': lambda path: np.genfromtxt(path, str, delimiter=','),  # fails where a line has another number of columns
     }
     for path in sorted(folder.rglob('*')):
-        parts = path.relative_to(folder).parts
-        if path.suffix in read and 'vis_data' not in parts and not any(part.startswith('.') for part in parts):
+        if path.suffix in read and not any(part.startswith('.') for part in path.relative_to(folder).parts):
             read[path.suffix](path)
-        if path.suffix == '.csv':
-            assert len({len(row) for row in csv.reader(path.read_text().splitlines())}) == 1
 
 
 def contents(folder):
@@ -85,47 +79,21 @@ def names(folder, pattern):
     return sorted(name for _, folders, files in os.walk(folder) for name in fnmatch.filter(folders + files, pattern))
 
 
-def test_conversion(tmp_path):
-    raw, out = tmp_path / 'raw', tmp_path / 'place/out'
-    raw.mkdir()
-    for number in range(1, 11):
-        variables = {'images': np.random.default_rng(number).integers(0, 256, (120, 180, 8), dtype=np.uint8)}
-        for grader in (1, 2):
-            variables[f'manualFluid{grader}'] = np.zeros((120, 180, 8))
-            variables[f'manualFluid{grader}'][10 * grader : 60, 20:70] = 1
-        savemat(raw / f'Subject_{number:02d}.mat', variables)
-    command = ['tools/dataset_converters/duke_dme.py', raw]
-    for grader in (1, 2):
-        finish([*command, '--out', tmp_path / f'whole{grader}', '--grader', grader], tmp_path / 'log')
-    first, second = contents(tmp_path / 'whole1'), contents(tmp_path / 'whole2')
-    assert first != second
-    shutil.copytree(tmp_path / 'whole1', out)
-    for made in (1, 20):  # files of the data set that are there when it is killed
-        at_work = lambda made=made: sum(len(names(path, '*.png')) for path in out.parent.glob('.*')) >= made  # noqa: E731
-        assert kill([*command, '--out', out, '--grader', 2], tmp_path / 'log', at_work) == -signal.SIGKILL
-        assert contents(out) == first
-    finish([*command, '--out', out, '--grader', 2], tmp_path / 'log')
-    assert contents(out) == second and names(out.parent, '.*') == []
-
-
 def test_training(tmp_path, tiny_options):
     run, whole, log = tmp_path / 'run', tmp_path / 'whole', tmp_path / 'log'
     options = tiny_options | {
-        'train_dataloader.num_workers': 2, 'train_cfg.max_iters': 45, 'train_cfg.val_interval': 15,
+        'train_dataloader.num_workers': 2, 'train_cfg.max_iters': 15, 'train_cfg.val_interval': 15,
         'default_hooks.checkpoint.interval': 3,
     }  # fmt: skip
     given = [f'{key}={value}'.replace(' ', '') for key, value in options.items() if key != 'visualizer.vis_backends']
     command = ['tools/train.py', 'configs/smoke/phantom.py', '--init', 'none', '--resume', '--cfg-options', *given]
     command.append('--work-dir')
     finish([*command, whole], log)
-    for number, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)):
-        before = names(run, 'iter_*.pth')
-        assert kill([*command, run], log, lambda before=before: names(run, 'iter_*.pth') != before, number) == status
-        assert names(run, 'iter_*.pth') and not names(run, 'train_*.json'), 'a record of what is not finished'
-        require_whole(run)
+    assert kill([*command, run], log, lambda: names(run, 'iter_*.pth')) == -signal.SIGKILL
+    assert not names(run, 'train_*.json'), 'a record of what is not finished'
+    require_whole(run)
     finish([*command, run], log)
-    one, other = (torch.load(folder / 'iter_45.pth', weights_only=True) for folder in (run, whole))
-    assert one['state_dict'].keys() == other['state_dict'].keys()
+    one, other = (torch.load(folder / 'iter_15.pth', weights_only=True) for folder in (run, whole))
     assert all(torch.equal(one['state_dict'][key], other['state_dict'][key]) for key in one['state_dict'])
     assert str(one['optimizer']) == str(other['optimizer'])
     (record,), (expected,) = ([json.loads(path.read_text()) for path in folder.glob('train_*.json')] for folder in (run, whole))
@@ -141,10 +109,8 @@ def test_prediction(tmp_path):
     out, log = tmp_path / 'out', tmp_path / 'log'
     command = ['tools/predict.py', *inputs, tmp_path / 'v.mat', '--save-prob', '--out']
     finish([*command, tmp_path / 'whole'], log)
-    for masks in (1, 10):
-        at_work = lambda masks=masks: len(names(out, '*_mask.png')) >= masks  # noqa: E731
-        assert kill([*command, out], log, at_work) == -signal.SIGKILL
-        require_whole(out)
-        assert not (out / 'manifest.json').exists()
+    assert kill([*command, out], log, lambda: len(names(out, '*_mask.png')) >= 2) == -signal.SIGKILL
+    require_whole(out)
+    assert not (out / 'manifest.json').exists()
     finish([*command, out], log)
     assert contents(out) == contents(tmp_path / 'whole') and names(out, '.*') == names(tmp_path / 'whole', '.*')

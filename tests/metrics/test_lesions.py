@@ -15,34 +15,16 @@ def slow_counts(prediction, truth):
     return dict(true=true, found=found, predicted=predicted, right=right)
 
 
-def random_pair(seed):
-    rng = np.random.default_rng(seed)
-    shape = tuple(rng.integers(1, 30, 2))
-
-    def mask():
-        if rng.random() < 0.5:
-            return rng.random(shape) < rng.choice([0, 0.02, 0.2, 0.5, 0.9, 1])
-        field = ndimage.gaussian_filter(rng.standard_normal(shape), rng.uniform(0.6, 2))
-        return field > np.quantile(field, rng.uniform(0.4, 0.95))
-
-    truth = mask()
-    return np.roll(truth, 1, seed % 2) if seed % 3 == 0 else mask(), truth
-
-
 def test_random_pairs_as_with_the_components_of_opencv():
-    found = 0
-    for seed in range(100):
-        prediction, truth = random_pair(seed)
+    rng = np.random.default_rng(0)
+    partly = 0
+    for _ in range(40):
+        fields = ndimage.gaussian_filter(rng.standard_normal((3, 29, 23)), (0, 1, 1))
+        prediction, truth = (fields[0] + 0.4 * field > rng.uniform(-0.1, 0.4) for field in fields[1:])
         counts = pocket_counts(prediction, truth)
-        assert counts == slow_counts(prediction, truth), seed
-        found += 0 < counts['found'] < counts['true'] or 0 < counts['right'] < counts['predicted']
-    assert found >= 10, 'pairs where all or nothing is found would prove little'
-
-
-def masks(*rows):
-    """Read (prediction, truth) from lines of `p` (predicted), `t` (true), `b` (both) and `.`."""
-    cells = np.array([list(row) for row in rows])
-    return np.isin(cells, ['p', 'b']), np.isin(cells, ['t', 'b'])
+        assert counts == slow_counts(prediction, truth)
+        partly += 0 < counts['found'] < counts['true'] or 0 < counts['right'] < counts['predicted']
+    assert partly >= 10, 'pairs where all or nothing is found would prove little'
 
 
 @pytest.mark.parametrize(('rows', 'true', 'found', 'predicted', 'right'), [
@@ -50,16 +32,14 @@ def masks(*rows):
     (['pb..bbpp..bpp'], 3, 3, 3, 2),
     (['tttt', 'tttb', '...p', '...p'], 1, 0, 1, 0),  # one shared pixel is no find
     (['b..', '.b.', '..b'], 1, 1, 1, 1),  # a corner connects
-    (['t.t', '...', 't.t'], 4, 0, 0, 0),
     (['tttt', 'tttt', 'ttbt', 'tttt'], 1, 0, 1, 1),  # one pixel in a pocket is right and finds nothing
     (['bb.', 't..', 'bb.'], 1, 1, 2, 2),  # two halves find a pocket together
-    (['bbpbb'], 2, 2, 1, 1),
     (['bppp', 'pppp', 'pppb'], 2, 2, 1, 0),  # one blob finds everything and is wrong
     (['...'], 0, 0, 0, 0),
-    (['ppp'], 0, 0, 1, 0),
 ])  # fmt: skip
-@pytest.mark.parametrize('dtype', [bool, np.uint8])
-def test_pockets_by_hand(rows, true, found, predicted, right, dtype):
-    counts = pocket_counts(*(mask.astype(dtype) for mask in masks(*rows)))
+def test_pockets_by_hand(rows, true, found, predicted, right):
+    """Lines of `p` (predicted), `t` (true), `b` (both) and `.`."""
+    cells = np.array([list(row) for row in rows])
+    counts = pocket_counts(np.isin(cells, ['p', 'b']), np.isin(cells, ['t', 'b']).astype(np.uint8))
     assert counts == dict(true=true, found=found, predicted=predicted, right=right)
     assert all(type(count) is int for count in counts.values())

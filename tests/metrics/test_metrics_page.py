@@ -1,17 +1,15 @@
 """The page on measures shows what the package computes: its worked example is read off the page and scored."""
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from octfluid.datasets.splits import paper_rows
 from octfluid.metrics.bootstrap import estimates
-from octfluid.metrics.confusion import COUNTS, image_row, pooled_metrics, predict_nothing
-from octfluid.metrics.measures import MEASURES, per_image, scored
-from octfluid.reporting.formats import number, percent
+from octfluid.metrics.confusion import COUNTS, image_row, pooled_metrics
+from octfluid.metrics.measures import MEASURES, scored
+from octfluid.reporting.formats import number
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs' / 'metrics.md').read_text(encoding='utf-8')
@@ -75,25 +73,3 @@ def test_what_is_worked_out_gives_the_result_beside_it():
         assert re.fullmatch(r'[0-9.+\-*/() ]+', worked_out), title
         value, _, unit = result.partition(' ')
         assert number(eval(worked_out), unit) == value, title
-
-
-def test_what_the_page_says_of_the_papers_scans_follows_from_a_record():
-    path = next((ROOT / 'docs/results/records/table2').rglob('train_paper_*.json'))
-    rows = json.loads(path.read_text(encoding='utf-8'))['images']
-    assert {row['name'] for row in rows} == {row.scan.name for row in paper_rows() if row.subset == 'val'}
-    nothing = pooled_metrics(predict_nothing(rows))
-    assert f'{percent(nothing["mIoU"])} mIoU and {percent(nothing["mDice"])} mDice' in WORDS
-    true = {row['name']: row['tp'] + row['fn'] for row in rows}
-    largest = max(true, key=true.get)
-    assert f'{100 * true[largest] / sum(true.values()):.1f} % is in a single scan, `{largest}`' in WORDS
-    assert sum(area == 0 for area in true.values()) == len(true) / 2
-
-
-def test_the_averages_and_the_conventions_for_empty_images_are_computed(images, found):
-    three = [percent(found[name]['value']) for name in ('subject_dice', 'dice', 'image_dice')]
-    assert '{}, {} or {}'.format(*three) in WORDS
-    own = [pooled_metrics([row])['Dice.fluid'] for row in images]
-    of_fluid = [row['dice'] for row in per_image(scored({0: images})) if row['dice'] is not None]
-    means = [np.mean(of_fluid), *(np.mean([value if dice is None else dice for dice in own]) for value in (0, 1, 2))]
-    lines = table('| an image that is empty in truth and prediction | mean Dice over images |')
-    assert [line[1] for line in lines] == [f'{percent(mean)} %' for mean in means]

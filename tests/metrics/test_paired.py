@@ -3,12 +3,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 from scored_rows import of_dice, random_images, row
 
-from octfluid.metrics.bootstrap import PAIRED, PERMUTATIONS, holm, paired
+from octfluid.metrics.bootstrap import PERMUTATIONS, holm, paired
 from octfluid.metrics.measures import scored
 from octfluid.utils.errors import InputError
 
@@ -25,36 +23,28 @@ def test_a_comparison_by_hand():
     assert paired(arm, reference, replicates=200)['p'] == 0.125
 
 
-@pytest.mark.parametrize('side', [of_dice([30, 40, 50, 60]), of_dice([10, 30, 50, 70, 80], [1, 2, 3, 4, None])])
-def test_a_comparison_needs_five_known_subjects(side):
-    found = paired(scored({0: side}), scored({0: side}), replicates=50)
-    assert [found[key] for key in ('difference', 'interval', 'p', 'permutations', 'exact')] == [0, None, None, 0, False]
-
-
 def test_an_undefined_side_leaves_no_difference():
-    nothing = scored({0: [row(k, k, 0, 0, 100) for k in range(6)]})
-    found = paired(scored({0: of_dice([50] * 6)}), nothing, measure='precision', replicates=50)
+    nothing = scored({0: [row(k, k, 0, 0, 0) for k in range(6)]})
+    found = paired(nothing, nothing, replicates=50)
     assert (found['difference'], found['interval'], found['p']) == (None, None, None)
 
 
-@pytest.mark.parametrize('measure', PAIRED)
-def test_swapping_the_sides_negates_the_difference(measure):
+def test_swapping_the_sides_negates_the_difference():
     rng = np.random.default_rng(11)
     arm = random_images(rng, 7, 2)
     reference = random_images(rng, 7, 2, [image['tp'] + image['fn'] for image in arm])
     sides = scored({0: arm}), scored({0: reference})
-    one, other, again = (paired(*pair, measure=measure, replicates=400) for pair in (sides, sides[::-1], sides))
+    one, other, again = (paired(*pair, replicates=400) for pair in (sides, sides[::-1], sides))
     assert one == again
     assert one['difference'] == -other['difference'] != 0
     assert one['interval'] == [-end for end in reversed(other['interval'])]
     assert one['p'] == other['p']
 
 
-@pytest.mark.parametrize('measure', PAIRED)
 @pytest.mark.parametrize('subjects', [6, 16])
-def test_a_configuration_does_not_differ_from_itself(measure, subjects):
+def test_a_configuration_does_not_differ_from_itself(subjects):
     group = scored({0: random_images(np.random.default_rng(12), subjects, 2)})
-    found = paired(group, group, measure=measure, replicates=100)
+    found = paired(group, group, replicates=100)
     assert (found['difference'], found['interval'], found['p']) == (0, [0, 0], 1)
     assert (found['permutations'], found['exact']) == ((64, True) if subjects == 6 else (PERMUTATIONS, False))
 
@@ -84,7 +74,7 @@ def exact_p(arms, references):
     return Fraction(sum(gap >= observed for gap in gaps), len(gaps))
 
 
-@pytest.mark.parametrize('case', range(12))
+@pytest.mark.parametrize('case', range(4))
 def test_p_of_the_pooled_dice_equals_that_of_all_exchanges_in_exact_numbers(case):
     rng = np.random.default_rng(case)
     first = random_images(rng, 6)
@@ -109,32 +99,16 @@ def test_random_exchanges_come_near_all_of_them():
         (first, second), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type='samples', vectorized=True,
         n_resamples=np.inf, batch=4096,
     ).pvalue  # fmt: skip
-    found = paired(scored({0: of_dice(first)}), scored({0: of_dice(second)}), measure='image_dice', replicates=10)
+    found = paired(scored({0: of_dice(first)}), scored({0: of_dice(second)}), replicates=10)
     assert (found['permutations'], found['exact']) == (PERMUTATIONS, False)
     assert 0.02 < exact < 0.9
     assert found['p'] == pytest.approx(exact, abs=0.02)
 
 
-def test_no_p_of_random_exchanges_is_zero():
-    arm, reference = scored({0: of_dice([90] * 40)}), scored({0: of_dice([10] * 40)})
-    assert paired(arm, reference, replicates=10)['p'] == round(1 / 10_001, 8)
-
-
-def test_an_exchange_without_a_value_counts_as_extreme():
-    # Each side predicts on one patient alone, with precision 1/2 and 1.
-    arm = [row(k, k, 50 * (k == 0), 50 * (k == 0), 100 - 50 * (k == 0)) for k in range(5)]
-    reference = [row(k, k, 100 * (k == 1), 0, 100 - 100 * (k == 1)) for k in range(5)]
-    # Exchanges of one of the two leave a side without any prediction (16 of 32), others the observed gap.
-    found = paired(scored({0: arm}), scored({0: reference}), measure='precision', replicates=10)
-    assert (found['difference'], found['p']) == (-0.5, 1)
-
-
-def test_other_images_and_other_measures_are_refused():
+def test_other_images_are_refused():
     arm = scored({0: of_dice([10, 20, 30, 40, 50])})
     with pytest.raises(InputError, match='i004'):
         paired(arm, scored({0: of_dice([10, 20, 30, 40])}))
-    with pytest.raises(InputError, match='hd95_px'):
-        paired(arm, arm, measure='hd95_px')
 
 
 def test_holm_by_hand():
@@ -143,21 +117,3 @@ def test_holm_by_hand():
     assert holm([0.6, 0.7]) == [1, 1]
     assert holm([0.01, None, 0.02]) == [0.02, None, 0.02]
     assert holm([None]) == [None]
-    assert holm([]) == []
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=6))
-def test_holm_is_closed_testing_with_bonferroni(p_values):
-    # A hypothesis is rejected at a level if every set of hypotheses that holds it is: Marcus, Peritz and Gabriel 1976.
-    tested = [index for index, p in enumerate(p_values) if p is not None]
-    sets = [chosen for size in range(1, len(tested) + 1) for chosen in itertools.combinations(tested, size)]
-    combined = {chosen: min(1, len(chosen) * min(p_values[index] for index in chosen)) for chosen in sets}
-    corrected = holm(p_values)
-    for index, p in enumerate(p_values):
-        if p is None:
-            assert corrected[index] is None
-        else:
-            assert corrected[index] == pytest.approx(
-                max(value for chosen, value in combined.items() if index in chosen), abs=1e-8
-            )

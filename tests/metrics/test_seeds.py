@@ -40,7 +40,3 @@ def test_fewer_than_three_seeds_on_a_side_give_no_interval():
 @pytest.mark.filterwarnings('error')
 def test_without_spread_the_interval_is_a_point(seeds):
     assert difference(group([0.5] * 3), group([0.25] * 3, seeds), 'Dice')['interval'] == [0.25, 0.25]
-
-
-def test_an_undefined_score_has_no_difference():
-    assert difference(group([0.5, None, 0.5]), group([0.5] * 3), 'Dice') is None

@@ -28,11 +28,6 @@ def test_scores_by_hand():
     assert found['calibration_error'] == pytest.approx(sum(gaps) / 14)
 
 
-def test_the_threshold_nearest_to_zero_counts_among_equal_ones():
-    found = threshold_free([histogram({31: 5}, {0: 5})])
-    assert (found['average_precision'], found['best_dice'], found['best_threshold']) == (1, 1, 0)
-
-
 def test_what_is_undefined():
     undefined = dict.fromkeys(('average_precision', 'best_dice', 'best_threshold', 'calibration_error'))
     assert threshold_free([]) == undefined

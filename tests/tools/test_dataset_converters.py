@@ -43,17 +43,6 @@ def test_it_converts_and_says_what_it_did(raw, run_tool, tool, arguments, said):
     assert {'index.csv', 'splits', 'native'} <= set(os.listdir(raw / 'new/out'))
 
 
-@pytest.mark.parametrize(('tool', 'arguments', 'named'), [
-    ('duke_dme', ['.'], 'Subject_02.mat'), ('duke_dme', ['.', '--grader', '3'], '--grader'),
-    ('folder', ['scans', 'masks', '--subject', 'vol'], '--subject'), ('folder', ['scans', 'masks', '--folds'], '--folds'),
-    ('phantom', ['--size', '64'], "'64'"), ('phantom', ['--subjects', 'six'], '--subjects'),
-])  # fmt: skip
-def test_what_it_refuses_is_one_line_and_status_2(raw, run_tool, tool, arguments, named):
-    status, _, err = run_tool(f'dataset_converters/{tool}', *arguments, '--out', 'new/out')
-    assert (status, len(err)) == (2, 1) and named in err[0]
-    assert not (raw / 'new').exists()
-
-
 def test_a_full_disk_is_status_1_and_leaves_the_earlier_data(raw, run_tool):
     arguments = ('.', '--allow-missing', '--out', 'new/out')
     assert run_tool('dataset_converters/duke_dme', *arguments)[0] == 0

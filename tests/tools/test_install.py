@@ -1,6 +1,5 @@
 """Which Python the scripts find or make (`scripts/lib_install.sh`), with stand-ins for the interpreters."""
 
-import json
 import os
 import subprocess
 import sys
@@ -48,52 +47,6 @@ def test_makes_an_environment_that_can_be_activated(find, tmp_path):
     )  # fmt: skip
     assert Path(inside.stdout.strip()).resolve() == (tmp_path / '.venv').resolve()
     assert find('python3') == (0, [f'{tmp_path}/.venv/bin/python'], '')
-
-
-def test_active_environment_is_used(find):
-    assert find('python', VIRTUAL_ENV='/somewhere') == (0, ['python'], '')
-
-
-def test_no_python(find):
-    status, _, error = find()
-    assert (status, error.count('\n')) == (2, 1)
-
-
-@pytest.fixture
-def install(tmp_path):
-    """Call install_octfluid with an active environment whose octfluid is from a URL; its pip notes that it was called."""
-
-    def call(url, editable=True):
-        here, env = tmp_path / 'here', tmp_path / 'env'
-        for folder in (here, tmp_path / 'other checkout'):
-            folder.mkdir()
-        for name in ('requirements.txt', 'pyproject.toml'):
-            (here / name).touch()
-        subprocess.run([sys.executable, '-m', 'venv', '--without-pip', env], check=True)
-        (packages,) = env.glob('lib/python*/site-packages')
-        (packages / 'pip').mkdir()
-        (packages / 'pip/__main__.py').write_text('print("pip was called")')
-        (packages / 'octfluid-1.dist-info').mkdir()
-        (packages / 'octfluid-1.dist-info/METADATA').write_text('Metadata-Version: 2.1\nName: octfluid\nVersion: 1\n')
-        said = {'url': url, 'dir_info': {'editable': editable}}
-        (packages / 'octfluid-1.dist-info/direct_url.json').write_text(json.dumps(said))
-        environment = {'PATH': f'{env}/bin:{os.environ["PATH"]}', 'VIRTUAL_ENV': str(env), 'PYTHONPATH': str(here)}
-        script = f'set -euo pipefail; source {ROOT}/scripts/lib_install.sh; install_octfluid'
-        done = subprocess.run(['bash', '-c', script], cwd=here, env=environment, capture_output=True, text=True)
-        return done.returncode, 'pip was called' in done.stdout, done.stderr
-
-    return call
-
-
-def test_the_environment_of_another_checkout_is_left_alone(install, tmp_path):
-    other = tmp_path / 'other checkout'
-    status, installed, error = install(other.as_uri())
-    assert (status, installed, error.count('\n')) == (2, False, 1) and str(other) in error
-
-
-@pytest.mark.parametrize(('name', 'editable'), [('here', True), ('gone', True), ('other checkout', False)])
-def test_an_environment_of_this_checkout_or_of_none_is_used(install, tmp_path, name, editable):
-    assert install((tmp_path / name).as_uri(), editable) == (0, True, '')
 
 
 @pytest.fixture(scope='module')

@@ -13,11 +13,3 @@ def test_what_differs_between_two_configs(run_tool, other):
     lines = [line for line in out.splitlines() if not line.startswith('#')]
     expected = 'no difference' if other == ROW10.name else 'optim_wrapper.optimizer.weight_decay: 0.0005 -> 0.0001'
     assert lines == [expected]
-
-
-def test_what_is_printed_is_a_config_with_the_same_digest(run_tool, tmp_path):
-    from octfluid.engine.config import load_config
-    from octfluid.records.fingerprint import config_sha256
-
-    (tmp_path / 'printed.py').write_text(run_tool('analysis_tools/print_config', ROW10)[1])
-    assert config_sha256(load_config(tmp_path / 'printed.py')) == config_sha256(load_config(ROW10))

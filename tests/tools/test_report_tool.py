@@ -42,18 +42,3 @@ def test_a_record_is_never_written_over(run_tool, tmp_path, make_record):
     status, _, err = run_tool('report', tmp_path, '--out', tmp_path)
     assert status == 2 and 'results.json' in err[0]
     assert (tmp_path / 'results.json').read_bytes() == before
-
-
-@pytest.mark.slow
-def test_a_linked_readme_stays_a_link_and_a_file_in_the_place_of_figures_stops_all(run_tool, make_record, tmp_path):
-    write_record(make_record(), tmp_path / 'r.json')
-    readme = tmp_path / 'real.md'
-    readme.write_text('<!-- results:begin -->\n<!-- results:end -->\n')
-    (tmp_path / 'README.md').symlink_to(readme)
-    assert run_tool('report', tmp_path / 'r.json', '--out', tmp_path / 'out', '--readme', tmp_path / 'README.md')[0] == 0
-    assert (tmp_path / 'README.md').is_symlink() and 'Table 2' in readme.read_text()
-    (tmp_path / 'pages').mkdir()
-    (tmp_path / 'pages/figures').write_text('')
-    status, _, err = run_tool('report', tmp_path / 'r.json', '--out', tmp_path / 'pages')
-    assert status == 2 and 'figures' in err[0]
-    assert [path.name for path in (tmp_path / 'pages').iterdir()] == ['figures']

@@ -81,17 +81,6 @@ def programs(steps):
     return [step.split()[0].removeprefix('tools/').removesuffix('.py') for step in steps]
 
 
-@pytest.mark.parametrize(('name', 'arguments'), [
-    ('pretrain_hrf', '--iters'), ('pretrain_hrf', '--iters many'), ('pretrain_hrf', '--name ../x'),
-    ('reproduce_table1', '--split subject01'), ('reproduce_table1', '--amp off'), ('reproduce_table1', ''),
-    ('reproduce_recipe', '--work-dir x'), ('reproduce_recipe', '--splits=x'), ('reproduce_recipe', '--init x'),
-    ('reproduce_paper', '--minutes 0'), ('reproduce_paper', '--seeds'), ('reproduce_paper', ''),
-])  # fmt: skip
-def test_bad_arguments_and_missing_files_are_one_line_and_status_2(script, name, arguments):
-    done, steps = script(name, *arguments.split())
-    assert (done.returncode, done.stderr.count('\n'), steps) == (2, 1, [])
-
-
 # --- pretrain_hrf.sh ---
 
 
@@ -139,14 +128,6 @@ def test_table1_scores_all_heads_with_our_weights_or_the_zoos_and_reports(script
     _, steps = script('reproduce_table1', 'fcn', '--amp', 'auto', '--split', 'paper')  # mixed precision is faster here
     assert steps == [scoring('fcn', files[1], 'paper', ' --amp'), REPORT]
     assert script('reproduce_table1', 'fcn', FOUND='work_dirs/table1/fcn/test.json')[1] == [REPORT]
-
-
-def test_table1_names_missing_weights_and_stops_only_for_named_heads(script, add_weights):
-    add_weights('fcn')
-    done, steps = script('reproduce_table1', 'pspnet', 'fcn')
-    assert (done.returncode, done.stderr.count('\n'), steps) == (2, 1, []) and 'pspnet' in done.stderr
-    done, steps = script('reproduce_table1')
-    assert (done.returncode, done.stderr.count('\n'), len(steps)) == (1, 1, 2) and 'pspnet deeplabv3' in done.stderr
 
 
 @pytest.mark.parametrize('how', ['several', 'broken'])
@@ -298,21 +279,6 @@ def test_recipe_scores_the_seeds_together(script, seeds, members):
     paths = [f'{WORK}/compact_paper256/paper_scratch_seed{seed}/iter_900.pth' for seed in seeds.split()]
     expected = f'tools/test.py configs/duke_dme/compact_paper256.py {" ".join(paths)} --out {WORK}/ensemble'
     assert [step for step in steps if step.startswith('tools/test.py')] == [expected] * bool(members)
-
-
-def test_recipe_takes_options_ingredients_and_native(script):
-    _, steps = script('reproduce_recipe', *['--steps', '--amp', 'auto', '--seeds', '4', '--jobs', '2'])
-    assert steps[0].endswith(f'paper-inner1 paper-inner2 paper-inner3 --work-dir {WORK} --amp auto --seeds 4 --jobs 2')
-    assert steps[0].count('configs/duke_dme/steps/') == 9 and ' configs/duke_dme/compact.py ' in steps[0]
-    assert next(step for step in steps if step.startswith('tools/train.py')).endswith(' --resume --amp auto')
-    _, steps = script('reproduce_recipe', 'native')
-    assert steps[0] == sweep('configs/duke_dme/native_paper256.py') and 'export_onnx' not in programs(steps)
-
-
-@pytest.mark.parametrize('tool', ['train', 'export_onnx'])
-def test_recipe_reports_after_a_failed_training_on_all_scans_or_export(script, tool):
-    done, steps = script('reproduce_recipe', FAIL=f'tools/{tool}.py')
-    assert (done.returncode, programs(steps)[-2:]) == (1, [tool, 'report'])
 
 
 # --- reproduce_paper.sh ---

@@ -128,10 +128,3 @@ def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tm
     output = capsys.readouterr()
     assert '2 runs: 1 done before, 1 to do' in output.out
     assert 'failed' not in output.out + output.err
-
-
-@pytest.mark.parametrize(('given', 'jobs'), [('', 1), ('--gpus 0,1', 2), ('--gpus 0,1 --jobs 4', 4)])
-def test_jobs_follow_the_gpus(monkeypatch, given, jobs):
-    monkeypatch.setattr(sys, 'argv', ['sweep.py', 'a.py', '--seeds', '0', *given.split(), '--seeds', '1'])
-    args = load_tool().parse_args()
-    assert (args.jobs, args.seeds) == (jobs, [0, 1])

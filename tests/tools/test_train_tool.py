@@ -1,14 +1,11 @@
 """What only the command lines of train.py and test.py show: exit status, what is printed, and that options are handed on."""
 
-import errno
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from octfluid.records import record as records
 from octfluid.records.record import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,23 +66,6 @@ def test_train_then_test_print_the_same_scores_and_nothing_on_stderr(options, tm
     assert list((tmp_path / 'run').glob('*/vis_data/events.out.tfevents.*'))
 
 
-@pytest.mark.slow
-def test_a_disk_that_is_full_when_the_record_is_written_is_status_1_and_resume_goes_on(call, options, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    arguments = ('train', CONFIG, '--work-dir', tmp_path / 'run', *options)
-    with monkeypatch.context() as patch:
-        patch.setattr(records, 'write_text', full)
-        status, _, err = call(*arguments)
-    assert (status, len(err)) == (1, 1) and os.strerror(errno.ENOSPC) in err[0]
-    checkpoint = tmp_path / 'run' / 'iter_12.pth'
-    before = checkpoint.stat().st_mtime_ns
-    status, out, err = call(*arguments, '--resume')
-    assert (status, err) == (0, []) and checkpoint.stat().st_mtime_ns == before
-    assert out.endswith(f'record: {tmp_path / "run" / "train_heldout_scratch_12i_seed0.json"}\n')
-
-
 def test_options_reach_train(call, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr('octfluid.engine.run.train', lambda cfg, work_dir, **options: seen.append((cfg, work_dir, options)))
@@ -98,14 +78,3 @@ def test_options_reach_train(call, tmp_path, monkeypatch):
     assert [(options['resume'], options['deterministic']) for _, _, options in seen] == [(True, True)] + [(False, False)] * 2
     cfg = seen[0][0]
     assert (cfg.randomness.seed, cfg.load_from, cfg.val_dataloader.dataset.ann_file) == (4, 'w.pth', 'splits/other_val.txt')
-
-
-@pytest.mark.parametrize('amp', [False, True])
-def test_options_reach_test(call, tmp_path, monkeypatch, amp):
-    seen = []
-    monkeypatch.setattr('octfluid.engine.run.test', lambda cfg, *places, **options: seen.append((places, options)))
-    given = ['--out', tmp_path, '--show-dir', 'pictures', '--tta', *(['--amp'] if amp else [])]
-    assert call('test', CONFIG, 'a.pth', 'b.pth', *given)[0] == 0
-    ((places, options),) = seen
-    assert places == (['a.pth', 'b.pth'], str(tmp_path))
-    assert options == dict(show_dir='pictures', tta=True, amp=amp, launcher='none')
