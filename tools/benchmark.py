@@ -39,17 +39,19 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measure, print, and write the record."""
     args = parse_args()
-    from octfluid import benchmark
     from octfluid.engine.config import parse_options
     from octfluid.utils.atomic import require_file_names, require_folder, write_json
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent / 'analysis_tools'))
+    import benchmarking
 
     require_folder(args.out, '--out')
     path = args.out / f'{args.kind}_{Path(args.config).stem}.json'
     require_file_names([path])
     options = parse_options(args.cfg_options)
     work = {'train': 'iterations', 'infer': 'checkpoint', 'data': 'samples'}[args.kind]
-    measured = getattr(benchmark, f'benchmark_{args.kind}')(args.config, options, getattr(args, work), args.repeats)
-    record = benchmark.benchmark_record(args.kind, args.config, options, measured)
+    measured = getattr(benchmarking, f'benchmark_{args.kind}')(args.config, options, getattr(args, work), args.repeats)
+    record = benchmarking.benchmark_record(args.kind, args.config, options, measured)
     summary = record['summary']
     for name, found in {args.kind: summary}.items() if args.kind == 'data' else summary.items():
         median, least, most = (f'{found[f"ratio_{which}"]:.2f}' for which in ('median', 'min', 'max'))

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 import torch
@@ -58,3 +59,16 @@ def test_only_what_failed_is_checked_again_and_nothing_unmeasured_passes(machine
     assert asked == ['a', 'c', 'b']
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == 'passed: 0 of 3 checks failed, 1 were not measured' and lines[-2].startswith('not measured')
+
+
+@pytest.mark.parametrize('kind', ['train', 'infer'])
+def test_speed_is_that_of_a_benchmark_record(check_gpu, monkeypatch, tmp_path, kind):
+    monkeypatch.syspath_prepend(ROOT / 'tools/analysis_tools')
+    benchmarking = importlib.import_module('benchmarking')
+    measured = dict(settings={}, summary={'stock': {}, 'octfluid, fp32': dict(ratio_median=2.5)})
+    for name in ('benchmark_train', 'benchmark_infer'):
+        monkeypatch.setattr(benchmarking, name, create_autospec(getattr(benchmarking, name), return_value=measured))
+    monkeypatch.setattr(torch.version, 'cuda', '13.0')
+    status, text = check_gpu.check_speed(kind, tmp_path, tmp_path / 'phantom', 3)
+    assert status == 'ok' and '2.50 times' in text
+    assert json.loads(next(tmp_path.glob(f'{kind}_*.json')).read_text())['summary'] == measured['summary']

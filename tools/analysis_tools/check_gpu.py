@@ -138,14 +138,18 @@ def check_speed(kind: str, work: Path, data: Path, repeats: int) -> Outcome:
 
     if torch.version.cuda is None:
         return 'not measured', 'speed of a card'
-    from octfluid import benchmark
     from octfluid.utils.atomic import write_json
 
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    import benchmarking
+
     config, options, path = str(ROOT / ROW10), {'data_root': str(data)}, work / f'{kind}_{Path(ROW10).stem}.json'
-    measure = benchmark.benchmark_train if kind == 'train' else benchmark.benchmark_infer
-    measured = measure(config, options, 20 if kind == 'train' else None, repeats, lambda done, total: None)
-    write_json(path, benchmark.benchmark_record(kind, config, options, measured))
-    ratios = [f'{name} {one["ratio_median"]:.2f} times' for name, one in measured['summary'].items() if name != benchmark.STOCK]
+    measure = benchmarking.benchmark_train if kind == 'train' else benchmarking.benchmark_infer
+    measured = measure(config, options, 20 if kind == 'train' else None, repeats)
+    write_json(path, benchmarking.benchmark_record(kind, config, options, measured))
+    ratios = [
+        f'{name} {one["ratio_median"]:.2f} times' for name, one in measured['summary'].items() if name != benchmarking.STOCK
+    ]
     return 'ok', f'{", ".join(ratios)} as fast as stock; record: {path}'
 
 

@@ -1,18 +1,22 @@
 import functools
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from octfluid import benchmark
-from octfluid.benchmark import benchmark_record, ratios, take_turns
 from octfluid.engine.config import load_config
 from octfluid.utils.errors import InputError, WorkError
 
-CONFIG = str(Path(__file__).resolve().parents[1] / 'configs/smoke/phantom.py')
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'tools/analysis_tools'))
+import benchmarking as benchmark  # noqa: E402
+from benchmarking import benchmark_record, ratios, take_turns  # noqa: E402
+
+CONFIG = str(ROOT / 'configs/smoke/phantom.py')
 
 
 @pytest.fixture(autouse=True)
