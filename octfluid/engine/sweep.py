@@ -219,10 +219,11 @@ def _prepare(run: PlannedRun) -> bool:
 def start(run: PlannedRun, command: Sequence[str], gpu: str | None = None, threads: int | None = None) -> subprocess.Popen:
     """Start the training of a run, from its last checkpoint if there is one. Its output goes to the run's log.
 
-    ``gpu`` and ``threads`` set CUDA_VISIBLE_DEVICES and OMP_NUM_THREADS, where given.
+    ``gpu`` (its number as nvidia-smi counts) and ``threads`` set CUDA_VISIBLE_DEVICES and OMP_NUM_THREADS, where given.
     """
     resume = _prepare(run)
-    changes = {'CUDA_VISIBLE_DEVICES': gpu, 'OMP_NUM_THREADS': threads and str(threads)}
+    changes = {'CUDA_VISIBLE_DEVICES': gpu, 'CUDA_DEVICE_ORDER': gpu and 'PCI_BUS_ID'}
+    changes['OMP_NUM_THREADS'] = threads and str(threads)
     environment = os.environ | {key: value for key, value in changes.items() if value is not None}
     with open(run.log, 'ab' if resume else 'wb') as log:
         # In a new session Ctrl-C reaches only this process, which then stops the training and its data workers together.
@@ -279,12 +280,13 @@ def run_all(
     """Train runs on this machine, ``jobs`` at a time, and return their outcomes in the order of ``runs``.
 
     With several jobs, each gets its share of the cores as OMP_NUM_THREADS and, in turn, one of ``gpus`` as
-    CUDA_VISIBLE_DEVICES. A run that another process trains is waited for. An exception, such as Ctrl-C, stops the processes.
+    CUDA_VISIBLE_DEVICES. A run that ran out of memory next to others is tried once more at the end, alone. A run that another
+    process trains is waited for. An exception, such as Ctrl-C, stops the processes.
     """
     jobs = min(jobs, len(runs))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     threads = max(1, cores // jobs) if jobs > 1 else None
-    waiting, outcomes = list(runs), {}
+    waiting, alone, again, outcomes = list(runs), [], set(), {}
     running: dict[int, tuple[PlannedRun, subprocess.Popen]] = {}
 
     def finish(outcome: Outcome) -> None:
@@ -292,7 +294,9 @@ def run_all(
         on_outcome(outcome)
 
     with stopped(lambda: [process for _, process in running.values()]):
-        while waiting or running:
+        while waiting or running or alone:
+            if not waiting and not running:
+                waiting.append(alone.pop())
             for slot in (slot for slot in range(jobs) if slot not in running):
                 if (run := next((run for run in waiting if not is_locked(run.folder)), None)) is None:
                     break
@@ -306,8 +310,13 @@ def run_all(
                     del running[slot]
                     if status and is_locked(run.folder):  # another process began the same run at the same moment
                         waiting.append(run)
+                        continue
+                    outcome = outcome_of(run, status)
+                    if jobs > 1 and 'out of memory' in outcome.message and run.folder not in again:
+                        again.add(run.folder)
+                        alone.append(run)
                     else:
-                        finish(outcome_of(run, status))
+                        finish(outcome)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     return [outcomes[run.folder] for run in runs]
 

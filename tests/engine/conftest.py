@@ -23,7 +23,8 @@ parser.add_argument('--resume', action='store_true')
 args, _ = parser.parse_known_args()
 here, out = Path(__file__).parent, Path(args.work_dir)
 call = {'start': time.time(), 'seed': args.seed, 'resume': args.resume,
-        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'threads': os.environ.get('OMP_NUM_THREADS')}
+        'gpu': os.environ.get('CUDA_VISIBLE_DEVICES'), 'order': os.environ.get('CUDA_DEVICE_ORDER'),
+        'threads': os.environ.get('OMP_NUM_THREADS')}
 behaviour = json.loads((here / 'behaviour.json').read_text()).get(str(args.seed), 'train')
 print('training', flush=True)
 if behaviour == 'wait':
@@ -38,6 +39,8 @@ if behaviour == 'stop halfway':
     (out / 'last_checkpoint').write_text('iter_100.pth')
 call['end'] = time.time()
 (here / f'call_{args.seed}_{time.time_ns()}.json').write_text(json.dumps(call))
+if behaviour == 'no memory' and len(list(here.glob(f'call_{args.seed}_*.json'))) == 1:
+    sys.exit('error: out of memory')
 if behaviour in ('fail', 'stop halfway'):
     print('error: no such data', 'and then some', sep='\\n')
     sys.exit(2)

@@ -125,8 +125,17 @@ def test_parallel_jobs_overlap_and_share_gpus_and_cores(bench):
     calls = sorted(bench.calls, key=lambda call: call['seed'])
     assert calls[0]['start'] < calls[1]['end'] and calls[1]['start'] < calls[0]['end']
     assert calls[2]['start'] > min(calls[0]['end'], calls[1]['end'])
-    assert [call['gpu'] for call in calls[:2]] == ['5', '7']
+    assert [(call['gpu'], call['order']) for call in calls[:2]] == [('5', 'PCI_BUS_ID'), ('7', 'PCI_BUS_ID')]
     assert {call['threads'] for call in calls} == {str(max(1, len(os.sched_getaffinity(0)) // 2))}
+
+
+def test_what_did_not_fit_next_to_others_is_run_once_more_alone(bench):
+    bench.behave({'0': 'no memory', '1': 'parallel', '2': 'parallel'})
+    assert [outcome.status for outcome in bench.sweep(range(3), jobs=2, gpus=['0'])] == ['done'] * 3
+    last = bench.calls[-1]
+    assert last['seed'] == 0 and last['start'] > max(call['end'] for call in bench.calls[:-1])
+    bench.behave({'3': 'no memory'})
+    assert [outcome.status for outcome in bench.sweep([3])] == ['failed'], 'it was alone'
 
 
 INTERRUPTED_SWEEP = """
