@@ -44,6 +44,8 @@ def main() -> int | None:
     runs = [to_run(path, record) for path, record in records]
     if not runs:
         raise InputError(f'{args.records[0]}: no run record there; expected those that tools/train.py and tools/test.py write')
+    if (clash := (args.out / 'results.json').resolve()) in [path.resolve() for path, _ in records]:
+        raise InputError(f'{clash}: a record where the report writes a file of its own; rename it, or choose another --out')
     for folder in (args.out, args.out / 'figures'):
         require_folder(folder, '--out')
     speed = benchmarks.read_benchmarks(args.out / benchmarks.FOLDER)

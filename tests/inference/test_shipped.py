@@ -73,7 +73,7 @@ def test_it_gives_the_masks_of_its_network_on_noise(model, weights):
 
 
 @pytest.mark.slow
-def test_it_gives_the_masks_of_its_network_on_all_110_graded_scans(model, weights):
+def test_it_gives_the_masks_of_its_network_on_every_fifth_graded_scan(model, weights):
     folder = os.environ.get('OCTFLUID_SHARED_DATA')
     if not folder or not (Path(folder) / 'duke_dme/mat').is_dir():
         pytest.skip('OCTFLUID_SHARED_DATA names no folder with duke_dme/mat')
@@ -82,6 +82,7 @@ def test_it_gives_the_masks_of_its_network_on_all_110_graded_scans(model, weight
         volume = read_subject(path)
         scans += [np.ascontiguousarray(volume.images[:, :, z]) for z in volume.graded_slices]
     assert len(scans) == 110
+    scans = scans[::5]
     network = load_network(load_config(CONFIG), weights)
     agreement = compare(network, model, scans, real=True)
     assert agreement.pixels <= MOST_DIFFERENT_PIXELS and agreement.difference < 1e-3

@@ -97,7 +97,7 @@ def test_the_whole_paper(clone, tmp_path, phantoms, write_hrf):
     found = [path.relative_to(work) for path in work.rglob('*_*i_seed*.json')]
     runs = [path.parts[0] for path in found]
     assert [runs.count(name) for name in ('hrf', 'table1', 'table2', 'ablations')] == [1, 1, 2, 1]
-    assert all('_hrf-own_' in path.name for path in found if path.parts[0] != 'hrf')
+    assert all('_hrf-own' in path.name for path in found if path.parts[0] != 'hrf')
     assert (work / 'paper/report/table2.md').is_file()
     (card,) = (json.loads(path.read_text()) for path in (clone / 'checkpoints/hrf').glob('pspnet_unet_s5-d16_*_2i_hrf-*.json'))
     assert (card['config'], card['iterations'], card['precision']) == ('configs/hrf/pspnet.py', 2, 'fp16')
