@@ -131,8 +131,12 @@ def set_precision(cfg: Config, amp: str | None, resumed: str | None = None) -> s
         return None
     if precision_of(cfg) != 'fp32':
         raise InputError(f'--amp: the config already sets optim_wrapper.type={cfg.optim_wrapper.type}; drop one of the two')
-    ratio, mixed = speed_of_mixed(), mixed_precision()
-    chosen = resumed or (mixed if amp == 'on' or ratio > 1 else 'fp32')
+    mixed = mixed_precision()
+    if resumed or amp == 'on':
+        use_precision(cfg, resumed or mixed)
+        return None
+    ratio = speed_of_mixed()
+    chosen = mixed if ratio > 1 else 'fp32'
     use_precision(cfg, chosen)
     return f'--amp: a convolution runs {ratio:.2g} times as fast in {mixed} as in float32 on this machine; using {chosen}'
 

@@ -9,6 +9,11 @@ from unittest.mock import create_autospec
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+from octfluid.datasets.spec import check_data
+from octfluid.engine.config import load_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +74,9 @@ def test_speed_is_that_of_a_benchmark_record(check_gpu, monkeypatch, tmp_path, k
     for name in ('benchmark_train', 'benchmark_infer'):
         monkeypatch.setattr(benchmarking, name, create_autospec(getattr(benchmarking, name), return_value=measured))
     monkeypatch.setattr(torch.version, 'cuda', '13.0')
-    status, text = check_gpu.check_speed(kind, tmp_path, tmp_path / 'phantom', 3)
+    status, text = check_gpu.check_speed(kind, tmp_path, 3)
     assert status == 'ok' and '2.50 times' in text
     assert json.loads(next(tmp_path.glob(f'{kind}_*.json')).read_text())['summary'] == measured['summary']
+    config = load_config(ROOT / check_gpu.ROW10, check_gpu.speed_options(tmp_path / 'phantom_256'))
+    init_default_scope('mmseg')
+    assert check_data(config).problems == [] and len(DATASETS.build(config.train_dataloader.dataset)) == 16

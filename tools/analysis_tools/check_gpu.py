@@ -15,6 +15,7 @@ from octfluid.utils.errors import InputError, WorkError
 ROOT = Path(__file__).resolve().parents[2]
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
 SMOKE = 'configs/smoke/phantom.py'
+PREFIX = {'img_path': 'images', 'seg_map_path': 'annotations'}
 TOLERANCE = {'fp32': 1e-4, 'tf32': 1e-2, 'bf16': 5e-2}
 """Greatest relative difference of two losses from the CPU's in float32: before and after one step of SGD."""
 Outcome = tuple[str, str]
@@ -93,14 +94,16 @@ def check_memory() -> Outcome:
     return 'ok', f'{free / 2**30:.1f} of {total / 2**30:.1f} GiB free'
 
 
-def train(folder: Path, data: Path, resume: bool = False) -> dict:
-    """Train the smoke config for 8 iterations with deterministic operators; return its weights."""
+def train(folder: Path, data: Path, size: int, resume: bool = False) -> dict:
+    """Train the smoke config for 8 iterations on phantoms of this size with deterministic operators; return its weights."""
     import torch
 
     from octfluid.engine.config import load_config
     from octfluid.engine.run import train
 
     settings = {'train_cfg.max_iters': 8, 'train_cfg.val_interval': 8, 'default_hooks.checkpoint.interval': 4}
+    settings |= {f'{loader}_dataloader.dataset.scan_size': (size, size) for loader in ('train', 'val')}
+    settings['train_dataloader.dataset.pipeline.2.crop_size'] = (size * 3 // 4, size * 3 // 4)
     quiet = {'log_level': 'ERROR', 'default_hooks.checkpoint.max_keep_ckpts': -1}
     config = load_config(ROOT / SMOKE, {**settings, **quiet, 'data_root': data})
     train(config, str(folder), deterministic=True, resume=resume)
@@ -113,14 +116,14 @@ def same(one: dict, two: dict) -> Outcome:
     return ('FAILED', f'{len(different)} tensors differ') if different else ('ok', f'{len(one)} tensors are bit-identical')
 
 
-def check_deterministic(work: Path, data: Path) -> Outcome:
+def check_deterministic(work: Path, data: Path, size: int) -> Outcome:
     """Train twice with the same seed."""
     for name in ('first', 'second'):
         shutil.rmtree(work / name, ignore_errors=True)
-    return same(train(work / 'first', data), train(work / 'second', data))
+    return same(*(train(work / name, data, size) for name in ('first', 'second')))
 
 
-def check_resume(work: Path, data: Path) -> Outcome:
+def check_resume(work: Path, data: Path, size: int) -> Outcome:
     """Resume from the middle of the first training and compare with its end."""
     import torch
 
@@ -129,21 +132,34 @@ def check_resume(work: Path, data: Path) -> Outcome:
     resumed.mkdir()
     shutil.copy(work / 'first/iter_4.pth', resumed)
     (resumed / 'last_checkpoint').write_text(str(resumed / 'iter_4.pth'))
-    return same(whole, train(resumed, data, resume=True))
+    return same(whole, train(resumed, data, size, resume=True))
 
 
-def check_speed(kind: str, work: Path, data: Path, repeats: int) -> Outcome:
+def speed_options(data: Path) -> dict[str, str]:
+    """Return the settings with which row 10 of table 2 runs on phantoms."""
+    options = {'data_root': str(data)}
+    for loader, side in {'train': 'train', 'val': 'val', 'test': 'val'}.items():
+        dataset = f'{loader}_dataloader.dataset'
+        options[f'{dataset}.ann_file'] = f'splits/heldout_{side}.txt'
+        options |= {f'{dataset}.data_prefix.{kind}': f'native/{folder}' for kind, folder in PREFIX.items()}
+    return options
+
+
+def check_speed(kind: str, work: Path, repeats: int) -> Outcome:
     """Compare this package's speed with MMSegmentation's own runner."""
     import torch
 
     if torch.version.cuda is None:
         return 'not measured', 'speed of a card'
+    from octfluid.datasets.prepare.phantom import write_phantom_dataset
     from octfluid.utils.atomic import write_json
 
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     import benchmarking
 
-    config, options, path = str(ROOT / ROW10), {'data_root': str(data)}, work / f'{kind}_{Path(ROW10).stem}.json'
+    data = work / 'phantom_256'
+    write_phantom_dataset(str(data), 6, 4, 256, 256, 0)
+    config, options, path = str(ROOT / ROW10), speed_options(data), work / f'{kind}_{Path(ROW10).stem}.json'
     measure = benchmarking.benchmark_train if kind == 'train' else benchmarking.benchmark_infer
     measured = measure(config, options, 20 if kind == 'train' else None, repeats)
     write_json(path, benchmarking.benchmark_record(kind, config, options, measured))
@@ -155,6 +171,7 @@ def check_speed(kind: str, work: Path, data: Path, repeats: int) -> Outcome:
 
 def all_checks(args: argparse.Namespace, data: Path) -> dict[str, Callable[[], Outcome]]:
     """Return every check by name, in their order."""
+    side = max(64, args.size)  # of phantoms
     checks: dict[str, Callable[[], Outcome]] = {'driver and build': check_driver, 'memory': check_memory}
     on_cpu: dict[str, list[float]] = {}
     for head in args.heads:
@@ -166,10 +183,10 @@ def all_checks(args: argparse.Namespace, data: Path) -> dict[str, Callable[[], O
                 return check_step(head, precision, args.size, on_cpu[head])
 
             checks[f'one step of {head} in {precision}'] = step
-    checks['--deterministic twice'] = lambda: check_deterministic(args.work_dir, data)
-    checks['--resume'] = lambda: check_resume(args.work_dir, data)
+    checks['--deterministic twice'] = lambda: check_deterministic(args.work_dir, data, side)
+    checks['--resume'] = lambda: check_resume(args.work_dir, data, side)
     for kind, name in {'train': 'training speed of row 10', 'infer': 'scoring speed of row 10'}.items():
-        checks[name] = lambda kind=kind: check_speed(kind, args.work_dir, data, args.repeats)
+        checks[name] = lambda kind=kind: check_speed(kind, args.work_dir, args.repeats)
     return checks
 
 
@@ -204,7 +221,7 @@ def main() -> int:
     results = earlier['results'] if earlier.get('machine') == machine else {}
     print(machine)
     data = args.work_dir / 'phantom'
-    write_phantom_dataset(str(data), 6, 4, 256, 256, 0)
+    write_phantom_dataset(str(data), 6, 4, max(64, args.size), max(64, args.size), 0)
     for name, check in all_checks(args, data).items():
         if results.get(name, ['FAILED'])[0] == 'FAILED':
             try:
