@@ -242,7 +242,7 @@ class PhantomDataset(FluidDataset):
     """Generated phantoms, see `octfluid.datasets.phantoms`."""
 
 
-# In place of mmseg's class of this name, which reads another layout and is none of ours to `dataset_spec`.
+# It replaces mmseg's class of this name, which reads another layout and is no `FluidDataset`.
 @DATASETS.register_module(force=True)
 class HRFDataset(FluidDataset):
     """The HRF photographs (Budai et al., 2013), RGB in JPEG format, with vessel masks, see `octfluid.datasets.prepare.hrf`."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmseg.registry import HOOKS, OPTIM_WRAPPERS
 from torch import nn
@@ -84,7 +85,8 @@ class PerformanceHook(Hook):
     """Make a run faster; what it computes stays the same up to rounding.
 
     Args:
-        channels_last: Keep features with the channels innermost, which convolutions on CPUs and tensor cores prefer.
+        channels_last: Keep features with the channels innermost, which convolutions on CPUs and tensor cores prefer; with
+            one process alone.
         reuse_memory: On a CPU with glibc, keep freed memory for the next step instead of returning it to the system.
         prepare_weights: In tests, make batch normalisation part of the convolutions, enlarge features after their 1x1
             convolutions, and round weights for mixed precision once.
@@ -127,6 +129,14 @@ class PerformanceHook(Hook):
         score_in(model, self.scoring)
         if runner.deterministic and not on_cpu:
             use_deterministic_operators(model)
+
+    def before_train(self, runner: Any) -> None:
+        """Lay out the weights of several processes as they were when torch made room for their gradients.
+
+        With other strides torch averages the gradients of convolutions wrongly, with no more than a warning.
+        """
+        if is_model_wrapper(runner.model):
+            bare_model(runner).to(memory_format=torch.contiguous_format)
 
     def _after_iter(self, *_: Any, **__: Any) -> None:
         """Note the GPU's peak memory, before the log resets it."""
