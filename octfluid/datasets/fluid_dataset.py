@@ -23,6 +23,7 @@ from octfluid.datasets.integrity import IMAGE_MODES, SUFFIX
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.splits import load_index
 from octfluid.datasets.windows import use_windows
+from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
 
 FLUID_CLASSES = ('background', 'fluid')
@@ -33,7 +34,34 @@ META_KEYS = (
     'img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip', 'flip_direction',
     'reduce_zero_label', 'name', 'subject', 'slice',
 )  # fmt: skip
-FIXED = (LoadImageFromFile, LoadAnnotations, Resize)
+
+
+@TRANSFORMS.register_module()
+class IgnoreUngradedColumns(BaseTransform):
+    """Label as ignored (255) what lies left and right of the columns that the grader looked at, as ``index.csv`` has them.
+
+    ``width`` is that of the scans whose columns the index counts, in pixels; the mask may have another. Place it after
+    `LoadAnnotations`, before anything moves pixels.
+
+    Raises:
+        InputError: The data set's ``index.csv`` has no graded columns.
+    """
+
+    def __init__(self, width: int = 768) -> None:
+        self.width = width
+
+    def transform(self, results: dict) -> dict:
+        """Change ``gt_seg_map``, (H, W)."""
+        if results['graded'] is None:
+            raise InputError(f'{results["img_path"]}: index.csv has no graded columns for it; convert the data set again')
+        first, last = results['graded']
+        mask = results['gt_seg_map']
+        place = (np.arange(mask.shape[1]) + 0.5) * self.width / mask.shape[1]
+        mask[:, (place < first) | (place > last + 1)] = 255
+        return results
+
+
+FIXED = (LoadImageFromFile, LoadAnnotations, IgnoreUngradedColumns, Resize)
 """Transforms without a random draw that pipelines begin with; subclasses may draw."""
 
 
@@ -182,6 +210,7 @@ class FluidDataset(BaseSegDataset):
                 name=name,
                 subject=index[name].subject if name in index else None,
                 slice=index[name].slice if name in index else None,
+                graded=index[name].graded if name in index else None,
                 label_map=self.label_map,
                 reduce_zero_label=False,
                 seg_fields=[],

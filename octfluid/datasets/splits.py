@@ -25,6 +25,8 @@ ALL = 'all'
 LEAVE_ONE_OUT = 'leave-one-subject-out'
 PROTOCOLS = ('halves', LEAVE_ONE_OUT)
 """Names that stand for several splits: the two halves, and ``subjectNN`` of every subject."""
+GRADED = ('graded_first_column', 'graded_last_column')
+"""Columns of ``index.csv``: where a grader began and ended, 0-based pixels of the native scan."""
 DUKE_LISTS = r'(all|paper|train\d+-\d+_test\d+-\d+|subject\d{2,})(-inner\d)?_(train|val)\.txt'
 """Pattern of the file names of the lists that `build_splits` makes."""
 
@@ -64,11 +66,15 @@ class Split(NamedTuple):
 
 
 class IndexRow(NamedTuple):
-    """One scan of ``index.csv``: its file name without suffix, subject number and 0-based slice."""
+    """One scan of ``index.csv``: its file name without suffix, subject number, 0-based slice.
+
+    ``graded``: first and last graded column, 0-based pixels of the native scan; None where the index has none.
+    """
 
     name: str
     subject: int
     slice: int
+    graded: tuple[int, int] | None = None
 
 
 def is_subject_split(split: str) -> bool:
@@ -181,9 +187,10 @@ def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
     reader = csv.DictReader(_lines(path))
     try:
         for record in reader:
-            row = IndexRow(record['name'], int(record['subject']), int(record['slice']))
-            if not row.name or min(row.subject, row.slice) < 0 or row.name in index:
-                raise ValueError('expected a name that is not listed before, and two whole numbers of at least 0')
+            graded = tuple(int(record[column]) for column in GRADED if record.get(column))
+            row = IndexRow(record['name'], int(record['subject']), int(record['slice']), graded or None)
+            if not row.name or min(row.subject, row.slice, *graded) < 0 or row.name in index or len(graded) == 1:
+                raise ValueError('expected a name that is not listed before, and whole numbers of at least 0')
             index[row.name] = row
     except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise InputError(f'{path}, line {reader.line_num}: no name, subject and slice ({str(error)[:100]})') from error

@@ -31,6 +31,7 @@ class DukeSubject:
     subject: int  # number in the file's name, 1 to 10 in the published archive
     images: np.ndarray  # uint8 (H, W, N), gray values 0..255
     fluid: np.ndarray  # float64 (H, W, N): NaN where nobody graded, 0 for background, positive for fluid pockets
+    layers: np.ndarray | None = None  # (boundaries, W, N): depth of the same grader's layers, NaN in columns not graded
 
     @property
     def graded_slices(self) -> list[int]:
@@ -49,6 +50,8 @@ def subject_number(path: str | os.PathLike) -> int:
 def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
     """Read one ``Subject_XX.mat``, of MATLAB format 4 to 7; ``grader`` 1 reads ``manualFluid1``, 2 reads ``manualFluid2``.
 
+    ``manualLayers1`` or ``manualLayers2`` is read where the file has it.
+
     ``images`` are integers or floats, gray values 0..255: floats are rounded, and clipped where they overshoot that range by at
     most one gray level. If none is above 1, fractions are multiplied by 255, and whole numbers stay gray values 0 and 1.
 
@@ -61,7 +64,11 @@ def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
     fluid = np.asarray(_load(Path(path), key), dtype=np.float64)
     if fluid.shape != images.shape:
         raise InputError(f"{path}: '{_IMAGES}' has shape {images.shape} and '{key}' {fluid.shape}; expected the same shape")
-    return DukeSubject(subject, images, fluid)
+    key = f'manualLayers{grader}'
+    layers = _load(Path(path), key) if key in (name for name, *_ in scipy.io.whosmat(path)) else None
+    if layers is not None and layers.shape[1:] != fluid.shape[1:]:
+        raise InputError(f"{path}: '{key}' has shape {layers.shape}; expected (boundaries, {fluid.shape[1]}, {fluid.shape[2]})")
+    return DukeSubject(subject, images, fluid, layers)
 
 
 def read_images(path: str | os.PathLike) -> np.ndarray:

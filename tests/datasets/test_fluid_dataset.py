@@ -71,6 +71,27 @@ def test_a_folder_of_scans_needs_no_index_and_may_have_other_classes(root):
     assert np.array_equal(sample.gt_sem_seg.data[0].numpy(), mask)
 
 
+def test_what_the_grader_did_not_look_at_is_ignored(root):
+    def masks(pipeline):
+        dataset = FluidDataset(
+            data_root=str(root),
+            data_prefix=dict(img_path='small/images', seg_map_path='small/annotations'),
+            ann_file='splits/half_train.txt',
+            pipeline=pipeline,
+        )
+        return [dataset[index]['data_samples'].gt_sem_seg.data[0].numpy() for index in range(len(dataset))]
+
+    ignoring = [*PLAIN[:2], dict(type='IgnoreUngradedColumns', width=12), PLAIN[-1]]  # columns count native pixels, twice ours
+    with pytest.raises(InputError, match='s01_z10'):
+        masks(ignoring)
+    head, *rows = (root / 'index.csv').read_text().splitlines()
+    columns = f'{head},graded_first_column,graded_last_column', *(f'{row},3,9' for row in rows)
+    (root / 'index.csv').write_text('\n'.join(columns))
+    for plain, mask in zip(masks(PLAIN), masks(ignoring), strict=True):
+        # Centres of the six columns lie at 1, 3, 5, 7, 9, 11 of 12; graded are 3 to 10.
+        assert (mask[:, [0, 5]] == 255).all() and np.array_equal(mask[:, 1:5], plain[:, 1:5])
+
+
 def test_a_missing_list_is_refused(phantom_set):
     with pytest.raises(InputError, match='heldot_train'):
         phantom_set(PLAIN, ann_file='splits/heldot_train.txt')

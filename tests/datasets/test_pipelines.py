@@ -34,7 +34,9 @@ def run_pipeline(pipeline, mask, seed):
         paths = dict(img_path=f'{folder}/scan.png', seg_map_path=f'{folder}/mask.png')
         cv2.imwrite(paths['img_path'], scan)
         cv2.imwrite(paths['seg_map_path'], mask)
-        info = dict(**paths, name='s01_z00', subject=1, slice=0, label_map=None, reduce_zero_label=False, seg_fields=[])
+        info = dict(
+            **paths, name='s01_z00', subject=1, slice=0, graded=(0, 767), label_map=None, reduce_zero_label=False, seg_fields=[]
+        )
         with seeded_draws(seed):
             packed = Compose(pipeline)(info)
     return packed['inputs'].numpy(), packed['data_samples'].gt_sem_seg.data[0].numpy()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tiny_data import VOLUME, pixels, write_subject
 
-from octfluid.datasets.prepare.duke_dme import prepare
+from octfluid.datasets.prepare.duke_dme import graded_columns, prepare
+from octfluid.datasets.splits import GRADED, load_index
 from octfluid.utils.errors import InputError
 
 
@@ -36,11 +37,36 @@ def test_masks_images_and_index(tmp_path, raw):
     assert len(list((tmp_path / 'out/paper_256/images').iterdir())) == 20
     rows = rows_of(tmp_path / 'out')
     assert [row['name'] for row in rows[:3]] == ['s01_z00', 's01_z02', 's02_z01']
+    graded = {key: rows[1].pop(key) for key in GRADED}
+    assert made.estimated == 20 and graded == {
+        GRADED[0]: str(round(VOLUME[1] * 117 / 768)),
+        GRADED[1]: str(round(VOLUME[1] * 659 / 768) - 1),
+    }
     assert rows[1] == {
         'name': 's01_z02', 'paper_name': '', 'subject': '1', 'slice': '2', 'fluid_px_native': '64',
         'fluid_px_256': str(small_mask.sum()),
     }  # fmt: skip
     assert (tmp_path / 'out/splits/subject01_val.txt').read_text() == 's01_z00\ns01_z02\n'
+
+
+def test_graded_columns_are_those_with_layers_and_reach_all_fluid(tmp_path, raw):
+    layers = np.full((8, *VOLUME[1:]), np.nan)
+    layers[3, 7:20, 1], layers[5, 12:22, 1] = 4.0, 6.0
+    write_subject(raw, 1, graded=(0, 1), manualLayers1=layers)
+    assert prepare(raw, tmp_path / 'out').estimated == 19  # slice 0 and the other subjects
+    assert load_index(tmp_path / 'out')['s01_z01'].graded == (7, 21)
+
+    mask = np.zeros((4, 768), np.uint8)
+    assert graded_columns(mask, None) == (117, 658)
+    mask[1, 99] = mask[2, 700] = 1
+    assert graded_columns(mask, None) == (99, 700)
+    assert graded_columns(mask, np.where(np.arange(768) < 640, 5.0, np.nan)[None]) == (0, 700)
+
+
+def test_layers_of_another_width_are_refused(tmp_path, raw):
+    write_subject(raw, 3, manualLayers1=np.zeros((8, VOLUME[1] + 1, VOLUME[2])))
+    with pytest.raises(InputError, match=r'Subject_03\.mat'):
+        prepare(raw, tmp_path / 'out')
 
 
 def test_threshold_and_ungraded_pixels_of_grader_2(tmp_path, raw):

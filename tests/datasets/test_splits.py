@@ -136,7 +136,7 @@ def test_protocols_stand_for_splits(tmp_path, splits):
 
 
 def test_read_index(root):
-    assert load_index(root)['s02_z10'] == ('s02_z10', 2, 10)
+    assert load_index(root)['s02_z10'] == ('s02_z10', 2, 10, None)
     (root / 'index.csv').write_bytes(b'\xef\xbb\xbf' + (root / 'index.csv').read_bytes())  # as a spreadsheet program saves it
     assert list(load_index(root)) == NAMES
 

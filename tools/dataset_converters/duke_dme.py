@@ -22,6 +22,8 @@ def main() -> None:
 
     made = prepare(args.raw_dir, args.out, args.grader, args.allow_missing)
     print(f'{made.slices} slices, {made.graded} graded, {made.with_fluid} with fluid')
+    if made.estimated:
+        print(f'graded columns estimated for {made.estimated} scans: the files have no manualLayers{args.grader} for them')
     print(f'{len(made.sources)} subjects from {next(iter(made.sources.values())).parent}')
     print(f'256x256 as in the paper: {args.out}/paper_256    native size: {args.out}/native')
     print(f'list of scans: {args.out}/index.csv    splits: {args.out}/splits')

@@ -52,7 +52,7 @@ class Layout:
     def _is_earlier(self, folder: Path) -> bool:
         index = folder / 'index.csv'
         header, *lines = index.read_bytes().splitlines() if index.is_file() else [b'']
-        if header != ','.join(self.columns).encode() or not (folder / 'splits').is_dir():
+        if not set(header.decode(errors='replace').split(',')) <= set(self.columns) or not (folder / 'splits').is_dir():
             return False
         names = [line.partition(b',')[0].decode(errors='replace') for line in lines]
         kinds = zip(KINDS, (self.image_suffix, SUFFIX), strict=True)
