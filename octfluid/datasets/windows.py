@@ -1,21 +1,18 @@
-"""Resizing of photographs, computed only for the window that a crop then takes: several times as many HRF samples a second.
+"""Resizing of photographs, computed only for the window that a crop then takes: many times as many HRF samples a second.
 
-The pixels are those of OpenCV's `resize` for 8-bit images: nearest neighbour for the mask, and for the image linear
-interpolation with its 11-bit weights (`modules/imgproc/src/resize.cpp`: coordinates (x + 1/2) * scale - 1/2, rounded to
-float32; weights times 2048; of the sums along rows the last 4 bits are dropped before the weighting along columns). OpenCV
-builds with other kernels may differ from this by 1 gray level.
+The mask's pixels are those of OpenCV's `resize` with nearest neighbours. The image is sampled at the same places with OpenCV's
+linear interpolation (`remap`), whose weights have fewer bits: a gray value may differ by 1.
 """
 
 from collections.abc import Callable, Sequence
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import RandomResize
 from mmseg.datasets.transforms import RandomCrop, Resize
 
 from octfluid.utils.errors import InputError
-
-_ONE = 2048  # OpenCV's weights are whole numbers that sum to this
 
 
 def nearest_window(mask: np.ndarray, size: tuple[int, int], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -26,33 +23,16 @@ def nearest_window(mask: np.ndarray, size: tuple[int, int], rows: np.ndarray, co
 
 
 def linear_window(image: np.ndarray, size: tuple[int, int], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return ``rows`` (h,) and ``columns`` (w,) of an image resized to ``size`` (height, width) with ``INTER_LINEAR``.
+    """Return ``rows`` (h,) and ``columns`` (w,) of an image resized to ``size`` (height, width) with linear interpolation.
 
     The image is (H, W) or (H, W, C) uint8, the result (h, w) or (h, w, C).
     """
-    y0, y1, b0, b1 = _linear_taps(image.shape[0], size[0], rows)
-    x0, x1, a0, a1 = _linear_taps(image.shape[1], size[1], columns)
-    # A row as one run of bytes keeps NumPy's innermost loops long: so an index and a weight for each channel of each column.
-    channels = image.shape[2] if image.ndim == 3 else 1
-    left = x0.min()
-    strip = image[:, left : x1.max() + 1]
-    near, far = (((x - left)[:, None] * channels + np.arange(channels)).ravel() for x in (x0, x1))
-    a0, a1 = a0.repeat(channels), a1.repeat(channels)
-
-    def weighted(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        part = strip[y].reshape(len(y), -1)
-        return (part.take(near, axis=1) * a0 + part.take(far, axis=1) * a1 >> 4) * weight[:, None] >> 16
-
-    pixels = weighted(y0, b0) + weighted(y1, b1) + 2 >> 2
-    return pixels.astype(np.uint8).reshape(len(rows), len(columns), *image.shape[2:])
-
-
-def _linear_taps(source: int, target: int, positions: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the two source pixels that each position mixes along one axis, and their weights, int32, summing to 2048."""
-    place = ((positions + 0.5) * (1.0 / (target / source)) - 0.5).astype(np.float32)
-    first = np.floor(place).astype(np.int64)
-    second_weight = np.rint((place - first.astype(np.float32)) * np.float32(_ONE)).astype(np.int32)
-    return first.clip(0, source - 1), (first + 1).clip(0, source - 1), _ONE - second_weight, second_weight
+    axes = zip(image.shape[:2], size, (rows, columns), strict=True)
+    y, x = [(places + 0.5) * (source / target) - 0.5 for source, target, places in axes]
+    top, left = max(int(y[0]), 0), max(int(x[0]), 0)
+    part = image[top : int(y[-1]) + 2, left : int(x[-1]) + 2]  # remap takes pictures of up to 32767 pixels a side
+    places = np.meshgrid((x - left).astype(np.float32), (y - top).astype(np.float32))
+    return cv2.remap(part, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 class _Resized:

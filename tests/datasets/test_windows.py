@@ -1,5 +1,4 @@
 import copy
-import platform
 
 import cv2
 import numpy as np
@@ -85,10 +84,7 @@ def test_windows_of_what_opencv_resizes(source, target, seed):
     rows, columns = rows if rows.size else np.arange(1), columns if columns.size else np.arange(1)
     window = np.ix_(rows, columns)
     expected = cv2.resize(image, target[::-1], interpolation=cv2.INTER_LINEAR)[window]
-    found = linear_window(image, target, rows, columns)
-    assert_close(found, expected)
-    if platform.machine() in ('x86_64', 'AMD64') and cv2.__version__.startswith('5.'):
-        assert np.array_equal(found, expected)
+    assert_close(linear_window(image, target, rows, columns), expected)
     mask = cv2.resize(image[..., 0], target[::-1], interpolation=cv2.INTER_NEAREST)[window]
     assert np.array_equal(nearest_window(image[..., 0], target, rows, columns), mask)
 
