@@ -5,11 +5,11 @@ unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/reproduce_recipe.sh [compact|native] [--seeds 0 1 2] [--steps] [--amp [on|auto]] [--jobs N] [--gpus 0,1]
+usage: bash scripts/reproduce_recipe.sh [compact|columns|native] [--seeds 0 1 2] [--steps] [--amp [on|auto]] [--jobs N] [--gpus 0,1]
 
 Trains configs/duke_dme/<recipe>.py (default: compact) into work_dirs/recipe: on the paper's split, scored against its ground
-truth of 256x256 as the paper does; on both halves used in the literature; with each patient left out in turn; and on all scans.
-The seeds of the first are also scored together. compact is exported from the last, rounded to 16 bits, to
+truth of 256x256 as the paper does; on both halves used in the literature; with each patient left out in turn, which compact and
+columns also score on the graded columns alone; and on all scans. The seeds of the first are also scored together. compact is exported from the last, rounded to 16 bits, to
 work_dirs/recipe/octfluid-compact.onnx, with a card that gives the scores of the others, and scored on data/external if that is there. Everything is reported in work_dirs/recipe/report. Needs the Duke
 data in data/duke_dme (see scripts/download_data.sh). Run it again to go on where it stopped.
 
@@ -29,10 +29,10 @@ recipe=compact steps='' amp=()
 options=()
 seeds=(--seeds 0 1 2)
 case ${1-} in
-    compact | native) recipe=$1; shift ;;
+    compact | columns | native) recipe=$1; shift ;;
     '' | -*) ;;
     *)
-        echo "error: $1: is no recipe; expected compact or native (see bash scripts/reproduce_recipe.sh --help)" >&2
+        echo "error: $1: is no recipe; expected compact, columns or native (see bash scripts/reproduce_recipe.sh --help)" >&2
         exit 2
         ;;
 esac
@@ -78,6 +78,15 @@ sweep "$config" --splits halves leave-one-subject-out
 
 # step COMMAND...: remembers that it failed, so that the report is written all the same.
 step() { "$python" "$@" || status=1; }
+
+# The same weights, scored on the graded columns alone.
+for folder in "$work/$recipe"/subject*; do
+    if [[ -f ${config%.py}_graded.py ]] && compgen -G "$folder/train_*.json" > /dev/null && [[ ! -d $folder/graded ]]; then
+        split=$(basename "$folder")
+        step tools/test.py "${config%.py}_graded.py" "$(ls -t "$folder"/iter_*.pth | head -n 1)" \
+            --split "${split%%_*}" --out "$folder/graded"
+    fi
+done
 
 # All seeds of the paper's split together.
 members=()

@@ -281,6 +281,18 @@ def test_recipe_scores_the_seeds_together(script, seeds, members):
     assert [step for step in steps if step.startswith('tools/test.py')] == [expected] * bool(members)
 
 
+def test_recipe_scores_left_out_patients_on_graded_columns(script, repository):
+    folder = repository / WORK / 'compact/subject03_scratch_seed0'
+    folder.mkdir(parents=True)
+    graded = f'tools/test.py configs/duke_dme/compact_graded.py {WORK}/compact/subject03_scratch_seed0/iter_900.pth --split'
+    assert not any(step.startswith(graded) for step in script('reproduce_recipe')[1])  # its training is not done
+    (folder / 'train_subject03_scratch_900i_seed0.json').touch()
+    (folder / 'iter_900.pth').touch()
+    assert f'{graded} subject03 --out {WORK}/compact/subject03_scratch_seed0/graded' in script('reproduce_recipe')[1]
+    (folder / 'graded').mkdir()
+    assert not any(step.startswith(graded) for step in script('reproduce_recipe')[1])
+
+
 # --- reproduce_paper.sh ---
 
 
