@@ -22,7 +22,6 @@ from octfluid.datasets.spec import dataset_spec
 from octfluid.datasets.splits import load_index
 from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
-from octfluid.inference import ood
 from octfluid.inference.model import ModelInfo, ScanModel
 from octfluid.models.raw_scans import EncoderDecoderProbability, ScanSegmentorProbability
 from octfluid.records.fingerprint import ROOT, config_sha256
@@ -99,14 +98,11 @@ def export(
     from mmseg.registry import DATASETS
 
     network, dataset = load_network(cfg, checkpoint), DATASETS.get(cfg.train_dataloader.dataset.type)
-    (scans, real), domain = scans_of(cfg), dict(dataset.DOMAIN)
-    if real:
-        subjects = [row.subject for row in load_index(dataset_spec(cfg).root).values()]
-        if look := ood.fit(np.array([ood.features(scan) for scan in scans]), subjects):  # None for too few scans
-            domain['look'] = look.to_json()
+    scans, real = scans_of(cfg)
     info = ModelInfo(
-        version=octfluid.__version__, classes=dataset_spec(cfg).classes, threshold=network.threshold, domain=domain,
-        weights_sha256=file_sha256(checkpoint), scores=[dict(score) for score in scores], licence=dataset.LICENCE,
+        version=octfluid.__version__, classes=dataset_spec(cfg).classes, threshold=network.threshold,
+        domain=dict(dataset.DOMAIN), weights_sha256=file_sha256(checkpoint), scores=[dict(score) for score in scores],
+        licence=dataset.LICENCE,
     )  # fmt: skip
     spread = np.linspace(0, len(scans) - 1, min(check or len(scans), len(scans))).astype(int)
     with atomic_path(out) as temporary:

@@ -28,7 +28,7 @@ class ModelInfo:
     version: str  # of octfluid that wrote the file
     classes: tuple[str, ...]  # names by label; the probability is that of the second
     threshold: float  # a pixel is of that class where its probability is above this, in (0, 1)
-    domain: dict[str, Any]  # ``device``, ``scale``, ``limits`` (sentences); ``look`` (`octfluid.inference.ood.Look`) if known
+    domain: dict[str, Any]  # ``device``, ``scale``, ``limits`` (sentences)
     weights_sha256: str  # of the exported checkpoint file
     scores: list[dict[str, Any]]  # of the model, or of its cross-validated twins
     licence: str  # terms of the weights

@@ -1,69 +1,57 @@
-"""Out-of-domain warning: compares a few features of a scan with those of the training scans.
+"""Out-of-domain warning: a few features that a B-scan of any device shows, and a rule on their signs.
 
-It finds photographs, scans upside down, inverted prints and other instruments. It does not judge disease.
+It finds photographs, scans on their side or upside down, and inverted prints. It does not judge disease.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 
-FEATURES = ('layering', 'darkness', 'turn', 'spread', 'grain')
+FEATURES = ('layering', 'turn', 'ridges', 'middle')
 """Names of the values of `features`, in order."""
-LAYERING, DARKNESS, COLOURED = 1.4, 0.4, 0.05
-"""Limits of a B-scan: least layering, most darkness, largest share of pixels in colour."""
-_SIZE = (192, 128)  # width, height
+LAYERING, COLOURED = 1.6, 0.05
+"""Least layering of a B-scan: 1 % of those that chose it, close crops included, have less. Most pixels in colour."""
+_WIDTH, _HEIGHTS = 192, (64, 128)  # a small copy: wide pictures keep their shape, tall ones are flattened
+_FEWEST = 64  # pixels to judge
 _FILLED = 5  # pixels: larger squares of black or white are filled in by a device, not tissue
 _WHITE, _NEARLY_WHITE = 250, 225
-_COMPARED = ('layering', 'darkness', 'spread', 'grain')
-_WORDS = {
-    'layering': ('less layered', 'more layered'),
-    'darkness': ('darker between its layers', 'brighter between its layers'),
-    'spread': ('thinner or seen from farther away', 'thicker, or fills more of the picture'),
-    'grain': ('smoother', 'grainier'),
-}
 
 
 def features(scan: np.ndarray) -> np.ndarray:
-    """Return the features of a scan.
+    """Return the features of a scan, which do not change when its values are scaled.
 
     Args:
-        scan: Gray values 0..255, (H, W), any real dtype.
+        scan: Gray values, at least 0, (H, W), any real dtype.
 
     Returns:
-        float64 (5,), in the order of `FEATURES`, of the scan at 128x192 pixels with mean 0 and standard deviation 1; all 0 for
-        a scan of one gray. ``layering``: how much faster gray changes downwards than sideways; ``darkness``: where the median
-        lies between the 5th and the 95th percentile; ``turn``: skewness of the change downwards, positive where dark turns
-        bright sharply and bright turns dark slowly, as from vitreous to retina; ``spread``: standard deviation of the height
-        of what is bright, as a share of the picture's; ``grain``: standard deviation of what a slight blur takes away.
+        float64 (4,), in the order of `FEATURES`, of a small copy without what is filled in; all 0 for a scan of one gray.
+        ``layering``: how much faster gray changes downwards than sideways, 1 for a picture without direction. ``turn``:
+        skewness of the change downwards, positive where dark turns bright sharply and bright turns dark slowly, as from
+        vitreous to retina to choroid; its sign changes upside down. ``ridges``: skewness of the second derivative downwards,
+        negative where thin layers are bright; its sign changes in an inverted scan, not upside down. ``middle``: where the
+        median lies between the 5th and the 95th percentile, 0..1.
     """
-    values = scan.astype(np.float32)
+    values = scan * np.float32(255 / max(float(scan.max()), 1e-6))
     blank = _filled(values)
     if blank.all():
         return np.zeros(len(FEATURES))
     values[blank] = values[~blank].mean()
-    small = cv2.resize(values, _SIZE, interpolation=cv2.INTER_AREA)
-    empty = cv2.resize(blank.astype(np.float32), _SIZE, interpolation=cv2.INTER_AREA) > 0
-    seen = small[~empty] if np.count_nonzero(~empty) > 64 else small.ravel()
-    deviation = seen.std()
-    if deviation < 0.1:
+    size = _WIDTH, int(np.clip(_WIDTH * values.shape[0] / values.shape[1], *_HEIGHTS))
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    seen = cv2.resize(blank.astype(np.float32), size, interpolation=cv2.INTER_AREA) == 0
+    inner = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if np.count_nonzero(inner) < _FEWEST or (deviation := small[seen].std()) < 0.1:
         return np.zeros(len(FEATURES))
-    standard = (small - seen.mean()) / deviation
-    smooth = cv2.GaussianBlur(standard, (0, 0), 1.5)
-    down, sideways = np.diff(smooth, axis=0), np.diff(smooth, axis=1)
-    down[empty[1:] | empty[:-1]] = 0
-    low, middle, high = np.percentile(seen, [5, 50, 95])
-    bright = np.clip(standard, 0, None).sum(axis=1) + 1e-6
-    height = np.linspace(0, 1, len(bright))
-    centre = np.average(height, weights=bright)
+    smooth = cv2.GaussianBlur(small / deviation, (0, 0), 1.5)
+    down, sideways = np.diff(smooth, axis=0)[inner[1:]], np.diff(smooth, axis=1)[inner[:, 1:]]
+    bend = np.diff(smooth, n=2, axis=0)[inner[1:-1]]
+    low, middle, high = np.percentile(small[seen], [5, 50, 95])
     return np.array([
         np.abs(down).mean() / (np.abs(sideways).mean() + 1e-6),
-        (middle - low) / (high - low + 1e-6),
         (down**3).mean() / ((down**2).mean() ** 1.5 + 1e-9),
-        np.sqrt(np.average((height - centre) ** 2, weights=bright)),
-        (standard - cv2.GaussianBlur(standard, (0, 0), 1.0)).std(),
+        (bend**3).mean() / ((bend**2).mean() ** 1.5 + 1e-9),
+        (middle - low) / (high - low + 1e-6),
     ], dtype=np.float64)  # fmt: skip
 
 
@@ -74,101 +62,35 @@ def _filled(values: np.ndarray) -> np.ndarray:
     """
     square = np.ones((_FILLED, _FILLED), np.uint8)
     black = cv2.morphologyEx((values <= 0.5).astype(np.uint8), cv2.MORPH_OPEN, square)
-    _, parts = cv2.connectedComponents((values >= _NEARLY_WHITE).astype(np.uint8))
+    number, parts = cv2.connectedComponents((values >= _NEARLY_WHITE).astype(np.uint8))
     seeds = cv2.morphologyEx((values >= _WHITE).astype(np.uint8), cv2.MORPH_OPEN, square)
-    white = (parts > 0) & np.isin(parts, np.unique(parts[seeds > 0]))
-    return cv2.dilate(black | white.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    seeded = np.zeros(number, np.uint8)
+    seeded[parts[seeds > 0]] = 1
+    return cv2.dilate(black | seeded[parts], np.ones((3, 3), np.uint8)) > 0
 
 
-def _compared(measured: np.ndarray) -> np.ndarray:
-    chosen = measured[..., [FEATURES.index(name) for name in _COMPARED]]
-    return np.log(np.maximum(chosen, 1e-6))
+def judge(measured: Sequence[np.ndarray], coloured: float) -> list[str]:
+    """Return why most B-scans of a scan do not look like B-scans of a retina; empty if they do.
 
-
-@dataclass(frozen=True)
-class Look:
-    """How the scans of a training look."""
-
-    mean: np.ndarray  # of the logarithms of layering, darkness, spread and grain, (4,)
-    precision: np.ndarray  # inverse of their covariance, (4, 4)
-    limit: float  # Mahalanobis distance beyond which a scan looks unlike them
-
-    def distance(self, measured: np.ndarray) -> float:
-        """Return the Mahalanobis distance of a scan, of `features` (5,), from those of the training."""
-        offset = _compared(measured) - self.mean
-        return float(np.sqrt(offset @ self.precision @ offset))
-
-    def difference(self, measured: np.ndarray) -> str:
-        """Return in words the feature that differs most."""
-        deviations = (_compared(measured) - self.mean) * np.sqrt(np.diag(self.precision))
-        most = int(np.abs(deviations).argmax())
-        return _WORDS[_COMPARED[most]][int(deviations[most] > 0)]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain numbers, rounded."""
-        return dict(mean=self.mean.round(5).tolist(), precision=self.precision.round(4).tolist(), limit=round(self.limit, 4))
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any] | None) -> 'Look | None':
-        """Return the look that `to_json` wrote; None for None, of a model without one."""
-        return content and cls(np.array(content['mean']), np.array(content['precision']), content['limit'])
-
-
-def fit(measured: np.ndarray, groups: Sequence[Any], share: float = 0.98) -> Look | None:
-    """Describe how scans look; None with fewer than 12 scans or 3 subjects, which are too few.
-
-    Args:
-        measured: `features` of each, (N, 5); scans of one gray, all 0, are left out.
-        groups: Subject of each scan. Every subject has the same weight, and the limit is chosen on left-out subjects.
-        share: Share of a left-out subject's scans within the limit, in (0, 1).
-    """
-    shown = measured.any(axis=1)
-    names = np.array([str(group) for group in groups])[shown]
-    values = _compared(measured[shown])
-    if len(values) < 12 or len(np.unique(names)) < 3:
-        return None
-    distances = []
-    for name in np.unique(names):
-        rest = names != name
-        look = Look(*_moments(values[rest], names[rest]), 0.0)
-        distances += map(look.distance, measured[shown][~rest])
-    mean, precision = _moments(values, names)
-    return Look(mean, precision, float(np.quantile(distances, share)))
-
-
-def _moments(values: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    _, groups, counts = np.unique(names, return_inverse=True, return_counts=True)
-    weights = 1 / counts[groups]
-    mean = np.average(values, axis=0, weights=weights)
-    covariance = np.cov(values, rowvar=False, aweights=weights) + 1e-6 * np.eye(values.shape[1])
-    return mean, np.linalg.inv(covariance)
-
-
-def judge(measured: Sequence[np.ndarray], coloured: float, look: Look | None, device: str) -> list[str]:
-    """Return why most of a scan's B-scans do not look like those that the model was made for; empty if they do.
+    A scan gets advice only where two features agree: a close crop has little dark ground and is not inverted.
 
     Args:
         measured: `features` of at least one B-scan; those of one gray do not count.
-        coloured: Share of pixels in colour.
-        look: Of the training, or None.
-        device: The instrument that the model was made for.
+        coloured: Share of pixels in colour, 0..1.
     """
     shown = np.array([one for one in measured if one.any()])
     if not len(shown):
-        return ['shows nothing: one gray all over']
-    layering, darkness, turn = (np.median(shown[:, FEATURES.index(name)]) for name in ('layering', 'darkness', 'turn'))
+        return ['shows nothing but black, white or one gray']
+    layering, turn, ridges, middle = np.median(shown, axis=0)
     reasons = []
     if coloured > COLOURED:
         reasons.append(f'{coloured:.0%} of its pixels are in colour; expected a gray B-scan')
     if layering < LAYERING:
-        reasons.append('no layers from side to side, as in a photograph or a view from above; expected a B-scan')
-    elif darkness > DARKNESS:
-        reasons.append('dark layers on a bright ground; expected bright layers on a dark ground: invert it')
-    elif turn < 0:
+        reasons.append('no layers from side to side, as in a photograph or a scan on its side; expected a B-scan')
+    elif ridges > 0 and middle > 0.5:
+        reasons.append('looks inverted, dark layers on a bright ground; expected bright layers on a dark ground')
+    elif ridges < 0 and turn < 0 and middle < 0.5:
         reasons.append('looks upside down; expected the vitreous at the top')
-    if not reasons and look is not None:
-        distances = [look.distance(one) for one in shown]
-        if np.median(distances) > look.limit:
-            middle = shown[int(np.argsort(distances)[len(distances) // 2])]
-            reasons.append(f'looks unlike the scans of the training ({device}): {look.difference(middle)}')
+    elif ridges > 0 or turn < 0:
+        reasons.append('looks unlike a B-scan of a retina; expected bright layers under a dark vitreous')
     return reasons

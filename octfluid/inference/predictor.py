@@ -28,7 +28,7 @@ class Frame:
     probability: np.ndarray | None  # of fluid, float32 (H, W), in [0, 1]; None if it is not kept
     mask: np.ndarray  # where fluid is, bool (H, W)
     measured: ScanMeasurement  # with its place in the scan
-    features: np.ndarray | None  # of `octfluid.inference.ood`, (5,), where the out-of-domain warning looks
+    features: np.ndarray | None  # of `octfluid.inference.ood`, (4,), where the out-of-domain warning looks
 
     def at_threshold(self, threshold: float, spacing: Spacing | None) -> 'Frame':
         """Return the B-scan outlined and measured at another threshold."""
@@ -112,7 +112,6 @@ class Predictor:
 
     Attributes:
         model: The loaded model; its ``info`` is its metadata.
-        look: How the scans of its training look, or None.
 
     Raises:
         InputError: The model is missing, damaged or not one of octfluid.
@@ -125,7 +124,6 @@ class Predictor:
 
     def __init__(self, model: PathLike | None = None, threads: int = 0) -> None:
         self.model = ScanModel(model, threads)
-        self.look = ood.Look.from_json(self.model.info.domain.get('look'))
 
     def predict(self, path: PathLike, *, volume: bool = False, probability: bool = False, **settings: Any) -> Prediction:
         """Read a file that holds one scan, outline its fluid and measure it.
@@ -198,7 +196,7 @@ class Predictor:
             doubts = spacing.doubts(frames[0].mask.shape[1])
             warnings += [f'the scale ({spacing_from}) makes {one}; check what is in mm' for one in doubts]
         looks = [frame.features for frame in frames if frame.features is not None]
-        warnings += ood.judge(looks, scan.coloured, self.look, self.model.info.domain.get('device', 'unknown'))
+        warnings += ood.judge(looks, scan.coloured)
         if scan.laterality not in (None, laterality):
             warnings.append(f'the given side, {laterality}, is used; the file says {scan.laterality}')
         bottom_up = scan.raster.bottom_up if settings.bottom_up is None else settings.bottom_up
