@@ -142,7 +142,8 @@ def test_own_data(clone, run):
     config = clone / 'configs/own_data/compact.py'
     text = config.read_text()
     assert text.count('max_iters=450, val_interval=450') == 1
-    config.write_text(text.replace('=450', '=2') + 'train_dataloader = dict(num_workers=0, persistent_workers=False)\n')
+    small = 'train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n'
+    config.write_text(text.replace('=450', '=2') + small)
     run(less('docs/how-to/own_data.md'), clone)
     assert 'fold3' in (clone / 'work_dirs/own_report/recipes.md').read_text()
     assert (clone / 'work_dirs/own.md').is_file() and len(list((clone / 'out').glob('*_mask.png'))) == 1
