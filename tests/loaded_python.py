@@ -17,7 +17,7 @@ import time
 import traceback
 from pathlib import Path
 
-LIBRARIES = ('matplotlib.figure', 'mmseg.apis', 'scipy.ndimage', 'scipy.spatial', 'torch._dynamo', 'torch.utils.tensorboard')
+LIBRARIES = ('matplotlib.figure', 'mmseg.apis', 'scipy.stats', 'torch._dynamo', 'torch.utils.tensorboard')
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
 arguments = sys.argv[1 + (sys.argv[1:2] == ['-u']):]
