@@ -1,6 +1,7 @@
 """Importing this module registers every class of the package that configs name. It is the configs' `custom_imports`.
 
-It also has mmengine read checkpoints without running code (`octfluid.engine.checkpoint.use_safe_loading`).
+It also has mmengine read checkpoints without running code (`octfluid.engine.checkpoint.use_safe_loading`), and lay out the
+text of a config once (`octfluid.engine.performance.format_configs_once`).
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from octfluid.metrics import fluid_metric  # noqa: E402
 from octfluid.models import losses, plain_unet, segmentor  # noqa: E402
 
 checkpoint.use_safe_loading()
+performance.format_configs_once()
 
 __all__ = [
     'augment', 'checkpoint', 'fluid_dataset', 'fluid_metric', 'hooks', 'losses',

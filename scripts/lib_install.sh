@@ -70,7 +70,7 @@ CODE
 
 # install_octfluid [EXTRA]: installs requirements.txt (and an extra of pyproject.toml) unless that very set is installed.
 install_octfluid() {
-    local extra=${1-} stamp wanted
+    local extra=${1-} stamp wanted packages=(-r requirements.txt)
     find_python
     if [[ -n ${VIRTUAL_ENV-}${CONDA_PREFIX-} ]]; then
         refuse_other_checkout
@@ -81,9 +81,8 @@ install_octfluid() {
         return
     fi
     echo "installing; the first time takes a minute or a few"
-    "$python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
-    if [[ -n $extra ]]; then
-        "$python" -m pip install --quiet --disable-pip-version-check -e ".[$extra]"
-    fi
+    [[ -z $extra ]] || packages+=(-e ".[$extra]")
+    # Python compiles a file when it first loads it; pip would compile all 16000, for a minute or more.
+    "$python" -m pip install --quiet --disable-pip-version-check --no-compile "${packages[@]}"
     echo "$wanted" >"$stamp"
 }

@@ -33,4 +33,4 @@ install_octfluid dev
 "$python" -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache --no-logo
 export OMP_NUM_THREADS=${OMP_NUM_THREADS-1} # each process of the tests has a core
 # The odd expansion is for bash 3 and 4.3 (macOS), where an empty array counts as unset.
-"$python" -m pytest -n 2 ${arguments[@]+"${arguments[@]}"} "$@"
+"$python" -m pytest -n 2 --dist worksteal ${arguments[@]+"${arguments[@]}"} "$@"

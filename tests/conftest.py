@@ -1,11 +1,19 @@
 import os
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
+from loaded_python import loaded_python
 
 # Read by OpenMP when torch is loaded. Threads that wait in a loop for the next layer of a tiny network slow down whatever else
 # runs on the machine, and with it the tests, several times over.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the second tier: of two processes, neither ends with a long test while the other has nothing left to do."""
+    items.sort(key=lambda item: item.get_closest_marker('slow') is None)
 
 
 @pytest.fixture(scope='session')
@@ -21,6 +29,13 @@ def phantoms(tmp_path_factory):
     for stem, members in lists.items():
         (root / 'splits' / f'{stem}.txt').write_text(''.join(f'{name}\n' for name in members))
     return root
+
+
+@pytest.fixture(scope='session')
+def python():
+    """An interpreter, for its path, whose processes start with torch and MMSegmentation loaded."""
+    with tempfile.TemporaryDirectory() as folder, loaded_python(Path(folder)) as path:
+        yield path
 
 
 @pytest.fixture(scope='session')

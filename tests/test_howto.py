@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,20 +55,25 @@ def blocks(page, language='bash'):
     return ''.join(re.findall(rf'```{language}\n(.*?)```', (ROOT / page).read_text(), re.DOTALL)).replace('\\\n', ' ')
 
 
-def run(script, folder):
+@pytest.fixture(scope='module')
+def run(python):
     """Run a script in a folder that stands for the clone; returns its output."""
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHONPATH': str(folder), 'PATH': path}
-    done = subprocess.run(['bash', '-euxc', script], cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, (done.stdout[-1500:], done.stderr[-2500:])
-    return done.stdout
+
+    def call(script, folder):
+        path = f'{python.parent}{os.pathsep}{os.environ["PATH"]}'
+        environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHONPATH': str(folder), 'PATH': path}
+        done = subprocess.run(['bash', '-euxc', script], cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, (done.stdout[-1500:], done.stderr[-2500:])
+        return done.stdout
+
+    return call
 
 
-def run_page(page, folder):
+def less(page):
     script = blocks(page)
-    for pattern, less in FEWER.items():
-        script = re.sub(pattern, less, script)
-    return run(script, folder)
+    for pattern, fewer in FEWER.items():
+        script = re.sub(pattern, fewer, script)
+    return script
 
 
 def write_split(data, name, validated, numbers):
@@ -95,9 +99,9 @@ def clone(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def trained(clone):
+def trained(clone, run):
     """The clone after the tutorial, whose network stands for all that the other pages name."""
-    run_page('docs/tutorial.md', clone)
+    run(less('docs/tutorial.md'), clone)
     network = clone / 'work_dirs/tutorial/iter_2.pth'
     for place in ('10_crop320_wd1e-4', 'compact', 'a', 'b'):
         (clone / 'work_dirs' / place).mkdir()
@@ -112,22 +116,22 @@ def test_tutorial(trained):
     assert (work / 'report/report.html').is_file() and len(list((work / 'overlays').glob('*.png'))) == 2
 
 
-def test_evaluate(trained):
+def test_evaluate(trained, run):
     for kind, name in (('images', 'images'), ('annotations', 'masks')):
         shutil.copytree(trained / 'data/duke_dme/native' / kind, trained / 'scans' / name)
-    run_page('docs/how-to/evaluate.md', trained)
+    run(less('docs/how-to/evaluate.md'), trained)
     assert len(list((trained / 'work_dirs/sweep').rglob('train_*.json'))) == 2
     assert (trained / 'work_dirs/report/report.html').is_file()
 
 
-def test_export(trained):
-    run_page('docs/how-to/export.md', trained)
+def test_export(trained, run):
+    run(less('docs/how-to/export.md'), trained)
     scans = 'import numpy as np\nscans = np.zeros((2, 64, 64), np.uint8)\n'
     (trained / 'example.py').write_text(scans + blocks('docs/how-to/export.md', 'python') + 'print(mask.shape)\n')
     assert run('python example.py', trained) == '(2, 64, 64)\n'
 
 
-def test_own_data(clone):
+def test_own_data(clone, run):
     for kind in ('scans', 'masks', 'new_scans'):
         (clone / 'my' / kind).mkdir(parents=True)
     for patient in 'ABC':
@@ -138,8 +142,9 @@ def test_own_data(clone):
     config = clone / 'configs/own_data/compact.py'
     text = config.read_text()
     assert text.count('max_iters=450, val_interval=450') == 1
-    config.write_text(text.replace('=450', '=2') + 'train_dataloader = dict(num_workers=0, persistent_workers=False)\n')
-    run_page('docs/how-to/own_data.md', clone)
+    small = 'train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n'
+    config.write_text(text.replace('=450', '=2') + small)
+    run(less('docs/how-to/own_data.md'), clone)
     assert 'fold3' in (clone / 'work_dirs/own_report/recipes.md').read_text()
     assert (clone / 'work_dirs/own.md').is_file() and len(list((clone / 'out').glob('*_mask.png'))) == 1
 
@@ -160,7 +165,7 @@ def scans(clone, tmp_path):
 
 
 @pytest.mark.parametrize('page', ['README.md', 'docs/how-to/predict.md'])
-def test_predict(scans, page):
+def test_predict(scans, page, run):
     lines = [line for line in blocks(page).splitlines() if 'tools/predict.py' in line]
     assert lines
     for line in lines:

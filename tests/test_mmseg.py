@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -53,13 +52,13 @@ def test_configs_are_complete(name, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def environment(phantoms, tmp_path_factory):
-    """A folder from which MMSegmentation's tools run: its own, with no `PYTHONPATH`."""
+def environment(python, tmp_path_factory):
+    """An interpreter, and a folder from which MMSegmentation's tools run: its own, with no `PYTHONPATH`."""
     folder = tmp_path_factory.mktemp('elsewhere')
     inherited = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
     if 'PYTHONPATH' in os.environ:  # the package under test is not the installed one
         inherited['PYTHONPATH'] = str(ROOT)
-    return folder, {**inherited, 'OMP_NUM_THREADS': '1'}
+    return python, folder, {**inherited, 'OMP_NUM_THREADS': '1'}
 
 
 @pytest.fixture(scope='module')
@@ -72,10 +71,10 @@ def options(tiny_options):
 
 
 def command(tool, *arguments, options, environment):
-    folder, variables = environment
+    python, folder, variables = environment
     pairs = [f'{key}={str(value).replace(" ", "")}' for key, value in options.items()]
     done = subprocess.run(
-        [sys.executable, str(tool), *map(str, arguments), '--cfg-options', *pairs],
+        [python, tool, *map(str, arguments), '--cfg-options', *pairs],
         cwd=folder, env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -86,7 +85,7 @@ def command(tool, *arguments, options, environment):
 def theirs(environment, options):
     """The tiny network, trained by MMSegmentation's own tool."""
     command(MIM / 'train.py', SMOKE, '--work-dir', 'theirs', options=options, environment=environment)
-    return environment[0] / 'theirs'
+    return environment[1] / 'theirs'
 
 
 def read(folder, pattern):
@@ -101,7 +100,7 @@ def test_a_checkpoint_of_theirs_is_tested_by_ours(theirs, environment, options):
     ours = {key: value for key, value in options.items() if 'data_root' not in key}
     ours['data_root'] = options['train_dataloader.dataset.data_root']
     command(ROOT / 'tools/test.py', SMOKE, theirs / 'iter_12.pth', '--out', 'b', options=ours, environment=environment)
-    tested = read(environment[0] / 'b', 'test_*.json')
+    tested = read(environment[1] / 'b', 'test_*.json')
     assert (tested['images'], tested['metrics']) == (trained['images'], trained['metrics'])
 
 
@@ -110,7 +109,7 @@ def test_a_checkpoint_of_ours_has_equal_scores_in_their_test(environment, option
     ours = {key: value for key, value in options.items() if 'data_root' not in key}
     ours['data_root'] = options['train_dataloader.dataset.data_root']
     command(ROOT / 'tools/train.py', SMOKE, '--work-dir', 'ours', options=ours, environment=environment)
-    folder = environment[0]
+    folder = environment[1]
     command(MIM / 'test.py', SMOKE, folder / 'ours/iter_12.pth', '--work-dir', 'c', options=options, environment=environment)
     assert read(folder / 'c', 'test_*.json')['metrics'] == read(folder / 'ours', 'train_*.json')['metrics']
 

@@ -1,10 +1,9 @@
 """A few changed files of every kind; many more are read by `faults/test_fuzz.py`."""
 
+import random
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 pytest.importorskip('eyepy')
 pytest.importorskip('oct_converter')
@@ -12,7 +11,7 @@ pytest.importorskip('onnx')
 from faults.mutations import change
 from fuzz_targets import TARGETS
 
-from octfluid.utils.errors import OctfluidError
+from octfluid.utils.errors import InputError
 
 
 @pytest.fixture(scope='module')
@@ -23,13 +22,13 @@ def seeds(tmp_path_factory):
 
 
 def outcome(target, path, content):
-    """Return the error that reading a file ends in, if it is one of ours; None where it is read."""
+    """Return the `InputError` that reading a file ends in; None where it is read."""
     path.write_bytes(content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             target.read(path)
-    except OctfluidError as error:
+    except InputError as error:
         assert '\n' not in str(error) and str(path.parent) in str(error)
         return error
     return None
@@ -51,9 +50,8 @@ def test_what_is_no_such_file_is_one_line(name, content, tmp_path):
 
 
 @pytest.mark.parametrize('name', TARGETS)
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rng=st.randoms(use_true_random=True))
-def test_only_our_own_errors_come_out_of_a_changed_file(name, seeds, rng):
-    folder, files = seeds[name]
-    target = TARGETS[name]
-    outcome(target, folder / f'x{target.suffix}', target.pack(change(rng, files, target.words)))
+def test_a_changed_file_is_read_or_refused(name, seeds):
+    (folder, files), target, rng = seeds[name], TARGETS[name], random.Random(name)
+    contents = [target.pack(change(rng, files, target.words)) for _ in range(15)]
+    found = [outcome(target, folder / f'x{target.suffix}', content) for content in contents]
+    assert any(found), 'none is refused: the changes are too small'

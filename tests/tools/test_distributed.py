@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -35,21 +34,18 @@ def options(tmp_path):
     ]  # fmt: skip
 
 
-def run(*command):
-    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHON': sys.executable}
-    return subprocess.run([*map(str, command)], cwd=ROOT, env=environment, capture_output=True, text=True)
-
-
 @pytest.mark.slow
-def test_two_processes_train_as_one_with_the_same_batch_and_score_every_scan_once(tmp_path, options):
+def test_two_processes_train_as_one_with_the_same_batch_and_score_every_scan_once(tmp_path, options, python):
     config, found = tmp_path / 'group_norm.py', []
+    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHON': str(python)}
     config.write_text(GROUP_NORM.format(base=ROOT / CONFIG))
     for name, batch, command in (
-        ('one', 4, [sys.executable, 'tools/train.py', config, '--work-dir', tmp_path / 'one']),
+        ('one', 4, [python, 'tools/train.py', config, '--work-dir', tmp_path / 'one']),
         ('two', 2, ['bash', 'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'two']),
         ('test', 2, ['bash', 'tools/dist_test.sh', config, tmp_path / 'two/iter_12.pth', 2, '--out', tmp_path / 'test']),
     ):
-        done = run(*command, *options, 'train_cfg.max_iters=12', f'train_dataloader.batch_size={batch}')
+        command = [*map(str, command), *options, 'train_cfg.max_iters=12', f'train_dataloader.batch_size={batch}']
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         ((_, record),) = read_records([tmp_path / name])
         found.append(record)
@@ -63,9 +59,9 @@ def test_two_processes_train_as_one_with_the_same_batch_and_score_every_scan_onc
 
 
 @pytest.mark.slow
-def test_variables_of_mpi_give_one_run(tmp_path, options):
+def test_variables_of_mpi_give_one_run(tmp_path, options, python):
     """Those of Slurm differ in their names only, which `tests/utils/test_tooling.py` has."""
-    call = [sys.executable, 'tools/train.py', CONFIG, '--launcher', 'mpi', '--work-dir', tmp_path / 'run', *options]
+    call = [python, 'tools/train.py', CONFIG, '--launcher', 'mpi', '--work-dir', tmp_path / 'run', *options]
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = str(free.getsockname()[1])
