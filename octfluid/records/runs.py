@@ -1,8 +1,8 @@
-"""Groups of run records: which runs are the same, which can be averaged, and mean and spread over seeds."""
+"""Groups of run records: which runs count, which are the same, which can be averaged, and mean and spread over seeds."""
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -131,6 +131,23 @@ def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
     return None
 
 
+def select_runs(runs: Iterable[Run], reason_of: Callable[[Run], str | None]) -> tuple[list[Run], list[list[str]]]:
+    """Return the runs that count, and label and reason of every other run; ``reason_of`` gives the reason or None."""
+    reasons = [(run, reason_of(run)) for run in runs]
+    used = [run for run, reason in reasons if reason is None]
+    return used, sorted([run.label, reason] for run, reason in reasons if reason is not None)
+
+
+def select_trainings(
+    runs: Iterable[Run], iterations: Callable[[Run], int | None], unknown: str
+) -> tuple[list[Run], list[list[str]]]:
+    """Return as `select_runs` the trainings of the paper's split that are as their configs describe.
+
+    ``iterations`` gives those of a run's config, None if the table has no such config, which is the reason ``unknown``.
+    """
+    return select_runs(runs, lambda run: unknown if (number := iterations(run)) is None else why_not(run, number))
+
+
 def less_exact(run: Run, runs: Iterable[Run]) -> str | None:
     """Return why a test in 16 bits does not count (``runs`` have a more exact one of the same weights), or None if it does."""
     exact = ('fp32', 'fp16', 'bf16')
@@ -138,6 +155,20 @@ def less_exact(run: Run, runs: Iterable[Run]) -> str | None:
     same = (other.record for other in runs if other.record['checkpoint_sha256'] == run.record['checkpoint_sha256'])
     best = min((record['precision'] for record in same), key=exact.index, default=precision)
     return None if exact.index(precision) <= exact.index(best) else f'scored in {precision}, and there is a test in {best}'
+
+
+def grouped(runs: Iterable[Run], key: Callable[[Run], Any]) -> dict[Any, list[Run]]:
+    """Return the runs of each value of ``key``, ascending; runs of one value keep their order."""
+    groups: dict[Any, list[Run]] = {}
+    for run in sorted(runs, key=key):
+        groups.setdefault(key(run), []).append(run)
+    return groups
+
+
+def by_start(runs: Collection[Run]) -> dict[Start, list[Run]]:
+    """Return the runs of each kind of initial weights, the longest source training first."""
+    starts = sorted({run.start for run in runs}, key=lambda start: start.rank)
+    return {start: [run for run in runs if run.start == start] for start in starts}
 
 
 def weights_of(runs: Iterable[Run]) -> list[dict[str, str]]:

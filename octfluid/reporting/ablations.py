@@ -4,9 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from octfluid.metrics.seeds import difference
-from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of
+from octfluid.records.runs import (
+    Run,
+    by_start,
+    check_comparable,
+    check_one_start,
+    conditions_of,
+    select_trainings,
+    summarise,
+    weights_of,
+)
 from octfluid.reporting import table2
-from octfluid.reporting.published import by_start, read_published, select_trainings
+from octfluid.reporting.published import read_published
 
 REFERENCE_ROW, REFERENCE_HEAD = 10, 'pspnet'
 LONG = 'row10_4000'

@@ -18,10 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from octfluid.records.provenance import SCRATCH, Start, thousands
-from octfluid.records.runs import Run
+from octfluid.records.provenance import SCRATCH, Start
+from octfluid.records.runs import Run, by_start, grouped
 from octfluid.reporting import ablations, recipes, table1, table2
-from octfluid.reporting.published import by_start, grouped
+from octfluid.reporting.formats import start_label, thousands
 
 NAMES = ('loss_table2.png', 'loss_hrf.png', 'row10_by_source_length.png', 'patients.png', 'areas.png')
 OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')
@@ -115,7 +115,8 @@ def _loss_of_rows(runs: Sequence[Run]) -> Figure:
         # The iterations stand on the axis, and the rest of a setting is long: two lines.
         words = settings[row].split(', ')[1:]
         _finish(axes, f'row {row}: ' + ', '.join(words[:-2]) + ',\n' + ', '.join(words[-2:]))
-    figure.legend([shown[start] for start in starts], [start.short for start in starts], loc='outside lower center', ncols=3)
+    labels = [start_label(start.key) for start in starts]
+    figure.legend([shown[start] for start in starts], labels, loc='outside lower center', ncols=3)
     return figure
 
 

@@ -10,10 +10,10 @@ from octfluid.datasets.splits import INNER_FOLDS
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.metrics.measures import Scored
-from octfluid.records.runs import Run, check_averageable, conditions_of, summarise
+from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, summarise
 from octfluid.reporting import folds
 from octfluid.reporting.estimates import key_of
-from octfluid.reporting.published import grouped, read_published
+from octfluid.reporting.published import read_published
 from octfluid.visualization.gallery import choose, picture_name
 
 FOLDER = 'configs/duke_dme/'

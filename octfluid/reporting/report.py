@@ -1,6 +1,6 @@
 """Every results page, ``results.json``, the figures and the results block of the README, from run records and benchmarks.
 
-All of it is a pure function of those: no dates, no places, no order of reading.
+All of it follows from those alone: dates, places and the order of reading change nothing.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.records.runs import Run, check_comparable, unique_runs
-from octfluid.reporting import ablations, benchmarks, conclusions, estimates, figures, recipes, table1, table2
+from octfluid.reporting import ablations, comparisons, estimates, figures, prediction, recipes, speed, table1, table2
 from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
 from octfluid.reporting.pages import render, render_html, render_page
 from octfluid.utils.atomic import require_file_names, write_bytes, write_text
@@ -41,13 +41,10 @@ def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {name: [run for run in whole if run.table == name] for name in TABLES}
 
 
-def build_results(
-    runs: Sequence[Run], benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None, checks: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def build_results(runs: Sequence[Run], out: Path | None = None) -> dict[str, Any]:
     """Return the content of ``results.json``: all numbers behind the pages; repetitions of a run are counted once.
 
-    ``benchmarks_of`` is the output of `octfluid.reporting.benchmarks.read_benchmarks`, ``checks`` that of
-    `octfluid.reporting.prediction.read_checks`.
+    ``out`` is the results folder, which may hold benchmarks and checks of predictions.
 
     Raises:
         InputError: Records contradict each other; the message names two of them.
@@ -65,17 +62,17 @@ def build_results(
         'table1': table1.build(of['table1']),
         'table2': rows,
         'ablations': changed,
-        'holds_up': conclusions.build(rows, changed),
+        'holds_up': comparisons.judge_conclusions(rows, changed),
         'hrf': table1.build_hrf(of['hrf']),
         'recipes': recipes.build(of['recipes']),
         'recipe_steps': recipes.build_steps(every),
         'external': recipes.build_external(of['external']),
-        'run_times': benchmarks.build_run_times(kept),
-        'prediction': dict(checks or {}),
-        'speed': benchmarks.build(benchmarks_of or {}),
+        'run_times': speed.build_run_times(kept),
+        'prediction': prediction.read_checks(out / prediction.FOLDER) if out else {},
+        'speed': speed.build(speed.read_benchmarks(out / speed.FOLDER) if out else {}),
         'estimates': {
             'groups': estimates.build(own),
-            'comparisons': estimates.compare(own),
+            'comparisons': comparisons.compare(own),
             'not_used': estimates.not_used(own),
         },
         'repeated': sorted(run.label for run in repeated),
@@ -120,30 +117,22 @@ def default_readme(out: Path) -> Path | None:
     return readme if is_published(out) and readme.is_file() and README_BEGIN in read_text(readme) else None
 
 
-def write_report(
-    runs: Sequence[Run],
-    out: Path,
-    readme: Path | None = None,
-    benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None,
-    checks: Mapping[str, Any] | None = None,
-) -> tuple[dict[str, Any], list[Path]]:
+def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> tuple[dict[str, Any], list[Path]]:
     """Write every page and figure; remove figures of an earlier report that have no runs now.
 
     Args:
         runs: Runs in any order.
-        out: The results folder, created when missing.
+        out: The results folder, created when missing; its benchmarks and checks of predictions are shown.
         readme: A README whose marked block is replaced; None leaves READMEs alone.
-        benchmarks_of: As in `build_results`.
-        checks: As in `build_results`.
 
     Returns:
         (content of ``results.json``, files written).
 
     Raises:
-        InputError: Records contradict each other, the README lacks the markers or is no text, or a folder is in the place of
-            a page; nothing is written.
+        InputError: Records contradict each other, a benchmark or check is none, the README lacks the markers or is no text,
+            or a folder is in the place of a page; nothing is written.
     """
-    out, results = Path(out), build_results(runs, benchmarks_of, checks)
+    out, results = Path(out), build_results(runs, Path(out))
     kept, linked, groups = unique_scored(runs)[0], is_published(out), results['estimates']['groups']
     of = by_table(kept)
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], groups)

@@ -6,8 +6,19 @@ from typing import Any
 
 from octfluid.metrics.confusion import pooled_metrics, predict_nothing, rounded
 from octfluid.records.provenance import Start
-from octfluid.records.runs import Run, check_averageable, check_comparable, conditions_of, less_exact, summarise, weights_of
-from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_runs
+from octfluid.records.runs import (
+    Run,
+    by_start,
+    check_averageable,
+    check_comparable,
+    conditions_of,
+    grouped,
+    less_exact,
+    select_runs,
+    summarise,
+    weights_of,
+)
+from octfluid.reporting.published import fraction, read_published
 
 SPLITS = {'all': 'All graded scans', 'paper': "A subset: the validation scans of the paper's split"}
 HRF_SPLIT = 'usual'

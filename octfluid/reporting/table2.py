@@ -10,13 +10,16 @@ from octfluid.metrics.threshold_free import threshold_free
 from octfluid.records.runs import (
     Run,
     background_everywhere,
+    by_start,
     check_comparable,
     check_one_start,
     conditions_of,
+    grouped,
+    select_trainings,
     summarise,
     weights_of,
 )
-from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_trainings
+from octfluid.reporting.published import fraction, read_published
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
 
