@@ -59,10 +59,13 @@ class Start:
             return Start(match[1], int(match[2]) if match[2] else None)
         raise ValueError(f'{key!r} names no initial weights')
 
-    @property
-    def rank(self) -> tuple:
-        """Sort key: the full source training first, then the longer before the shorter, scratch last."""
-        return (self.source == 'scratch', self.iterations != FULL, -(self.iterations or 0), self.source)
+    def __lt__(self, other: 'Start') -> bool:
+        """Sort the full source training first, then the longer before the shorter, scratch last."""
+
+        def rank(start: Start) -> tuple:
+            return (start.source == 'scratch', start.iterations != FULL, -(start.iterations or 0), start.source)
+
+        return rank(self) < rank(other)
 
 
 SCRATCH = Start('scratch', 0)

@@ -2,12 +2,12 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from octfluid.metrics.confusion import pooled_metrics, predict_nothing, rounded
+from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.records.provenance import Start
 from octfluid.records.schema import metric_classes
 from octfluid.utils.errors import InputError
@@ -45,19 +45,10 @@ class Run:
     @property
     def scores(self) -> dict[str, float | None]:
         """Pooled fractions computed again from the counts; ``Dice`` and ``IoU`` are of any class but background."""
-        return _scores(self, self.record['images'])
-
-
-def _scores(run: Run, images: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    means, foreground = pooled_metrics(images, metric_classes(run.record)), pooled_metrics(images)
-    found = {name: means[name] for name in ('mIoU', 'mDice')}
-    return found | {name: foreground[f'{name}.fluid'] for name in ('Dice', 'IoU')}
-
-
-def background_everywhere(run: Run) -> dict[str, float | None]:
-    """Return the scores that calling every pixel background would have on a run's images: fractions, rounded."""
-    scores = _scores(run, predict_nothing(run.record['images']))
-    return {name: rounded(value) for name, value in scores.items()}
+        images = self.record['images']
+        means, foreground = pooled_metrics(images, metric_classes(self.record)), pooled_metrics(images)
+        found = {name: means[name] for name in ('mIoU', 'mDice')}
+        return found | {name: foreground[f'{name}.fluid'] for name in ('Dice', 'IoU')}
 
 
 def _identity(run: Run) -> tuple:
@@ -86,31 +77,33 @@ def unique_runs(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
     return list(first.values()), repeated
 
 
-def _require_same(runs: Sequence[Run], of: Callable[[Run], Any], differing: str) -> None:
-    for run in runs[1:]:
-        if of(run) != of(runs[0]):
-            raise InputError(f'{runs[0].path} and {run.path} {differing}, and cannot stand together; remove one of them')
+_DIFFERING = {
+    'images': (lambda run: run.record['split_sha256'], 'were scored on different images or masks (split_sha256)'),
+    'config': (lambda run: run.record['config_sha256'], 'were run with different versions of the config'),
+    'weights': (lambda run: run.init_sha256, 'were run with different initial weights'),
+}
 
 
-def check_comparable(runs: Sequence[Run]) -> None:
-    """Refuse (InputError) runs that were scored on different files."""
-    _require_same(runs, lambda run: run.record['split_sha256'], 'were scored on different images or masks (split_sha256)')
-
-
-def check_one_start(runs: Sequence[Run]) -> None:
-    """Refuse (InputError) runs that began with different weights."""
-    _require_same(runs, lambda run: run.init_sha256, 'started from different initial weights of one origin and length')
+def check_same(runs: Sequence[Run], *what: str) -> None:
+    """Refuse (InputError) runs that differ in their scored ``images``, their ``config`` or their initial ``weights``."""
+    for of, differing in map(_DIFFERING.__getitem__, what):
+        for run in runs[1:]:
+            if of(run) != of(runs[0]):
+                raise InputError(f'{runs[0].path} and {run.path} {differing} and cannot be in one table; remove one of them')
 
 
 def check_averageable(runs: Sequence[Run]) -> None:
-    """Refuse (InputError) runs that differ in config, initial weights or scored files, and runs with the same seed."""
-    check_comparable(runs)
-    _require_same(runs, lambda run: run.record['config_sha256'], 'were run with different versions of the config')
-    _require_same(runs, lambda run: run.init_sha256, 'were run with different initial weights')
+    """Refuse (InputError) runs that differ in scored images, config or initial weights, and runs with the same seed."""
+    check_same(runs, 'images', 'config', 'weights')
     by_seed: dict[int, Run] = {}
     for run in runs:
         if (known := by_seed.setdefault(run.record['seed'], run)) is not run:
-            raise InputError(f'{known.path} and {run.path} are of one seed and would count twice; remove one of them')
+            raise InputError(f'{known.path} and {run.path} have the same seed and would count twice; remove one of them')
+
+
+def overridden(run: Run) -> str | None:
+    """Return which overrides change the result of a run, or None."""
+    return 'overrides ' + ', '.join(run.changed) if run.changed else None
 
 
 def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
@@ -124,11 +117,9 @@ def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
         return f'variant {record["variant"]}'
     if record['iterations'] != iterations:
         return f'{record["iterations"]} of {iterations} iterations'
-    if run.changed:
-        return 'overrides ' + ', '.join(run.changed)
     if run.source == 'other':
         return f'initial weights of another origin ({record["init"]["name"]})'
-    return None
+    return overridden(run)
 
 
 def select_runs(runs: Iterable[Run], reason_of: Callable[[Run], str | None]) -> tuple[list[Run], list[list[str]]]:
@@ -148,27 +139,12 @@ def select_trainings(
     return select_runs(runs, lambda run: unknown if (number := iterations(run)) is None else why_not(run, number))
 
 
-def less_exact(run: Run, runs: Iterable[Run]) -> str | None:
-    """Return why a test in 16 bits does not count (``runs`` have a more exact one of the same weights), or None if it does."""
-    exact = ('fp32', 'fp16', 'bf16')
-    precision = run.record['precision']
-    same = (other.record for other in runs if other.record['checkpoint_sha256'] == run.record['checkpoint_sha256'])
-    best = min((record['precision'] for record in same), key=exact.index, default=precision)
-    return None if exact.index(precision) <= exact.index(best) else f'scored in {precision}, and there is a test in {best}'
-
-
 def grouped(runs: Iterable[Run], key: Callable[[Run], Any]) -> dict[Any, list[Run]]:
     """Return the runs of each value of ``key``, ascending; runs of one value keep their order."""
     groups: dict[Any, list[Run]] = {}
     for run in sorted(runs, key=key):
         groups.setdefault(key(run), []).append(run)
     return groups
-
-
-def by_start(runs: Collection[Run]) -> dict[Start, list[Run]]:
-    """Return the runs of each kind of initial weights, the longest source training first."""
-    starts = sorted({run.start for run in runs}, key=lambda start: start.rank)
-    return {start: [run for run in runs if run.start == start] for start in starts}
 
 
 def weights_of(runs: Iterable[Run]) -> list[dict[str, str]]:

@@ -90,7 +90,7 @@ def _conclusions(groups: Sequence[Group]) -> Iterator[tuple]:
         whole = run.table == 'ablations' or (group.row in iterations and key.iterations == iterations[group.row])
         if whole and (key.kind, key.protocol, key.variant) == ('train', PAPER, ''):
             sides.setdefault((run.start, str(group.row) if group.row else run.config_stem), group)
-    for start in sorted({start for start, _ in sides} - {SCRATCH}, key=lambda start: start.rank):
+    for start in sorted({start for start, _ in sides} - {SCRATCH}):
         for claim in read_published('paper_conclusions.csv'):
             arm = sides.get((start, claim['arm']))
             reference = sides.get((SCRATCH if claim['scratch'] else start, claim['reference']))
@@ -105,7 +105,7 @@ def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
         same = (10, group.key.protocol, group.size)
         rivals = [rival for rival in plain if (rival.row, rival.key.protocol, rival.size) == same]
         if rivals:
-            reference = min(rivals, key=lambda rival: rival.runs[0].start.rank)
+            reference = min(rivals, key=lambda rival: rival.runs[0].start)
             yield f'against row 10, {group.key.protocol}', f'{group.title} minus {reference.title}', group, reference
 
 
@@ -157,7 +157,7 @@ def judge_conclusions(rows: Mapping[str, Any], ablations: Mapping[str, Any]) -> 
     for key, section in rows['sections'].items():
         runs[key] = {**runs.get(key, {}), **section}
     paper, claims = {str(row['row']): row['paper'] for row in rows['rows']}, read_published('paper_conclusions.csv')
-    ordered = sorted(runs.keys() - {SCRATCH.key}, key=lambda key: Start.of(key).rank)
+    ordered = sorted(runs.keys() - {SCRATCH.key}, key=Start.of)
     return {'sections': {key: [_judged(claim, key, runs, paper) for claim in claims] for key in ordered}}
 
 

@@ -10,7 +10,7 @@ from octfluid.datasets.splits import is_by_subject
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.measures import Scored
 from octfluid.records.provenance import file_label
-from octfluid.records.runs import Run, check_averageable, conditions_of, grouped
+from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, overridden, select_runs
 from octfluid.reporting import folds, table2
 
 FOREGROUND = 'fluid'
@@ -155,5 +155,4 @@ def _extent(images: Scored | None) -> dict[str, Any]:
 
 def not_used(runs: Sequence[Run]) -> list[list[str]]:
     """Return label and reason of the runs on fluid that are in no group, by label."""
-    left_out = [run for run in runs if run.changed and run.foreground == FOREGROUND]
-    return sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in left_out)
+    return select_runs([run for run in runs if run.foreground == FOREGROUND], overridden)[1]

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from octfluid.records.provenance import SCRATCH, Start
-from octfluid.records.runs import Run, by_start, grouped
+from octfluid.records.runs import Run, grouped
 from octfluid.reporting import ablations, recipes, table1, table2
 from octfluid.reporting.formats import start_label, thousands
 
@@ -100,7 +100,7 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _loss_of_rows(runs: Sequence[Run]) -> Figure:
-    rows, starts = grouped(runs, lambda run: table2.row_number(run.config_stem)), list(by_start(runs))
+    rows, starts = grouped(runs, lambda run: table2.row_number(run.config_stem)), sorted({run.start for run in runs})
     # Each kind of initial weights has its colour; training from scratch is always the last, black.
     colours = {start: OKABE_ITO[index % (len(OKABE_ITO) - 1)] for index, start in enumerate(starts)} | {SCRATCH: OKABE_ITO[-1]}
     settings = {row['row']: row['setting'] for row in table2.paper_rows()}

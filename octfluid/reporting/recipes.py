@@ -10,7 +10,7 @@ from octfluid.datasets.splits import INNER_FOLDS
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.metrics.measures import Scored
-from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, summarise
+from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, overridden, select_runs, summarise
 from octfluid.reporting import folds
 from octfluid.reporting.estimates import key_of
 from octfluid.reporting.published import read_published
@@ -41,16 +41,12 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: Runs of one group differ in config content, initial weights or scored files.
     """
-    used = [run for run in runs if not run.changed]
-    rows = []
+    (used, not_used), rows = select_runs(runs, overridden), []
     for key, group in grouped(used, lambda run: key_of(run, run.record['split'])).items():
         same = {'split' if name == 'protocol' else name: value for name, value in key._asdict().items()}
         labels = sorted(run.label for run in group)
         rows.append({**same, 'foreground': group[0].foreground, **summarise(group), 'records': labels})
-    return {
-        'groups': rows,
-        'not_used': sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in runs if run.changed),
-    }
+    return {'groups': rows, 'not_used': not_used}
 
 
 def build_steps(runs: Sequence[Run]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.records.runs import Run, check_comparable, unique_runs
+from octfluid.records.runs import Run, check_same, unique_runs
 from octfluid.reporting import ablations, comparisons, estimates, figures, prediction, recipes, speed, table1, table2
 from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
 from octfluid.reporting.pages import render, render_html, render_page
@@ -56,7 +56,7 @@ def build_results(runs: Sequence[Run], out: Path | None = None) -> dict[str, Any
     rows = table2.build(of['table2'])
     changed = ablations.build(of['ablations'], of['table2'])
     # The page of conclusions compares runs of both tables.
-    check_comparable(table2.select(of['table2'])[0] + ablations.select(of['ablations'])[0])
+    check_same(table2.select(of['table2'])[0] + ablations.select(of['ablations'])[0], 'images')
     return {
         'schema': SCHEMA,
         'table1': table1.build(of['table1']),

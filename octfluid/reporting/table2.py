@@ -3,22 +3,12 @@
 import re
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from octfluid.metrics.confusion import rounded
+from octfluid.metrics.confusion import predict_nothing, rounded
 from octfluid.metrics.threshold_free import threshold_free
-from octfluid.records.runs import (
-    Run,
-    background_everywhere,
-    by_start,
-    check_comparable,
-    check_one_start,
-    conditions_of,
-    grouped,
-    select_trainings,
-    summarise,
-    weights_of,
-)
+from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_trainings, summarise, weights_of
 from octfluid.reporting.published import fraction, read_published
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
@@ -73,10 +63,10 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         InputError: Runs that would be averaged or compared differ in config, initial weights or scored files.
     """
     used, not_used = select(runs)
-    check_comparable(used)
+    check_same(used, 'images')
     sections, weights = {}, {}
-    for start, members in by_start(used).items():
-        check_one_start(members)
+    for start, members in grouped(used, lambda run: run.start).items():
+        check_same(members, 'weights')
         rows = grouped(members, lambda run: row_number(run.config_stem))
         sections[start.key] = {str(row): _summary(mine) for row, mine in rows.items()}
         weights[start.key] = weights_of(members)
@@ -84,11 +74,16 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         'rows': paper_rows(),
         'sections': sections,
         'weights': weights,
-        'reference': background_everywhere(used[0]) if used else None,
+        'reference': _background_everywhere(used[0]) if used else None,
         'images': len(used[0].record['images']) if used else None,
         **conditions_of(used),
         'not_used': not_used,
     }
+
+
+def _background_everywhere(run: Run) -> dict[str, float | None]:
+    nothing = replace(run, record={**run.record, 'images': predict_nothing(run.record['images'])})
+    return {name: rounded(value) for name, value in nothing.scores.items()}
 
 
 def _summary(runs: Sequence[Run]) -> dict[str, Any]:
