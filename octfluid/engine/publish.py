@@ -72,7 +72,7 @@ def publish(
     stored = read_checkpoint(checkpoint)
     run = record and records.read_record(record)
     if run and run['checkpoint_sha256'] != records.file_sha256(checkpoint):
-        raise InputError(f'{record}: is the record of another checkpoint than {checkpoint}, by its checkpoint_sha256')
+        raise InputError(f'{record}: belongs to another checkpoint than {checkpoint} (checkpoint_sha256 differs)')
     told = origin_of(checkpoint, stored)
     overrides, split = (run['overrides'], run['split']) if run else (told.overrides, told.split)
     cfg, source = _config_of(config, run, overrides, split)

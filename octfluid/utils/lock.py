@@ -89,5 +89,5 @@ def _take(path: Path, shown: str | os.PathLike) -> int:
                     return handle
         except (BlockingIOError, PermissionError) as error:
             os.close(handle)
-            raise InputError(f'{shown}: another process is at work here; wait for it, or choose another folder') from error
+            raise InputError(f'{shown}: another process uses this folder; wait for it, or choose another folder') from error
         os.close(handle)  # the process that held it has removed the file since: take the next one
