@@ -106,13 +106,18 @@ def overridden(run: Run) -> str | None:
     return 'overrides ' + ', '.join(run.changed) if run.changed else None
 
 
-def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
-    """Return why a run is not the training that its config describes (``iterations``, the table's ``split``), or None."""
+def why_not(run: Run, iterations: int | None) -> str | None:
+    """Return why a run is not the training of the paper's split that its config describes, or None.
+
+    ``iterations`` are those of the config, None for a config that is not in the table.
+    """
     record = run.record
+    if iterations is None:
+        return 'its config is not in the table'
     if record['kind'] != 'train':
         return 'a test; the table takes training runs'
-    if record['split'] != split:
-        return f'split {record["split"]}; the table takes the split {split}'
+    if record['split'] != 'paper':
+        return f'split {record["split"]}; the table takes the split paper'
     if record['variant']:
         return f'variant {record["variant"]}'
     if record['iterations'] != iterations:
@@ -127,16 +132,6 @@ def select_runs(runs: Iterable[Run], reason_of: Callable[[Run], str | None]) -> 
     reasons = [(run, reason_of(run)) for run in runs]
     used = [run for run, reason in reasons if reason is None]
     return used, sorted([run.label, reason] for run, reason in reasons if reason is not None)
-
-
-def select_trainings(
-    runs: Iterable[Run], iterations: Callable[[Run], int | None], unknown: str
-) -> tuple[list[Run], list[list[str]]]:
-    """Return as `select_runs` the trainings of the paper's split that are as their configs describe.
-
-    ``iterations`` gives those of a run's config, None if the table has no such config, which is the reason ``unknown``.
-    """
-    return select_runs(runs, lambda run: unknown if (number := iterations(run)) is None else why_not(run, number))
 
 
 def grouped(runs: Iterable[Run], key: Callable[[Run], Any]) -> dict[Any, list[Run]]:

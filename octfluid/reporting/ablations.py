@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from octfluid.metrics.seeds import difference
-from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_trainings, summarise, weights_of
+from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_runs, summarise, weights_of, why_not
 from octfluid.reporting import table2
 from octfluid.reporting.published import read_published
 
@@ -21,8 +21,7 @@ def expected() -> dict[str, dict[str, Any]]:
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Return the runs that count, and label and reason of every other run."""
     iterations = {stem: config['iterations'] for stem, config in expected().items()}
-    unknown = 'its config is not among the expected ones (ablations.csv)'
-    return select_trainings(runs, lambda run: iterations.get(run.config_stem), unknown)
+    return select_runs(runs, lambda run: why_not(run, iterations.get(run.config_stem)))
 
 
 def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from octfluid.datasets.splits import is_by_subject
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.measures import Scored
 from octfluid.records.provenance import file_label
-from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, overridden, select_runs
+from octfluid.records.runs import Run, check_averageable, conditions_of, grouped
 from octfluid.reporting import folds, table2
 
 FOREGROUND = 'fluid'
@@ -151,8 +151,3 @@ def _extent(images: Scored | None) -> dict[str, Any]:
         'size': list(size) if size else None,
         'pixel_mm2': measures.pixel_mm2(images.names, *size) if size else None,
     }
-
-
-def not_used(runs: Sequence[Run]) -> list[list[str]]:
-    """Return label and reason of the runs on fluid that are in no group, by label."""
-    return select_runs([run for run in runs if run.foreground == FOREGROUND], overridden)[1]

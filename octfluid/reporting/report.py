@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.records.runs import Run, check_same, unique_runs
+from octfluid.records.runs import Run, check_same, overridden, select_runs, unique_runs
 from octfluid.reporting import ablations, comparisons, estimates, figures, prediction, recipes, speed, table1, table2
 from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
 from octfluid.reporting.pages import render, render_html, render_page
-from octfluid.utils.atomic import require_file_names, write_bytes, write_text
+from octfluid.utils.atomic import require_file_names, write_bytes
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
 
@@ -73,7 +73,7 @@ def build_results(runs: Sequence[Run], out: Path | None = None) -> dict[str, Any
         'estimates': {
             'groups': estimates.build(own),
             'comparisons': comparisons.compare(own),
-            'not_used': estimates.not_used(own),
+            'not_used': select_runs([run for run in own if run.foreground == estimates.FOREGROUND], overridden)[1],
         },
         'repeated': sorted(run.label for run in repeated),
     }
@@ -147,13 +147,11 @@ def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> 
     if readme is not None:
         readme = Path(readme).resolve() if Path(readme).is_symlink() else Path(readme)  # the link is to stay
         files[readme] = _with_block(readme, results, out)
-    paths = {name: out / 'figures' / name for name in figures.NAMES}
-    require_file_names([*files, *paths.values()])
+    files |= {out / 'figures' / name: png for name, png in drawn.items()}
+    without_runs = [out / 'figures' / name for name in figures.NAMES if name not in drawn]
+    require_file_names([*files, *without_runs])
     for path, content in files.items():
-        write_text(path, content)
-    for name, path in paths.items():
-        if name in drawn:
-            write_bytes(path, drawn[name])
-        else:
-            path.unlink(missing_ok=True)
-    return results, [*files, *(paths[name] for name in drawn)]
+        write_bytes(path, content if isinstance(content, bytes) else content.encode())
+    for path in without_runs:
+        path.unlink(missing_ok=True)
+    return results, list(files)

@@ -8,7 +8,7 @@ from typing import Any
 
 from octfluid.metrics.confusion import predict_nothing, rounded
 from octfluid.metrics.threshold_free import threshold_free
-from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_trainings, summarise, weights_of
+from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_runs, summarise, weights_of, why_not
 from octfluid.reporting.published import fraction, read_published
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
@@ -46,8 +46,7 @@ def row_number(config_stem: str) -> int | None:
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Return the runs that count, and label and reason of every other run."""
     iterations = {row['row']: row['iterations'] for row in paper_rows()}
-    unknown = 'its config is not one of the eleven rows'
-    return select_trainings(runs, lambda run: iterations.get(row_number(run.config_stem)), unknown)
+    return select_runs(runs, lambda run: why_not(run, iterations.get(row_number(run.config_stem))))
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:

@@ -100,9 +100,7 @@ def begin_launched(args: argparse.Namespace) -> bool:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     for name, own in zip(_LAUNCHERS['pytorch'], _LAUNCHERS[args.launcher], strict=True):
         if not os.environ.get(own, '').isdecimal():
-            raise InputError(
-                f'--launcher {args.launcher}: it has not set {own}; use tools/dist_train.sh, srun or mpirun'
-            )
+            raise InputError(f'--launcher {args.launcher}: it has not set {own}; use tools/dist_train.sh, srun or mpirun')
         os.environ[name] = os.environ[own]
     if args.launcher == 'mpi' and os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') == os.environ['WORLD_SIZE']:
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')

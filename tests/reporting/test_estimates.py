@@ -64,7 +64,7 @@ def test_protocols_seeds_and_weights_make_groups_and_overrides_leave_a_run_out(r
         ('paper', 'scratch', [0, 1]),
     ]
     assert [group['images'] for group in groups] == [11, 22, 22]
-    assert estimates.not_used(runs) == [[other.label, 'overrides optim_wrapper.optimizer.lr']]
+    assert build_results(runs)['estimates']['not_used'] == [[other.label, 'overrides optim_wrapper.optimizer.lr']]
     with pytest.raises(InputError, match=r'paper_0_a\.json.*paper_1_9\.json'):
         estimates.build([run_of(), run_of(seed=1, config_sha256='9' * 64)])
 
