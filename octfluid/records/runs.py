@@ -95,10 +95,9 @@ def check_same(runs: Sequence[Run], *what: str) -> None:
 def check_averageable(runs: Sequence[Run]) -> None:
     """Refuse (InputError) runs that differ in scored images, config or initial weights, and runs with the same seed."""
     check_same(runs, 'images', 'config', 'weights')
-    by_seed: dict[int, Run] = {}
-    for run in runs:
-        if (known := by_seed.setdefault(run.record['seed'], run)) is not run:
-            raise InputError(f'{known.path} and {run.path} have the same seed and would count twice; remove one of them')
+    for same in grouped(runs, lambda run: run.record['seed']).values():
+        if len(same) > 1:
+            raise InputError(f'{same[0].path} and {same[1].path} have the same seed and would count twice; remove one of them')
 
 
 def overridden(run: Run) -> str | None:

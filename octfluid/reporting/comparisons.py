@@ -12,7 +12,7 @@ from octfluid.metrics.seeds import MIN_SEEDS, difference
 from octfluid.records.provenance import SCRATCH, Start
 from octfluid.records.runs import Run, mixed
 from octfluid.reporting import folds, table2
-from octfluid.reporting.estimates import PAPER, Group, groups_of
+from octfluid.reporting.estimates import Group, groups_of
 from octfluid.reporting.formats import NOT_RUN
 from octfluid.reporting.published import read_published
 
@@ -76,7 +76,7 @@ def _leakage(groups: Sequence[Group]) -> Iterator[tuple]:
     by_key = {group.key: group for group in groups}
     for key, group in by_key.items():
         by_patient = by_key.get(key._replace(protocol=folds.LEAVE_ONE_OUT))
-        if key.protocol == PAPER and by_patient:
+        if key.protocol == 'paper' and by_patient:
             title = f'{group.title}: patients in the training minus patients left out'
             yield LEAKAGE, title, group, by_patient
 
@@ -88,7 +88,7 @@ def _conclusions(groups: Sequence[Group]) -> Iterator[tuple]:
     for group in groups:
         run, key = group.runs[0], group.key
         whole = run.table == 'ablations' or (group.row in iterations and key.iterations == iterations[group.row])
-        if whole and (key.kind, key.protocol, key.variant) == ('train', PAPER, ''):
+        if whole and (key.kind, key.protocol, key.variant) == ('train', 'paper', ''):
             sides.setdefault((run.start, str(group.row) if group.row else run.config_stem), group)
     for start in sorted({start for start, _ in sides} - {SCRATCH}):
         for claim in read_published('paper_conclusions.csv'):

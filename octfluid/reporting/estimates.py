@@ -16,7 +16,6 @@ from octfluid.reporting import folds, table2
 FOREGROUND = 'fluid'
 """Groups are made for this class alone; vessels have a table of their own."""
 
-PAPER = 'paper'
 AREAS = ('false_positive_px', 'area_bias_px', 'area_limit_low_px', 'area_limit_high_px')
 """Measures that are areas in pixels, which pages show in square millimetres too."""
 
@@ -100,7 +99,7 @@ def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None
         return None
     if iterations == 0 or is_by_subject(protocol):
         return False
-    return True if protocol == PAPER else None
+    return True if protocol == 'paper' else None
 
 
 def build(runs: Sequence[Run]) -> list[dict[str, Any]]:

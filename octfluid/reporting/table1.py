@@ -78,9 +78,9 @@ def _scan_why_not(run: Run) -> str | None:
 
 def _less_exact(run: Run, runs: Sequence[Run]) -> str | None:
     """Return why a test in 16 bits does not count (``runs`` have a more exact one of the same weights), or None if it does."""
-    exact = ('fp32', 'fp16', 'bf16')
+    exact, place = ('fp32', 'fp16', 'bf16'), ('config', 'split', 'checkpoint_sha256')
     precision = run.record['precision']
-    same = (other.record for other in runs if other.record['checkpoint_sha256'] == run.record['checkpoint_sha256'])
+    same = (other.record for other in runs if all(other.record[key] == run.record[key] for key in place))
     best = min((record['precision'] for record in same), key=exact.index, default=precision)
     return None if exact.index(precision) <= exact.index(best) else f'scored in {precision}, and there is a test in {best}'
 
@@ -98,14 +98,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         InputError: Runs of one split were scored on different files, or weights have two tests.
     """
     fitting = [run for run in runs if _scan_why_not(run) is None]
-
-    def reason(run: Run) -> str | None:
-        place = (run.config_stem, run.record['split'])
-        return _scan_why_not(run) or _less_exact(
-            run, [one for one in fitting if (one.config_stem, one.record['split']) == place]
-        )
-
-    used, not_used = select_runs(runs, reason)
+    used, not_used = select_runs(runs, lambda run: _scan_why_not(run) or _less_exact(run, fitting))
     sections = []
     for split in SPLITS:
         members = [run for run in used if run.record['split'] == split]
@@ -149,7 +142,7 @@ def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     All trainings count, and the most exact tests of the zoo's weights.
     """
     tests = [run for run in runs if run.record['kind'] == 'test' and _hrf_why_not(run) is None]
-    return select_runs(runs, lambda run: _hrf_why_not(run) or (_less_exact(run, tests) if run in tests else None))
+    return select_runs(runs, lambda run: _hrf_why_not(run) or _less_exact(run, tests))
 
 
 def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
