@@ -21,7 +21,7 @@ from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 
 SHORTEST = 500
-"""Vessel weights of fewer iterations are hardly trained; publishing them must be asked for."""
+"""Vessel weights of fewer iterations are poor; publishing them takes ``allow_short``."""
 _HEADS = {'FCNHead': 'fcn', 'PSPHead': 'pspnet', 'ASPPHead': 'deeplabv3'}
 _DATA = {'HRFDataset': 'hrf', 'DukeDMEDataset': 'duke', 'PhantomDataset': 'phantom'}
 _KEPT_FLOAT32 = ('running_mean', 'running_var')  # of batch normalisation: few, and a variance can leave the range of float16

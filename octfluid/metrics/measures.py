@@ -246,7 +246,7 @@ def subject_features(scored: Scored) -> np.ndarray:
     """Sum the features of each patient's images.
 
     Returns:
-        (len(FEATURES), S, P) float64, subjects in the order of ``scored.patients``; NaN where an image lacks what it takes.
+        (len(FEATURES), S, P) float64, subjects in the order of ``scored.patients``; NaN where an image lacks a feature.
         Counts and areas are whole numbers below 2**53 and so are their sums exact.
     """
     place = {subject: index for index, subject in enumerate(scored.patients)}

@@ -91,7 +91,7 @@ def groups_of(runs: Sequence[Run]) -> list[Group]:
 
 
 def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None:
-    """Return whether patients of the scored images have other images in the training; None if the records do not say.
+    """Return whether patients of the scored images have other images in the training; None if unknown.
 
     Weights trained for 0 iterations on fluid saw no such scan; ``protocol`` is from `octfluid.reporting.folds.protocol_of`.
     """

@@ -112,7 +112,7 @@ def _loss_of_rows(runs: Sequence[Run]) -> Figure:
         axes = figure.add_subplot(lines, columns, place)
         for run in members:
             (shown[run.start],) = axes.plot(*curve(run), color=colours[run.start], linewidth=0.9, alpha=0.8)
-        # The iterations stand on the axis, and the rest of a setting is long: two lines.
+        # The axis shows the iterations; the rest of a setting is long and takes two lines.
         words = settings[row].split(', ')[1:]
         _finish(axes, f'row {row}: ' + ', '.join(words[:-2]) + ',\n' + ', '.join(words[-2:]))
     labels = [start_label(start.key) for start in starts]

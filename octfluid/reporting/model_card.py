@@ -1,4 +1,4 @@
-"""The card of an exported model: what it is, for whom, how good, and what not to use it for, from what its file says."""
+"""The card of an exported model, from its metadata: purpose, training data, scores and limits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ MEASURES = {'dice': 'fluid Dice %', 'mdice': 'mDice %', 'miou': 'mIoU %', 'image
 
 
 def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return the scores for a model's card: of networks of the same config, each scored on what it was not trained on.
+    """Return the scores for a model's card: of networks of the same config, scored on images outside their training.
 
     Left out are runs without images, those on inner splits, and tests of weights that may have seen the scored scans.
 

@@ -65,7 +65,7 @@ def templates() -> jinja2.Environment:
 
 
 def _for_cells(value: Any) -> Any:
-    """Return results whose texts may stand in the cell of a table: on one line, without a bar."""
+    """Return results with texts that fit into a table cell: on one line, without a bar."""
     if isinstance(value, str):
         return ' '.join(value.replace('|', '\\|').split())
     if isinstance(value, Mapping):
@@ -91,7 +91,7 @@ def render(name: str, results: Mapping[str, Any], figures: Iterable[str] = (), p
 def render_page(name: str, results: Mapping[str, Any], *shown: Any, linked: bool = True) -> str:
     """Return a page of the results folder; ``shown`` are figures and pictures, see `render`.
 
-    Without ``linked`` it has no links to configs and records, which lead somewhere from ``docs/results`` alone.
+    Without ``linked`` it has no links to configs and records, which are valid only in ``docs/results``.
     """
     title, _, text = render(name, results, *shown).partition('\n')
     text += f'\n{formats.MIXED_NOTE}\n' if formats.MIXED in text else ''

@@ -18,6 +18,6 @@ class _Check(FileModel):
 
 
 def read_checks(folder: Path) -> dict[str, Any]:
-    """Return the checks in a folder that need not exist, by kind; an InputError names a file that is none."""
+    """Return the checks in a folder that need not exist, by kind; an InputError names any other file."""
     found = {path: read_json(path) for path in sorted(Path(folder).glob('*.json'))}
     return {validated(_Check, content, str(path)).kind: content for path, content in found.items()}

@@ -54,7 +54,7 @@ def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         ``rows``: for each line of ``recipe_steps.csv`` its ``config``, ``against`` and ``what``, and ``missing`` (inner folds
-        without a run). Where none is missing also ``iterations``, ``seeds``, ``images``, ``subjects``, ``measures`` (``dice``,
+        without a run). If no fold is missing also ``iterations``, ``seeds``, ``images``, ``subjects``, ``measures`` (``dice``,
         ``precision`` and ``recall`` of `octfluid.metrics.bootstrap.estimates`) and ``difference``: the output of
         `octfluid.metrics.bootstrap.paired` with ``p_holm``, None without a complete config to compare with. ``conditions``:
         of all runs used.
@@ -118,7 +118,7 @@ def build_external(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
     Returns:
         One mapping a run, by label: ``label``, ``config``, ``variant``, ``seed``, ``checkpoint_sha256``, ``groups``,
-        ``pictures`` (path below the results folder by role, of those that lie beside the record) and ``conditions``.
+        ``pictures`` (path below the results folder by role, of those next to the record) and ``conditions``.
         ``groups`` are mappings of ``group`` (the last is `ALL`), ``scans``, ``with_fluid``, ``dice`` (pooled; None without
         fluid, true or predicted), ``precision``, ``recall``, ``empty`` (scans without fluid), ``marked`` (those of them in
         which fluid is marked) and ``false_share`` (the share of their pixels that is).
@@ -157,7 +157,7 @@ def _device(name: str, images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
-    """Return the pictures that lie beside the records: role (see `choose`) -> (path below the results folder, file)."""
+    """Return the pictures next to the records: role (see `choose`) -> (path below the results folder, file)."""
     of = {image['name']: run for run in runs for image in run.record['images']}
     found = {}
     for role, name in choose([image for run in runs for image in run.record['images']]).items():
@@ -169,7 +169,7 @@ def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
 
 
 def is_own(group: Mapping[str, Any]) -> bool:
-    """Return whether a group of `estimates.build` is of our recipes, by weights that saw none of the scored scans."""
+    """Return whether a group of `estimates.build` is of our recipes, with weights that never saw the scored scans."""
     return group['config'].startswith(FOLDER) and folds.TRAINED_ON not in group['variant'] and group['iterations'] > 0
 
 

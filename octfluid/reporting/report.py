@@ -107,7 +107,7 @@ def _with_block(readme: Path, results: Mapping[str, Any], out: Path) -> str:
 
 
 def is_published(out: Path) -> bool:
-    """Return whether a folder is a repository's ``docs/results``, from which links to configs and records lead somewhere."""
+    """Return whether a folder is a repository's ``docs/results``: only there links to configs and records are valid."""
     return Path(out).resolve().parts[-2:] == ('docs', 'results')
 
 
@@ -129,8 +129,8 @@ def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> 
         (content of ``results.json``, files written).
 
     Raises:
-        InputError: Records contradict each other, a benchmark or check is none, the README lacks the markers or is no text,
-            or a folder is in the place of a page; nothing is written.
+        InputError: Records contradict each other, a benchmark or check is invalid, the README lacks the markers or is not
+            text, or a page's path is a folder. Nothing is written.
     """
     out, results = Path(out), build_results(runs, Path(out))
     kept, linked, groups = unique_scored(runs)[0], is_published(out), results['estimates']['groups']

@@ -24,7 +24,7 @@ class _Benchmark(FileModel):
 
 
 def read_benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the benchmarks in a folder that need not exist, by file name; an InputError names a file that is none."""
+    """Return the benchmarks in a folder that need not exist, by file name; an InputError names any other file."""
     found = {path.name: read_json(path) for path in sorted(Path(folder).glob('*.json'))}
     for name, content in found.items():
         validated(_Benchmark, content, f'{folder}/{name}')

@@ -185,7 +185,7 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        name = error.filename2 or error.filename  # of a renaming, the user knows the second
+        name = error.filename2 or error.filename  # a renaming has two; the second is the user's
         where = f' ({name})' if name else ''
         status, message = 1, f'{error.strerror or error}{where}; files written before this are intact'
     except KeyboardInterrupt:
