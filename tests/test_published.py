@@ -13,7 +13,7 @@ from PIL import Image
 from octfluid.inference.model import ScanModel
 from octfluid.records.record import published_path, read_records
 from octfluid.reporting import prediction
-from octfluid.reporting.benchmarks import FOLDER, read_benchmarks
+from octfluid.reporting.speed import FOLDER, read_benchmarks
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'docs/results'
@@ -98,7 +98,7 @@ def test_links_of_the_documents_lead_somewhere():
 
 def test_checks_of_predictions_are_those_of_the_shipped_model():
     checks = prediction.read_checks(RESULTS / prediction.FOLDER)
-    assert set(checks) == {'guard', 'areas', 'int8'}
+    assert set(checks) == {'guard', 'areas'}
     for check in checks.values():
         assert check['git'] and check['git']['dirty'] is False
         assert check['weights_sha256'] == ScanModel().info.weights_sha256

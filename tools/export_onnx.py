@@ -39,8 +39,7 @@ def main() -> None:
     from octfluid.inference.model import ScanModel
     from octfluid.records.fingerprint import config_name
     from octfluid.records.record import read_records, to_run
-    from octfluid.reporting.estimates import scores_of
-    from octfluid.reporting.model_card import describe_training, render_card
+    from octfluid.reporting.model_card import describe_training, render_card, scores_of
     from octfluid.utils.atomic import require_file_names, require_folder, write_text
     from octfluid.utils.errors import InputError
 

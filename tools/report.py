@@ -34,7 +34,6 @@ def main() -> int | None:
     """Read the records, write the pages, and say what was written."""
     args = parse_args()
     from octfluid.records.record import read_records, to_run
-    from octfluid.reporting import benchmarks, prediction
     from octfluid.reporting.report import default_readme, write_report
     from octfluid.utils.atomic import require_folder
     from octfluid.utils.errors import InputError
@@ -48,11 +47,10 @@ def main() -> int | None:
         raise InputError(f'{clash}: a record where the report writes a file of its own; rename it, or choose another --out')
     for folder in (args.out, args.out / 'figures'):
         require_folder(folder, '--out')
-    speed = benchmarks.read_benchmarks(args.out / benchmarks.FOLDER)
-    checks = prediction.read_checks(args.out / prediction.FOLDER)
     with occupied(args.out, 'figures'):
-        results, files = write_report(runs, args.out, args.readme or default_readme(args.out), speed, checks)
-    print(f'{len(runs)} run records read' + (f', {len(speed)} benchmarks' if speed else ''))
+        results, files = write_report(runs, args.out, args.readme or default_readme(args.out))
+    benchmarks = sum(map(len, results['speed'].values()))
+    print(f'{len(runs)} run records read' + (f', {benchmarks} benchmarks' if benchmarks else ''))
     if left_out := results['estimates']['not_used']:
         print(f'{len(left_out)} of them with settings of their own, whose scores are not shown: {left_out[0][1]}')
     for label in results['repeated']:

@@ -254,7 +254,7 @@ class DukeDMEDataset(FluidDataset):
         scale='496x768 pixels, nominal 0.00387 mm axial and 0.01133 mm lateral (10.94 to 11.98 um by subject)',
         limits=(
             'Ten patients of one clinic, one device, one disease and one grader, who graded the middle of each scan only. '
-            'On scans of other devices it found far less (docs/results/external.md).',
+            'On scans of other devices it found far less (docs/results/recipes.md).',
             'Two graders of these scans agree with each other only in part; so will a network with either.',
             'Walls between neighbouring pockets are often filled. Small pockets are missed and invented far more often than '
             'large ones, which rule a pooled Dice.',

@@ -21,7 +21,7 @@ from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 
 SHORTEST = 500
-"""Vessel weights of fewer iterations are hardly trained; publishing them must be asked for."""
+"""Vessel weights of fewer iterations are poor; publishing them takes ``allow_short``."""
 _HEADS = {'FCNHead': 'fcn', 'PSPHead': 'pspnet', 'ASPPHead': 'deeplabv3'}
 _DATA = {'HRFDataset': 'hrf', 'DukeDMEDataset': 'duke', 'PhantomDataset': 'phantom'}
 _KEPT_FLOAT32 = ('running_mean', 'running_var')  # of batch normalisation: few, and a variance can leave the range of float16
@@ -72,7 +72,7 @@ def publish(
     stored = read_checkpoint(checkpoint)
     run = record and records.read_record(record)
     if run and run['checkpoint_sha256'] != records.file_sha256(checkpoint):
-        raise InputError(f'{record}: is the record of another checkpoint than {checkpoint}, by its checkpoint_sha256')
+        raise InputError(f'{record}: belongs to another checkpoint than {checkpoint} (checkpoint_sha256 differs)')
     told = origin_of(checkpoint, stored)
     overrides, split = (run['overrides'], run['split']) if run else (told.overrides, told.split)
     cfg, source = _config_of(config, run, overrides, split)

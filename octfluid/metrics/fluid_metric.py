@@ -53,7 +53,7 @@ class FluidMetric(BaseMetric):
             row = image_row(name, sample.get('subject'), *masks, self.ignore_index, classes)
             if (difference := _logit_difference(sample)) is not None and difference.shape == masks[1].shape:
                 row['extra']['logit_histogram'] = logit_histogram(difference, masks[1], self.ignore_index)
-            # A bit a pixel: the masks of all images stay in memory, and travel between processes, until the best are known.
+            # Masks use one bit a pixel, because all stay in memory and are gathered across processes.
             self.results.append((row, np.packbits(masks[0] == 1) if classes == FLUID_CLASSES else None))
 
     def compute_metrics(self, results: list[tuple[dict, np.ndarray | None]]) -> dict[str, float]:

@@ -74,7 +74,7 @@ def _check_same(first: Sequence[Mapping], second: Sequence[Mapping], one: str, o
     advice = 'expected the same images on both sides, score one of them again'
     if alone := sorted({row['name'] for row in first} ^ {row['name'] for row in second}):
         owner = one if any(row['name'] == alone[0] for row in first) else other
-        raise InputError(f'image {alone[0]} is scored in {owner} alone ({one} is compared with {other}); {advice}')
+        raise InputError(f'image {alone[0]}: of {one} and {other}, only {owner} scores it; {advice}')
     for a, b in zip(first, second, strict=True):
         for what, value in _SAME.items():
             if value(a) != value(b):
@@ -246,7 +246,7 @@ def subject_features(scored: Scored) -> np.ndarray:
     """Sum the features of each patient's images.
 
     Returns:
-        (len(FEATURES), S, P) float64, subjects in the order of ``scored.patients``; NaN where an image lacks what it takes.
+        (len(FEATURES), S, P) float64, subjects in the order of ``scored.patients``; NaN where an image lacks a feature.
         Counts and areas are whole numbers below 2**53 and so are their sums exact.
     """
     place = {subject: index for index, subject in enumerate(scored.patients)}

@@ -13,11 +13,6 @@ _LENGTH = re.compile(r'_(\d+)([ik])_(?:hrf|zoo)-[0-9a-f]{8}\.pth$|_(?:hrf|zoo)_(
 _KEY = re.compile(r'(hrf-own|hrf-zoo)-(?:(\d+)i|unknown)')
 
 
-def thousands(number: int) -> str:
-    """Return a whole number with a space between groups of three digits."""
-    return f'{number:,}'.replace(',', ' ')
-
-
 def init_source(record: Mapping[str, Any]) -> str:
     """Return where a run's initial weights came from: ``hrf-own``, ``hrf-zoo``, ``other`` or ``scratch``."""
     return record['init']['source'] if record['init'] else 'scratch'
@@ -64,30 +59,13 @@ class Start:
             return Start(match[1], int(match[2]) if match[2] else None)
         raise ValueError(f'{key!r} names no initial weights')
 
-    @property
-    def length(self) -> str:
-        """The length of the source training in words."""
-        return 'an unknown number of iterations' if self.iterations is None else f'{thousands(self.iterations)} iterations'
+    def __lt__(self, other: 'Start') -> bool:
+        """Sort the full source training first, then the longer before the shorter, scratch last."""
 
-    @property
-    def title(self) -> str:
-        """Heading of the section."""
-        return {
-            'hrf-own': f'From HRF vessel weights trained here, {self.length} (`hrf-own`)',
-            'hrf-zoo': f"From the model zoo's HRF vessel weights, {self.length}, as in the paper (`hrf-zoo`)",
-            'scratch': 'From scratch (`--init none`)',
-        }[self.source]
+        def rank(start: Start) -> tuple:
+            return (start.source == 'scratch', start.iterations != FULL, -(start.iterations or 0), start.source)
 
-    @property
-    def short(self) -> str:
-        """Head of a column."""
-        whose = self.source.removeprefix('hrf-')
-        return 'from scratch' if self.source == 'scratch' else f'from HRF ({whose}), {self.length}'
-
-    @property
-    def rank(self) -> tuple:
-        """Sort key: the full source training first, then the longer before the shorter, scratch last."""
-        return (self.source == 'scratch', self.iterations != FULL, -(self.iterations or 0), self.source)
+        return rank(self) < rank(other)
 
 
 SCRATCH = Start('scratch', 0)

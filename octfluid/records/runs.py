@@ -1,4 +1,4 @@
-"""Groups of run records: which runs are the same, which can be averaged, and mean and spread over seeds."""
+"""Groups of run records: which runs count, which are the same, which can be averaged, and mean and spread over seeds."""
 
 import statistics
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from octfluid.metrics.confusion import pooled_metrics, predict_nothing, rounded
+from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.records.provenance import Start
 from octfluid.records.schema import metric_classes
 from octfluid.utils.errors import InputError
@@ -45,19 +45,10 @@ class Run:
     @property
     def scores(self) -> dict[str, float | None]:
         """Pooled fractions computed again from the counts; ``Dice`` and ``IoU`` are of any class but background."""
-        return _scores(self, self.record['images'])
-
-
-def _scores(run: Run, images: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    means, foreground = pooled_metrics(images, metric_classes(run.record)), pooled_metrics(images)
-    found = {name: means[name] for name in ('mIoU', 'mDice')}
-    return found | {name: foreground[f'{name}.fluid'] for name in ('Dice', 'IoU')}
-
-
-def background_everywhere(run: Run) -> dict[str, float | None]:
-    """Return the scores that calling every pixel background would have on a run's images: fractions, rounded."""
-    scores = _scores(run, predict_nothing(run.record['images']))
-    return {name: rounded(value) for name, value in scores.items()}
+        images = self.record['images']
+        means, foreground = pooled_metrics(images, metric_classes(self.record)), pooled_metrics(images)
+        found = {name: means[name] for name in ('mIoU', 'mDice')}
+        return found | {name: foreground[f'{name}.fluid'] for name in ('Dice', 'IoU')}
 
 
 def _identity(run: Run) -> tuple:
@@ -86,58 +77,68 @@ def unique_runs(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
     return list(first.values()), repeated
 
 
-def _require_same(runs: Sequence[Run], of: Callable[[Run], Any], differing: str) -> None:
-    for run in runs[1:]:
-        if of(run) != of(runs[0]):
-            raise InputError(f'{runs[0].path} and {run.path} {differing}, and cannot stand together; remove one of them')
+_DIFFERING = {
+    'images': (lambda run: run.record['split_sha256'], 'were scored on different images or masks (split_sha256)'),
+    'config': (lambda run: run.record['config_sha256'], 'were run with different versions of the config'),
+    'weights': (lambda run: run.init_sha256, 'were run with different initial weights'),
+}
 
 
-def check_comparable(runs: Sequence[Run]) -> None:
-    """Refuse (InputError) runs that were scored on different files."""
-    _require_same(runs, lambda run: run.record['split_sha256'], 'were scored on different images or masks (split_sha256)')
-
-
-def check_one_start(runs: Sequence[Run]) -> None:
-    """Refuse (InputError) runs that began with different weights."""
-    _require_same(runs, lambda run: run.init_sha256, 'started from different initial weights of one origin and length')
+def check_same(runs: Sequence[Run], *what: str) -> None:
+    """Refuse (InputError) runs that differ in their scored ``images``, their ``config`` or their initial ``weights``."""
+    for of, differing in map(_DIFFERING.__getitem__, what):
+        for run in runs[1:]:
+            if of(run) != of(runs[0]):
+                raise InputError(f'{runs[0].path} and {run.path} {differing} and cannot be in one table; remove one of them')
 
 
 def check_averageable(runs: Sequence[Run]) -> None:
-    """Refuse (InputError) runs that differ in config, initial weights or scored files, and runs with the same seed."""
-    check_comparable(runs)
-    _require_same(runs, lambda run: run.record['config_sha256'], 'were run with different versions of the config')
-    _require_same(runs, lambda run: run.init_sha256, 'were run with different initial weights')
-    by_seed: dict[int, Run] = {}
-    for run in runs:
-        if (known := by_seed.setdefault(run.record['seed'], run)) is not run:
-            raise InputError(f'{known.path} and {run.path} are of one seed and would count twice; remove one of them')
+    """Refuse (InputError) runs that differ in scored images, config or initial weights, and runs with the same seed."""
+    check_same(runs, 'images', 'config', 'weights')
+    for same in grouped(runs, lambda run: run.record['seed']).values():
+        if len(same) > 1:
+            raise InputError(f'{same[0].path} and {same[1].path} have the same seed and would count twice; remove one of them')
 
 
-def why_not(run: Run, iterations: int, split: str = 'paper') -> str | None:
-    """Return why a run is not the training that its config describes (``iterations``, the table's ``split``), or None."""
+def overridden(run: Run) -> str | None:
+    """Return which overrides change the result of a run, or None."""
+    return 'overrides ' + ', '.join(run.changed) if run.changed else None
+
+
+def why_not(run: Run, iterations: int | None) -> str | None:
+    """Return why a run is not the training of the paper's split that its config describes, or None.
+
+    ``iterations`` are those of the config, None for a config that is not in the table.
+    """
     record = run.record
+    if iterations is None:
+        return 'its config is not in the table'
     if record['kind'] != 'train':
         return 'a test; the table takes training runs'
-    if record['split'] != split:
-        return f'split {record["split"]}; the table takes the split {split}'
+    if record['split'] != 'paper':
+        return f'split {record["split"]}; the table takes the split paper'
     if record['variant']:
         return f'variant {record["variant"]}'
     if record['iterations'] != iterations:
         return f'{record["iterations"]} of {iterations} iterations'
-    if run.changed:
-        return 'overrides ' + ', '.join(run.changed)
     if run.source == 'other':
         return f'initial weights of another origin ({record["init"]["name"]})'
-    return None
+    return overridden(run)
 
 
-def less_exact(run: Run, runs: Iterable[Run]) -> str | None:
-    """Return why a test in 16 bits does not count (``runs`` have a more exact one of the same weights), or None if it does."""
-    exact = ('fp32', 'fp16', 'bf16')
-    precision = run.record['precision']
-    same = (other.record for other in runs if other.record['checkpoint_sha256'] == run.record['checkpoint_sha256'])
-    best = min((record['precision'] for record in same), key=exact.index, default=precision)
-    return None if exact.index(precision) <= exact.index(best) else f'scored in {precision}, and there is a test in {best}'
+def select_runs(runs: Iterable[Run], reason_of: Callable[[Run], str | None]) -> tuple[list[Run], list[list[str]]]:
+    """Return the runs that count, and label and reason of every other run; ``reason_of`` gives the reason or None."""
+    reasons = [(run, reason_of(run)) for run in runs]
+    used = [run for run, reason in reasons if reason is None]
+    return used, sorted([run.label, reason] for run, reason in reasons if reason is not None)
+
+
+def grouped(runs: Iterable[Run], key: Callable[[Run], Any]) -> dict[Any, list[Run]]:
+    """Return the runs of each value of ``key``, ascending; runs of one value keep their order."""
+    groups: dict[Any, list[Run]] = {}
+    for run in sorted(runs, key=key):
+        groups.setdefault(key(run), []).append(run)
+    return groups
 
 
 def weights_of(runs: Iterable[Run]) -> list[dict[str, str]]:

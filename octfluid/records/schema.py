@@ -57,7 +57,7 @@ def validated(model: type[Model], content: Any, where: str) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-    if first['type'] == 'value_error':  # a check of ours, which says what it found, perhaps in which field of a model
+    if first['type'] == 'value_error':  # from our own checks, with the found value and perhaps the field
         said = str(first['ctx']['error'])
     else:
         found = ' '.join(repr(first['input']).split())[:60]
@@ -129,7 +129,7 @@ class LogitHistogram(FileModel, extra='forbid'):
 
 
 class Extra(FileModel, extra='forbid'):
-    """What only the masks or the logits of an image tell. Any of it may be missing: older records have none."""
+    """Measures that need the masks or logits of an image. Older records lack them."""
 
     surface_dice_1px: Fraction | None = None
     surface_dice_2px: Fraction | None = None

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from octfluid.metrics.seeds import difference
-from octfluid.records.runs import Run, check_comparable, check_one_start, conditions_of, summarise, weights_of
+from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_runs, summarise, weights_of, why_not
 from octfluid.reporting import table2
-from octfluid.reporting.published import by_start, read_published, select_trainings
+from octfluid.reporting.published import read_published
 
 REFERENCE_ROW, REFERENCE_HEAD = 10, 'pspnet'
 LONG = 'row10_4000'
@@ -21,8 +21,7 @@ def expected() -> dict[str, dict[str, Any]]:
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Return the runs that count, and label and reason of every other run."""
     iterations = {stem: config['iterations'] for stem, config in expected().items()}
-    unknown = 'its config is not among the expected ones (ablations.csv)'
-    return select_trainings(runs, lambda run: iterations.get(run.config_stem), unknown)
+    return select_runs(runs, lambda run: why_not(run, iterations.get(run.config_stem)))
 
 
 def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
@@ -44,11 +43,11 @@ def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
     """
     used, not_used = select(runs)
     row10 = [run for run in table2.select(table2_runs)[0] if table2.row_number(run.config_stem) == REFERENCE_ROW]
-    check_comparable(row10 + used)
-    references = by_start(row10)
+    check_same(row10 + used, 'images')
+    references, starts = (grouped(runs, lambda run: run.start) for runs in (row10, used))
     return {
         'configs': expected(),
-        'sections': {start.key: _section_of(mine, references.get(start, [])) for start, mine in by_start(used).items()},
+        'sections': {start.key: _section_of(mine, references.get(start, [])) for start, mine in starts.items()},
         'by_length': _by_length(row10, [run for run in used if run.config_stem == LONG]),
         **conditions_of(row10 + used),
         'not_used': not_used,
@@ -57,7 +56,7 @@ def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
 
 def _section_of(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, Any]:
     configs, found = expected(), {}
-    check_one_start([*reference, *(run for run in runs if configs[run.config_stem]['head'] == REFERENCE_HEAD)])
+    check_same([*reference, *(run for run in runs if configs[run.config_stem]['head'] == REFERENCE_HEAD)], 'weights')
     standard = summarise(reference) if reference else None
     for stem in configs:
         if cell := [run for run in runs if run.config_stem == stem]:
@@ -68,7 +67,7 @@ def _section_of(runs: Sequence[Run], reference: Sequence[Run]) -> dict[str, Any]
 
 
 def _by_length(row10: Sequence[Run], long: Sequence[Run]) -> list[dict[str, Any]]:
-    known = by_start([run for run in (*row10, *long) if run.source_iterations is not None])
+    known = grouped([run for run in (*row10, *long) if run.source_iterations is not None], lambda run: run.start)
     lines = []
     for start in sorted(known, key=lambda start: (start.iterations, start.source)):
         cells = [[run for run in runs if run.start == start] for runs in (row10, long)]

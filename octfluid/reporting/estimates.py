@@ -1,6 +1,6 @@
-"""Scores with intervals over patients and seeds, and paired differences between configurations on the same images."""
+"""Scores of each configuration, its folds pooled, with intervals over patients and seeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -9,20 +9,15 @@ from typing import Any, NamedTuple
 from octfluid.datasets.splits import is_by_subject
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.measures import Scored
-from octfluid.records.provenance import SCRATCH, file_label
-from octfluid.records.runs import Run, check_averageable, conditions_of, unique_runs
+from octfluid.records.provenance import file_label
+from octfluid.records.runs import Run, check_averageable, conditions_of, grouped
 from octfluid.reporting import folds, table2
-from octfluid.reporting.published import grouped, read_published
-from octfluid.utils.errors import InputError
 
 FOREGROUND = 'fluid'
 """Groups are made for this class alone; vessels have a table of their own."""
 
-PAPER, LEAKAGE = 'paper', 'leakage'
 AREAS = ('false_positive_px', 'area_bias_px', 'area_limit_low_px', 'area_limit_high_px')
 """Measures that are areas in pixels, which pages show in square millimetres too."""
-CARD = ('dice', 'mdice', 'miou', 'image_dice')
-"""Measures that a model's card gives."""
 
 
 class Key(NamedTuple):
@@ -96,7 +91,7 @@ def groups_of(runs: Sequence[Run]) -> list[Group]:
 
 
 def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None:
-    """Return whether patients of the scored images have other images in the training; None if the records do not say.
+    """Return whether patients of the scored images have other images in the training; None if unknown.
 
     Weights trained for 0 iterations on fluid saw no such scan; ``protocol`` is from `octfluid.reporting.folds.protocol_of`.
     """
@@ -104,7 +99,7 @@ def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None
         return None
     if iterations == 0 or is_by_subject(protocol):
         return False
-    return True if protocol == PAPER else None
+    return True if protocol == 'paper' else None
 
 
 def build(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -155,123 +150,3 @@ def _extent(images: Scored | None) -> dict[str, Any]:
         'size': list(size) if size else None,
         'pixel_mm2': measures.pixel_mm2(images.names, *size) if size else None,
     }
-
-
-def not_used(runs: Sequence[Run]) -> list[list[str]]:
-    """Return label and reason of the runs on fluid that are in no group, by label."""
-    left_out = [run for run in runs if run.changed and run.foreground == FOREGROUND]
-    return sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in left_out)
-
-
-def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return the scores for a model's card: of networks of the same config, each scored on what it was not trained on.
-
-    Left out are runs without images, those on inner splits, and tests of weights that may have seen the scored scans.
-
-    Returns:
-        One mapping for each group with all its folds: ``config``, ``protocol``, ``variant``, ``iterations``, ``seeds`` (their
-        number), ``images``, ``subjects``, ``size``, ``patients_seen`` (whether the scored patients have other scans in the
-        training), and ``measures``: ``value`` and ``interval`` (fractions) of each of `CARD`.
-
-    Raises:
-        InputError: There is no such group.
-    """
-    kept = [
-        run for run in runs
-        if run.record['images'] and not folds.is_inner(run)
-        and folds.TRAINED_ON not in run.record['variant'] and run.record['iterations'] > 0
-    ]  # fmt: skip
-    groups = [group for group in build(unique_runs(kept)[0]) if group['measures']]
-    if not groups:
-        raise InputError('records: no complete protocol among them; expected the records of all folds of one')
-    same = ('config', 'protocol', 'variant', 'iterations', 'images', 'subjects', 'size')
-    return [
-        {
-            **{key: group[key] for key in same},
-            'seeds': len(group['seeds']),
-            'patients_seen': group['shared_subjects'],
-            'measures': {name: {key: group['measures'][name][key] for key in ('value', 'interval')} for name in CARD},
-        }
-        for group in groups
-    ]
-
-
-def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Compare every pair of groups that a conclusion of the paper, leakage or the recipes ask for.
-
-    Returns:
-        One mapping a comparison: ``family``, ``title``, ``arm``, ``reference``, ``measure``, ``protocol``, ``note``, and the
-        output of `octfluid.metrics.bootstrap.paired` with ``p_holm``, which is corrected over the family.
-
-    Raises:
-        InputError: Runs that would be pooled, averaged or compared do not fit together.
-    """
-    groups = groups_of(runs)
-    pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups))
-    found = [item for pair in pairs if (item := _compared(*pair))]
-    for family in {item['family'] for item in found}:
-        members = [item for item in found if item['family'] == family]
-        for item, corrected in zip(members, bootstrap.holm([item['p'] for item in members]), strict=True):
-            item['p_holm'] = corrected
-    return found
-
-
-def _compared(family: str, title: str, *sides: Group) -> dict[str, Any] | None:
-    """Compare arm and reference on the images that both have scored; None without one, or (but for leakage) without a fold."""
-    missing, scored = [name for side in sides for name in side.missing], [side.scored() for side in sides]
-    names = set.intersection(*(set(images.names) if images else set() for images in scored))
-    if (missing and family != LEAKAGE) or not names:
-        return None
-    across = sides[0].key.protocol != sides[1].key.protocol
-    record = sides[0].runs[0].record
-    share = f'{len(names)} of the {len(record["images"])} images of split {record["split"]}'
-    arm, reference = (side.title + (f', {side.key.protocol}' if across else '') for side in sides)
-    return {
-        'family': family,
-        'title': title,
-        'arm': arm,
-        'reference': reference,
-        'measure': 'dice',
-        'protocol': sides[0].key.protocol,
-        'note': f'on {share}; missing: {", ".join(missing)}' if missing else '',
-        **bootstrap.paired(*(side.scored(names) for side in sides)),
-        'p_holm': None,
-    }
-
-
-def _leakage(groups: Sequence[Group]) -> Iterator[tuple]:
-    """Pair training on the paper's split with leaving one subject out, both scored on the paper's images."""
-    by_key = {group.key: group for group in groups}
-    for key, group in by_key.items():
-        by_patient = by_key.get(key._replace(protocol=folds.LEAVE_ONE_OUT))
-        if key.protocol == PAPER and by_patient:
-            title = f'{group.title}: patients in the training minus patients left out'
-            yield LEAKAGE, title, group, by_patient
-
-
-def _conclusions(groups: Sequence[Group]) -> Iterator[tuple]:
-    """Pair the rows of table 2 and the ablations of the paper's conclusions, trained for the iterations of their configs."""
-    iterations = {row['row']: row['iterations'] for row in table2.paper_rows()}
-    sides = {}
-    for group in groups:
-        run, key = group.runs[0], group.key
-        whole = run.table == 'ablations' or (group.row in iterations and key.iterations == iterations[group.row])
-        if whole and (key.kind, key.protocol, key.variant) == ('train', PAPER, ''):
-            sides.setdefault((run.start, str(group.row) if group.row else run.config_stem), group)
-    for start in sorted({start for start, _ in sides} - {SCRATCH}, key=lambda start: start.rank):
-        for claim in read_published('paper_conclusions.csv'):
-            arm = sides.get((start, claim['arm']))
-            reference = sides.get((SCRATCH if claim['scratch'] else start, claim['reference']))
-            if arm and reference:
-                yield f'conclusions, {start.key}', claim['text'], arm, reference
-
-
-def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
-    """Pair every recipe with row 10 from its longest source training, under one protocol and on the same ground truth."""
-    plain = [group for group in groups if (group.key.kind, group.key.variant) == ('train', '')]
-    for group in (group for group in plain if group.runs[0].table == 'recipes'):
-        same = (10, group.key.protocol, group.size)
-        rivals = [rival for rival in plain if (rival.row, rival.key.protocol, rival.size) == same]
-        if rivals:
-            reference = min(rivals, key=lambda rival: rival.runs[0].start.rank)
-            yield f'against row 10, {group.key.protocol}', f'{group.title} minus {reference.title}', group, reference

@@ -18,10 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from octfluid.records.provenance import SCRATCH, Start, thousands
-from octfluid.records.runs import Run
+from octfluid.records.provenance import SCRATCH, Start
+from octfluid.records.runs import Run, grouped
 from octfluid.reporting import ablations, recipes, table1, table2
-from octfluid.reporting.published import by_start, grouped
+from octfluid.reporting.formats import start_label, thousands
 
 NAMES = ('loss_table2.png', 'loss_hrf.png', 'row10_by_source_length.png', 'patients.png', 'areas.png')
 OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')
@@ -100,7 +100,7 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _loss_of_rows(runs: Sequence[Run]) -> Figure:
-    rows, starts = grouped(runs, lambda run: table2.row_number(run.config_stem)), list(by_start(runs))
+    rows, starts = grouped(runs, lambda run: table2.row_number(run.config_stem)), sorted({run.start for run in runs})
     # Each kind of initial weights has its colour; training from scratch is always the last, black.
     colours = {start: OKABE_ITO[index % (len(OKABE_ITO) - 1)] for index, start in enumerate(starts)} | {SCRATCH: OKABE_ITO[-1]}
     settings = {row['row']: row['setting'] for row in table2.paper_rows()}
@@ -112,10 +112,11 @@ def _loss_of_rows(runs: Sequence[Run]) -> Figure:
         axes = figure.add_subplot(lines, columns, place)
         for run in members:
             (shown[run.start],) = axes.plot(*curve(run), color=colours[run.start], linewidth=0.9, alpha=0.8)
-        # The iterations stand on the axis, and the rest of a setting is long: two lines.
+        # The axis shows the iterations; the rest of a setting is long and takes two lines.
         words = settings[row].split(', ')[1:]
         _finish(axes, f'row {row}: ' + ', '.join(words[:-2]) + ',\n' + ', '.join(words[-2:]))
-    figure.legend([shown[start] for start in starts], [start.short for start in starts], loc='outside lower center', ncols=3)
+    labels = [start_label(start.key) for start in starts]
+    figure.legend([shown[start] for start in starts], labels, loc='outside lower center', ncols=3)
     return figure
 
 

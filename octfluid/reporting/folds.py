@@ -1,6 +1,6 @@
 """Pooling the folds of a protocol: each image is scored once, by a model that never saw its patient.
 
-A record says what was scored, not what was trained on. That follows from the split's name: ``subjectNN`` trains on all
+A record lists the scored images, not the training images. The name of the split gives these: ``subjectNN`` trains on all
 subjects but NN, which `octfluid.datasets.integrity` checks before a training begins.
 """
 
@@ -26,7 +26,7 @@ def protocol_of(split: str) -> str:
 
 
 def is_inner(run: Run) -> bool:
-    """Return whether a run scored an inner split, which serves to choose settings and is in no table of scores."""
+    """Return whether a run scored an inner split: for choosing settings, not for tables of scores."""
     return inner_parent(run.record['split']) is not None
 
 
@@ -126,7 +126,7 @@ def _check_same(runs: Sequence[Run]) -> None:
 
 
 def _never_saw(run: Run) -> bool:
-    """Return whether a run's weights may stand for its fold: a test can be of weights trained on another split."""
+    """Return False for a test of weights that were trained on the fold's patient, under another split."""
     variant, split = run.record['variant'], run.record['split']
     if not is_subject_split(split) or TRAINED_ON not in variant:
         return True

@@ -1,9 +1,10 @@
-"""How pages write numbers, and what was run where."""
+"""How pages write numbers, initial weights, and what was run where."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from octfluid.records.provenance import Start
 from octfluid.records.runs import mixed
 
 NOT_RUN = 'not run'
@@ -11,6 +12,11 @@ MIXED = '†'
 """Marks scores from runs on different devices or in different precision."""
 MIXED_NOTE = f'{MIXED}: the runs differ in device or precision, which adds to their differences.'
 SCORES = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'fluid Dice', 'IoU': 'fluid IoU'}
+
+
+def thousands(number: int) -> str:
+    """Return a whole number with a space between groups of three digits."""
+    return f'{number:,}'.replace(',', ' ')
 
 
 def percent(value: float | None) -> str:
@@ -60,6 +66,26 @@ def duration(seconds: float | None) -> str:
         return '-'
     minutes, rest = divmod(round(seconds), 60)
     return f'{minutes // 60} h {minutes % 60:02d} min' if minutes >= 60 else f'{minutes} min {rest:02d} s'
+
+
+def _length(start: Start) -> str:
+    return 'an unknown number of iterations' if start.iterations is None else f'{thousands(start.iterations)} iterations'
+
+
+def start_title(key: str) -> str:
+    """Return the heading of the section of initial weights, from their `Start.key`."""
+    start = Start.of(key)
+    return {
+        'hrf-own': f'From HRF vessel weights trained here, {_length(start)} (`hrf-own`)',
+        'hrf-zoo': f"From the model zoo's HRF vessel weights, {_length(start)}, as in the paper (`hrf-zoo`)",
+        'scratch': 'From scratch (`--init none`)',
+    }[start.source]
+
+
+def start_label(key: str) -> str:
+    """Return a short name of initial weights, from their `Start.key`."""
+    start = Start.of(key)
+    return 'from scratch' if key == 'scratch' else f'from HRF ({start.source.removeprefix("hrf-")}), {_length(start)}'
 
 
 def mark(*summaries: Mapping[str, Any] | None) -> str:

@@ -13,8 +13,8 @@ from markdown_it import MarkdownIt
 from octfluid.metrics.bootstrap import MIN_SUBJECTS
 from octfluid.metrics.measures import MEASURES
 from octfluid.metrics.seeds import MIN_SEEDS
-from octfluid.records.provenance import FULL, Start, thousands
-from octfluid.reporting import conclusions, estimates, formats, recipes, table1
+from octfluid.records.provenance import FULL, Start
+from octfluid.reporting import comparisons, estimates, formats, recipes, table1
 from octfluid.reporting.folds import TRAINED_ON
 from octfluid.reporting.published import read_published
 
@@ -24,7 +24,7 @@ USUAL = ('400 iterations', 'CE', 'SGD', 'weight decay 5e-4')
 _HTML_IN_MARKDOWN = re.compile(r'(`[^`\n]*`)|<(?=[A-Za-z/!?])')
 _TO_REPOSITORY = re.compile(r'(?<!!)\[([^][]+)\]\((?:\.\./|records/)[^)]*\)')
 _FORMATS = ('percent', 'points', 'spread', 'points_interval', 'estimate', 'p_value', 'duration', 'mark', 'seeds', 'conditions',
-            'config_link', 'records_link')  # fmt: skip
+            'config_link', 'records_link', 'start_label', 'start_title', 'thousands')  # fmt: skip
 
 
 @cache
@@ -40,17 +40,16 @@ def templates() -> jinja2.Environment:
     environment.filters |= {name: getattr(formats, name) for name in _FORMATS}
     environment.filters |= {
         'json': json.dumps,
-        'leakage_verdict': conclusions.leakage_verdict,
+        'leakage_verdict': comparisons.leakage_verdict,
         'own': lambda groups: filter(recipes.is_own, groups),
         'plotted': recipes.plotted,
         'start': Start.of,
-        'thousands': thousands,
     }
     environment.globals |= {
         'AREAS': estimates.AREAS,
-        'FAILED': conclusions.FAILED,
+        'FAILED': comparisons.FAILED,
         'FULL': FULL,
-        'MARGIN': conclusions.MARGIN,
+        'MARGIN': comparisons.MARGIN,
         'MEASURES': MEASURES,
         'MIN_SEEDS': MIN_SEEDS,
         'MIN_SUBJECTS': MIN_SUBJECTS,
@@ -66,7 +65,7 @@ def templates() -> jinja2.Environment:
 
 
 def _for_cells(value: Any) -> Any:
-    """Return results whose texts may stand in the cell of a table: on one line, without a bar."""
+    """Return results with texts that fit into a table cell: on one line, without a bar."""
     if isinstance(value, str):
         return ' '.join(value.replace('|', '\\|').split())
     if isinstance(value, Mapping):
@@ -92,7 +91,7 @@ def render(name: str, results: Mapping[str, Any], figures: Iterable[str] = (), p
 def render_page(name: str, results: Mapping[str, Any], *shown: Any, linked: bool = True) -> str:
     """Return a page of the results folder; ``shown`` are figures and pictures, see `render`.
 
-    Without ``linked`` it has no links to configs and records, which lead somewhere from ``docs/results`` alone.
+    Without ``linked`` it has no links to configs and records, which are valid only in ``docs/results``.
     """
     title, _, text = render(name, results, *shown).partition('\n')
     text += f'\n{formats.MIXED_NOTE}\n' if formats.MIXED in text else ''
@@ -107,12 +106,9 @@ def render_html(title: str, pages: Mapping[str, str], pictures: Mapping[str, byt
     """
     markdown, sections = MarkdownIt('commonmark', {'html': False}).enable('table'), {}
     for name, text in pages.items():
-        html = markdown.render(text.replace(WRITTEN_BY, ''))
-        html = re.sub(r'<(/?)h(\d)>', lambda found: f'<{found[1]}h{int(found[2]) + 1}>', html)
-        html = re.sub(r'\n(?=<t[dh]>|</tr>)', '', html)  # a row a line
+        html = markdown.render(f'\n{text}'.replace(WRITTEN_BY, '').replace('\n#', '\n##'))  # below the title of the page
         html = html.replace('<table>', '<div class="scroll" tabindex="0"><table>').replace('</table>', '</table></div>')
-        sections[name] = html.replace('<th>', '<th scope="col">')
         for path, png in pictures.items():
-            data = base64.b64encode(png).decode('ascii')
-            sections[name] = sections[name].replace(f'src="{path}"', f'src="data:image/png;base64,{data}"')
+            html = html.replace(f'src="{path}"', f'src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}"')
+        sections[name] = html
     return templates().get_template('report.html.j2').render(title=title, sections=sections)

@@ -10,10 +10,10 @@ from octfluid.datasets.splits import INNER_FOLDS
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.metrics.measures import Scored
-from octfluid.records.runs import Run, check_averageable, conditions_of, summarise
+from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, overridden, select_runs, summarise
 from octfluid.reporting import folds
 from octfluid.reporting.estimates import key_of
-from octfluid.reporting.published import grouped, read_published
+from octfluid.reporting.published import read_published
 from octfluid.visualization.gallery import choose, picture_name
 
 FOLDER = 'configs/duke_dme/'
@@ -41,16 +41,12 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: Runs of one group differ in config content, initial weights or scored files.
     """
-    used = [run for run in runs if not run.changed]
-    rows = []
+    (used, not_used), rows = select_runs(runs, overridden), []
     for key, group in grouped(used, lambda run: key_of(run, run.record['split'])).items():
         same = {'split' if name == 'protocol' else name: value for name, value in key._asdict().items()}
         labels = sorted(run.label for run in group)
         rows.append({**same, 'foreground': group[0].foreground, **summarise(group), 'records': labels})
-    return {
-        'groups': rows,
-        'not_used': sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in runs if run.changed),
-    }
+    return {'groups': rows, 'not_used': not_used}
 
 
 def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
@@ -58,7 +54,7 @@ def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         ``rows``: for each line of ``recipe_steps.csv`` its ``config``, ``against`` and ``what``, and ``missing`` (inner folds
-        without a run). Where none is missing also ``iterations``, ``seeds``, ``images``, ``subjects``, ``measures`` (``dice``,
+        without a run). If no fold is missing also ``iterations``, ``seeds``, ``images``, ``subjects``, ``measures`` (``dice``,
         ``precision`` and ``recall`` of `octfluid.metrics.bootstrap.estimates`) and ``difference``: the output of
         `octfluid.metrics.bootstrap.paired` with ``p_holm``, None without a complete config to compare with. ``conditions``:
         of all runs used.
@@ -122,7 +118,7 @@ def build_external(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
     Returns:
         One mapping a run, by label: ``label``, ``config``, ``variant``, ``seed``, ``checkpoint_sha256``, ``groups``,
-        ``pictures`` (path below the results folder by role, of those that lie beside the record) and ``conditions``.
+        ``pictures`` (path below the results folder by role, of those next to the record) and ``conditions``.
         ``groups`` are mappings of ``group`` (the last is `ALL`), ``scans``, ``with_fluid``, ``dice`` (pooled; None without
         fluid, true or predicted), ``precision``, ``recall``, ``empty`` (scans without fluid), ``marked`` (those of them in
         which fluid is marked) and ``false_share`` (the share of their pixels that is).
@@ -161,7 +157,7 @@ def _device(name: str, images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
-    """Return the pictures that lie beside the records: role (see `choose`) -> (path below the results folder, file)."""
+    """Return the pictures next to the records: role (see `choose`) -> (path below the results folder, file)."""
     of = {image['name']: run for run in runs for image in run.record['images']}
     found = {}
     for role, name in choose([image for run in runs for image in run.record['images']]).items():
@@ -173,7 +169,7 @@ def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
 
 
 def is_own(group: Mapping[str, Any]) -> bool:
-    """Return whether a group of `estimates.build` is of our recipes, by weights that saw none of the scored scans."""
+    """Return whether a group of `estimates.build` is of our recipes, with weights that never saw the scored scans."""
     return group['config'].startswith(FOLDER) and folds.TRAINED_ON not in group['variant'] and group['iterations'] > 0
 
 

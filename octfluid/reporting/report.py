@@ -1,6 +1,6 @@
 """Every results page, ``results.json``, the figures and the results block of the README, from run records and benchmarks.
 
-All of it is a pure function of those: no dates, no places, no order of reading.
+All of it follows from those alone: dates, places and the order of reading change nothing.
 """
 
 import json
@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from octfluid.records.runs import Run, check_comparable, unique_runs
-from octfluid.reporting import ablations, benchmarks, conclusions, estimates, figures, recipes, table1, table2
+from octfluid.records.runs import Run, check_same, overridden, select_runs, unique_runs
+from octfluid.reporting import ablations, comparisons, estimates, figures, prediction, recipes, speed, table1, table2
 from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
 from octfluid.reporting.pages import render, render_html, render_page
-from octfluid.utils.atomic import require_file_names, write_bytes, write_text
+from octfluid.utils.atomic import require_file_names, write_bytes
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
 
@@ -41,13 +41,10 @@ def by_table(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {name: [run for run in whole if run.table == name] for name in TABLES}
 
 
-def build_results(
-    runs: Sequence[Run], benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None, checks: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def build_results(runs: Sequence[Run], out: Path | None = None) -> dict[str, Any]:
     """Return the content of ``results.json``: all numbers behind the pages; repetitions of a run are counted once.
 
-    ``benchmarks_of`` is the output of `octfluid.reporting.benchmarks.read_benchmarks`, ``checks`` that of
-    `octfluid.reporting.prediction.read_checks`.
+    ``out`` is the results folder, which may hold benchmarks and checks of predictions.
 
     Raises:
         InputError: Records contradict each other; the message names two of them.
@@ -59,24 +56,24 @@ def build_results(
     rows = table2.build(of['table2'])
     changed = ablations.build(of['ablations'], of['table2'])
     # The page of conclusions compares runs of both tables.
-    check_comparable(table2.select(of['table2'])[0] + ablations.select(of['ablations'])[0])
+    check_same(table2.select(of['table2'])[0] + ablations.select(of['ablations'])[0], 'images')
     return {
         'schema': SCHEMA,
         'table1': table1.build(of['table1']),
         'table2': rows,
         'ablations': changed,
-        'holds_up': conclusions.build(rows, changed),
+        'holds_up': comparisons.judge_conclusions(rows, changed),
         'hrf': table1.build_hrf(of['hrf']),
         'recipes': recipes.build(of['recipes']),
         'recipe_steps': recipes.build_steps(every),
         'external': recipes.build_external(of['external']),
-        'run_times': benchmarks.build_run_times(kept),
-        'prediction': dict(checks or {}),
-        'speed': benchmarks.build(benchmarks_of or {}),
+        'run_times': speed.build_run_times(kept),
+        'prediction': prediction.read_checks(out / prediction.FOLDER) if out else {},
+        'speed': speed.build(speed.read_benchmarks(out / speed.FOLDER) if out else {}),
         'estimates': {
             'groups': estimates.build(own),
-            'comparisons': estimates.compare(own),
-            'not_used': estimates.not_used(own),
+            'comparisons': comparisons.compare(own),
+            'not_used': select_runs([run for run in own if run.foreground == estimates.FOREGROUND], overridden)[1],
         },
         'repeated': sorted(run.label for run in repeated),
     }
@@ -110,7 +107,7 @@ def _with_block(readme: Path, results: Mapping[str, Any], out: Path) -> str:
 
 
 def is_published(out: Path) -> bool:
-    """Return whether a folder is a repository's ``docs/results``, from which links to configs and records lead somewhere."""
+    """Return whether a folder is a repository's ``docs/results``: only there links to configs and records are valid."""
     return Path(out).resolve().parts[-2:] == ('docs', 'results')
 
 
@@ -120,30 +117,22 @@ def default_readme(out: Path) -> Path | None:
     return readme if is_published(out) and readme.is_file() and README_BEGIN in read_text(readme) else None
 
 
-def write_report(
-    runs: Sequence[Run],
-    out: Path,
-    readme: Path | None = None,
-    benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None,
-    checks: Mapping[str, Any] | None = None,
-) -> tuple[dict[str, Any], list[Path]]:
+def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> tuple[dict[str, Any], list[Path]]:
     """Write every page and figure; remove figures of an earlier report that have no runs now.
 
     Args:
         runs: Runs in any order.
-        out: The results folder, created when missing.
+        out: The results folder, created when missing; its benchmarks and checks of predictions are shown.
         readme: A README whose marked block is replaced; None leaves READMEs alone.
-        benchmarks_of: As in `build_results`.
-        checks: As in `build_results`.
 
     Returns:
         (content of ``results.json``, files written).
 
     Raises:
-        InputError: Records contradict each other, the README lacks the markers or is no text, or a folder is in the place of
-            a page; nothing is written.
+        InputError: Records contradict each other, a benchmark or check is invalid, the README lacks the markers or is not
+            text, or a page's path is a folder. Nothing is written.
     """
-    out, results = Path(out), build_results(runs, benchmarks_of, checks)
+    out, results = Path(out), build_results(runs, Path(out))
     kept, linked, groups = unique_scored(runs)[0], is_published(out), results['estimates']['groups']
     of = by_table(kept)
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], groups)
@@ -158,13 +147,11 @@ def write_report(
     if readme is not None:
         readme = Path(readme).resolve() if Path(readme).is_symlink() else Path(readme)  # the link is to stay
         files[readme] = _with_block(readme, results, out)
-    paths = {name: out / 'figures' / name for name in figures.NAMES}
-    require_file_names([*files, *paths.values()])
+    files |= {out / 'figures' / name: png for name, png in drawn.items()}
+    without_runs = [out / 'figures' / name for name in figures.NAMES if name not in drawn]
+    require_file_names([*files, *without_runs])
     for path, content in files.items():
-        write_text(path, content)
-    for name, path in paths.items():
-        if name in drawn:
-            write_bytes(path, drawn[name])
-        else:
-            path.unlink(missing_ok=True)
-    return results, [*files, *(paths[name] for name in drawn)]
+        write_bytes(path, content if isinstance(content, bytes) else content.encode())
+    for path in without_runs:
+        path.unlink(missing_ok=True)
+    return results, list(files)

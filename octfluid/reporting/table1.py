@@ -6,8 +6,8 @@ from typing import Any
 
 from octfluid.metrics.confusion import pooled_metrics, predict_nothing, rounded
 from octfluid.records.provenance import Start
-from octfluid.records.runs import Run, check_averageable, check_comparable, conditions_of, less_exact, summarise, weights_of
-from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_runs
+from octfluid.records.runs import Run, check_averageable, check_same, conditions_of, grouped, select_runs, summarise, weights_of
+from octfluid.reporting.published import fraction, read_published
 
 SPLITS = {'all': 'All graded scans', 'paper': "A subset: the validation scans of the paper's split"}
 HRF_SPLIT = 'usual'
@@ -76,6 +76,15 @@ def _scan_why_not(run: Run) -> str | None:
     return _why_not(run, tuple(SPLITS))
 
 
+def _less_exact(run: Run, runs: Sequence[Run]) -> str | None:
+    """Return why a test in 16 bits does not count (``runs`` have a more exact one of the same weights), or None if it does."""
+    exact, place = ('fp32', 'fp16', 'bf16'), ('config', 'split', 'checkpoint_sha256')
+    precision = run.record['precision']
+    same = (other.record for other in runs if all(other.record[key] == run.record[key] for key in place))
+    best = min((record['precision'] for record in same), key=exact.index, default=precision)
+    return None if exact.index(precision) <= exact.index(best) else f'scored in {precision}, and there is a test in {best}'
+
+
 def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect every number of the table, of several tests of one file of weights in one split from the most exact.
 
@@ -89,19 +98,12 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         InputError: Runs of one split were scored on different files, or weights have two tests.
     """
     fitting = [run for run in runs if _scan_why_not(run) is None]
-
-    def reason(run: Run) -> str | None:
-        place = (run.config_stem, run.record['split'])
-        return _scan_why_not(run) or less_exact(
-            run, [one for one in fitting if (one.config_stem, one.record['split']) == place]
-        )
-
-    used, not_used = select_runs(runs, reason)
+    used, not_used = select_runs(runs, lambda run: _scan_why_not(run) or _less_exact(run, fitting))
     sections = []
     for split in SPLITS:
         members = [run for run in used if run.record['split'] == split]
-        check_comparable(members)
-        sections += [_section_of(split, start, mine) for start, mine in by_start(members).items()]
+        check_same(members, 'images')
+        sections += [_section_of(split, start, mine) for start, mine in grouped(members, lambda run: run.start).items()]
     return {'paper': paper_heads(), 'sections': sections, **conditions_of(used), 'not_used': not_used}
 
 
@@ -140,7 +142,7 @@ def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     All trainings count, and the most exact tests of the zoo's weights.
     """
     tests = [run for run in runs if run.record['kind'] == 'test' and _hrf_why_not(run) is None]
-    return select_runs(runs, lambda run: _hrf_why_not(run) or (less_exact(run, tests) if run in tests else None))
+    return select_runs(runs, lambda run: _hrf_why_not(run) or _less_exact(run, tests))
 
 
 def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:
         InputError: Runs differ in what they were scored on, or in more than the seed within a group.
     """
     used, not_used = select_hrf(runs)
-    check_comparable(used)
+    check_same(used, 'images')
     heads = list(zoo_heads())
 
     def key(run: Run) -> tuple:

@@ -3,20 +3,13 @@
 import re
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from octfluid.metrics.confusion import rounded
+from octfluid.metrics.confusion import predict_nothing, rounded
 from octfluid.metrics.threshold_free import threshold_free
-from octfluid.records.runs import (
-    Run,
-    background_everywhere,
-    check_comparable,
-    check_one_start,
-    conditions_of,
-    summarise,
-    weights_of,
-)
-from octfluid.reporting.published import by_start, fraction, grouped, read_published, select_trainings
+from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_runs, summarise, weights_of, why_not
+from octfluid.reporting.published import fraction, read_published
 
 _PAPER_COLUMNS = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'Dice_fluid', 'IoU': 'IoU_fluid'}
 
@@ -53,8 +46,7 @@ def row_number(config_stem: str) -> int | None:
 def select(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
     """Return the runs that count, and label and reason of every other run."""
     iterations = {row['row']: row['iterations'] for row in paper_rows()}
-    unknown = 'its config is not one of the eleven rows'
-    return select_trainings(runs, lambda run: iterations.get(row_number(run.config_stem)), unknown)
+    return select_runs(runs, lambda run: why_not(run, iterations.get(row_number(run.config_stem))))
 
 
 def build(runs: Sequence[Run]) -> dict[str, Any]:
@@ -70,10 +62,10 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         InputError: Runs that would be averaged or compared differ in config, initial weights or scored files.
     """
     used, not_used = select(runs)
-    check_comparable(used)
+    check_same(used, 'images')
     sections, weights = {}, {}
-    for start, members in by_start(used).items():
-        check_one_start(members)
+    for start, members in grouped(used, lambda run: run.start).items():
+        check_same(members, 'weights')
         rows = grouped(members, lambda run: row_number(run.config_stem))
         sections[start.key] = {str(row): _summary(mine) for row, mine in rows.items()}
         weights[start.key] = weights_of(members)
@@ -81,11 +73,16 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
         'rows': paper_rows(),
         'sections': sections,
         'weights': weights,
-        'reference': background_everywhere(used[0]) if used else None,
+        'reference': _background_everywhere(used[0]) if used else None,
         'images': len(used[0].record['images']) if used else None,
         **conditions_of(used),
         'not_used': not_used,
     }
+
+
+def _background_everywhere(run: Run) -> dict[str, float | None]:
+    nothing = replace(run, record={**run.record, 'images': predict_nothing(run.record['images'])})
+    return {name: rounded(value) for name, value in nothing.scores.items()}
 
 
 def _summary(runs: Sequence[Run]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ _LAUNCHERS = {
     'slurm': ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
 }
-"""Where launchers tell a process its number, its number on its machine, and how many there are."""
+"""Variables of each launcher: rank, rank on the machine, number of processes."""
 
 
 def positive_number(text: str) -> int:
@@ -85,24 +85,22 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
 
 
 def begin_launched(args: argparse.Namespace) -> bool:
-    """Tell mmengine which of a machine's processes this is; ``args`` are of a tool with the options of `add_launcher`.
+    """Set mmengine's rank variables from the launcher's; ``args`` are of a tool with the options of `add_launcher`.
 
     Returns:
         Whether this is the first of all processes: the one that prints the result.
 
     Raises:
-        InputError: The launcher has not set what it tells its processes by.
+        InputError: The launcher has not set its rank variables.
     """
-    if args.launcher == 'none':  # what a cluster or an earlier command has left in the environment says nothing
+    if args.launcher == 'none':  # variables of a cluster or an earlier command do not count
         os.environ['LOCAL_RANK'] = '0'
         return True
     if args.launcher == 'pytorch':
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     for name, own in zip(_LAUNCHERS['pytorch'], _LAUNCHERS[args.launcher], strict=True):
         if not os.environ.get(own, '').isdecimal():
-            raise InputError(
-                f'--launcher {args.launcher}: it has set no number as {own}; use tools/dist_train.sh, srun or mpirun'
-            )
+            raise InputError(f'--launcher {args.launcher}: it has not set {own}; use tools/dist_train.sh, srun or mpirun')
         os.environ[name] = os.environ[own]
     if args.launcher == 'mpi' and os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') == os.environ['WORLD_SIZE']:
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
@@ -187,7 +185,7 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        name = error.filename2 or error.filename  # of a renaming, the user knows the second
+        name = error.filename2 or error.filename  # a renaming has two; the second is the user's
         where = f' ({name})' if name else ''
         status, message = 1, f'{error.strerror or error}{where}; files written before this are intact'
     except KeyboardInterrupt:

@@ -25,7 +25,7 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
     Args:
         folder: Created when missing, and then removed if it is still empty.
         name: Of the file in it that is locked; removed at the end.
-        shown: Named in the InputError if another process is at work in the folder; None: the folder.
+        shown: Named in the InputError if another process uses the folder; None: the folder.
     """
     path = Path(folder) / name
     made_here = not path.parent.exists()
@@ -68,7 +68,7 @@ def remove_left_over(folder: str | os.PathLike) -> None:
 
 
 def is_locked(folder: str | os.PathLike) -> bool:
-    """Return whether another process is at work in a folder."""
+    """Return whether another process has locked a folder."""
     try:
         with locked(folder) if Path(folder, LOCK).exists() else nullcontext():
             return False
@@ -89,5 +89,5 @@ def _take(path: Path, shown: str | os.PathLike) -> int:
                     return handle
         except (BlockingIOError, PermissionError) as error:
             os.close(handle)
-            raise InputError(f'{shown}: another process is at work here; wait for it, or choose another folder') from error
+            raise InputError(f'{shown}: another process uses this folder; wait for it, or choose another folder') from error
         os.close(handle)  # the process that held it has removed the file since: take the next one

@@ -10,7 +10,7 @@ from octfluid.utils.errors import InputError
 
 
 def require_file(path: str | os.PathLike) -> None:
-    """Refuse (InputError) what is no regular file, such as a pipe or a device, reading of which may never end."""
+    """Raise InputError unless the path is a regular file: reading a pipe or a device can block forever."""
     if not os.path.isfile(path):
         found = 'a folder' if os.path.isdir(path) else 'a pipe, socket or device' if os.path.exists(path) else 'no such file'
         raise InputError(f'{path}: {found}; expected a file')

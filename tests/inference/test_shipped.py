@@ -14,8 +14,7 @@ from octfluid.engine.export import MOST_DIFFERENT_PIXELS, compare, load_network,
 from octfluid.inference.model import ScanModel, shipped_model
 from octfluid.io.duke_mat import read_subject
 from octfluid.records.record import file_sha256, read_records, to_run
-from octfluid.reporting.estimates import scores_of
-from octfluid.reporting.model_card import describe_training, render_card
+from octfluid.reporting.model_card import describe_training, render_card, scores_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/duke_dme/compact.py'

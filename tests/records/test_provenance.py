@@ -33,4 +33,4 @@ def test_a_key_gives_its_start_back():
 
 def test_the_full_length_comes_first_and_scratch_last():
     starts = [SCRATCH, SHORT_OWN, ZOO, Start('hrf-own', 4000), FULL_OWN]
-    assert sorted(starts, key=lambda start: start.rank) == [FULL_OWN, ZOO, Start('hrf-own', 4000), SHORT_OWN, SCRATCH]
+    assert sorted(starts) == [FULL_OWN, ZOO, Start('hrf-own', 4000), SHORT_OWN, SCRATCH]

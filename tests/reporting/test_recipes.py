@@ -81,7 +81,7 @@ def test_only_plain_trainings_on_inner_folds_count(inner, changes):
 def test_a_config_for_vessel_weights_counts_only_runs_from_them(inner, hrf_weights):
     assert len(row_of(build_steps(inner('beside/pspnet_hrf')), 'pspnet_hrf')['missing']) == 3
     assert row_of(build_steps(inner('beside/pspnet_hrf', init=hrf_weights)), 'pspnet_hrf')['images'] == 6
-    with pytest.raises(InputError, match='different versions of the config'):
+    with pytest.raises(InputError, match=r'1\.json'):
         build_steps(inner() + inner(seed=1, config_sha256='9' * 64))
 
 

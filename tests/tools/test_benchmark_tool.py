@@ -2,7 +2,7 @@ import statistics
 
 import pytest
 
-from octfluid.reporting.benchmarks import build, read_benchmarks
+from octfluid.reporting.speed import build, read_benchmarks
 
 
 @pytest.mark.slow

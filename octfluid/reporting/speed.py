@@ -3,39 +3,37 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from octfluid.records.runs import Run
+from pydantic import Field
+
+from octfluid.records.runs import Run, grouped
+from octfluid.records.schema import FileModel, validated
 from octfluid.reporting.folds import protocol_of
-from octfluid.reporting.published import grouped
-from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 
-SCHEMA = 'octfluid.benchmark/1'
 FOLDER = 'benchmarks'
 """Published benchmarks are in this folder next to the pages."""
 KINDS = ('train', 'infer', 'data')
 _TABLES = ('hrf', 'table1', 'table2', 'ablations', 'recipes')
 
 
-def read_benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read the published benchmarks, ``*.json`` in a folder that need not exist, by file name.
+class _Benchmark(FileModel):
+    schema_: Literal['octfluid.benchmark/1'] = Field(alias='schema')
+    kind: Literal[KINDS]
 
-    Raises:
-        InputError: A file is not JSON, or not a benchmark of one of `KINDS`.
-    """
-    found = {}
-    for path in sorted(Path(folder).glob('*.json')):
-        content = read_json(path)
-        if not isinstance(content, dict) or content.get('schema') != SCHEMA or content.get('kind') not in KINDS:
-            raise InputError(f'{path}: expected a benchmark with "schema": "{SCHEMA}" and "kind": one of {", ".join(KINDS)}')
-        found[path.name] = content
+
+def read_benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the benchmarks in a folder that need not exist, by file name; an InputError names any other file."""
+    found = {path.name: read_json(path) for path in sorted(Path(folder).glob('*.json'))}
+    for name, content in found.items():
+        validated(_Benchmark, content, f'{folder}/{name}')
     return found
 
 
 def build(benchmarks: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Return what the page shows, by kind: the records without single timings, each with its ``file``."""
-    left_out = ('schema', 'contenders', 'timings', 'git', 'source_sha256', 'versions')
+    left_out = ('schema', 'contenders', 'timings', 'rates', 'git', 'source_sha256', 'versions')
     shown = {kind: [] for kind in KINDS}
     for name, content in benchmarks.items():
         peaks = {contender: found['peak_bytes'] for contender, found in (content.get('contenders') or {}).items()}

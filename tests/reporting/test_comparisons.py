@@ -1,7 +1,7 @@
 import pytest
 
 from octfluid.reporting import ablations, table2
-from octfluid.reporting.conclusions import build, leakage_verdict, verdict
+from octfluid.reporting.comparisons import judge_conclusions, leakage_verdict, verdict
 from octfluid.reporting.pages import render_page
 from octfluid.reporting.published import read_published
 
@@ -38,7 +38,7 @@ def test_verdicts_follow_from_the_runs(direction, arm, reference, expected):
 
 def judge(table2_runs, ablation_runs=()):
     rows = table2.build(table2_runs)
-    return build(rows, ablations.build(ablation_runs, table2_runs))
+    return judge_conclusions(rows, ablations.build(ablation_runs, table2_runs))
 
 
 def shown(content):
