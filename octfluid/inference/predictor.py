@@ -181,7 +181,7 @@ class Predictor:
             for place, found in enumerate(self.model.stream(seen)):
                 mask = found > threshold
                 yield Frame(
-                    gray=np.rint(scan.frames[place]).astype(np.uint8),
+                    gray=seen[place],
                     probability=found if probability else None,
                     mask=mask,
                     measured=measure.measure_scan(place, mask, found, spacing, scan.file_of(place)),

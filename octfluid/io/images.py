@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from octfluid.io.scan import Scan, highest, reading, require_volume, to_gray, white_of
+from octfluid.io.scan import Scan, reading, require_volume, to_gray
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import require_file
 
@@ -27,8 +27,7 @@ def read_image(path: Path) -> Scan:
         if (page.shape, page.dtype) != (found[0].shape, found[0].dtype):
             first = f'unlike the {found[0].dtype} values of shape {found[0].shape} of the first'
             raise InputError(f'{path}: B-scan {place} has {page.dtype} values of shape {page.shape}, {first}; divide the file')
-    white = white_of(found[0].dtype, max(highest(page, path) for page in found))  # one scale for all pages
-    return Scan(path, [to_gray(page, white) for page in found], is_volume=pages > 1, coloured=shares[0])
+    return Scan(path, to_gray(found, path), is_volume=pages > 1, coloured=shares[0])
 
 
 def load_picture(path: Path) -> Image.Image:

@@ -118,7 +118,7 @@ def test_too_few_patients_for_folds_are_refused(prepare):
     (Image.fromarray(EYE * 200), EYE * 200),
     (Image.fromarray(EYE * 200).convert('RGB'), EYE * 200),
     (Image.fromarray(EYE == 1), EYE * 255),
-    # 16 bits are scaled by the number of bits in use.
+    # The greatest value of 16 bits is white.
     (Image.fromarray(EYE.astype(np.uint16) * 4095), EYE * 255),
     (Image.fromarray(EYE.astype(np.uint16) * 65535), EYE * 255),
 ])  # fmt: skip

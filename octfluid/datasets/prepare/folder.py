@@ -12,7 +12,7 @@ from octfluid.datasets.prepare.common import Layout, tracked, write_png
 from octfluid.datasets.splits import ALL, INNER_FOLDS, GradedBScan, Split, inner_folds
 from octfluid.io.images import SUFFIXES, load_picture, read_image
 from octfluid.io.readers import natural_key
-from octfluid.io.scan import reading
+from octfluid.io.scan import reading, whiten_filling
 from octfluid.utils.errors import InputError
 
 LAYOUT = Layout(
@@ -83,12 +83,12 @@ def prepare_folder(
 
 
 def read_scan(path: Path) -> np.ndarray:
-    """Return a scan as uint8 (H, W), 16 bits scaled by the bits in use; `InputError` for colours or several pages."""
+    """Return a scan as uint8 (H, W), as a prediction sees it; `InputError` for colours or several pages."""
     with reading(path):
         scan = read_image(path)
     if scan.is_volume or scan.coloured:
         raise InputError(f'{path}: has several pages, or pixels in colour; expected one gray B-scan')
-    return np.rint(scan.frames[0]).astype(np.uint8)
+    return whiten_filling(scan.frames[0])
 
 
 def read_mask(path: Path) -> np.ndarray:
