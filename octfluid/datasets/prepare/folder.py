@@ -10,7 +10,7 @@ import numpy as np
 
 from octfluid.datasets.prepare.common import Layout, tracked, write_png
 from octfluid.datasets.splits import ALL, INNER_FOLDS, GradedBScan, Split, inner_folds
-from octfluid.io.images import SUFFIXES, load_picture, read_image
+from octfluid.io.images import SUFFIXES, load_picture, orientation_of, read_image
 from octfluid.io.readers import natural_key
 from octfluid.io.scan import reading, whiten_filling
 from octfluid.utils.errors import InputError
@@ -70,6 +70,9 @@ def prepare_folder(
             image, mask = read_scan(scans[name]), read_mask(truths[name])
             if image.shape != mask.shape:
                 raise InputError(f'{truths[name]}: has {mask.shape} pixels; expected {image.shape}, as {scans[name]}')
+            if orientation_of(scans[name]) != orientation_of(truths[name]):
+                how = 'save both as they are seen, without EXIF'
+                raise InputError(f'{truths[name]}: is shown turned otherwise (EXIF orientation) than {scans[name]}; {how}')
             write_png(folder / f'native/images/{name}.png', image)
             write_png(folder / f'native/annotations/{name}.png', mask)
             scan = GradedBScan(numbers[patient], patients[: len(rows)].count(patient), bool(mask.any()))
@@ -93,7 +96,7 @@ def read_scan(path: Path) -> np.ndarray:
 
 def read_mask(path: Path) -> np.ndarray:
     """Return a mask of 0, and 1 or white, as uint8 (H, W) of 0 and 1; `InputError` for one with other values."""
-    image = load_picture(path)
+    image = load_picture(path, upright=True)
     # The numbers of a palette mean nothing; its colours are what is seen.
     pixels = np.asarray(image.convert('L') if image.mode in ('P', 'LA', 'RGB', 'RGBA') else image)
     values = np.unique(pixels)
