@@ -19,6 +19,8 @@ MOST_BYTES, MOST_TIMES = 1 << 26, 100
 """Any scan may take so many bytes in memory; a larger one this many times its file: B-scans shrink by a factor of 2 to 20."""
 AXIAL_UM, FIELD_MM = (1.0, 20.0), (1.0, 30.0)
 """What a pixel's height and a B-scan's width can be in an eye; anything else is another unit."""
+DEPTH_MM, WIDTH_MM = (1.0, 4.0), (3.0, 16.0)
+"""What devices scan of a retina."""
 LENGTH_MM = (1e-6, 1e3)
 
 
@@ -45,13 +47,16 @@ class Spacing:
                 raise InputError(f'{name} spacing {value!r}: expected mm, from {LENGTH_MM[0]:g} to {LENGTH_MM[1]:g}')
             object.__setattr__(self, name, float(value))  # JSON cannot hold NumPy's numbers
 
-    def doubts(self, width: int) -> list[str]:
-        """Return what is absurd for an eye, a phrase each; ``width`` is that of a B-scan, in pixels."""
+    def doubts(self, height: int, width: int, whole: bool) -> list[str]:
+        """Return what is absurd for a B-scan of (height, width) pixels, a phrase each; ``whole``: it is not cut."""
         found = []
         if not AXIAL_UM[0] <= 1000 * self.axial <= AXIAL_UM[1]:
             found.append(f'a pixel {1000 * self.axial:g} um high; expected {AXIAL_UM[0]:g} to {AXIAL_UM[1]:g} um')
-        if not FIELD_MM[0] <= width * self.lateral <= FIELD_MM[1]:
-            found.append(f'a B-scan {width * self.lateral:g} mm wide; expected {FIELD_MM[0]:g} to {FIELD_MM[1]:g} mm')
+        elif whole and not DEPTH_MM[0] <= round(height * self.axial, 1) <= DEPTH_MM[1]:
+            found.append(f'a B-scan {height * self.axial:g} mm deep; expected {DEPTH_MM[0]:g} to {DEPTH_MM[1]:g} mm')
+        low, high = WIDTH_MM if whole else FIELD_MM
+        if not low <= round(width * self.lateral, 1) <= high:
+            found.append(f'a B-scan {width * self.lateral:g} mm wide; expected {low:g} to {high:g} mm')
         if self.slice is not None and self.slice > FIELD_MM[1]:
             found.append(f'B-scans {self.slice:g} mm apart; expected at most {FIELD_MM[1]:g} mm')
         return found

@@ -116,8 +116,8 @@ def test_pairs_are_turned_as_viewers_show_them_if_both_are(prepare, raw, out, ki
     stored = {kind: pixels(raw / kind / 'Cirrus_1.png') for kind in ('images', 'masks')}
     for kind in kinds:
         Image.fromarray(stored[kind]).save(raw / kind / 'Cirrus_1.png', exif=exif)
-    if len(kinds) < 2:
-        with pytest.raises(InputError, match=r'masks/Cirrus_1\.png: .*images/Cirrus_1\.png'):
+    if len(kinds) == 1:
+        with pytest.raises(InputError, match=r'masks/Cirrus_1\.png: .*EXIF.*images/Cirrus_1\.png'):
             prepare()
         return
     prepare()
@@ -134,9 +134,7 @@ def test_too_few_patients_for_folds_are_refused(prepare):
     (Image.fromarray(EYE * 200), EYE * 200),
     (Image.fromarray(EYE * 200).convert('RGB'), EYE * 200),
     (Image.fromarray(EYE == 1), EYE * 255),
-    # The greatest value of 16 bits is white.
     (Image.fromarray(EYE.astype(np.uint16) * 4095), EYE * 255),
-    (Image.fromarray(EYE.astype(np.uint16) * 65535), EYE * 255),
 ])  # fmt: skip
 def test_gray_pictures_of_any_kind_are_scans(tmp_path, image, shown):
     image.save(tmp_path / 'scan.png')

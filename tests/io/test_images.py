@@ -88,19 +88,19 @@ def test_pages_of_two_kinds_or_sizes_are_refused(tmp_path, pages):
         read(save(tmp_path / 'v.tif', *pages))
 
 
-@pytest.mark.parametrize(('suffix', 'options', 'dtype'), [
-    ('.jpg', {}, np.uint8), ('.png', {}, np.uint8), ('.tif', {}, np.uint8), ('.tif', {}, np.float64),
-    ('.tif', dict(compression='tiff_lzw'), np.uint8),
+@pytest.mark.parametrize(('suffix', 'pixels', 'options'), [
+    ('.jpg', GRAY, {}), ('.png', GRAY, {}), ('.tif', GRAY, {}), ('.tif', GRAY.astype(np.float32), {}),
+    ('.tif', GRAY, dict(compression='tiff_lzw')),
 ])  # fmt: skip
 @pytest.mark.parametrize(('orientation', 'turn'), [
     (2, np.fliplr), (3, lambda a: np.rot90(a, 2)), (4, np.flipud), (5, np.transpose), (6, lambda a: np.rot90(a, -1)),
     (7, lambda a: np.rot90(a, 2).T), (8, np.rot90), (1, np.array),
 ], ids=lambda value: value if isinstance(value, int) else '')  # fmt: skip
-def test_pictures_are_turned_as_viewers_show_them(tmp_path, suffix, options, dtype, orientation, turn):
+def test_pictures_are_turned_as_viewers_show_them(tmp_path, suffix, pixels, options, orientation, turn):
     path, exif = tmp_path / f'b{suffix}', Image.Exif()
     exif[0x0112] = orientation
     pages = 2 if suffix == '.tif' else 1
-    save(path, *[GRAY.astype(np.float32) if dtype == np.float64 else GRAY] * pages, exif=exif, **options)
+    save(path, *[pixels] * pages, exif=exif, **options)
     stored = np.asarray(Image.open(path)) if suffix == '.jpg' else GRAY
     scan = read(path)
     for frame in scan.frames:

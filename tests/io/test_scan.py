@@ -44,13 +44,19 @@ def test_how_b_scans_lie(starts, ends, expected):
     assert found.distance == (None if expected.distance is None else pytest.approx(expected.distance))
 
 
-@pytest.mark.parametrize(('spacing', 'width', 'found'), [
-    (Spacing(0.00387, 0.01133, 0.123), 768, []), (Spacing(0.03, 0.01), 768, ['a pixel 30 um high']),
-    (Spacing(3.87, 11.33), 768, ['a pixel 3870 um high', 'a B-scan 8701.44 mm wide']),
-    (Spacing(0.004, 0.001), 512, ['a B-scan 0.512 mm wide']), (Spacing(0.004, 0.01, 123), 512, ['B-scans 123 mm apart']),
+@pytest.mark.parametrize(('spacing', 'shape', 'whole', 'found'), [
+    (Spacing(0.00387, 0.01133, 0.123), (496, 768), True, []), (Spacing(0.03, 0.01), (496, 768), True, ['a pixel 30 um high']),
+    (Spacing(3.87, 11.33), (496, 768), False, ['a pixel 3870 um high', 'a B-scan 8701.44 mm wide']),
+    (Spacing(0.004, 0.001), (496, 512), False, ['a B-scan 0.512 mm wide']),
+    (Spacing(0.004, 0.01, 123), (496, 512), True, ['B-scans 123 mm apart']),
+    (Spacing(0.002, 0.002), (1024, 1024), True, ['a B-scan 2.048 mm wide']), (Spacing(0.002, 0.002), (1024, 1024), False, []),
+    (Spacing(0.002, 0.002), (400, 400), True, ['a B-scan 0.8 mm deep', 'a B-scan 0.8 mm wide']),
+    (Spacing(0.01, 0.03), (500, 600), True, ['a B-scan 5 mm deep', 'a B-scan 18 mm wide']),
+    # 3 mm in 512 columns, rounded to six digits; a wide field of 16 mm; the largest depth.
+    (Spacing(0.0039, 0.005859), (992, 512), True, []), (Spacing(0.004, 0.0156), (1000, 1024), True, []),
 ])  # fmt: skip
-def test_absurd_scales(spacing, width, found):
-    doubts = spacing.doubts(width)
+def test_absurd_scales(spacing, shape, whole, found):
+    doubts = spacing.doubts(*shape, whole)
     assert len(doubts) == len(found) and all(doubt.startswith(start) for doubt, start in zip(doubts, found, strict=True))
 
 
@@ -89,16 +95,10 @@ def test_any_scaling_gives_the_same_gray_values_for_prediction_and_training(tmp_
 
 
 @pytest.mark.parametrize('factor', [1e-3, 1 / 255, 0.7, 1e6])
-def test_floating_values_of_any_scale(factor):
-    (gray,) = to_gray([SCAN * factor], 'here')
-    np.testing.assert_array_equal(whiten_filling(gray), SCAN)
-
-
-def test_a_broken_pixel_does_not_darken_the_scan():
-    broken = SCAN * 4.0
-    broken[5, 7] = 65535
-    seen = whiten_filling(to_gray([broken], 'here')[0])
-    assert np.argwhere(seen != SCAN).tolist() == [[5, 7]]
+def test_floating_values_of_any_scale_and_a_broken_pixel_that_does_not_darken_the_others(factor):
+    values = SCAN * factor
+    values[5, 7] = 1e5 * factor
+    assert np.argwhere(whiten_filling(to_gray([values], 'here')[0]) != SCAN).tolist() == [[5, 7]]
 
 
 @pytest.mark.parametrize('top', [50, 100, 230, 254])

@@ -68,11 +68,11 @@ def prepare_folder(
     with LAYOUT.new(out_dir) as folder:
         for name, patient in tracked(zip(paired, patients, strict=True), len(paired), 'scans'):
             image, mask = read_scan(scans[name]), read_mask(truths[name])
-            if image.shape != mask.shape:
-                raise InputError(f'{truths[name]}: has {mask.shape} pixels; expected {image.shape}, as {scans[name]}')
             if orientation_of(scans[name]) != orientation_of(truths[name]):
                 how = 'save both as they are seen, without EXIF'
                 raise InputError(f'{truths[name]}: is shown turned otherwise (EXIF orientation) than {scans[name]}; {how}')
+            if image.shape != mask.shape:
+                raise InputError(f'{truths[name]}: has {mask.shape} pixels; expected {image.shape}, as {scans[name]}')
             write_png(folder / f'native/images/{name}.png', image)
             write_png(folder / f'native/annotations/{name}.png', mask)
             scan = GradedBScan(numbers[patient], patients[: len(rows)].count(patient), bool(mask.any()))
