@@ -25,6 +25,7 @@ from octfluid.datasets.splits import (
     require_split,
 )  # fmt: skip
 from octfluid.io.images import load_picture
+from octfluid.io.scan import whiten_filling
 from octfluid.utils.errors import InputError
 
 KINDS = ('images', 'annotations')
@@ -36,6 +37,7 @@ IMAGE_MODES = ('L', 'RGB')
 class _Image(NamedTuple):
     shape: tuple[int, int]
     looks: Looks
+    as_predicted: bool  # `whiten_filling`, which prediction begins with, changes nothing
 
 
 class _Mask(NamedTuple):
@@ -114,6 +116,9 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
     if full := [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid]:
         what = f'{len(full)} call more than half of their pixels {spec.foreground}; is it the background? (first: {full[0]})'
         warnings.append(f'{root}/{spec.size_dir}/annotations: {what}')
+    if filled := [name for name, image in images.items() if not image.as_predicted]:
+        what = f'{len(filled)} are filled with another gray than white (255), which a prediction makes white'
+        warnings.append(f'{root}/{spec.size_dir}/images: {what}; convert them anew (first: {filled[0]})')
     lists = _check_lists(root, split, image_paths.keys() & mask_paths.keys(), problems)
     problems += overlaps(root, split, lists, subjects)
     train, val = ({subjects.get(name) for name in lists.get(side, ())} for side in SUBSETS)
@@ -183,7 +188,8 @@ def _check_image(path: Path, spec: DatasetSpec, problems: list[str]) -> _Image |
         return None
     if mode not in spec.image_modes:
         problems.append(f'{path}: has pixels of mode {mode}; expected {" or ".join(spec.image_modes)}')
-    return _Image(pixels.shape[:2], looks_of(pixels))
+    same = mode != 'L' or np.array_equal(whiten_filling(pixels), pixels)
+    return _Image(pixels.shape[:2], looks_of(pixels), same)
 
 
 def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, problems: list[str]) -> _Mask | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
@@ -104,6 +105,23 @@ def measure_scan(
         mean_probability=float(probability[mask].mean(dtype=np.float64)) if fluid else None,
         file=file,
     )
+
+
+def above_retina(gray: np.ndarray, mask: np.ndarray) -> int:
+    """Return how many pixels of fluid have no retina above them.
+
+    Retina is what Otsu's threshold takes for bright in the blurred scan; a column has it above a pixel where 1 % of its rows
+    are bright above.
+
+    Args:
+        gray: Gray values, uint8 (H, W), filling at 255.
+        mask: Where fluid is, bool (H, W).
+    """
+    if not mask.any():
+        return 0
+    smooth = cv2.GaussianBlur(np.where(gray == 255, 0, gray), (0, 0), 3)
+    _, bright = cv2.threshold(smooth, 0, 1, cv2.THRESH_OTSU)
+    return int(np.count_nonzero(mask & (np.cumsum(bright, axis=0, dtype=np.int32) < 0.01 * len(gray))))
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ class Predictor:
             for place, found in enumerate(self.model.stream(seen)):
                 mask = found > threshold
                 yield Frame(
-                    gray=np.rint(scan.frames[place]).astype(np.uint8),
+                    gray=seen[place],
                     probability=found if probability else None,
                     mask=mask,
                     measured=measure.measure_scan(place, mask, found, spacing, scan.file_of(place)),
@@ -193,7 +193,7 @@ class Predictor:
         spacing, spacing_from, warnings = measure.scale_of(scan, settings)
         laterality = settings.laterality or scan.laterality
         if spacing:
-            doubts = spacing.doubts(frames[0].mask.shape[1])
+            doubts = spacing.doubts(*frames[0].mask.shape, whole=spacing_from == 'file')  # users measure cut scans, too
             warnings += [f'the scale ({spacing_from}) makes {one}; check what is in mm' for one in doubts]
         looks = [frame.features for frame in frames if frame.features is not None]
         warnings += ood.judge(looks, scan.coloured)
@@ -201,6 +201,10 @@ class Predictor:
             warnings.append(f'the given side, {laterality}, is used; the file says {scan.laterality}')
         bottom_up = scan.raster.bottom_up if settings.bottom_up is None else settings.bottom_up
         found = Prediction(scan, tuple(frames), spacing, spacing_from, laterality, bottom_up, None, (), ())
+        above = sum(measure.above_retina(frame.gray, frame.mask) for frame in frames)
+        if above > max(found.fluid_px / 2, 1e-4 * frames[0].mask.size):
+            share = f'{above / found.fluid_px:.0%}'
+            warnings.append(f'{share} of its fluid lies above the retina, where there can be none; look at the overlays')
         sectors, why_not = measure.sectors_of_volume(scan, found.thickness_px, spacing, laterality, bottom_up, settings)
         fluid_mm3 = None
         if scan.is_volume and spacing and spacing.slice:  # each B-scan stands for a slab as thick as the distance to the next

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from octfluid.io.scan import Scan, Spacing, highest, raster_of, reading, require_volume, spacing_from, to_gray, white_of
+from octfluid.io.scan import Scan, Spacing, raster_of, reading, require_volume, spacing_from, to_gray
 from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.dcm', '.dicom')
@@ -33,16 +31,13 @@ def read_dicom(path: Path) -> Scan:
     number = _check(path, dataset)
     with reading(path):  # what is said of pixels names no person
         values = [pixel_array(dataset, index=place, raw=True) for place in range(number)]
-    top = max(highest(one, path) for one in values)
-    white = float((1 << int(dataset.get('BitsStored', 8))) - 1)  # a word of 16 bits may hold 12, or any fewer
-    inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
-    if values[0].dtype != np.uint8 and not inverted:  # all values may use fewer bits than it says
-        white = min(white, white_of(values[0].dtype, top))
-    grays = [to_gray(one, white) for one in values]
+    grays = to_gray(values, path)  # whatever number of bits it says that it uses
+    if dataset.get('PhotometricInterpretation') == 'MONOCHROME1':
+        grays = [255 - gray for gray in grays]
     order = str(dataset.get('InstanceNumber', ''))
     return Scan(
         path,
-        [255 - gray for gray in grays] if inverted else grays,
+        grays,
         is_volume=number > 1,
         spacing=_spacing(dataset),
         laterality=_laterality(dataset),

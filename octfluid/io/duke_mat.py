@@ -11,14 +11,12 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from octfluid.io.scan import Scan, reading, require_bytes, require_volume
+from octfluid.io.scan import Scan, reading, require_bytes, require_volume, to_gray
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import require_file
 
 SUBJECT_FILE = re.compile(r'Subject_(\d+)\.mat', re.IGNORECASE)
 _IMAGES = 'images'
-# Resampling with a cubic filter overshoots by a gray level or so; anything further out is another scale.
-_OVERSHOOT = 1.0
 _NO_ARRAY = 'is not a real numeric array of three axes (height, width, slices)'
 _HEADER, _PACKED, _HEAD = 128, 15, 4096  # bytes of a header; kind of a compressed variable; bytes of its start
 _COMPLEX, _KINDS = 0x800, (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)  # a flag of variables; kinds of numbers: whole and floating
@@ -50,14 +48,12 @@ def subject_number(path: str | os.PathLike) -> int:
 def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
     """Read one ``Subject_XX.mat``, of MATLAB format 4 to 7; ``grader`` 1 reads ``manualFluid1``, 2 reads ``manualFluid2``.
 
+    ``images`` are bytes, or numbers of any scale as `octfluid.io.scan.to_gray` takes them, which are then rounded.
     ``manualLayers1`` or ``manualLayers2`` is read where the file has it.
-
-    ``images`` are integers or floats, gray values 0..255: floats are rounded, and clipped where they overshoot that range by at
-    most one gray level. If none is above 1, fractions are multiplied by 255, and whole numbers stay gray values 0 and 1.
 
     Raises:
         InputError: The file is missing or damaged, or holds something other than two numeric 3-D arrays of one shape; images
-            contain NaN or values outside 0..255.
+            contain NaN or negative values.
     """
     subject, key = subject_number(path), f'manualFluid{grader}'
     images = read_images(path)
@@ -134,10 +130,7 @@ def _part(path: Path, head: bytes, place: int, order: str) -> tuple[int, int, in
 
 
 def _to_gray(path: str | os.PathLike, raw: np.ndarray) -> np.ndarray:
-    if raw.dtype == np.uint8:
-        return raw
-    low, high = float(raw.min()), float(raw.max())
-    if not (low >= -_OVERSHOOT and high <= 255 + _OVERSHOOT):  # so is NaN
-        raise InputError(f"{path}: '{_IMAGES}' holds values from {low:g} to {high:g}; expected gray values 0..255")
-    scale = 255.0 if high <= 1 and (raw % 1 != 0).any() else 1.0
-    return np.clip(np.rint(raw * scale), 0, 255).astype(np.uint8)
+    if raw.dtype.kind == 'f' and -raw.max() / 255 <= raw.min() < 0:  # a cubic filter undershoots by a gray level or so
+        raw = raw.clip(0)
+    (gray,) = to_gray([raw], f"{path}: '{_IMAGES}'")
+    return np.rint(gray).astype(np.uint8)

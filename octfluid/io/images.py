@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from octfluid.io.scan import Scan, highest, reading, require_volume, to_gray, white_of
+from octfluid.io.scan import Scan, reading, require_volume, to_gray
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import require_file
 
@@ -14,46 +14,69 @@ FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF')
 """What a picture may be, by Pillow's names: others among its readers start programs of the system on what they are given."""
 _GRAY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L', 'F')
 _COLOUR = 24  # levels between the channels of a pixel, from which on it is no shade of gray: JPEG leaves less
-_ORIENTATION, _TURNED, _ON_ITS_SIDE = 0x0112, range(2, 9), range(5, 9)  # of EXIF and TIFF
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # tags of TIFF, and their values
+_BITS, _SAMPLES = 258, 339
+_KIND, _COPY_OR_MASK, _OLD_KIND, _COPY = 254, 0b101, 255, 2
+_NUMBERS = {1: 'whole numbers', 2: 'signed whole numbers', 3: 'floating numbers'}
+for _order, _decoder in ((b'II', 'F;64F'), (b'MM', 'F;64BF')):  # which Pillow has, but uses for no TIFF
+    TiffImagePlugin.OPEN_INFO[_order, 1, (3,), 1, (64,), ()] = 'F', _decoder
 
 
 def read_image(path: Path) -> Scan:
-    """Read a picture. Several pages are a volume; resolutions in dots an inch say nothing about an eye and are left alone."""
+    """Read a picture as viewers show it, turned as its EXIF says.
+
+    Several pages are a volume, without those marked as smaller copies or as masks. Resolutions in dots an inch say nothing
+    about an eye and are left alone.
+    """
     image = _open(path)
-    pages = image.n_frames if image.format == 'TIFF' else 1  # of others a second picture is something else, such as a preview
-    found, shares = zip(*(_page(image, path, place, pages) for place in range(pages)), strict=True)
+    places = _pages(image) if image.format == 'TIFF' else [0]  # of others a second picture is something else, such as a preview
+    found, shares, turns = zip(*(_page(image, path, place, len(places)) for place in places), strict=True)
     for place, page in enumerate(found):
         if (page.shape, page.dtype) != (found[0].shape, found[0].dtype):
             first = f'unlike the {found[0].dtype} values of shape {found[0].shape} of the first'
             raise InputError(f'{path}: B-scan {place} has {page.dtype} values of shape {page.shape}, {first}; divide the file')
-    white = white_of(found[0].dtype, max(highest(page, path) for page in found))  # one scale for all pages
-    return Scan(path, [to_gray(page, white) for page in found], is_volume=pages > 1, coloured=shares[0])
+    turned = ', '.join(str(turn) for turn in sorted({*turns} - {1}))
+    notes = (f'turned or mirrored as viewers show it (EXIF orientation {turned}), and so is its mask',) if turned else ()
+    return Scan(path, to_gray(found, path), is_volume=len(places) > 1, coloured=shares[0], notes=notes)
 
 
-def load_picture(path: Path) -> Image.Image:
+def load_picture(path: Path, upright: bool = False) -> Image.Image:
     """Read and decode a picture to be trained on or scored against: every reader has to see the same pixels in it.
+
+    With ``upright``, it is turned as its EXIF says.
 
     Raises:
         InputError: It cannot be read; has several pages, or one of a single row or column; or its pixels are not what is seen:
-            shown turned, 16 bits in colour, of which Pillow keeps 8, or 16 bits of which 0 is white.
+            shown turned (without ``upright``), 16 bits in colour, of which Pillow keeps 8, or 16 bits of which 0 is white.
     """
     with reading(path), _open(path) as image:
         if reason := _unlike_what_is_seen(image):
             raise InputError(f'{path}: {reason}')
+        if not upright and _orientation(image) != 1:
+            how = 'turned (EXIF), which some programs do and others do not; save it as it is seen, without EXIF'
+            raise InputError(f'{path}: is to be shown {how}')
         image.load()
-        return image
+        return ImageOps.exif_transpose(image) if upright else image
+
+
+def orientation_of(path: Path) -> int:
+    """Return how viewers turn a picture, from 1 (not at all) to 8, as in EXIF."""
+    with reading(path), _open(path) as image:
+        return _orientation(image)
+
+
+def _orientation(image: Image.Image) -> int:
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)  # which decodes a PNG
+    return found if found in range(1, 9) else 1
 
 
 def _unlike_what_is_seen(image: Image.Image) -> str | None:
     if min(image.size) < 2:
         return f'is {image.height}x{image.width} (height x width); expected a scan or a mask'
-    if (pages := getattr(image, 'n_frames', 1)) > 1:
+    if (pages := len(_pages(image))) > 1:
         return f'has {pages} pages; expected one B-scan a file, divide it first'
     if image.mode in ('RGB', 'RGBA') and ';16' in str(image.tile):
         return 'is in colour, of 16 bits each; expected gray, convert it first'
-    if image.getexif().get(_ORIENTATION) in _TURNED:  # which decodes a PNG
-        return 'is to be shown turned (EXIF), which some programs do and others do not; save it as it is seen, without EXIF'
     if image.format == 'TIFF' and image.mode.startswith('I;16') and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         return 'has 16 bits of which 0 means white; expected 0 for black, convert it first'
     return None
@@ -61,18 +84,45 @@ def _unlike_what_is_seen(image: Image.Image) -> str | None:
 
 def _open(path: Path) -> Image.Image:
     require_file(path)
-    return Image.open(path, formats=FORMATS)
+    try:
+        image = Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError:
+        with open(path, 'rb') as file:
+            if (head := file.read(8))[:4] not in (b'II*\0', b'MM\0*'):
+                raise
+            tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+            file.seek(tags.next)
+            tags.load(file)
+        held = f'{_NUMBERS.get(tags.get(_SAMPLES, (1,))[0], "unknown numbers")} of {tags.get(_BITS, (1,))[0]} bits'
+        expected = 'whole numbers of 8, 16 or 32 bits, or floating numbers of 32 or 64'
+        raise InputError(f'{path}: a TIFF whose pixels are {held}; expected {expected}, convert it first') from None
+    image.filename = ''  # else Pillow maps some files into memory, and jumbles those that lie on their side
+    return image
 
 
-def _page(image: Image.Image, path: Path, place: int, pages: int) -> tuple[np.ndarray, float]:
-    """Return a page's numbers (H, W), and the share of its pixels that are in colour."""
+def _pages(image: Image.Image) -> list[int]:
+    """Return which pages are no smaller copies or masks of others, and go to the first of them."""
+    pages = list(range(getattr(image, 'n_frames', 1)))
+    if image.format != 'TIFF':
+        return pages
+    full = []
+    for place in pages:
+        image.seek(place)
+        if not image.tag_v2.get(_KIND, 0) & _COPY_OR_MASK and image.tag_v2.get(_OLD_KIND) != _COPY:
+            full.append(place)
+    image.seek((full or pages)[0])
+    return full or pages
+
+
+def _page(image: Image.Image, path: Path, place: int, pages: int) -> tuple[np.ndarray, float, int]:
+    """Return a page's numbers (H, W), the share of its pixels that are in colour, and how it was turned."""
     image.seek(place)
     require_volume(path, pages, image.height, image.width)
-    if image.format == 'TIFF' and image.tag_v2.get(_ORIENTATION) in _ON_ITS_SIDE:  # Pillow jumbles the pixels of some of these
-        raise InputError(f'{path}: a TIFF that says that it lies on its side; save it upright')
-    if image.mode in _GRAY:
-        return np.asarray(image), 0.0
-    if image.mode == 'LA':
-        return np.asarray(image.convert('L')), 0.0
-    rgb = image.convert('RGB')
-    return np.asarray(rgb.convert('L')), float(np.mean(np.ptp(np.asarray(rgb, np.int16), axis=2) > _COLOUR))
+    turn = _orientation(image)
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in _GRAY:
+        return np.asarray(upright), 0.0, turn
+    if upright.mode == 'LA':
+        return np.asarray(upright.convert('L')), 0.0, turn
+    rgb = upright.convert('RGB')
+    return np.asarray(rgb.convert('L')), float(np.mean(np.ptp(np.asarray(rgb, np.int16), axis=2) > _COLOUR)), turn

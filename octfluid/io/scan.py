@@ -19,8 +19,9 @@ MOST_BYTES, MOST_TIMES = 1 << 26, 100
 """Any scan may take so many bytes in memory; a larger one this many times its file: B-scans shrink by a factor of 2 to 20."""
 AXIAL_UM, FIELD_MM = (1.0, 20.0), (1.0, 30.0)
 """What a pixel's height and a B-scan's width can be in an eye; anything else is another unit."""
+DEPTH_MM, WIDTH_MM = (1.0, 4.0), (3.0, 16.0)
+"""What devices scan of a retina."""
 LENGTH_MM = (1e-6, 1e3)
-_BITS = (8, 10, 12, 14, 16)
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,16 @@ class Spacing:
                 raise InputError(f'{name} spacing {value!r}: expected mm, from {LENGTH_MM[0]:g} to {LENGTH_MM[1]:g}')
             object.__setattr__(self, name, float(value))  # JSON cannot hold NumPy's numbers
 
-    def doubts(self, width: int) -> list[str]:
-        """Return what is absurd for an eye, a phrase each; ``width`` is that of a B-scan, in pixels."""
+    def doubts(self, height: int, width: int, whole: bool) -> list[str]:
+        """Return what is absurd for a B-scan of (height, width) pixels, a phrase each; ``whole``: it is not cut."""
         found = []
         if not AXIAL_UM[0] <= 1000 * self.axial <= AXIAL_UM[1]:
             found.append(f'a pixel {1000 * self.axial:g} um high; expected {AXIAL_UM[0]:g} to {AXIAL_UM[1]:g} um')
-        if not FIELD_MM[0] <= width * self.lateral <= FIELD_MM[1]:
-            found.append(f'a B-scan {width * self.lateral:g} mm wide; expected {FIELD_MM[0]:g} to {FIELD_MM[1]:g} mm')
+        elif whole and not DEPTH_MM[0] <= round(height * self.axial, 1) <= DEPTH_MM[1]:
+            found.append(f'a B-scan {height * self.axial:g} mm deep; expected {DEPTH_MM[0]:g} to {DEPTH_MM[1]:g} mm')
+        low, high = WIDTH_MM if whole else FIELD_MM
+        if not low <= round(width * self.lateral, 1) <= high:
+            found.append(f'a B-scan {width * self.lateral:g} mm wide; expected {low:g} to {high:g} mm')
         if self.slice is not None and self.slice > FIELD_MM[1]:
             found.append(f'B-scans {self.slice:g} mm apart; expected at most {FIELD_MM[1]:g} mm')
         return found
@@ -167,60 +171,60 @@ def require_bytes(path: Path, size: int) -> None:
         raise InputError(f'{path}: holds {size / 1e6:.0f} MB or more in {held / 1e6:.3f} MB; it is damaged, export it again')
 
 
-def highest(values: np.ndarray, where: str | Path) -> float:
-    """Return the greatest of real numbers; raise InputError, which names ``where``, if one is NaN, infinite or negative."""
-    if values.dtype.kind == 'f' and not np.isfinite(values).all():
-        raise InputError(f'{where}: holds NaN or infinite values; expected gray values')
-    if values.dtype.kind in 'if' and values.min() < 0:
-        raise InputError(f'{where}: holds values down to {values.min():g}; expected gray values, 0 or more')
-    return float(values.max())
+def to_gray(frames: Sequence[np.ndarray], where: str | Path) -> list[np.ndarray]:
+    """Return the B-scans of a file, real numbers of one dtype, in gray values 0..255 of one scale; bytes stay as they are.
 
+    The greatest of other numbers is white: files use any part of 16 bits or of floating numbers. What is more than twice as
+    bright as 99.9 % of each B-scan, such as a broken pixel, is cut off.
 
-def white_of(values: np.dtype, top: float) -> float:
-    """Return the value that means white in a file whose greatest value is ``top``.
+    Returns:
+        Arrays of the same shapes, uint8 if they were given so, else float32.
 
-    255 for bytes; 1 for truth values, and for fractions up to 1; else the greatest number of 8, 10, 12, 14 or 16 bits that
-    ``top`` fits into, since devices store 12 bits in words of 16; beyond those ``top`` itself.
+    Raises:
+        InputError: A value is NaN, infinite or negative.
     """
-    if values.kind == 'b' or (values.kind == 'f' and top <= 1):
-        return 1.0
-    if values == np.uint8:
-        return 255.0
-    return next((float((1 << bits) - 1) for bits in _BITS if top <= (1 << bits) - 1), top)
-
-
-def to_gray(values: np.ndarray, white: float) -> np.ndarray:
-    """Return gray values 0..255 of (H, W) real numbers, ``white`` from `white_of`: bytes as they are, else float32."""
-    if values.dtype == np.uint8 and white == 255:
-        return values
-    return np.clip(values.astype(np.float32) * np.float32(255 / white), 0, 255)
+    if frames[0].dtype == np.uint8:
+        return list(frames)
+    tops, nearly = [], []
+    for values in frames:
+        if values.dtype.kind == 'f' and not np.isfinite(values).all():
+            raise InputError(f'{where}: holds NaN or infinite values; expected gray values')
+        if values.dtype.kind in 'if' and values.min() < 0:
+            raise InputError(f'{where}: holds values down to {values.min():g}; expected gray values, 0 or more')
+        tops.append(float(values.max()))
+        nearly.append(float(np.percentile(values.astype(np.float64), 99.9)))
+    white = min(max(tops), 2 * max(nearly) or np.inf) or 1.0
+    return [np.minimum(np.multiply(values, 255 / white, dtype=np.float64), 255).astype(np.float32) for values in frames]
 
 
 def gray_frames(values: np.ndarray, path: Path) -> list[np.ndarray]:
-    """Return the B-scans of a volume (Z, H, W) of real numbers, in gray values of one scale.
+    """Return the B-scans of a volume (Z, H, W) of real numbers as `to_gray` does.
 
     Raises:
-        InputError: Not three axes of real numbers, a size that no scan has, or NaN, infinite or negative values.
+        InputError: Not three axes of real numbers, a size that no scan has, or values that `to_gray` refuses.
     """
     if values.ndim != 3 or values.dtype.kind not in 'buif':
         raise InputError(f'{path}: holds {values.dtype} values of shape {values.shape}; expected gray B-scans of one size')
     require_volume(path, *values.shape, values.dtype.itemsize)
-    white = white_of(values.dtype, highest(values, path))
-    return [to_gray(np.ascontiguousarray(bscan), white) for bscan in values]
+    return to_gray([np.ascontiguousarray(bscan) for bscan in values], path)
 
 
 def whiten_filling(gray: np.ndarray) -> np.ndarray:
-    """Set the white filling beside a scan, (H, W) of gray values 0..255, to 255 in a copy, where the file has it darker.
+    """Return a scan, (H, W) of gray values 0..255, as networks take it: uint8, the white filling beside the scan at 255.
 
-    Devices fill the corners that a turned scan leaves empty with white, and networks ignore them by that value. In files that
-    were scaled, cut or written with more bits the value is another: the greatest of the scan, if squares of 5x5 pixels have it.
+    Devices fill the corners that a turned scan leaves empty with white, and networks ignore them by that value. Filling has one
+    gray value in squares of 5x5 pixels, hardly any pixel is brighter, and most are darker. A scan with darker filling is scaled
+    until that is white. JPEG turns white into many shades: where more than one in a thousand pixels within the filling has
+    another value than the rest, what is nearly white in squares of 5x5 pixels becomes white.
     """
-    top = gray.max()
-    if not 128 <= top < 254.5:
-        return gray
-    at_top = (gray == top).astype(np.uint8)
-    if not cv2.erode(at_top, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
-        return gray
-    changed = gray.copy()
-    changed[at_top == 1] = 255
-    return changed
+    values, square = gray.astype(np.float32), np.ones((5, 5), np.uint8)
+    level = float(cv2.erode(values, square).max())
+    other = abs(values - level) >= level / 255
+    outstanding = np.median(values) < level and np.mean(values > 1.1 * level) < 0.001
+    if outstanding and cv2.erode((~other).astype(np.uint8), square).any():
+        filling = cv2.morphologyEx((values >= 0.88 * level).astype(np.uint8), cv2.MORPH_OPEN, square)
+        within = cv2.erode(filling, square) > 0  # without its edge, which is of many shades in a resized scan, too
+        values *= 255 / level
+        if np.count_nonzero(other & within) > 0.001 * np.count_nonzero(within):
+            values[filling > 0] = 255
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

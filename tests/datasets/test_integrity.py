@@ -109,6 +109,14 @@ def test_masks_that_may_be_inverted_are_a_warning(root):
     assert 's03_z10' in report.warnings[0]
 
 
+def test_scans_filled_with_another_gray_than_white_are_a_warning(root):
+    scan = np.arange(600, dtype=np.uint8).reshape(20, 30) % 200
+    scan[:6, :9] = 230
+    save(root / 'small/images/s01_z15.png', scan)
+    (warning,) = check(root, size=None).warnings
+    assert warning.startswith(f'{root}/small/images: 1 ') and 's01_z15' in warning
+
+
 BOTH, IMAGE = "'s01_z15' is of subject 1, and so is 's01_z10'", "'s01_z10' is in both"
 
 

@@ -50,6 +50,17 @@ def test_a_volume(quick, run, mat, tmp_path):
     assert float(volume['fluid_mm3']) == pytest.approx(masks.sum() * 0.004 * 0.012 * 0.25, rel=1e-5)
 
 
+def test_a_mask_lies_as_viewers_show_the_scan_and_the_manifest_says_so(quick, run, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(FRAMES[0]).save(tmp_path / 'b.png', exif=exif)
+    assert run(tmp_path / 'b.png', '--out', tmp_path / 'out')[0] == 0
+    mask = np.asarray(Image.open(tmp_path / 'out/b_mask.png'))
+    np.testing.assert_array_equal(mask == 255, np.rot90(FRAMES[0], -1) > 128)
+    (said,) = json.loads((tmp_path / 'out/manifest.json').read_text())['inputs']
+    assert any('orientation 6' in warning for warning in said['warnings'])
+
+
 def test_a_folder_is_a_batch_in_natural_order_or_one_volume(quick, run, scans, tmp_path):
     (scans / 'notes.txt').write_text('x')
     _, _, errors = run(scans, '--out', tmp_path / 'batch')

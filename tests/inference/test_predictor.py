@@ -9,7 +9,7 @@ from octfluid.io.readers import read_scans
 from octfluid.io.scan import Raster, Scan, Spacing
 from octfluid.utils.errors import InputError
 
-SCALE = Spacing(0.004, 0.01, 0.25)
+SCALE, WHOLE = Spacing(0.004, 0.01, 0.25), Spacing(0.02, 0.05, 0.25)
 
 
 @pytest.fixture(scope='module')
@@ -43,7 +43,7 @@ def test_it_gives_what_the_model_gives(predictor, volume):
 
 @pytest.mark.parametrize(('theirs', 'ours', 'scale', 'origin', 'said'), [
     (None, None, None, None, 'no scale: the file does not say'),
-    (SCALE, None, SCALE, 'file', ''),
+    (WHOLE, None, WHOLE, 'file', ''), (SCALE, None, SCALE, 'file', 'the scale (file) makes a B-scan 0.384 mm deep'),
     (None, SCALE, SCALE, 'given', ''),
     (SCALE, Spacing(0.004, 0.01), SCALE, 'given', ''),
     (SCALE, Spacing(0.005, 0.01), Spacing(0.005, 0.01, 0.25), 'given',
@@ -110,9 +110,17 @@ def test_python_from_a_path(quick, predictor, volume, tmp_path, monkeypatch):
 def test_filling_of_another_white_does_not_change_what_is_found(predictor, volume):
     scan = volume[0].copy()
     scan[:20, :90] = 255
-    dim = scan.astype(np.float32) * (4080 / 4095)  # eight bits in the upper part of twelve
-    masks = [predictor.predict_scan(scan_of([one])).masks[0] for one in (scan, dim)]
-    assert masks[0].any() and (masks[0] != masks[1]).mean() < 0.002
+    masks = [predictor.predict_scan(scan_of([one])).masks[0] for one in (scan, scan * np.float32(4080 / 4095))]
+    assert masks[0].any() and (masks[0] == masks[1]).all()
+
+
+@pytest.mark.parametrize(('rows', 'noted'), [((0, 12), True), ((50, 60), False), ((80, 95), False), ((0, 1), False)])
+def test_fluid_above_the_retina_is_a_warning(predictor, monkeypatch, rows, noted):
+    scan, probability = np.full((96, 128), 9, np.uint8), np.zeros((96, 128), np.float32)
+    scan[40:70], scan[:30, :20] = 150, 255
+    probability[slice(*rows), 60:61] = 1  # of a single pixel nothing is said
+    monkeypatch.setattr(predictor.model, 'stream', lambda scans: iter([probability] * len(scans)))
+    assert ('above the retina' in ' '.join(predictor.predict_scan(scan_of([scan])).warnings)) is noted
 
 
 def test_a_side_that_contradicts_the_file_is_a_warning(quick, predictor, volume):

@@ -38,16 +38,13 @@ def test_frames_plain_and_compressed(tmp_path, syntax):
     np.testing.assert_array_equal(list(scan.frames), VOLUME)
 
 
-DIM = np.stack([VOLUME[0], VOLUME[1] // 100, VOLUME[2].astype(np.uint16) * 4]).astype(np.uint16)
-
-
-@pytest.mark.parametrize(('values', 'elements', 'white'), [
-    (VOLUME.astype(np.uint16) * 16, dict(BitsStored=12, HighBit=11), 4095), (VOLUME.astype(np.uint16), {}, 255),
-    (DIM, {}, 1023),
-])  # fmt: skip
-def test_words_of_16_bits_are_scaled_by_the_bits_that_the_whole_file_uses(tmp_path, values, elements, white):
-    scan = read(write(tmp_path / 'v.dcm', values, **elements))
-    np.testing.assert_allclose(list(scan.frames), values * (255 / white), rtol=1e-5)
+@pytest.mark.parametrize('photometric', ['MONOCHROME1', 'MONOCHROME2'])
+@pytest.mark.parametrize('elements', [dict(BitsStored=12, HighBit=11), {}])
+def test_words_of_16_bits_are_scaled_by_the_greatest_of_the_whole_file(tmp_path, elements, photometric):
+    values = np.stack([VOLUME[0], VOLUME[1] // 100, VOLUME[2].astype(np.uint16) * 4]).astype(np.uint16)
+    scan = read(write(tmp_path / 'v.dcm', values, PhotometricInterpretation=photometric, **elements))
+    gray = values * (255 / values.max())
+    np.testing.assert_allclose(list(scan.frames), 255 - gray if photometric == 'MONOCHROME1' else gray, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize(('groups', 'between'), [

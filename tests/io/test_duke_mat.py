@@ -45,8 +45,8 @@ def test_grader_2_reads_the_other_annotation(tmp_path):
 
 
 @pytest.mark.parametrize(('stored', 'gray'), [
-    ([0.0, 127.4, 127.6, 255.0], [0, 127, 128, 255]), ([-0.6, 12.0, 255.7, 200.0], [0, 12, 255, 200]),
-    ([0.0, 0.2, 0.5, 1.0], [0, 51, 128, 255]), ([0.0, 1.0, 1.0, 0.0], [0, 1, 1, 0]),
+    ([0.0, 127.4, 127.6, 255.0], [0, 127, 128, 255]), ([-0.6, 12.0, 255.7, 200.0], [0, 12, 255, 199]),
+    ([0.0, 0.2, 0.5, 1.0], [0, 51, 128, 255]), ([0.0, 10.0, 40.0, 50.0], [0, 51, 204, 255]),
 ])  # fmt: skip
 def test_float_images_become_gray_values(tmp_path, stored, gray):
     volume = np.array(stored).reshape(2, 2, 1)
@@ -56,8 +56,8 @@ def test_float_images_become_gray_values(tmp_path, stored, gray):
 
 @pytest.mark.parametrize(('bad', 'said'), [
     (dict(manualFluid1=np.zeros((6, 8, 2))), r"'images' has shape \(6, 8, 3\) and 'manualFluid1' \(6, 8, 2\)"),
-    (dict(images=np.zeros((6, 8), np.uint8)), r"'images' .*\(6, 8\)"), (dict(images=np.full(SHAPE, np.nan)), 'from nan'),
-    (dict(images=images().astype(float) * 16), 'from 0 to 2288'), (dict(manualFluid1='text'), "'manualFluid1' "),
+    (dict(images=np.zeros((6, 8), np.uint8)), r"'images' .*\(6, 8\)"), (dict(images=np.full(SHAPE, np.nan)), 'NaN'),
+    (dict(images=images() - 9.0), 'down to -9'), (dict(manualFluid1='text'), "'manualFluid1' "),
     (dict(images=images() * 1j), "'images' .*not a real"), (dict(manualFluid1=None), "'manualFluid1'.* images, notes"),
 ])  # fmt: skip
 def test_bad_content(tmp_path, bad, said):

@@ -1,9 +1,11 @@
 import os
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
+from octfluid.io import images
 from octfluid.io.readers import read_scans
 from octfluid.utils.errors import InputError
 
@@ -29,22 +31,14 @@ def test_gray_bytes_stay_as_they_are(tmp_path, suffix):
     np.testing.assert_array_equal(scan.frames[0], GRAY)
 
 
-@pytest.mark.parametrize(('top', 'white'), [(65535, 65535), (4095, 4095), (3000, 4095), (300, 1023), (200, 255)])
-def test_words_of_16_bits_are_scaled_by_the_bits_that_are_used(tmp_path, top, white):
-    values = RANDOM.integers(0, top, (40, 50)).astype(np.uint16)
-    values[3, 4] = top
-    for name in ('b.png', 'b.tif'):
-        np.testing.assert_allclose(read(save(tmp_path / name, values)).frames[0], values * (255 / white), rtol=1e-5)
-
-
 WORDS = RANDOM.integers(0, 255, (40, 50)).astype(np.int32) * 1000
 
 
 @pytest.mark.parametrize(('values', 'expected'), [
-    (np.full((40, 50), 0.5, np.float32), 127.5), (np.full((40, 50), 200.0, np.float32), 200.0),
-    (WORDS, WORDS * (255 / WORDS.max())),
-], ids=['fractions', 'floats', '32 bits'])  # fmt: skip
-def test_other_numbers_are_scaled_by_what_they_are(tmp_path, values, expected):
+    (np.full((40, 50), 0.5, np.float32), 255.0), (np.zeros((40, 50), np.float32), 0.0),
+    (WORDS, WORDS * (255 / WORDS.max())), ((WORDS // 1000).astype(np.uint16), WORDS * (255 / WORDS.max())),
+], ids=['one value', 'black', '32 bits', '16 bits'])  # fmt: skip
+def test_the_greatest_of_other_numbers_is_white(tmp_path, values, expected):
     np.testing.assert_allclose(read(save(tmp_path / 'b.tif', values)).frames[0], np.broadcast_to(expected, (40, 50)), rtol=1e-5)
 
 
@@ -67,7 +61,7 @@ def test_a_gray_scan_kept_in_colour_is_gray_and_colour_is_noticed(tmp_path, recw
 def test_pages_are_a_volume_in_order_with_one_scale(tmp_path):
     scan = read(save(tmp_path / 'v.tif', *(np.full((40, 50), level, np.uint16) for level in (100, 1000, 4000))))
     assert scan.is_volume and len(scan.frames) == 3
-    np.testing.assert_allclose([frame[0, 0] for frame in scan.frames], np.array([100, 1000, 4000]) * 255 / 4095, rtol=1e-5)
+    np.testing.assert_allclose([frame[0, 0] for frame in scan.frames], np.array([100, 1000, 4000]) * 255 / 4000, rtol=1e-5)
 
 
 @pytest.mark.parametrize(('image', 'said'), [
@@ -94,11 +88,52 @@ def test_pages_of_two_kinds_or_sizes_are_refused(tmp_path, pages):
         read(save(tmp_path / 'v.tif', *pages))
 
 
-def test_a_tiff_that_lies_on_its_side_is_refused(tmp_path):
-    with pytest.raises(InputError, match='on its side'):
-        read(save(tmp_path / 'v.tif', GRAY, tiffinfo={274: 6}))
+@pytest.mark.parametrize(('suffix', 'pixels', 'options'), [
+    ('.jpg', GRAY, {}), ('.png', GRAY, {}), ('.tif', GRAY, {}), ('.tif', GRAY.astype(np.float32), {}),
+    ('.tif', GRAY, dict(compression='tiff_lzw')),
+])  # fmt: skip
+@pytest.mark.parametrize(('orientation', 'turn'), [
+    (2, np.fliplr), (3, lambda a: np.rot90(a, 2)), (4, np.flipud), (5, np.transpose), (6, lambda a: np.rot90(a, -1)),
+    (7, lambda a: np.rot90(a, 2).T), (8, np.rot90), (1, np.array),
+], ids=lambda value: value if isinstance(value, int) else '')  # fmt: skip
+def test_pictures_are_turned_as_viewers_show_them(tmp_path, suffix, pixels, options, orientation, turn):
+    path, exif = tmp_path / f'b{suffix}', Image.Exif()
+    exif[0x0112] = orientation
+    pages = 2 if suffix == '.tif' else 1
+    save(path, *[pixels] * pages, exif=exif, **options)
+    stored = np.asarray(Image.open(path)) if suffix == '.jpg' else GRAY
+    scan = read(path)
+    for frame in scan.frames:
+        np.testing.assert_array_equal(np.rint(frame), turn(stored))
+    assert len(scan.frames) == pages and len(scan.notes) == (orientation > 1)
+    assert images.orientation_of(path) == orientation
 
 
-def test_a_tiff_that_says_that_it_is_upside_down_is_turned(tmp_path):
-    scan = read(save(tmp_path / 'v.tif', GRAY, GRAY, tiffinfo={274: 3}))
-    np.testing.assert_array_equal(scan.frames[0], GRAY[::-1, ::-1])
+def float_tiff(values, order):
+    """An uncompressed TIFF of floating numbers (TIFF 6.0, sections 2 and 19)."""
+    data, (height, width) = values.astype(f'{order}f{values.dtype.itemsize}').tobytes(), values.shape
+    tags = {256: width, 257: height, 258: 8 * values.dtype.itemsize, 259: 1, 262: 1, 273: 8, 277: 1, 278: height,
+            279: len(data), 339: 3}  # fmt: skip
+    entries = b''.join(struct.pack(f'{order}HHII', tag, 4, 1, value) for tag, value in tags.items())
+    start = {'<': b'II*\0', '>': b'MM\0*'}[order] + struct.pack(f'{order}I', 8 + len(data))
+    return start + data + struct.pack(f'{order}H', len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize('order', '<>')
+def test_tiff_of_64_bit_floating_numbers_is_read_and_of_16_bits_is_named(tmp_path, order):
+    (tmp_path / 'b.tif').write_bytes(float_tiff(WORDS / 7.0, order))
+    np.testing.assert_allclose(read(tmp_path / 'b.tif').frames[0], WORDS * (255 / WORDS.max()), rtol=1e-5)
+    (tmp_path / 'c.tif').write_bytes(float_tiff(GRAY.astype(np.float16), order))
+    with pytest.raises(InputError, match=r'c\.tif: .*floating numbers of 16 bits'):
+        read(tmp_path / 'c.tif')
+
+
+@pytest.mark.parametrize(('tag', 'value'), [(254, 1), (254, 5), (254, 4), (255, 2)])
+@pytest.mark.parametrize('first', [False, True])
+def test_pages_marked_as_smaller_copies_or_masks_are_left_out(tmp_path, first, tag, value):
+    pages = [(GRAY, {}), (GRAY[:36, :40], {tag: value}), (255 - GRAY, {254: 2})]
+    with TiffImagePlugin.AppendingTiffWriter(tmp_path / 'v.tif', True) as file:
+        for pixels, info in pages[1::-1] + pages[2:] if first else pages:
+            Image.fromarray(pixels).save(file, 'TIFF', tiffinfo=info)
+            file.newFrame()
+    np.testing.assert_array_equal(read(tmp_path / 'v.tif').frames, [GRAY, 255 - GRAY])

@@ -10,6 +10,7 @@ from PIL import Image
 from octfluid.datasets.prepare.common import Layout, tracked, write_png
 from octfluid.datasets.splits import DUKE_LISTS, GRADED, GradedBScan, build_splits, paper_rows
 from octfluid.io.duke_mat import SUBJECT_FILE, read_subject, subject_number
+from octfluid.io.scan import whiten_filling
 from octfluid.utils.errors import InputError
 
 SUBJECTS = range(1, 11)
@@ -61,7 +62,7 @@ def prepare(
             for z in subject.graded_slices:
                 mask = (subject.fluid[:, :, z] > _FLUID_ABOVE).astype(np.uint8)
                 scan = GradedBScan(subject.subject, z, bool(mask.any()))
-                areas = _write(folder, scan.name, np.ascontiguousarray(subject.images[:, :, z]), mask)
+                areas = _write(folder, scan.name, whiten_filling(subject.images[:, :, z]), mask)
                 layers = None if subject.layers is None else subject.layers[:, :, z]
                 estimated += layers is None or bool(np.isnan(layers).all())
                 rows.append((scan.name, paper_names.get(scan.name), scan.subject, z, *areas, *graded_columns(mask, layers)))

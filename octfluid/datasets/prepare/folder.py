@@ -10,9 +10,9 @@ import numpy as np
 
 from octfluid.datasets.prepare.common import Layout, tracked, write_png
 from octfluid.datasets.splits import ALL, INNER_FOLDS, GradedBScan, Split, inner_folds
-from octfluid.io.images import SUFFIXES, load_picture, read_image
+from octfluid.io.images import SUFFIXES, load_picture, orientation_of, read_image
 from octfluid.io.readers import natural_key
-from octfluid.io.scan import reading
+from octfluid.io.scan import reading, whiten_filling
 from octfluid.utils.errors import InputError
 
 LAYOUT = Layout(
@@ -68,6 +68,9 @@ def prepare_folder(
     with LAYOUT.new(out_dir) as folder:
         for name, patient in tracked(zip(paired, patients, strict=True), len(paired), 'scans'):
             image, mask = read_scan(scans[name]), read_mask(truths[name])
+            if orientation_of(scans[name]) != orientation_of(truths[name]):
+                how = 'save both as they are seen, without EXIF'
+                raise InputError(f'{truths[name]}: is shown turned otherwise (EXIF orientation) than {scans[name]}; {how}')
             if image.shape != mask.shape:
                 raise InputError(f'{truths[name]}: has {mask.shape} pixels; expected {image.shape}, as {scans[name]}')
             write_png(folder / f'native/images/{name}.png', image)
@@ -83,17 +86,17 @@ def prepare_folder(
 
 
 def read_scan(path: Path) -> np.ndarray:
-    """Return a scan as uint8 (H, W), 16 bits scaled by the bits in use; `InputError` for colours or several pages."""
+    """Return a scan as uint8 (H, W), as a prediction sees it; `InputError` for colours or several pages."""
     with reading(path):
         scan = read_image(path)
     if scan.is_volume or scan.coloured:
         raise InputError(f'{path}: has several pages, or pixels in colour; expected one gray B-scan')
-    return np.rint(scan.frames[0]).astype(np.uint8)
+    return whiten_filling(scan.frames[0])
 
 
 def read_mask(path: Path) -> np.ndarray:
     """Return a mask of 0, and 1 or white, as uint8 (H, W) of 0 and 1; `InputError` for one with other values."""
-    image = load_picture(path)
+    image = load_picture(path, upright=True)
     # The numbers of a palette mean nothing; its colours are what is seen.
     pixels = np.asarray(image.convert('L') if image.mode in ('P', 'LA', 'RGB', 'RGBA') else image)
     values = np.unique(pixels)
