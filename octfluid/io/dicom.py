@@ -1,12 +1,12 @@
 """Reader of ophthalmic tomography in DICOM: single and multi-frame, plain or compressed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from octfluid.io.scan import Scan, Spacing, highest, raster_of, reading, require_volume, spacing_from, to_gray, white_of
+from octfluid.io.scan import Scan, highest, raster_of, reading, require_volume, spacing_from, to_gray, white_of
 from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.dcm', '.dicom')
@@ -18,6 +18,7 @@ _PERSONAL = (
     'StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID',
 )  # fmt: skip
 _SIDES = {'R': 'OD', 'L': 'OS'}
+_FRAMES, _MEASURES = 'PerFrameFunctionalGroupsSequence', 'PixelMeasuresSequence'
 
 
 def read_dicom(path: Path) -> Scan:
@@ -40,16 +41,22 @@ def read_dicom(path: Path) -> Scan:
         white = min(white, white_of(values[0].dtype, top))
     grays = [to_gray(one, white) for one in values]
     order = str(dataset.get('InstanceNumber', ''))
+    starts, ends = _places(dataset)
+    # The thickness of a slice is no distance between slices.
+    raster = raster_of(starts, ends if all(ends) else None, _first(_groups(dataset), _MEASURES, 'SpacingBetweenSlices'))
+    rows, columns = _first(_groups(dataset), _MEASURES, 'PixelSpacing') or (None, None)
     return Scan(
         path,
         [255 - gray for gray in grays] if inverted else grays,
         is_volume=number > 1,
-        spacing=_spacing(dataset),
+        spacing=spacing_from(rows, columns, raster.distance),
+        raster=raster,
         laterality=_laterality(dataset),
         device=' '.join(str(dataset.get(key)) for key in ('Manufacturer', 'ManufacturerModelName') if dataset.get(key)) or None,
         identifiers={key: str(dataset.get(key)) for key in _PERSONAL if dataset.get(key)},
         notes=('its DICOM modality is not OPT but a secondary capture',) if dataset.get('Modality') != MODALITY else (),
         order=int(order) if order.isdecimal() else None,
+        ends=(starts[0], ends[0]),
     )
 
 
@@ -76,24 +83,28 @@ def _check(path: Path, dataset: Any) -> int:
 def _groups(dataset: Any) -> list[Any]:
     """Return where measures may stand: the shared functional groups, then those of single frames, then the file itself."""
     shared = list(dataset.get('SharedFunctionalGroupsSequence') or [])
-    return [*shared, *(dataset.get('PerFrameFunctionalGroupsSequence') or []), dataset]
+    return [*shared, *(dataset.get(_FRAMES) or []), dataset]
 
 
-def _spacing(dataset: Any) -> Spacing | None:
-    for group in _groups(dataset):
-        for holder in (*(group.get('PixelMeasuresSequence') or []), group):
-            if spacing := holder.get('PixelSpacing'):
-                rows, columns = map(float, spacing)
-                # The thickness of a slice is no distance between slices.
-                between = raster_of(_positions(dataset)).distance or float(holder.get('SpacingBetweenSlices') or 0) or None
-                return spacing_from(rows, columns, between)
-    return None
+def _first(groups: Sequence[Any], sequence: str, keyword: str) -> Any:
+    """Return an element's value from the first of the groups that has it, in a sequence of its own or as it stands."""
+    holders = (holder for group in groups for holder in (*(group.get(sequence) or []), group))
+    return next((value for holder in holders if (value := holder.get(keyword))), None)
 
 
-def _positions(dataset: Any) -> list[list[float] | None]:
-    groups = dataset.get('PerFrameFunctionalGroupsSequence') or []
-    places = [[one.get('ImagePositionPatient') for one in group.get('PlanePositionSequence') or []] for group in groups]
-    return [list(map(float, place[0])) if place and place[0] else None for place in places]
+def _places(dataset: Any) -> tuple[list[tuple | None], list[tuple | None]]:
+    """Return the positions (x, y, z), in mm, of the first and of the last pixel of each B-scan; None where one is not known."""
+    starts, ends, width = [], [], 0.0
+    if spacing := _first(_groups(dataset), _MEASURES, 'PixelSpacing'):
+        width = (int(dataset.Columns) - 1) * float(spacing[1])
+    frames = dataset.get(_FRAMES) or [dataset]
+    for frame in frames:
+        start = _first([frame], 'PlanePositionSequence', 'ImagePositionPatient')
+        along = _first([frame, *_groups(dataset)], 'PlaneOrientationSequence', 'ImageOrientationPatient')
+        starts.append(tuple(map(float, start)) if start else None)
+        known = start and along and width and any(along[:3])
+        ends.append(tuple(float(a) + width * float(b) for a, b in zip(start, along[:3], strict=True)) if known else None)
+    return starts, ends
 
 
 def _laterality(dataset: Mapping[str, Any]) -> str | None:

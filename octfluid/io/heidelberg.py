@@ -48,14 +48,16 @@ def read_vol(path: Path) -> Scan:
     found = vol_format.parse(bytes(content))
     bscans = found.bscans
     require_volume(path, len(bscans), found.size_y, found.size_x, 4)
-    side_by_side = found.scan_pattern in _SIDE_BY_SIDE
+    volume = found.scan_pattern in _SIDE_BY_SIDE and len(bscans) > 1
+    places = [(one.start_x, one.start_y) for one in bscans], [(one.end_x, one.end_y) for one in bscans]
+    raster = raster_of(*places, found.distance)
     personal = {key: str(getattr(found, key)).strip('\x00 ') for key in ('patient_id', 'visit_id', 'dob', 'exam_time', 'id')}
     return Scan(
         path,
         [_shown(one.data, 'vol', path) for one in bscans],
-        is_volume=side_by_side and len(bscans) > 1,
-        spacing=spacing_from(found.scale_y, found.scale_x, found.distance if side_by_side and len(bscans) > 1 else None),
-        raster=raster_of([(one.start_x, one.start_y) for one in bscans], [(one.end_x, one.end_y) for one in bscans]),
+        is_volume=volume,
+        spacing=spacing_from(found.scale_y, found.scale_x, raster.distance if volume else None),
+        raster=raster,
         laterality=_SIDES.get(str(found.scan_position).strip('\x00 ')),
         device=DEVICE,
         identifiers={key: value for key, value in personal.items() if value},
@@ -200,7 +202,7 @@ def _scan(
     volume = len(images) > 1 and raster.distance is not None
     notes = ['its B-scans differ in scale: nothing is in mm'] if len(scales) > 1 else []
     if len(images) > 1 and not volume:
-        notes.append('its B-scans do not lie side by side at one distance, or have no position: areas are given, no volume')
+        notes.append(f'{raster.uneven or raster.doubt}: areas are given, no volume')
     return Scan(
         path,
         [read_image(path.parent / name).frames[0] for name in names],

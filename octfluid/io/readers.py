@@ -11,7 +11,7 @@ from pathlib import Path
 
 from octfluid.io import dicom, duke_mat, heidelberg, images, nifti, topcon
 from octfluid.io.results import MANIFEST, holds_results
-from octfluid.io.scan import Scan, reading
+from octfluid.io.scan import Scan, raster_of, reading, spacing_from
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import require_file
 
@@ -177,14 +177,17 @@ def read_folder(folder: Path) -> Scan:
     shared = {'scale': {scan.spacing for scan in scans}, 'side': {scan.laterality for scan in scans}}
     notes = {note for scan in scans for note in scan.notes}
     notes |= {f'its files differ in {what}: none is used' for what, values in shared.items() if len(values) > 1}
-    if gap := _gap(paths):
+    if scans[0].ends[0] is None and (gap := _gap(paths)):  # positions say more
         notes.add(f'the numbers in its file names leave a gap before {gap}: distances are taken for equal all the same')
     spacing, laterality = (values.pop() if len(values) == 1 else None for values in shared.values())
+    starts, ends = zip(*(scan.ends for scan in scans), strict=True)
+    raster = raster_of(starts, ends if all(ends) else None, spacing and spacing.slice)
     return Scan(
         folder,
         [scan.frames[0] for scan in scans],
         is_volume=True,
-        spacing=spacing,
+        spacing=spacing and spacing_from(spacing.axial, spacing.lateral, raster.distance),
+        raster=raster,
         laterality=laterality,
         device=scans[0].device,
         identifiers=scans[0].identifiers,
