@@ -142,6 +142,7 @@ class Scan:
     order: int | None = None  # number of the B-scan in its series, where each is a file and says so
     ends: tuple[tuple | None, tuple | None] = (None, None)  # (x, y, z) of its first and last pixel, mm, where each is a file
     affine: np.ndarray | None = None  # of a NIfTI file, (4, 4), which its mask shares
+    unit: str = 'unknown'  # of the affine, by nibabel's names
     files: tuple[str, ...] = ()  # names of the files of the B-scans, in order, where each has its own
     why_no_scale: str = 'the file does not say how large a pixel is'  # if ``spacing`` is None
 
