@@ -1,7 +1,12 @@
 """DICOM files of ophthalmic tomography, as small as can be."""
 
+import base64
+import zlib
+
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
@@ -15,17 +20,6 @@ def holding(**elements):
     for key, value in elements.items():
         setattr(item, key, value)
     return Sequence([item])
-
-
-def measures(between=None, positions=(), directions=()):
-    """Functional groups as multi-frame files have them; a thickness is no distance."""
-    sizes = dict(PixelSpacing=[0.004, 0.012], SliceThickness=0.1) | (dict(SpacingBetweenSlices=between) if between else {})
-    frames = Sequence()
-    for position, along in zip(positions, directions or [(1, 0, 0)] * len(positions), strict=True):
-        plane = holding(ImageOrientationPatient=[*along, 0, 1, 0])
-        frames += holding(PlanePositionSequence=holding(ImagePositionPatient=list(position)), PlaneOrientationSequence=plane)
-    shared = holding(PixelMeasuresSequence=holding(**sizes))
-    return dict(SharedFunctionalGroupsSequence=shared, PerFrameFunctionalGroupsSequence=frames)
 
 
 def write(path, frames=VOLUME, syntax=ExplicitVRLittleEndian, **elements):
@@ -47,4 +41,18 @@ def write(path, frames=VOLUME, syntax=ExplicitVRLittleEndian, **elements):
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.compress(syntax)
     dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+SLOPE = np.add.outer(2 * np.arange(40), np.arange(50)).astype(np.uint8)  # and the same packed by GDCM, as zlib packs that
+LOSSLESS = 'eNr7f+P/YQZuDgYNBiNGRkGG/0cYxBgYGRkZkAEjE8f/WwwcQFGg+PlXqxBgrRYSZwsSe9UlJPZqr1Etw0XL/5sAJJFXQw=='
+LS = 'eNr7f+P/dwZuDgYNBiNGRkGG/7cYOBgZGYBg7ba/+//X/67/D4bLpkJoeQjFD6HmQyh7MFUH4fyGUO8h1P7hJvXg/00GADZI2pE='
+
+
+def jpeg(path, packed, syntax, change=lambda frame: frame):
+    """A file of two packed frames of `SLOPE`."""
+    dataset = dcmread(write(path, np.stack([SLOPE, SLOPE])))
+    dataset.PixelData = encapsulate([change(zlib.decompress(base64.b64decode(packed)))] * 2)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path)
     return path

@@ -1,6 +1,5 @@
 """Reader of ophthalmic tomography in DICOM: single and multi-frame, plain or compressed."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ _PERSONAL = (
     'StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID',
 )  # fmt: skip
 _SIDES = {'R': 'OD', 'L': 'OS'}
-_FRAMES, _MEASURES = 'PerFrameFunctionalGroupsSequence', 'PixelMeasuresSequence'
+_FRAMES, _DIRECTION = 'PerFrameFunctionalGroupsSequence', ('PlaneOrientationSequence', 'ImageOrientationPatient')
 
 
 def read_dicom(path: Path) -> Scan:
@@ -32,8 +31,11 @@ def read_dicom(path: Path) -> Scan:
         raise InputError(f'{path}: packed as a whole (deflated); export it with compressed frames or plain')
     dataset = pydicom.dcmread(path)
     number = _check(path, dataset)
+    _require_sound_jpeg(path, dataset, number)
+    # One decoder, whichever are installed: they differ by a gray level.
+    plugin = 'pillow' if dataset.file_meta.get('TransferSyntaxUID') == pydicom.uid.JPEGBaseline8Bit else ''
     with reading(path):  # what is said of pixels names no person
-        values = [pixel_array(dataset, index=place, raw=True) for place in range(number)]
+        values = [pixel_array(dataset, index=place, raw=True, decoding_plugin=plugin) for place in range(number)]
     top = max(highest(one, path) for one in values)
     white = float((1 << int(dataset.get('BitsStored', 8))) - 1)  # a word of 16 bits may hold 12, or any fewer
     inverted = dataset.get('PhotometricInterpretation') == 'MONOCHROME1'
@@ -41,10 +43,10 @@ def read_dicom(path: Path) -> Scan:
         white = min(white, white_of(values[0].dtype, top))
     grays = [to_gray(one, white) for one in values]
     order = str(dataset.get('InstanceNumber', ''))
-    starts, ends = _places(dataset)
+    rows, columns = _first(dataset, 'PixelMeasuresSequence', 'PixelSpacing') or (None, None)
+    starts, ends = _places(dataset, (dataset.Columns - 1) * float(columns or 0))
     # The thickness of a slice is no distance between slices.
-    raster = raster_of(starts, ends if all(ends) else None, _first(_groups(dataset), _MEASURES, 'SpacingBetweenSlices'))
-    rows, columns = _first(_groups(dataset), _MEASURES, 'PixelSpacing') or (None, None)
+    raster = raster_of(starts, ends, _first(dataset, 'PixelMeasuresSequence', 'SpacingBetweenSlices'))
     return Scan(
         path,
         [255 - gray for gray in grays] if inverted else grays,
@@ -56,7 +58,7 @@ def read_dicom(path: Path) -> Scan:
         identifiers={key: str(dataset.get(key)) for key in _PERSONAL if dataset.get(key)},
         notes=('its DICOM modality is not OPT but a secondary capture',) if dataset.get('Modality') != MODALITY else (),
         order=int(order) if order.isdecimal() else None,
-        ends=(starts[0], ends[0]),
+        ends=(starts[0], ends and ends[0]),
     )
 
 
@@ -80,35 +82,42 @@ def _check(path: Path, dataset: Any) -> int:
     return number
 
 
-def _groups(dataset: Any) -> list[Any]:
-    """Return where measures may stand: the shared functional groups, then those of single frames, then the file itself."""
-    shared = list(dataset.get('SharedFunctionalGroupsSequence') or [])
-    return [*shared, *(dataset.get(_FRAMES) or []), dataset]
+def _require_sound_jpeg(path: Path, dataset: Any, number: int) -> None:
+    """Refuse JPEG frames of another size, on which libjpeg runs out of memory, and cut ones, which it fills in silence."""
+    from pydicom import uid
+    from pydicom.encaps import generate_frames
+    from pydicom.pixels.utils import _get_jpg_parameters
+
+    syntax = dataset.file_meta.get('TransferSyntaxUID')
+    if syntax not in (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes):
+        return
+    if syntax != uid.JPEGBaseline8Bit:  # the others need the decoder of this package
+        import libjpeg  # noqa: F401
+    for frame in generate_frames(dataset.PixelData, number_of_frames=number):
+        size = [*map(_get_jpg_parameters(frame).get, ('height', 'width', 'components'))]
+        if size != [dataset.Rows, dataset.Columns, 1] or b'\xff\xd9' not in frame[-16:]:  # its end, then padding
+            raise InputError(f'{path}: a JPEG frame is cut, or not {dataset.Rows}x{dataset.Columns} gray pixels; export anew')
 
 
-def _first(groups: Sequence[Any], sequence: str, keyword: str) -> Any:
-    """Return an element's value from the first of the groups that has it, in a sequence of its own or as it stands."""
+def _first(dataset: Any, sequence: str, keyword: str) -> Any:
+    """Return an element's value from the functional groups, first the shared ones, or from the data set itself."""
+    groups = [*(dataset.get('SharedFunctionalGroupsSequence') or []), *(dataset.get(_FRAMES) or []), dataset]
     holders = (holder for group in groups for holder in (*(group.get(sequence) or []), group))
     return next((value for holder in holders if (value := holder.get(keyword))), None)
 
 
-def _places(dataset: Any) -> tuple[list[tuple | None], list[tuple | None]]:
-    """Return the positions (x, y, z), in mm, of the first and of the last pixel of each B-scan; None where one is not known."""
-    starts, ends, width = [], [], 0.0
-    if spacing := _first(_groups(dataset), _MEASURES, 'PixelSpacing'):
-        width = (int(dataset.Columns) - 1) * float(spacing[1])
-    frames = dataset.get(_FRAMES) or [dataset]
-    for frame in frames:
-        start = _first([frame], 'PlanePositionSequence', 'ImagePositionPatient')
-        along = _first([frame, *_groups(dataset)], 'PlaneOrientationSequence', 'ImageOrientationPatient')
-        starts.append(tuple(map(float, start)) if start else None)
-        known = start and along and width and any(along[:3])
-        ends.append(tuple(float(a) + width * float(b) for a, b in zip(start, along[:3], strict=True)) if known else None)
-    return starts, ends
+def _places(dataset: Any, width: float) -> tuple[list[tuple | None], list[tuple] | None]:
+    """Return the positions (x, y, z), in mm, of the first and last pixels of B-scans so wide; None where not known."""
+    starts, ends = [], []
+    for frame in dataset.get(_FRAMES) or [dataset]:
+        start = _first(frame, 'PlanePositionSequence', 'ImagePositionPatient')
+        along = _first(frame, *_DIRECTION) or _first(dataset, *_DIRECTION)
+        starts.append(start and tuple(map(float, start)))
+        ends.append(start and along and width and any(along[:3]) and tuple(np.add(starts[-1], np.multiply(along[:3], width))))
+    return starts, ends if all(ends) else None
 
 
-def _laterality(dataset: Mapping[str, Any]) -> str | None:
-    sides = [dataset.get('ImageLaterality'), dataset.get('Laterality')]
-    for group in _groups(dataset):
-        sides += [holder.get('FrameLaterality') for holder in group.get('FrameAnatomySequence') or []]
+def _laterality(dataset: Any) -> str | None:
+    named = _first(dataset, 'FrameAnatomySequence', 'FrameLaterality')
+    sides = (dataset.get('ImageLaterality'), dataset.get('Laterality'), named)
     return next((_SIDES[side] for side in sides if side in _SIDES), None)

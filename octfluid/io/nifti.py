@@ -36,9 +36,8 @@ def read_nifti(path: Path) -> Scan:
     frames = gray_frames(np.asanyarray(image.dataobj).reshape(shape).T, path)
     zooms, unit = image.header.get_zooms()[:3], image.header.get_xyzt_units()[0]
     lateral, axial, between = (float(zoom) * _TO_MM.get(unit, 0) for zoom in (*zooms, 0)[:3])
-    spacing, why_not = spacing_from(axial, lateral, between), _NO_UNIT
-    if unit in _TO_MM:
-        why_not = 'the distances in its NIfTI header are no lengths'
+    spacing = spacing_from(axial, lateral, between)
+    why_not = 'the distances in its NIfTI header are no lengths' if unit in _TO_MM else _NO_UNIT
     if spacing and not np.allclose(nibabel.affines.voxel_sizes(image.affine)[: len(zooms)], zooms, rtol=0.01, atol=0):
         spacing, why_not = None, 'its NIfTI header gives two sizes of a voxel, by pixdim and by its affine'
     rows, columns = (np.mean([frame.mean(axis) for frame in frames], axis=0).std() for axis in (1, 0))

@@ -20,8 +20,7 @@ MOST_BYTES, MOST_TIMES = 1 << 26, 100
 AXIAL_UM, FIELD_MM = (1.0, 20.0), (1.0, 30.0)
 """What a pixel's height and a B-scan's width can be in an eye; anything else is another unit."""
 LENGTH_MM = (1e-6, 1e3)
-QUANTUM_MM = 0.001
-"""Files round positions to this: HEYEX writes three decimals."""
+QUANTUM_MM = 0.001  # of positions: HEYEX writes three decimals
 _BITS = (8, 10, 12, 14, 16)
 
 

@@ -17,7 +17,7 @@ _ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(si
 
 EXTRAS = {
     'train': ('torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'rich', 'tensorboard', 'jinja2'),
-    'io': ('eyepy', 'oct_converter', 'pydicom'),
+    'io': ('eyepy', 'oct_converter', 'pydicom', 'libjpeg'),
     'deploy': ('onnx', 'onnxscript'),
     'app': ('gradio',),
     'cluster': ('submitit',),

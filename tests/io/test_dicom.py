@@ -1,10 +1,14 @@
+import sys
+
 import numpy as np
+import pydicom
 import pytest
-from dicom_files import VOLUME, measures, write
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from dicom_files import LOSSLESS, LS, SLOPE, VOLUME, jpeg, write
+from pydicom import uid
+from pydicom.data import get_testdata_file
 
 from octfluid.io.readers import read_scans
-from octfluid.io.scan import Spacing
+from octfluid.utils.cli import reason_of
 from octfluid.utils.errors import InputError
 
 
@@ -13,11 +17,50 @@ def read(path):
     return scan
 
 
-@pytest.mark.parametrize('syntax', [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize('syntax', [uid.ExplicitVRLittleEndian, uid.RLELossless, uid.JPEG2000Lossless])
 def test_frames_plain_and_compressed(tmp_path, syntax):
     scan = read(write(tmp_path / 'v.dcm', syntax=syntax))
     assert scan.is_volume
     np.testing.assert_array_equal(list(scan.frames), VOLUME)
+
+
+PACKED = pytest.mark.parametrize(('packed', 'syntax'), [
+    (LOSSLESS, uid.JPEGLossless), (LOSSLESS, uid.JPEGLosslessSV1), (LS, uid.JPEGLSLossless),
+], ids=['lossless', 'SV1', 'LS'])  # fmt: skip
+
+
+@PACKED
+def test_lossless_jpeg_gives_its_pixels(tmp_path, packed, syntax):
+    np.testing.assert_array_equal(read(jpeg(tmp_path / 'v.dcm', packed, syntax)).frames, [SLOPE, SLOPE])
+
+
+def test_examples_of_pydicom(tmp_path):
+    found = []
+    for name in ('MR_small_jpeg_ls_lossless.dcm', 'MR_small.dcm', 'JPGExtended.dcm'):
+        dataset = pydicom.dcmread(get_testdata_file(name, download=False))
+        dataset.Modality = 'OPT'
+        dataset.save_as(tmp_path / name)
+        found.append(read(tmp_path / name).frames[0])
+    packed, plain, extended = found
+    np.testing.assert_array_equal(packed, plain)
+    assert extended[420, 140] / extended[230, 120] == pytest.approx(244 / 95, rel=1e-5)  # values that pydicom publishes
+
+
+@PACKED
+@pytest.mark.parametrize('change', [
+    lambda frame: frame.replace(b'\0\x28\0\x32', b'\xff\xff\xff\xff', 1), lambda frame: frame[:40],
+], ids=['size', 'cut'])  # fmt: skip
+def test_a_damaged_jpeg_frame_is_one_line_at_once(tmp_path, packed, syntax, change):
+    with pytest.raises(InputError, match=r'v\.dcm: '):
+        read(jpeg(tmp_path / 'v.dcm', packed, syntax, change))
+
+
+def test_the_package_for_jpeg_is_named(tmp_path, monkeypatch):
+    path = jpeg(tmp_path / 'v.dcm', LOSSLESS, uid.JPEGLosslessSV1)
+    monkeypatch.setitem(sys.modules, 'libjpeg', None)
+    with pytest.raises(ModuleNotFoundError) as raised:
+        read(path)
+    assert "'octfluid[io]'" in reason_of(path, raised.value)
 
 
 DIM = np.stack([VOLUME[0], VOLUME[1] // 100, VOLUME[2].astype(np.uint16) * 4]).astype(np.uint16)
@@ -30,10 +73,6 @@ DIM = np.stack([VOLUME[0], VOLUME[1] // 100, VOLUME[2].astype(np.uint16) * 4]).a
 def test_words_of_16_bits_are_scaled_by_the_bits_that_the_whole_file_uses(tmp_path, values, elements, white):
     scan = read(write(tmp_path / 'v.dcm', values, **elements))
     np.testing.assert_allclose(list(scan.frames), values * (255 / white), rtol=1e-5)
-
-
-def test_scale_of_multi_frame_files(tmp_path):
-    assert read(write(tmp_path / 'v.dcm', **measures())).spacing == Spacing(0.004, 0.012)
 
 
 def test_scale_of_single_files_and_side_and_persons(tmp_path):
