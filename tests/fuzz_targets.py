@@ -13,12 +13,13 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from dicom_files import LOSSLESS, LS, jpeg
 from dicom_files import write as write_dicom
 from e2e_files import FRAMES, e2e_bytes, parts_of
 from fda_files import contour, fda_bytes, jpeg_slices, picture, plain_slices
 from heyex_files import write_export
 from PIL import Image
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 from scipy.io import savemat
 from vol_files import vol_bytes
 
@@ -81,6 +82,8 @@ def picture_seeds(kind, *options):
 def dicom_seeds(folder):
     files = [write_dicom(folder / f'{place}.dcm', syntax=syntax, PixelSpacing=[0.004, 0.012], ImageLaterality='R')
              for place, syntax in enumerate((ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless))]  # fmt: skip
+    packed = ((LOSSLESS, JPEGLosslessSV1), (LS, JPEGLSLossless))
+    files += [jpeg(folder / f'{syntax}.dcm', content, syntax) for content, syntax in packed]
     return [path.read_bytes() for path in files]
 
 

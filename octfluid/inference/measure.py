@@ -63,9 +63,10 @@ def scale_of(scan: Scan, settings: Settings) -> tuple[Spacing | None, str | None
             warnings.append(f'the given scale is used; the file says {", ".join(f"{value:g}" for _, value in pairs)} mm')
     if spacing is None:
         return None, None, [f'no scale: {scan.why_no_scale}, so nothing is in mm; give it (--spacing)']
-    if scan.is_volume and spacing.slice is None:
-        third = 'give it as third number of the scale (--spacing)'
-        warnings.append(f'no volume in mm3: the distance between B-scans is not known; {third}')
+    if scan.is_volume and (spacing.slice is None or scan.raster.uneven):
+        spacing = replace(spacing, slice=None)
+        reason = scan.raster.uneven or f'{scan.raster.doubt}; give the distance as third number of the scale (--spacing)'
+        warnings.append(f'no volume in mm3: {reason}')
     return spacing, origin, warnings
 
 

@@ -166,7 +166,8 @@ def _write_scan(folder: Path, stem: str, prediction: Prediction, save_probabilit
         if stack and frame is frames[0]:
             side = f', {prediction.laterality}' if prediction.laterality else ''
             # The file's affine would contradict a scale that was given.
-            lie = dict(spacing=prediction.spacing, affine=scan.affine if prediction.spacing == scan.spacing else None)
+            affine = scan.affine if prediction.spacing == scan.spacing else None
+            lie = dict(spacing=prediction.spacing, affine=affine, unit=scan.unit)
             masks = prediction.masks.astype(np.uint8)
             write_nifti(place('mask.nii.gz'), masks, f'octfluid: 1 is fluid{side}', **lie)
             if save_probability:

@@ -1,10 +1,11 @@
 """Reader of ophthalmic tomography in DICOM: single and multi-frame, plain or compressed."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from octfluid.io.scan import Scan, Spacing, raster_of, reading, require_volume, spacing_from, to_gray
+import numpy as np
+
+from octfluid.io.scan import Scan, raster_of, reading, require_volume, spacing_from, to_gray
 from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.dcm', '.dicom')
@@ -16,6 +17,7 @@ _PERSONAL = (
     'StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID',
 )  # fmt: skip
 _SIDES = {'R': 'OD', 'L': 'OS'}
+_FRAMES, _DIRECTION = 'PerFrameFunctionalGroupsSequence', ('PlaneOrientationSequence', 'ImageOrientationPatient')
 
 
 def read_dicom(path: Path) -> Scan:
@@ -29,22 +31,31 @@ def read_dicom(path: Path) -> Scan:
         raise InputError(f'{path}: packed as a whole (deflated); export it with compressed frames or plain')
     dataset = pydicom.dcmread(path)
     number = _check(path, dataset)
+    _require_sound_jpeg(path, dataset, number)
+    # One decoder, whichever are installed: they differ by a gray level.
+    plugin = 'pillow' if dataset.file_meta.get('TransferSyntaxUID') == pydicom.uid.JPEGBaseline8Bit else ''
     with reading(path):  # what is said of pixels names no person
-        values = [pixel_array(dataset, index=place, raw=True) for place in range(number)]
+        values = [pixel_array(dataset, index=place, raw=True, decoding_plugin=plugin) for place in range(number)]
     grays = to_gray(values, path)  # whatever number of bits it says that it uses
     if dataset.get('PhotometricInterpretation') == 'MONOCHROME1':
         grays = [255 - gray for gray in grays]
     order = str(dataset.get('InstanceNumber', ''))
+    rows, columns = _first(dataset, 'PixelMeasuresSequence', 'PixelSpacing') or (None, None)
+    starts, ends = _places(dataset, (dataset.Columns - 1) * float(columns or 0))
+    # The thickness of a slice is no distance between slices.
+    raster = raster_of(starts, ends, _first(dataset, 'PixelMeasuresSequence', 'SpacingBetweenSlices'))
     return Scan(
         path,
         grays,
         is_volume=number > 1,
-        spacing=_spacing(dataset),
+        spacing=spacing_from(rows, columns, raster.distance),
+        raster=raster,
         laterality=_laterality(dataset),
         device=' '.join(str(dataset.get(key)) for key in ('Manufacturer', 'ManufacturerModelName') if dataset.get(key)) or None,
         identifiers={key: str(dataset.get(key)) for key in _PERSONAL if dataset.get(key)},
         notes=('its DICOM modality is not OPT but a secondary capture',) if dataset.get('Modality') != MODALITY else (),
         order=int(order) if order.isdecimal() else None,
+        ends=(starts[0], ends and ends[0]),
     )
 
 
@@ -68,31 +79,42 @@ def _check(path: Path, dataset: Any) -> int:
     return number
 
 
-def _groups(dataset: Any) -> list[Any]:
-    """Return where measures may stand: the shared functional groups, then those of single frames, then the file itself."""
-    shared = list(dataset.get('SharedFunctionalGroupsSequence') or [])
-    return [*shared, *(dataset.get('PerFrameFunctionalGroupsSequence') or []), dataset]
+def _require_sound_jpeg(path: Path, dataset: Any, number: int) -> None:
+    """Refuse JPEG frames of another size, on which libjpeg runs out of memory, and cut ones, which it fills in silence."""
+    from pydicom import uid
+    from pydicom.encaps import generate_frames
+    from pydicom.pixels.utils import _get_jpg_parameters
+
+    syntax = dataset.file_meta.get('TransferSyntaxUID')
+    if syntax not in (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes):
+        return
+    if syntax != uid.JPEGBaseline8Bit:  # the others need the decoder of this package
+        import libjpeg  # noqa: F401
+    for frame in generate_frames(dataset.PixelData, number_of_frames=number):
+        size = [*map(_get_jpg_parameters(frame).get, ('height', 'width', 'components'))]
+        if size != [dataset.Rows, dataset.Columns, 1] or b'\xff\xd9' not in frame[-16:]:  # its end, then padding
+            raise InputError(f'{path}: a JPEG frame is cut, or not {dataset.Rows}x{dataset.Columns} gray pixels; export anew')
 
 
-def _spacing(dataset: Any) -> Spacing | None:
-    for group in _groups(dataset):
-        for holder in (*(group.get('PixelMeasuresSequence') or []), group):
-            if spacing := holder.get('PixelSpacing'):
-                rows, columns = map(float, spacing)
-                # The thickness of a slice is no distance between slices.
-                between = raster_of(_positions(dataset)).distance or float(holder.get('SpacingBetweenSlices') or 0) or None
-                return spacing_from(rows, columns, between)
-    return None
+def _first(dataset: Any, sequence: str, keyword: str) -> Any:
+    """Return an element's value from the functional groups, first the shared ones, or from the data set itself."""
+    groups = [*(dataset.get('SharedFunctionalGroupsSequence') or []), *(dataset.get(_FRAMES) or []), dataset]
+    holders = (holder for group in groups for holder in (*(group.get(sequence) or []), group))
+    return next((value for holder in holders if (value := holder.get(keyword))), None)
 
 
-def _positions(dataset: Any) -> list[list[float] | None]:
-    groups = dataset.get('PerFrameFunctionalGroupsSequence') or []
-    places = [[one.get('ImagePositionPatient') for one in group.get('PlanePositionSequence') or []] for group in groups]
-    return [list(map(float, place[0])) if place and place[0] else None for place in places]
+def _places(dataset: Any, width: float) -> tuple[list[tuple | None], list[tuple] | None]:
+    """Return the positions (x, y, z), in mm, of the first and last pixels of B-scans so wide; None where not known."""
+    starts, ends = [], []
+    for frame in dataset.get(_FRAMES) or [dataset]:
+        start = _first(frame, 'PlanePositionSequence', 'ImagePositionPatient')
+        along = _first(frame, *_DIRECTION) or _first(dataset, *_DIRECTION)
+        starts.append(start and tuple(map(float, start)))
+        ends.append(start and along and width and any(along[:3]) and tuple(np.add(starts[-1], np.multiply(along[:3], width))))
+    return starts, ends if all(ends) else None
 
 
-def _laterality(dataset: Mapping[str, Any]) -> str | None:
-    sides = [dataset.get('ImageLaterality'), dataset.get('Laterality')]
-    for group in _groups(dataset):
-        sides += [holder.get('FrameLaterality') for holder in group.get('FrameAnatomySequence') or []]
+def _laterality(dataset: Any) -> str | None:
+    named = _first(dataset, 'FrameAnatomySequence', 'FrameLaterality')
+    sides = (dataset.get('ImageLaterality'), dataset.get('Laterality'), named)
     return next((_SIDES[side] for side in sides if side in _SIDES), None)

@@ -7,6 +7,7 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from octfluid.io.images import read_image
 from octfluid.io.scan import Scan, raster_of, reading, require_volume, spacing_from
 from octfluid.utils.errors import InputError
+from octfluid.utils.text import as_stored
 
 DEVICE = 'Heidelberg Spectralis'
 _SIDE_BY_SIDE = (0, 1, 3, 4)  # scan patterns; 2 is a circle, 5 a star
@@ -38,6 +40,7 @@ def _shown(values: np.ndarray, kind: str, path: Path) -> np.ndarray:
 
 def read_vol(path: Path) -> Scan:
     """Read a ``.vol`` file ("raw data" export)."""
+    from construct import ConstructError
     from eyepy.io.he.vol_reader import vol_format
 
     content = bytearray(path.read_bytes())
@@ -45,17 +48,25 @@ def read_vol(path: Path) -> Scan:
         raise InputError(f'{path}: not a Heidelberg .vol file, which begins with HSF-OCT-; expected a raw data export')
     for start, end in _TEXTS:  # names with accents would stop the parser
         content[start:end] = bytes(byte if byte < 128 else ord('?') for byte in content[start:end])
-    found = vol_format.parse(bytes(content))
+    try:
+        found = vol_format.parse(bytes(content))
+        if not all(one.version.startswith('HSF-BS-') for one in found.bscans):
+            raise ValueError('no B-scan where one is expected')
+    except (ConstructError, ValueError) as error:
+        version = bytes(content[:12]).decode('ascii', 'replace').strip('\x00 ')
+        raise InputError(f'{path}: a .vol file of version {version}; damaged, or unlike 103; export it anew') from error
     bscans = found.bscans
     require_volume(path, len(bscans), found.size_y, found.size_x, 4)
-    side_by_side = found.scan_pattern in _SIDE_BY_SIDE
+    volume = found.scan_pattern in _SIDE_BY_SIDE and len(bscans) > 1
+    places = [(one.start_x, one.start_y) for one in bscans], [(one.end_x, one.end_y) for one in bscans]
+    raster = raster_of(*places, found.distance)
     personal = {key: str(getattr(found, key)).strip('\x00 ') for key in ('patient_id', 'visit_id', 'dob', 'exam_time', 'id')}
     return Scan(
         path,
         [_shown(one.data, 'vol', path) for one in bscans],
-        is_volume=side_by_side and len(bscans) > 1,
-        spacing=spacing_from(found.scale_y, found.scale_x, found.distance if side_by_side and len(bscans) > 1 else None),
-        raster=raster_of([(one.start_x, one.start_y) for one in bscans], [(one.end_x, one.end_y) for one in bscans]),
+        is_volume=volume,
+        spacing=spacing_from(found.scale_y, found.scale_x, raster.distance if volume else None),
+        raster=raster,
         laterality=_SIDES.get(str(found.scan_position).strip('\x00 ')),
         device=DEVICE,
         identifiers={key: value for key, value in personal.items() if value},
@@ -159,11 +170,11 @@ def read_xml(path: Path) -> list[Scan]:
 
 
 def pictures_of(path: Path) -> set[str] | None:
-    """Return the names of the pictures that an export names, those that are no B-scans too; None if it is other XML."""
+    """Return the names of the pictures (NFC) that an export names, those that are no B-scans too; None if it is other XML."""
     if 'HEDX' not in path.read_bytes()[:4096].replace(b'\0', b'').decode('latin-1'):  # in UTF-16, too
         return None
     try:
-        return {_name(url.text or '') for url in ElementTree.fromstring(path.read_bytes()).iter('ExamURL')}
+        return {normalize('NFC', _name(url.text or '')) for url in ElementTree.fromstring(path.read_bytes()).iter('ExamURL')}
     except ElementTree.ParseError:  # reading it says so
         return set()
 
@@ -191,19 +202,19 @@ def _position(image: ElementTree.Element, which: str) -> tuple[float, float] | N
 def _scan(
     path: Path, series: ElementTree.Element, images: list[ElementTree.Element], label: str, persons: dict[str, str]
 ) -> Scan:
-    names = [_name(_text(image, 'ImageData/ExamURL')) for image in images]
-    for name in names:
-        if not (path.parent / name).is_file():
-            raise InputError(f'{path}: names the picture {name[:100]!r}, which is not next to it; copy the whole export')
+    pictures = [as_stored(path.parent / _name(_text(image, 'ImageData/ExamURL'))) for image in images]
+    for picture in pictures:
+        if not picture.is_file():
+            raise InputError(f'{path}: its picture {picture.name[:100]!r} is not next to it; copy the whole export')
     scales = {tuple(_number(image, f'{_CONTEXT}/Scale{axis}') for axis in 'YX') for image in images}
     raster = raster_of(*([_position(image, end) for image in images] for end in ('Start', 'End')))
     volume = len(images) > 1 and raster.distance is not None
     notes = ['its B-scans differ in scale: nothing is in mm'] if len(scales) > 1 else []
     if len(images) > 1 and not volume:
-        notes.append('its B-scans do not lie side by side at one distance, or have no position: areas are given, no volume')
+        notes.append(f'{raster.uneven or raster.doubt}: areas are given, no volume')
     return Scan(
         path,
-        [read_image(path.parent / name).frames[0] for name in names],
+        [read_image(picture).frames[0] for picture in pictures],
         is_volume=volume,
         spacing=spacing_from(*scales.pop(), raster.distance) if len(scales) == 1 else None,
         raster=raster,
@@ -212,5 +223,5 @@ def _scan(
         device=DEVICE,
         identifiers=persons,
         notes=tuple(notes),
-        files=tuple(names),
+        files=tuple(picture.name for picture in pictures),
     )

@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
 from pathlib import Path
+from unicodedata import normalize
 
 from octfluid.io import dicom, duke_mat, heidelberg, images, nifti, topcon
 from octfluid.io.results import MANIFEST, holds_results
-from octfluid.io.scan import Scan, reading
+from octfluid.io.scan import Scan, raster_of, reading, spacing_from
 from octfluid.utils.errors import InputError
-from octfluid.utils.text import require_file
+from octfluid.utils.text import as_stored, require_file
 
 _READERS: dict[str, Callable[[Path], Scan | list[Scan]]] = {
     **dict.fromkeys(images.SUFFIXES, images.read_image),
@@ -89,7 +90,7 @@ def find_inputs(paths: Sequence[Path], volume: bool = False, recursive: bool = F
     """
     found: dict[Path, tuple[Path, Path]] = {}  # by place, so that links to one file are several inputs
     others: list[Path] = []
-    for path in paths:
+    for path in map(as_stored, paths):
         if os.path.isfile(path):
             found.setdefault(path.parent.resolve() / path.name, (path, Path(stem_of_file(path))))
             continue
@@ -119,7 +120,7 @@ def _sorted_out(folder: Path, volume: bool) -> tuple[list[Path], list[Path]]:
     scans = [entry for entry, kind in kinds.items() if kind in wanted]
     exports = {entry: heidelberg.pictures_of(entry) for entry in scans if kinds[entry] == '.xml'}
     pictures = set().union(*filter(None, exports.values()))
-    scans = [entry for entry in scans if entry.name not in pictures and exports.get(entry, set()) is not None]
+    scans = [entry for entry in scans if normalize('NFC', entry.name) not in pictures and exports.get(entry, set()) is not None]
     return scans, [entry for entry, kind in kinds.items() if kind not in wanted]
 
 
@@ -144,10 +145,10 @@ def stem_of_file(path: Path) -> str:
 
 def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
     """Give each input a name of its own: its stem or, where several share that, with its suffix, then with a number."""
-    shared = Counter(stem.as_posix().lower() for _, stem in found)
+    stems = [normalize('NFC', stem.as_posix()) for _, stem in found]  # as macOS compares names
+    shared = Counter(stem.lower() for stem in stems)
     named: dict[str, Input] = {}
-    for path, stem in found:
-        base = stem.as_posix()
+    for (path, _), base in zip(found, stems, strict=True):
         if shared[base.lower()] > 1 and (suffix := suffix_of(path)):
             base += suffix.replace('.', '_')
         name = next(name for number in count(1) if (name := f'{base}_{number}' if number > 1 else base).lower() not in named)
@@ -177,14 +178,17 @@ def read_folder(folder: Path) -> Scan:
     shared = {'scale': {scan.spacing for scan in scans}, 'side': {scan.laterality for scan in scans}}
     notes = {note for scan in scans for note in scan.notes}
     notes |= {f'its files differ in {what}: none is used' for what, values in shared.items() if len(values) > 1}
-    if gap := _gap(paths):
+    if scans[0].ends[0] is None and (gap := _gap(paths)):  # positions say more
         notes.add(f'the numbers in its file names leave a gap before {gap}: distances are taken for equal all the same')
     spacing, laterality = (values.pop() if len(values) == 1 else None for values in shared.values())
+    starts, ends = zip(*(scan.ends for scan in scans), strict=True)
+    raster = raster_of(starts, ends if all(ends) else None, spacing and spacing.slice)
     return Scan(
         folder,
         [scan.frames[0] for scan in scans],
         is_volume=True,
-        spacing=spacing,
+        spacing=spacing and spacing_from(spacing.axial, spacing.lateral, raster.distance),
+        raster=raster,
         laterality=laterality,
         device=scans[0].device,
         identifiers=scans[0].identifiers,

@@ -34,12 +34,13 @@ def write_png(path: Path, image: np.ndarray) -> None:
 
 
 def write_nifti(
-    path: Path, volume: np.ndarray, description: str, spacing: Spacing | None, affine: np.ndarray | None = None
+    path: Path, volume: np.ndarray, label: str, spacing: Spacing | None, affine: np.ndarray | None = None, unit: str = 'unknown'
 ) -> None:
     """Write a volume, uint8 or float32 (Z, H, W), as ``.nii.gz`` with axes (lateral, axial, slice).
 
-    Without all three distances of ``spacing`` the file says that its unit is unknown. ``affine`` (4, 4) is that of the file
-    that the volume was read from, so that both lie in one place. At most 79 characters of the description are kept.
+    Both ``affine`` (4, 4) and its ``unit`` ('mm', 'micron', 'meter', 'unknown') are those of the file that the volume was read
+    from, so that both lie in one place. Without an affine, the file is in mm if all three distances of ``spacing`` are known,
+    else its unit is unknown. At most 79 characters of the label are kept.
     """
     import nibabel
 
@@ -50,8 +51,8 @@ def write_nifti(
     header.set_data_shape(volume.shape[::-1])
     header.set_sform(np.diag([*zooms, 1.0]) if affine is None else affine, code='scanner')
     header.set_zooms(zooms if affine is None else np.linalg.norm(affine[:3, :3], axis=0))
-    header.set_xyzt_units('mm' if known else 'unknown')
-    header['descrip'] = description.encode('ascii', 'replace')[:79]
+    header.set_xyzt_units(unit if affine is not None else 'mm' if known else 'unknown')
+    header['descrip'] = label.encode('ascii', 'replace')[:79]
     header['magic'], header['vox_offset'] = b'n+1', 352
     with gzip.GzipFile(path, 'wb', compresslevel=4, mtime=0) as file:  # without the time, the same masks give the same file
         file.write(header.binaryblock + bytes(352 - len(header.binaryblock)))

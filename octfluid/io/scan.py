@@ -22,6 +22,7 @@ AXIAL_UM, FIELD_MM = (1.0, 20.0), (1.0, 30.0)
 DEPTH_MM, WIDTH_MM = (1.0, 4.0), (3.0, 16.0)
 """What devices scan of a retina."""
 LENGTH_MM = (1e-6, 1e3)
+QUANTUM_MM = 0.001  # of positions: HEYEX writes three decimals
 
 
 @dataclass(frozen=True)
@@ -72,40 +73,58 @@ def spacing_from(axial: float | None, lateral: float | None, between: float | No
 class Raster:
     """How the B-scans of a volume lie in the eye; None: not known."""
 
-    distance: float | None = None  # from one to the next, in the unit of their positions; None if they are not side by side
+    distance: float | None = None  # from one to the next, mm
     horizontal: bool | None = None  # they run from side to side, not up and down
     bottom_up: bool | None = None  # the first is the lowest
+    uneven: str = ''  # where they do not lie side by side at one distance; no given distance mends that
+    doubt: str = 'the distance between B-scans is not known'  # if it is None
 
 
-def raster_of(starts: Sequence[Sequence[float] | None], ends: Sequence[Sequence[float] | None] | None = None) -> Raster:
-    """Return how B-scans lie, from the positions (x, y), y downwards, or (x, y, z) of their first and last pixels.
+def raster_of(
+    starts: Sequence[Sequence[float] | None], ends: Sequence[Sequence[float] | None] | None = None, header: float | None = None
+) -> Raster:
+    """Return how B-scans lie: by their positions or, if the file holds none, by the distance in its ``header``, in mm.
 
-    A distance is known only where each step from one B-scan to the next, and each B-scan, is within a tenth of the median one:
-    B-scans that cross each other, turn, or stand in groups have none. ``ends`` may be unknown, or the position of a B-scan.
+    Positions of the first and last pixels of B-scans are (x, y), y downwards, or (x, y, z), in mm; ``ends`` may be unknown. The
+    distance is that of the first B-scan from the last over n - 1, at a right angle to them. B-scans are uneven where one of
+    them, or a step from one to the next, is off the median one by more than a tenth and `QUANTUM_MM`: they repeat a place,
+    leave a gap, cross or turn. A header that is off by more than 1 % and `QUANTUM_MM` leaves no distance.
     """
+    header = header if header is not None and LENGTH_MM[0] <= header <= LENGTH_MM[1] else None
     positions = [*starts, *(ends or [])]
-    if len(starts) < 2 or any(position is None for position in positions) or not np.isfinite(positions).all():
-        return Raster()
-    first = np.asarray(starts, float)
-    steps = [np.diff(first, axis=0)]
-    horizontal = bottom_up = None
-    if ends is not None:
-        last = np.asarray(ends, float)
-        steps += [np.diff(last, axis=0)]
-        if not _alike(last - first):
-            return Raster()
+    known = [position is not None and bool(np.isfinite(position).all()) for position in positions]
+    if len(starts) < 2 or not any(known):
+        return Raster(header)
+    if not all(known):
+        return Raster(doubt=f'B-scan {known.index(False) % len(starts)} has no position')
+    first, last = np.asarray(starts, float), np.asarray(ends or starts, float)
+    step, horizontal, bottom_up = (first[-1] - first[0]) / (len(first) - 1), None, None
+    if ends:
+        if not np.any(last - first):  # nothing was filled in
+            return Raster(header)
+        if (odd := _odd(last - first)) is not None:
+            return Raster(uneven=f'B-scan {odd} does not run as most do: they cross or turn')
         middle = np.median(last - first, axis=0)
+        step = step - (step @ middle) / (middle @ middle) * middle
         horizontal = bool(abs(middle[0]) > np.abs(middle[1:]).max())
         bottom_up = bool(first[0, 1] > first[-1, 1]) if horizontal and first.shape[1] == 2 else None
-    if not all(map(_alike, steps)):
-        return Raster(horizontal=horizontal)
-    return Raster(float(np.linalg.norm(np.median(steps[0], axis=0))), horizontal, bottom_up)
+    for steps in (np.diff(first, axis=0), np.diff(last, axis=0)):
+        if (odd := _odd(steps)) is not None:
+            uneven = f'B-scan {odd + 1} does not follow the one before as most do: they repeat a place, leave a gap or cross'
+            return Raster(horizontal=horizontal, uneven=uneven)
+    distance = float(np.linalg.norm(step))
+    if header and abs(header - distance) > max(0.01 * distance, QUANTUM_MM):
+        doubt = f'B-scans are {header:.4g} mm apart by the header of the file, and {distance:.4g} mm by their positions'
+        return Raster(None, horizontal, bottom_up, doubt=doubt)
+    return Raster(distance, horizontal, bottom_up)
 
 
-def _alike(vectors: np.ndarray) -> bool:
+def _odd(vectors: np.ndarray) -> int | None:
+    """Return the place of the first vector that is not as the median one; None where all are alike."""
     middle = np.median(vectors, axis=0)
     length = np.linalg.norm(middle)
-    return bool(length > 0 and np.linalg.norm(vectors - middle, axis=1).max() <= 0.1 * length)
+    off = np.linalg.norm(np.maximum(np.abs(vectors - middle) - QUANTUM_MM, 0), axis=1)
+    return next(iter(np.flatnonzero((off > 0.1 * length) | (length == 0)).tolist()), None)
 
 
 @dataclass(frozen=True)
@@ -124,7 +143,9 @@ class Scan:
     coloured: float = 0.0  # share of pixels of the first B-scan that are no shade of gray
     notes: tuple[str, ...] = ()  # what the user should know about the reading
     order: int | None = None  # number of the B-scan in its series, where each is a file and says so
+    ends: tuple[tuple | None, tuple | None] = (None, None)  # (x, y, z) of its first and last pixel, mm, where each is a file
     affine: np.ndarray | None = None  # of a NIfTI file, (4, 4), which its mask shares
+    unit: str = 'unknown'  # of the affine, by nibabel's names
     files: tuple[str, ...] = ()  # names of the files of the B-scans, in order, where each has its own
     why_no_scale: str = 'the file does not say how large a pixel is'  # if ``spacing`` is None
 

@@ -36,7 +36,9 @@ def read_fda(path: Path) -> Scan:
     fda.np = SimpleNamespace(**{**vars(np), 'fromstring': lambda content, dtype: np.frombuffer(content, dtype).copy()})
     with contextlib.redirect_stdout(io.StringIO()):  # OCT-Converter prints what it finds, persons among it
         reader = fda.FDA(path)
-        frames = gray_frames(np.stack(reader.read_oct_data_chunk()[0]), path)
+        if not (bscans := reader.read_oct_data_chunk()[0]):
+            raise InputError(f'{path}: a Topcon file without B-scans, such as one of a photograph; expected an OCT scan')
+        frames = gray_frames(np.stack(bscans), path)
         scale = reader.read_any_info_and_make_dict(_SCALE)
     # The field runs from the centre of the first A-scan or B-scan to that of the last, as eyepy takes it, too.
     lateral = scale['x_dimension_mm'] / (frames[0].shape[1] - 1)

@@ -18,6 +18,7 @@ _ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(si
 EXTRAS = {
     'train': ('torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'rich', 'tensorboard', 'jinja2'),
     'io': ('eyepy', 'oct_converter', 'pydicom'),
+    'jpeg': ('libjpeg',),
     'deploy': ('onnx', 'onnxscript'),
     'app': ('gradio',),
     'cluster': ('submitit',),

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
+from unicodedata import normalize
 
 from octfluid.utils.errors import InputError
 
@@ -14,6 +15,15 @@ def require_file(path: str | os.PathLike) -> None:
     if not os.path.isfile(path):
         found = 'a folder' if os.path.isdir(path) else 'a pipe, socket or device' if os.path.exists(path) else 'no such file'
         raise InputError(f'{path}: {found}; expected a file')
+
+
+def as_stored(path: Path) -> Path:
+    """Return a path as the disk spells it: in names, a letter with an accent may be one character (NFC) or two (NFD)."""
+    if os.path.lexists(path) or str(path).isascii():
+        return path
+    folder, name = as_stored(path.parent), normalize('NFC', path.name)
+    entries = folder.iterdir() if os.path.isdir(folder) else ()
+    return next((entry for entry in entries if normalize('NFC', entry.name) == name), path)
 
 
 def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:

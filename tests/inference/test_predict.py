@@ -105,13 +105,17 @@ def test_names_are_not_formulas(tmp_path):
     assert (tmp_path / 't.csv').read_text() == "a,b\n'=1+1,-1\nx\\ny,\n"
 
 
-def test_a_nifti_mask_lies_where_its_scan_lies(quick, run, tmp_path):
+@pytest.mark.parametrize(('unit', 'factor'), [('mm', 1), ('micron', 1000), ('meter', 0.001), ('unknown', 1)])
+def test_a_nifti_mask_lies_where_its_scan_lies(quick, run, tmp_path, unit, factor):
     affine = np.array([[-0.012, 0, 0, 5], [0, -0.004, 0, 7], [0, 0, 0.25, 9], [0, 0, 0, 1]])
+    affine[:3] *= factor
     image = nibabel.Nifti1Image(FRAMES.transpose(2, 1, 0), affine)
-    image.header.set_xyzt_units('mm')
+    image.header.set_xyzt_units(unit)
     image.to_filename(tmp_path / 'v.nii.gz')
     assert run(tmp_path / 'v.nii.gz', '--out', tmp_path / 'out')[0] == 0
-    np.testing.assert_allclose(nibabel.load(tmp_path / 'out/v/v_mask.nii.gz').affine, affine, atol=1e-6)
+    mask = nibabel.load(tmp_path / 'out/v/v_mask.nii.gz')
+    np.testing.assert_allclose(mask.affine, affine, rtol=1e-6)
+    assert mask.header.get_xyzt_units()[0] == unit and mask.header.get_zooms() == pytest.approx(image.header.get_zooms())
 
 
 @pytest.mark.parametrize(('arguments', 'said'), [

@@ -1,11 +1,14 @@
+import sys
+
 import numpy as np
+import pydicom
 import pytest
-from dicom_files import VOLUME, write
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from dicom_files import LOSSLESS, LS, SLOPE, VOLUME, jpeg, write
+from pydicom import uid
+from pydicom.data import get_testdata_file
 
 from octfluid.io.readers import read_scans
+from octfluid.utils.cli import reason_of
 from octfluid.utils.errors import InputError
 
 
@@ -14,24 +17,7 @@ def read(path):
     return scan
 
 
-def measures(spacing=(0.004, 0.012), between=None, positions=()):
-    """Functional groups as multi-frame files have them."""
-    holder = Dataset()
-    holder.PixelSpacing, holder.SliceThickness = list(spacing), 0.1  # a thickness is no distance
-    if between is not None:
-        holder.SpacingBetweenSlices = between
-    shared = Dataset()
-    shared.PixelMeasuresSequence = Sequence([holder])
-    groups = []
-    for position in positions:
-        place, group = Dataset(), Dataset()
-        place.ImagePositionPatient = list(position)
-        group.PlanePositionSequence = Sequence([place])
-        groups.append(group)
-    return dict(SharedFunctionalGroupsSequence=Sequence([shared]), PerFrameFunctionalGroupsSequence=Sequence(groups))
-
-
-@pytest.mark.parametrize('syntax', [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize('syntax', [uid.ExplicitVRLittleEndian, uid.RLELossless, uid.JPEG2000Lossless])
 def test_frames_plain_and_compressed(tmp_path, syntax):
     scan = read(write(tmp_path / 'v.dcm', syntax=syntax))
     assert scan.is_volume
@@ -47,14 +33,43 @@ def test_words_of_16_bits_are_scaled_by_the_greatest_of_the_whole_file(tmp_path,
     np.testing.assert_allclose(list(scan.frames), 255 - gray if photometric == 'MONOCHROME1' else gray, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize(('groups', 'between'), [
-    (measures(), None), (measures(between=0.25), 0.25), (measures(positions=[(0, 0, 0), (0, 0, 0.2), (0, 0, 0.4)]), 0.2),
-    (measures(between=0.25, positions=[(0, 0, 0), (0, 3, 0), (0, 4, 0)]), 0.25),
-])  # fmt: skip
-def test_scale_of_multi_frame_files(tmp_path, groups, between):
-    spacing = read(write(tmp_path / 'v.dcm', **groups)).spacing
-    assert (spacing.axial, spacing.lateral) == (0.004, 0.012)
-    assert spacing.slice == (None if between is None else pytest.approx(between))
+PACKED = pytest.mark.parametrize(('packed', 'syntax'), [
+    (LOSSLESS, uid.JPEGLossless), (LOSSLESS, uid.JPEGLosslessSV1), (LS, uid.JPEGLSLossless),
+], ids=['lossless', 'SV1', 'LS'])  # fmt: skip
+
+
+@PACKED
+def test_lossless_jpeg_gives_its_pixels(tmp_path, packed, syntax):
+    np.testing.assert_array_equal(read(jpeg(tmp_path / 'v.dcm', packed, syntax)).frames, [SLOPE, SLOPE])
+
+
+def test_examples_of_pydicom(tmp_path):
+    found = []
+    for name in ('MR_small_jpeg_ls_lossless.dcm', 'MR_small.dcm', 'JPGExtended.dcm'):
+        dataset = pydicom.dcmread(get_testdata_file(name, download=False))
+        dataset.Modality = 'OPT'
+        dataset.save_as(tmp_path / name)
+        found.append(read(tmp_path / name).frames[0])
+    packed, plain, extended = found
+    np.testing.assert_array_equal(packed, plain)
+    assert extended[420, 140] / extended[230, 120] == pytest.approx(244 / 95, rel=1e-5)  # values that pydicom publishes
+
+
+@PACKED
+@pytest.mark.parametrize('change', [
+    lambda frame: frame.replace(b'\0\x28\0\x32', b'\xff\xff\xff\xff', 1), lambda frame: frame[:40],
+], ids=['size', 'cut'])  # fmt: skip
+def test_a_damaged_jpeg_frame_is_one_line_at_once(tmp_path, packed, syntax, change):
+    with pytest.raises(InputError, match=r'v\.dcm: '):
+        read(jpeg(tmp_path / 'v.dcm', packed, syntax, change))
+
+
+def test_the_package_for_jpeg_is_named(tmp_path, monkeypatch):
+    path = jpeg(tmp_path / 'v.dcm', LOSSLESS, uid.JPEGLosslessSV1)
+    monkeypatch.setitem(sys.modules, 'libjpeg', None)
+    with pytest.raises(ModuleNotFoundError) as raised:
+        read(path)
+    assert "'octfluid[jpeg]'" in reason_of(path, raised.value)
 
 
 def test_scale_of_single_files_and_side_and_persons(tmp_path):

@@ -50,6 +50,22 @@ def test_without_a_unit_or_lengths_there_is_no_scale(tmp_path):
     image.to_filename(tmp_path / 'v.nii')
     scan = read(tmp_path / 'v.nii')
     assert scan.spacing is None and 'no lengths' in scan.why_no_scale
+    image.header['pixdim'][1:4] = 0.012, 0.004, 0.1  # while the affine says 1 mm
+    image.to_filename(tmp_path / 'v.nii')
+    assert read(tmp_path / 'v.nii').spacing is None
+
+
+LAYERS = np.repeat(np.abs(np.sin(np.linspace(0, 9, 40)))[:, None] * 200, 50, axis=1) + VOLUME / 5
+LIES = np.diag([0.004, 0.012, 0.25, 1])
+
+
+@pytest.mark.parametrize(('values', 'affine', 'unit', 'hinted'), [
+    (LAYERS.T, LIES[[1, 0, 2, 3]][:, [1, 0, 2, 3]], 'mm', False), (LAYERS.T, np.eye(4), 'unknown', False),
+    (LAYERS.transpose(1, 2, 0), LIES, 'mm', True), (LAYERS.transpose(1, 2, 0), np.eye(4), 'unknown', True),
+    (LAYERS[0], np.eye(4), 'unknown', True), (VOLUME.T, np.eye(4), 'unknown', False), (VOLUME.T, LIES, 'mm', True),
+])  # fmt: skip
+def test_a_first_axis_that_is_depth_is_hinted_at(tmp_path, values, affine, unit, hinted):
+    assert bool(read(save(tmp_path / 'v.nii', values.astype(np.uint8), affine, unit)).notes) is hinted
 
 
 @pytest.mark.parametrize('spacing', [Spacing(0.004, 0.012, 0.25), Spacing(0.004, 0.012), None])

@@ -1,6 +1,7 @@
 import os
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -57,6 +58,23 @@ def test_names_are_unique(tmp_path):
     put(tmp_path / 'x', 'a.png', 'a.tif', 'A.bmp')
     put(tmp_path / 'y', 'a.png')
     assert sorted(names([tmp_path / 'x', tmp_path / 'y/a.png'])) == ['A_bmp', 'a_png', 'a_png_2', 'a_tif']
+
+
+@pytest.mark.parametrize(('typed', 'stored'), [('NFC', 'NFD'), ('NFD', 'NFC')])
+def test_umlauts_are_found_however_they_are_spelled(tmp_path, typed, stored):
+    folder = put(tmp_path / normalize(stored, 'Jörg Müller'), normalize(stored, 'Größe.png'))
+    asked = tmp_path / normalize(typed, 'Jörg Müller')
+    for volume in (False, True):
+        ((one,), _) = find_inputs([asked], volume=volume)
+        np.testing.assert_array_equal(one.read()[0].frames[0], VOLUME[0])
+    assert names([asked / normalize(typed, 'Größe.png')]) == [normalize('NFC', 'Größe')]
+    put(tmp_path / 'x', normalize(typed, 'Größe.png'))
+    assert len({normalize('NFC', name) for name in names([folder, tmp_path / 'x'])}) == 2  # on macOS they would be one file
+    export = put(tmp_path / 'export')
+    names_of = [normalize(stored, f'Größe {letter}.tif') for letter in 'abc']
+    path = write_export(export, names_of)
+    path.write_text(normalize(typed, path.read_text()))
+    assert len(read_scans(path)[0].frames) == 3 and names([export]) == ['export']
 
 
 def test_what_is_named_twice_is_read_once(tmp_path, monkeypatch):

@@ -24,15 +24,11 @@ def test_lengths_that_are_none_are_no_scale(lengths, expected):
     assert spacing_from(*lengths) == expected
 
 
-STAR = [(np.cos(angle), np.sin(angle)) for angle in np.radians([0, 30, 60, 90, 120, 150])]
-
-
 @pytest.mark.parametrize(('starts', 'ends', 'expected'), [
     ([(0, 0), (0, 1), (0, 2)], [(5, 0), (5, 1), (5, 2)], Raster(1.0, True, False)),
     ([(0, 2), (0, 1), (0, 0)], [(5, 2), (5, 1), (5, 0)], Raster(1.0, True, True)),
     ([(0, 0), (1, 0), (2, 0)], [(0, 5), (1, 5), (2, 5)], Raster(1.0, False, None)),
-    ([(0, 0), (0, 1), (0, 3)], [(5, 0), (5, 1), (5, 3)], Raster(None, True, None)),
-    (STAR, [(-x, -y) for x, y in STAR], Raster()),
+    ([(0, 0), (0.3, 1), (0.6, 2)], [(5, 0), (5.3, 1), (5.6, 2)], Raster(1.0, True, False)),  # at a right angle
     ([(0, 0), None, (0, 2)], [(5, 0), (5, 1), (5, 2)], Raster()),
     ([(0, 0)], [(5, 0)], Raster()), ([(1, 1), (1, 1)], [(5, 1), (5, 1)], Raster(None, True, None)),
     ([(0, 0), (0, float('nan'))], None, Raster()),
