@@ -39,7 +39,7 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
         InputError: Runs that would be pooled, averaged or compared do not fit together.
     """
     groups = groups_of(runs)
-    pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups))
+    pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups), *_graded_columns(groups))
     found = [item for pair in pairs if (item := _compared(*pair))]
     for family in {item['family'] for item in found}:
         members = [item for item in found if item['family'] == family]
@@ -107,6 +107,15 @@ def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
         if rivals:
             reference = min(rivals, key=lambda rival: rival.runs[0].start)
             yield f'against row 10, {group.key.protocol}', f'{group.title} minus {reference.title}', group, reference
+
+
+def _graded_columns(groups: Sequence[Group]) -> Iterator[tuple]:
+    """Pair training on the graded columns alone with training on whole scans, both scored alike."""
+    by_key = {group.key: group for group in groups}
+    for key, group in by_key.items():
+        whole = by_key.get(key._replace(config=key.config.replace('/columns', '/compact')))
+        if whole and whole is not group:
+            yield f'graded columns, {key.protocol}', f'{group.title} minus {whole.title}', group, whole
 
 
 def verdict(direction: str, arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
