@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 import mmcv
 import numpy as np
 from mmcv.transforms import RandomResize
-from mmseg.datasets.transforms import RandomCrop, Resize
+from mmseg.datasets.transforms import Resize
 
+from octfluid.datasets.augment import RandomCrop
 from octfluid.utils.errors import InputError
 
 _ONE = 2048  # OpenCV's weights are whole numbers that sum to this

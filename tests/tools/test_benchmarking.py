@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import Compose
+from mmseg.datasets.transforms import RandomCrop
 
 from octfluid.engine.config import load_config
 from octfluid.utils.errors import InputError, WorkError
@@ -111,6 +113,13 @@ def test_scoring_gives_stock_masks_from_the_same_weights(options, tmp_path):
     same = benchmark.difference(kept[0], kept[1])
     assert same['largest_difference'] < 1e-4 and same['mask_difference'] <= 1e-4
     assert 0 < benchmark.difference(kept[0], kept[2])['largest_difference'] < 0.02
+
+
+def test_stock_is_mmsegmentation_as_it_is():
+    cfg = load_config(CONFIG)
+    benchmark.stock_config(cfg)
+    (crop,) = [step for step in Compose(cfg.train_dataloader.dataset.pipeline).transforms if isinstance(step, RandomCrop)]
+    assert type(crop) is RandomCrop and 'performance' not in cfg.default_hooks
 
 
 def test_a_record_names_no_place(request):

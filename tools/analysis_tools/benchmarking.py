@@ -23,6 +23,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import LOOPS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop, Runner
+from mmseg.datasets.transforms import RandomCrop
+from mmseg.registry import TRANSFORMS
 
 from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.sampler import CountedSampler
@@ -38,6 +40,7 @@ from octfluid.utils.machine import device_name, peak_memory, versions
 STOCK = 'stock'
 CONTENDERS = {STOCK: dict(stock=True), 'octfluid, fp32': {}, 'octfluid, mixed precision': dict(amp=True)}
 _ENDLESS = 10**9
+TRANSFORMS.register_module('StockRandomCrop', module=RandomCrop)  # this package has one of the same name
 
 Turn = Callable[[], dict[str, float]]
 """Does the work once; returns its ``seconds`` and, in training, the seconds it ``waited`` for data."""
@@ -146,13 +149,18 @@ class SteppedTrainLoop(IterBasedTrainLoop):
         return waited
 
 
-def stock_config(cfg: Config) -> None:
-    """Remove the speed settings of this package from a config, in place: sampler, caches, hooks, metric.
+def _stock_pipeline(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**step, 'type': 'StockRandomCrop'} if step['type'] == 'RandomCrop' else step for step in steps]
 
-    Network, losses, data, transforms, optimizer and schedule stay.
+
+def stock_config(cfg: Config) -> None:
+    """Remove the speed settings of this package from a config, in place: sampler, caches, crop, hooks, metric.
+
+    Network, losses, data, what transforms compute, optimizer and schedule stay.
     """
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.window_first, loader.dataset.cache_bytes = False, 0
+    cfg.train_dataloader.dataset.pipeline = _stock_pipeline(cfg.train_dataloader.dataset.pipeline)
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.optim_wrapper.optimizer.pop('fused', None)
     cfg.val_evaluator = cfg.test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
@@ -310,7 +318,7 @@ def benchmark_data(config: str, options: Mapping[str, Any], samples: int, repeat
     init_default_scope('mmseg')
     torch.set_num_threads(1)  # as in a loader worker
     cv2.setNumThreads(0)
-    stock = DATASETS.build({**settings, 'window_first': False})
+    stock = DATASETS.build({**settings, 'window_first': False, 'pipeline': _stock_pipeline(settings.pipeline)})
     build_seconds, fast = _timed(lambda: DATASETS.build({**settings, 'window_first': True}))
     draws = list(itertools.islice(CountedSampler(fast, seed=seed), samples))
     levels, equal = 0, True
