@@ -1,26 +1,40 @@
-"""Precision, memory format and what else makes a run faster without changing what it computes."""
+"""Precision, memory format, loading of data and what else makes a run faster without changing what it computes."""
 
+import logging
+import pickle
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
 from mmseg.registry import HOOKS, OPTIM_WRAPPERS
 from torch import nn
+from torch.utils.data import DataLoader
 
-from octfluid.engine.hooks import bare_model, is_training
+from octfluid.datasets.fluid_dataset import seeded_draws
+from octfluid.engine.hooks import DATA_BATCH, bare_model, is_training
 from octfluid.models.deterministic import use_deterministic_operators
 from octfluid.models.scoring import DTYPES, keep_logits_float32, prepare_weights, score_in
 from octfluid.models.slide import use_window_batches
 from octfluid.utils.machine import peak_memory, reuse_freed_memory
 
 WINDOWS_AT_ONCE = 8
+SHARED_MEMORY = Path('/dev/shm')
+"""Through which workers hand over batches; a container may have as little as 64 MB."""
+SECONDS_FOR_A_BATCH = 600
+STEPS_TO_JUDGE = 50
+"""After as many steps it is known how long they wait for data."""
+MOST_WAITING = 0.2
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -79,6 +93,38 @@ def speed_of_mixed() -> float:
     return seconds[False] / seconds[True]
 
 
+class FeedingRunner(Runner):
+    """mmengine's Runner, whose loaders fit the machine; see `feed`."""
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
+        """Build a loader as mmengine does, then `feed`."""
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        feed(loader)
+        return loader
+
+
+def feed(loader: DataLoader) -> None:
+    """Pin a loader's memory for a GPU, start no more workers than shared memory has room for, and give up on lost batches.
+
+    Each worker prepares ``prefetch_factor`` batches, of the size of the first sample, and one more is in use. They may take
+    half of what is free: other loaders need some. A batch that does not fit would be lost, and the run would hang.
+    """
+    loader.pin_memory = torch.cuda.is_available()
+    if loader.num_workers and SHARED_MEMORY.is_dir():
+        with seeded_draws(0):
+            sample = len(pickle.dumps(loader.dataset[0]))
+        batch = sample * getattr(loader.batch_sampler, 'batch_size', 1)
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        room = max(0, (free // 2 // batch - 1) // loader.prefetch_factor)
+        if room < loader.num_workers:
+            text = f'{SHARED_MEMORY} has {free / 1e6:.4g} MB free, and a batch takes {batch / 1e6:.4g} MB: loading with {room} '
+            text += f'workers, not {loader.num_workers}; enlarge it (docker run --shm-size=8g)'
+            print_log(text, 'current', logging.WARNING)
+            loader.num_workers = room
+    loader.timeout = (loader.timeout or SECONDS_FOR_A_BATCH) if loader.num_workers else 0
+
+
 @HOOKS.register_module()
 @dataclass(eq=False)
 class PerformanceHook(Hook):
@@ -105,6 +151,7 @@ class PerformanceHook(Hook):
     tf32: bool = True
     scoring: str | None = None
     prepared: bool = field(default=False, init=False)
+    steps: int = field(default=0, init=False)
 
     priority = 'VERY_HIGH'  # an average of the weights is copied from the prepared model
 
@@ -142,6 +189,19 @@ class PerformanceHook(Hook):
         """Note the GPU's peak memory, before the log resets it."""
         if torch.cuda.is_available():
             peak_memory()
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: dict | None = None) -> None:
+        """Note the peak memory, and say once if steps wait for data."""
+        self._after_iter()
+        self.steps += 1
+        scalars = runner.message_hub.log_scalars
+        if self.steps == STEPS_TO_JUDGE and 'train/data_time' in scalars:
+            waiting, whole = (scalars[f'train/{name}'].mean(STEPS_TO_JUDGE - 10) for name in ('data_time', 'time'))
+            if waiting > MOST_WAITING * whole:
+                runner.logger.warning(
+                    f'data are the limit: {waiting / whole:.0%} of each step is spent waiting for them; raise '
+                    f'train_dataloader.num_workers, now {runner.train_dataloader.num_workers}'
+                )
 
     def before_test(self, runner: Any) -> None:
         """Prepare the weights, which nothing trains any more; not where an average of them is exchanged during the test."""
