@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_main_process
+from mmengine.dist import get_rank, init_dist, is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
@@ -27,7 +27,6 @@ from octfluid.utils.errors import InputError, WorkError, message_of
 from octfluid.utils.lock import occupied
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|valid cuDNN algorithm", re.I)
-
 _LOST_BATCH = re.compile(r'DataLoader (timed out|worker)')
 
 
@@ -257,6 +256,8 @@ def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
             torch.distributed.destroy_process_group()
     except Exception as error:
         text = message_of(error)
+        if isinstance(error, torch.distributed.DistError):  # each rank has other words of NCCL
+            raise WorkError(f'{cfg.filename}: rank {get_rank()}: {text}') from error
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or _OUT_OF_MEMORY.search(text):
             raise WorkError(
                 f'{cfg.filename}: out of memory; lower train_dataloader.batch_size or the crop, or use --amp (in scoring: '
