@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from octfluid.datasets.fluid_dataset import seeded_draws
-from octfluid.engine.hooks import DATA_BATCH, bare_model, is_training
+from octfluid.engine.hooks import bare_model, is_training
 from octfluid.models.deterministic import use_deterministic_operators
 from octfluid.models.scoring import DTYPES, keep_logits_float32, prepare_weights, score_in
 from octfluid.models.slide import use_window_batches
@@ -32,9 +32,8 @@ WINDOWS_AT_ONCE = 8
 SHARED_MEMORY = Path('/dev/shm')
 """Through which workers hand over batches; a container may have as little as 64 MB."""
 SECONDS_FOR_A_BATCH = 600
-STEPS_TO_JUDGE = 50
-"""After as many steps it is known how long they wait for data."""
-MOST_WAITING = 0.2
+STEPS_TO_JUDGE, MOST_WAITING = 50, 0.2
+"""After as many steps a training says if they wait for data for more than this share of their time."""
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -118,9 +117,9 @@ def feed(loader: DataLoader) -> None:
         free = shutil.disk_usage(SHARED_MEMORY).free
         room = max(0, (free // 2 // batch - 1) // loader.prefetch_factor)
         if room < loader.num_workers:
-            text = f'{SHARED_MEMORY} has {free / 1e6:.4g} MB free, and a batch takes {batch / 1e6:.4g} MB: loading with {room} '
-            text += f'workers, not {loader.num_workers}; enlarge it (docker run --shm-size=8g)'
-            print_log(text, 'current', logging.WARNING)
+            found = f'{SHARED_MEMORY} has {free / 1e6:.4g} MB free, and a batch takes {batch / 1e6:.4g} MB'
+            done = f'loading with {room} workers, not {loader.num_workers}; enlarge it (docker run --shm-size=8g)'
+            print_log(f'{found}: {done}', 'current', logging.WARNING)
             loader.num_workers = room
     loader.timeout = (loader.timeout or SECONDS_FOR_A_BATCH) if loader.num_workers else 0
 
@@ -185,17 +184,13 @@ class PerformanceHook(Hook):
         if is_model_wrapper(runner.model):
             bare_model(runner).to(memory_format=torch.contiguous_format)
 
-    def _after_iter(self, *_: Any, **__: Any) -> None:
-        """Note the GPU's peak memory, before the log resets it."""
+    def _after_iter(self, runner: Any, *_: Any, mode: str = 'train', **__: Any) -> None:
+        """Note the GPU's peak memory, before the log resets it, and say once if steps of a training wait for data."""
         if torch.cuda.is_available():
             peak_memory()
-
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: dict | None = None) -> None:
-        """Note the peak memory, and say once if steps wait for data."""
-        self._after_iter()
-        self.steps += 1
+        self.steps += mode == 'train'
         scalars = runner.message_hub.log_scalars
-        if self.steps == STEPS_TO_JUDGE and 'train/data_time' in scalars:
+        if mode == 'train' and self.steps == STEPS_TO_JUDGE and 'train/data_time' in scalars:
             waiting, whole = (scalars[f'train/{name}'].mean(STEPS_TO_JUDGE - 10) for name in ('data_time', 'time'))
             if waiting > MOST_WAITING * whole:
                 runner.logger.warning(

@@ -273,12 +273,10 @@ def last_error_line(log: Path) -> str:
 
 
 def has_room(gpu: str | None, others: Sequence[tuple[PlannedRun, int]], peak: int) -> bool:
-    """Return whether one more run may start on a GPU: its log says what each of the others there takes, and more is free.
+    """Return whether one more run may start on a GPU: it is known what the others there take, and a fifth more is free.
 
-    Args:
-        gpu: As nvidia-smi counts; without nvidia-smi there is always room. None: the first that is visible.
-        others: Runs on it, each with the size of its log in bytes when it was started.
-        peak: The most memory, in bytes, of the runs that have ended.
+    Each of ``others`` comes with the size of its log when it was started; ``peak`` is the most bytes of runs that have ended.
+    Without nvidia-smi there is always room. ``gpu`` is a number as it counts, or None for the first that is visible.
     """
     if not others or not shutil.which('nvidia-smi'):
         return True

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import random
 import shutil
 import time
 from pathlib import Path
@@ -23,15 +22,6 @@ from octfluid.utils.errors import WorkError
 ROOT = Path(__file__).parents[2]
 TWO = {'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True}
 SHORT = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}
-
-
-@pytest.fixture
-def free_bytes(monkeypatch):
-    def say(number):
-        monkeypatch.setattr(shutil, 'disk_usage', lambda _: SimpleNamespace(free=number))
-        monkeypatch.setattr(performance, 'SHARED_MEMORY', Path('/'))
-
-    return say
 
 
 class Noise:
@@ -56,31 +46,17 @@ def test_workers_follow_the_cores_unless_they_are_set(monkeypatch, cores, worker
 
 # In flight are 2 batches of 2 MB a worker, and one; they may take half.
 @pytest.mark.parametrize(('free', 'workers'), [(40e6, 4), (35e6, 3), (21e6, 2), (13e6, 1), (11e6, 0), (0, 0)])
-def test_no_more_workers_than_shared_memory_has_room_for(free_bytes, free, workers):
-    free_bytes(int(free))
-    loader = DataLoader(Noise(), batch_size=2, num_workers=4, persistent_workers=True)
-    random.seed(0), np.random.seed(0)
+@pytest.mark.parametrize('timeout', [0, 7])
+def test_no_more_workers_than_shared_memory_has_room_for(monkeypatch, free, workers, timeout):
+    monkeypatch.setattr(shutil, 'disk_usage', lambda _: SimpleNamespace(free=int(free)))
+    monkeypatch.setattr(performance, 'SHARED_MEMORY', Path('/'))
+    loader = DataLoader(Noise(), batch_size=2, num_workers=4, persistent_workers=True, timeout=timeout)
     before = np.random.get_state()[1].tolist()
     feed(loader)
     assert (loader.num_workers, np.random.get_state()[1].tolist()) == (workers, before)
-    assert (loader.timeout > 0) == (workers > 0) and loader.pin_memory == torch.cuda.is_available()
+    assert loader.timeout == (timeout or 600 if workers else 0) and loader.pin_memory == torch.cuda.is_available()
     if workers < 2:
         assert [len(batch) for batch in loader] == [2, 2]
-
-
-def test_a_limit_of_ones_own_stays():
-    loader = DataLoader(Noise(), num_workers=1, timeout=7)
-    feed(loader)
-    assert (loader.num_workers, loader.timeout) == (1, 7)
-
-
-def test_a_training_without_shared_memory_is_the_same(run, whole, tmp_path, free_bytes, monkeypatch):
-    free_bytes(20_000)
-    loaders, build = [], performance.FeedingRunner.build_dataloader
-    noted = staticmethod(lambda *arguments, **more: loaders.append(build(*arguments, **more)) or loaders[-1])
-    monkeypatch.setattr(performance.FeedingRunner, 'build_dataloader', noted)
-    assert run(tmp_path, TWO)['history'] == whole[1]['history']
-    assert [loader.num_workers for loader in loaders] == [0, 0]
 
 
 def test_a_lost_batch_ends_the_run_in_one_line(run, tmp_path, monkeypatch):
@@ -97,10 +73,8 @@ def test_a_lost_batch_ends_the_run_in_one_line(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(('waiting', 'warned'), [(0.1, False), (0.3, True)])
 def test_it_is_said_when_data_are_the_limit(waiting, warned, caplog):
-    logger, hook = logging.getLogger('limit'), PerformanceHook()
-    hub = MessageHub(f'limit {waiting}')
-    loader = SimpleNamespace(num_workers=3)
-    runner = SimpleNamespace(message_hub=hub, logger=logger, train_dataloader=loader)
+    hook, hub, loader = PerformanceHook(), MessageHub(f'limit {waiting}'), SimpleNamespace(num_workers=3)
+    runner = SimpleNamespace(message_hub=hub, logger=logging.getLogger('limit'), train_dataloader=loader)
     for step in range(200):
         hub.update_scalar('train/data_time', waiting if step else 100.0)  # workers start
         hub.update_scalar('train/time', 1.0 if step else 100.0)
