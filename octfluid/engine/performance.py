@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -107,17 +108,18 @@ def feed(loader: DataLoader) -> None:
     """Pin a loader's memory for a GPU, start no more workers than shared memory has room for, and give up on lost batches.
 
     Each worker prepares ``prefetch_factor`` batches, of the size of the first sample, and one more is in use. They may take
-    half of what is free: other loaders need some. A batch that does not fit would be lost, and the run would hang.
+    half of this process's share of what is free: other loaders need some. A batch that does not fit would be lost, and the
+    run would hang.
     """
     loader.pin_memory = torch.cuda.is_available()
     if loader.num_workers and SHARED_MEMORY.is_dir():
         with seeded_draws(0):
             sample = len(pickle.dumps(loader.dataset[0]))
         batch = sample * getattr(loader.batch_sampler, 'batch_size', 1)
-        free = shutil.disk_usage(SHARED_MEMORY).free
+        free = shutil.disk_usage(SHARED_MEMORY).free // get_world_size()
         room = max(0, (free // 2 // batch - 1) // loader.prefetch_factor)
         if room < loader.num_workers:
-            found = f'{SHARED_MEMORY} has {free / 1e6:.4g} MB free, and a batch takes {batch / 1e6:.4g} MB'
+            found = f'{SHARED_MEMORY} has {free / 1e6:.4g} MB free for each process, and a batch takes {batch / 1e6:.4g} MB'
             done = f'loading with {room} workers, not {loader.num_workers}; enlarge it (docker run --shm-size=8g)'
             print_log(f'{found}: {done}', 'current', logging.WARNING)
             loader.num_workers = room

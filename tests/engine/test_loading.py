@@ -45,10 +45,13 @@ def test_workers_follow_the_cores_unless_they_are_set(monkeypatch, cores, worker
 
 
 # In flight are 2 batches of 2 MB a worker, and one; they may take half.
-@pytest.mark.parametrize(('free', 'workers'), [(40e6, 4), (35e6, 3), (21e6, 2), (13e6, 1), (11e6, 0), (0, 0)])
-@pytest.mark.parametrize('timeout', [0, 7])
-def test_no_more_workers_than_shared_memory_has_room_for(monkeypatch, free, workers, timeout):
-    monkeypatch.setattr(shutil, 'disk_usage', lambda _: SimpleNamespace(free=int(free)))
+@pytest.mark.parametrize('processes', [1, 3])
+@pytest.mark.parametrize(('free', 'workers', 'timeout'), [
+    (40e6, 4, 7), (35e6, 3, 0), (21e6, 2, 0), (13e6, 1, 7), (11e6, 0, 7), (0, 0, 0),
+])  # fmt: skip
+def test_no_more_workers_than_shared_memory_has_room_for(monkeypatch, free, workers, timeout, processes):
+    monkeypatch.setattr(performance, 'get_world_size', lambda: processes)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda _: SimpleNamespace(free=processes * int(free)))
     monkeypatch.setattr(performance, 'SHARED_MEMORY', Path('/'))
     loader = DataLoader(Noise(), batch_size=2, num_workers=4, persistent_workers=True, timeout=timeout)
     before = np.random.get_state()[1].tolist()
