@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmengine.structures import PixelData
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs, Resize
 from mmseg.registry import DATASETS, TRANSFORMS
@@ -80,6 +81,17 @@ def seeded_draws(seed: int) -> Iterator[None]:
         torch.set_rng_state(states[2])
 
 
+class MaskData(PixelData):
+    """A mask, int64 (1, H, W) with labels 0..255, which goes from one process to another as uint8."""
+
+    def __reduce__(self) -> tuple:
+        return _mask_data, (self.data.byte(),)
+
+
+def _mask_data(labels: torch.Tensor) -> MaskData:
+    return MaskData(data=labels.long())
+
+
 @TRANSFORMS.register_module()
 class PackFluidInputs(PackSegInputs):
     """mmseg's `PackSegInputs`, with the scan's name, subject and slice among the sample's metainfo.
@@ -96,6 +108,8 @@ class PackFluidInputs(PackSegInputs):
         packed = super().transform(results)
         if packed['inputs'].shape[0] == 1:
             packed['inputs'] = packed['inputs'].expand(3, -1, -1)
+        if getattr(results.get('gt_seg_map'), 'dtype', None) == np.uint8:
+            packed['data_samples'].gt_sem_seg = MaskData(data=packed['data_samples'].gt_sem_seg.data)
         return packed
 
 

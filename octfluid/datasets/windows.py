@@ -10,8 +10,9 @@ import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import RandomResize
-from mmseg.datasets.transforms import RandomCrop, Resize
+from mmseg.datasets.transforms import Resize
 
+from octfluid.datasets.augment import RandomCrop
 from octfluid.utils.errors import InputError
 
 

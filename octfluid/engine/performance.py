@@ -1,19 +1,28 @@
-"""Precision, memory format and what else makes a run faster without changing what it computes."""
+"""Precision, memory format, loading of data and what else makes a run faster without changing what it computes."""
 
+import logging
+import pickle
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook, Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
 from mmseg.registry import HOOKS, OPTIM_WRAPPERS
 from torch import nn
+from torch.utils.data import DataLoader
 
+from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.engine.hooks import bare_model, is_training
 from octfluid.models.deterministic import use_deterministic_operators
 from octfluid.models.scoring import DTYPES, keep_logits_float32, prepare_weights, score_in
@@ -21,6 +30,11 @@ from octfluid.models.slide import use_window_batches
 from octfluid.utils.machine import peak_memory, reuse_freed_memory
 
 WINDOWS_AT_ONCE = 8
+SHARED_MEMORY = Path('/dev/shm')
+"""Through which workers hand over batches; a container may have as little as 64 MB."""
+SECONDS_FOR_A_BATCH = 600
+STEPS_TO_JUDGE, MOST_WAITING = 50, 0.2
+"""After as many steps a training says if they wait for data for more than this share of their time."""
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -92,6 +106,39 @@ def speed_of_mixed() -> float:
     return seconds[False] / seconds[True]
 
 
+class FeedingRunner(Runner):
+    """mmengine's Runner, whose loaders fit the machine; see `feed`."""
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
+        """Build a loader as mmengine does, then `feed`."""
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        feed(loader)
+        return loader
+
+
+def feed(loader: DataLoader) -> None:
+    """Pin a loader's memory for a GPU, start no more workers than shared memory has room for, and give up on lost batches.
+
+    Each worker prepares ``prefetch_factor`` batches, of the size of the first sample, and one more is in use. They may take
+    half of this process's share of what is free: other loaders need some. A batch that does not fit would be lost, and the
+    run would hang.
+    """
+    loader.pin_memory = torch.cuda.is_available()
+    if loader.num_workers and SHARED_MEMORY.is_dir():
+        with seeded_draws(0):
+            sample = len(pickle.dumps(loader.dataset[0]))
+        batch = sample * getattr(loader.batch_sampler, 'batch_size', 1)
+        free = shutil.disk_usage(SHARED_MEMORY).free // get_world_size()
+        room = max(0, (free // 2 // batch - 1) // loader.prefetch_factor)
+        if room < loader.num_workers:
+            found = f'{SHARED_MEMORY} has {free / 1e6:.4g} MB free for each process, and a batch takes {batch / 1e6:.4g} MB'
+            done = f'loading with {room} workers, not {loader.num_workers}; enlarge it (docker run --shm-size=8g)'
+            print_log(f'{found}: {done}', 'current', logging.WARNING)
+            loader.num_workers = room
+    loader.timeout = (loader.timeout or SECONDS_FOR_A_BATCH) if loader.num_workers else 0
+
+
 @HOOKS.register_module()
 @dataclass(eq=False)
 class PerformanceHook(Hook):
@@ -118,6 +165,7 @@ class PerformanceHook(Hook):
     tf32: bool = True
     scoring: str | None = None
     prepared: bool = field(default=False, init=False)
+    steps: int = field(default=0, init=False)
 
     priority = 'VERY_HIGH'  # an average of the weights is copied from the prepared model
 
@@ -151,10 +199,19 @@ class PerformanceHook(Hook):
         if is_model_wrapper(runner.model):
             bare_model(runner).to(memory_format=torch.contiguous_format)
 
-    def _after_iter(self, *_: Any, **__: Any) -> None:
-        """Note the GPU's peak memory, before the log resets it."""
+    def _after_iter(self, runner: Any, *_: Any, mode: str = 'train', **__: Any) -> None:
+        """Note the GPU's peak memory, before the log resets it, and say once if steps of a training wait for data."""
         if torch.cuda.is_available():
             peak_memory()
+        self.steps += mode == 'train'
+        scalars = runner.message_hub.log_scalars
+        if mode == 'train' and self.steps == STEPS_TO_JUDGE and 'train/data_time' in scalars:
+            waiting, whole = (scalars[f'train/{name}'].mean(STEPS_TO_JUDGE - 10) for name in ('data_time', 'time'))
+            if waiting > MOST_WAITING * whole:
+                runner.logger.warning(
+                    f'data are the limit: {waiting / whole:.0%} of each step is spent waiting for them; raise '
+                    f'train_dataloader.num_workers, now {runner.train_dataloader.num_workers}'
+                )
 
     def before_test(self, runner: Any) -> None:
         """Prepare the weights, which nothing trains any more; not where an average of them is exchanged during the test."""

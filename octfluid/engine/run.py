@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_main_process
+from mmengine.dist import get_rank, init_dist, is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
@@ -19,7 +19,7 @@ from octfluid.datasets.spec import LOADERS, check_data, dataset_spec, inner_data
 from octfluid.engine.checkpoint import fetch, last_checkpoint, read_checkpoint, require_weights
 from octfluid.engine.config import set_precision
 from octfluid.engine.hooks import EnsembleHook, OverlayHook, StopHook
-from octfluid.engine.performance import mixed_precision
+from octfluid.engine.performance import FeedingRunner, mixed_precision
 from octfluid.engine.record_hook import RunRecordHook
 from octfluid.records.record import file_sha256
 from octfluid.utils.atomic import require_folder
@@ -27,6 +27,7 @@ from octfluid.utils.errors import InputError, WorkError, message_of
 from octfluid.utils.lock import occupied
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|valid cuDNN algorithm", re.I)
+_LOST_BATCH = re.compile(r'DataLoader (timed out|worker)')
 
 
 def train(
@@ -248,17 +249,23 @@ def _running(cfg: Config, work_dir: str, owned: bool) -> Iterator[Runner]:
     new, step = not Path(work_dir).exists(), _Begun()
     try:
         with occupied(work_dir) if owned and is_main_process() else nullcontext():
-            runner = Runner.from_cfg(cfg)
+            runner = FeedingRunner.from_cfg(cfg)
             runner.register_hook(step)
             yield runner
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
     except Exception as error:
         text = message_of(error)
+        if isinstance(error, torch.distributed.DistError):  # each rank has other words of NCCL
+            raise WorkError(f'{cfg.filename}: rank {get_rank()}: {text}') from error
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or _OUT_OF_MEMORY.search(text):
             raise WorkError(
                 f'{cfg.filename}: out of memory; lower train_dataloader.batch_size or the crop, or use --amp (in scoring: '
                 'lower default_hooks.performance.window_batch)'
+            ) from error
+        if _LOST_BATCH.search(text):
+            raise WorkError(
+                f'{cfg.filename}: {text}; lower num_workers of the loaders, or enlarge /dev/shm (docker run --shm-size=8g)'
             ) from error
         if step.begun or isinstance(error, WorkError | ModuleNotFoundError):
             raise

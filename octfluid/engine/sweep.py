@@ -32,7 +32,10 @@ MARKER = 'sweep.json'
 JOB_FOLDER = '.slurm'
 """Below the work folder: the files that submitit and Slurm write about each job."""
 _SECONDS_BETWEEN_LOOKS = 0.1
+CONTEXT_MB = 1024
+"""What a process takes on a GPU besides its tensors, at most."""
 _SECONDS_TO_STOP = 60  # a training finishes its step and writes a checkpoint
+_GPU_MEMORY = re.compile(rb'\bmemory: (\d+)')  # in MB, in the log lines of a training on a GPU
 # submitit has its own name for these; all other parameters go to its Slurm executor.
 _COMMON = {'time': 'timeout_min', 'gpus_per_node': 'gpus_per_node', 'cpus_per_task': 'cpus_per_task'}
 
@@ -269,6 +272,27 @@ def last_error_line(log: Path) -> str:
     return ([line for line in lines if line.startswith('error:')] or lines or ['(the log is empty)'])[-1]
 
 
+def has_room(gpu: str | None, others: Sequence[tuple[PlannedRun, int]], peak: int) -> bool:
+    """Return whether one more run may start on a GPU: it is known what the others there take, and a fifth more is free.
+
+    Each of ``others`` comes with the size of its log when it was started; ``peak`` is the most bytes of runs that have ended.
+    Without nvidia-smi there is always room. ``gpu`` is a number as it counts, or None for the first that is visible.
+    """
+    if not others or not shutil.which('nvidia-smi'):
+        return True
+    taken = [peak >> 20]
+    for run, begun in others:
+        with open(run.log, 'rb') as log:
+            log.seek(begun)
+            if not (lines := _GPU_MEMORY.findall(log.read())):
+                return False
+        taken += map(int, lines)
+    gpu = gpu or os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]
+    query = ['nvidia-smi', '--query-gpu=memory.free', '--format=csv,noheader,nounits', f'--id={gpu}']
+    free = subprocess.run(query, capture_output=True, text=True).stdout.strip()
+    return not free.isdecimal() or int(free) > 1.2 * max(taken) + CONTEXT_MB
+
+
 def run_all(
     runs: Sequence[PlannedRun],
     command: Sequence[str],
@@ -280,32 +304,42 @@ def run_all(
     """Train runs on this machine, ``jobs`` at a time, and return their outcomes in the order of ``runs``.
 
     With several jobs, each gets its share of the cores as OMP_NUM_THREADS and, in turn, one of ``gpus`` as
-    CUDA_VISIBLE_DEVICES. A run that ran out of memory next to others is tried once more at the end, alone. A run that another
-    process trains is waited for. An exception, such as Ctrl-C, stops the processes.
+    CUDA_VISIBLE_DEVICES; one that is taken must have room (`has_room`). A run that ran out of memory next to others is tried
+    once more at the end, alone. A run that another process trains is waited for. An exception, such as Ctrl-C, stops the
+    processes.
     """
     jobs = min(jobs, len(runs))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     threads = max(1, cores // jobs) if jobs > 1 else None
     waiting, alone, again, outcomes = list(runs), [], set(), {}
-    running: dict[int, tuple[PlannedRun, subprocess.Popen]] = {}
+    running: dict[int, tuple[PlannedRun, subprocess.Popen, int]] = {}
+    cards = list(gpus) or [None]
 
     def finish(outcome: Outcome) -> None:
         outcomes[outcome.run.folder] = outcome
         on_outcome(outcome)
 
-    with stopped(lambda: [process for _, process in running.values()]):
+    with stopped(lambda: [process for _, process, _ in running.values()]):
         while waiting or running or alone:
             if not waiting and not running:
                 waiting.append(alone.pop())
+            pause = _SECONDS_BETWEEN_LOOKS
             for slot in (slot for slot in range(jobs) if slot not in running):
                 if (run := next((run for run in waiting if not is_locked(run.folder)), None)) is None:
                     break
+                gpu = cards[slot % len(cards)]
+                others = [(one, begun) for at, (one, _, begun) in running.items() if cards[at % len(cards)] == gpu]
+                peak = max((done.record['peak_memory_bytes'] for done in outcomes.values() if done.record), default=0)
+                if not has_room(gpu, others, peak):
+                    pause = 10 * _SECONDS_BETWEEN_LOOKS
+                    continue
                 waiting.remove(run)
                 if outcome := earlier_outcome(run):
                     finish(outcome)
                 else:
-                    running[slot] = run, start(run, command, gpus[slot % len(gpus)] if gpus else None, threads)
-            for slot, (run, process) in list(running.items()):
+                    process = start(run, command, gpu, threads)
+                    running[slot] = run, process, run.log.stat().st_size
+            for slot, (run, process, _) in list(running.items()):
                 if (status := process.poll()) is not None:
                     del running[slot]
                     if status and is_locked(run.folder):  # another process began the same run at the same moment
@@ -317,7 +351,7 @@ def run_all(
                         alone.append(run)
                     else:
                         finish(outcome)
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            time.sleep(pause)
     return [outcomes[run.folder] for run in runs]
 
 

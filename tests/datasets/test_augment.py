@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from mmseg.datasets.transforms import RandomCrop as StockCrop
+from mmseg.registry import TRANSFORMS
 from scipy.ndimage import gaussian_filter
 
 from octfluid.datasets import augment
@@ -93,3 +95,27 @@ def test_windows_from_anywhere_reach_every_corner():
 def test_masks_without_fluid_and_scans_smaller_than_the_window():
     assert crop(1.0, np.zeros((64, 96), np.uint8), 0)['img'].shape == (16, 24)
     assert crop(1.0, np.ones((10, 96), np.uint8), 0)['img'].shape == (10, 24)
+
+
+@pytest.mark.parametrize('settings', [
+    dict(crop_size=(16, 24), cat_max_ratio=0.75), dict(crop_size=20, cat_max_ratio=0.98),
+    dict(crop_size=(70, 30), cat_max_ratio=0.6), dict(crop_size=(16, 24)),
+    dict(crop_size=(16, 24), cat_max_ratio=0.75, ignore_index=1), dict(crop_size=(8, 8), cat_max_ratio=0.75, ignore_index=-1),
+])  # fmt: skip
+def test_random_crop_is_that_of_mmseg_without_sorting(settings, monkeypatch):
+    labels = np.zeros((64, 48), np.uint8)
+    labels[20:30, 10:40], labels[25:60, 30:35], labels[:12] = 1, 7, 255
+    images = [labels, np.zeros_like(labels), np.random.default_rng(0).integers(0, 2, labels.shape, dtype=np.uint8)]
+
+    def cut(crop, mask, seed):
+        given = dict(img=np.arange(mask.size * 3).reshape(*mask.shape, 3), gt_seg_map=mask, seg_fields=['gt_seg_map'])
+        with seeded_draws(seed):
+            return crop(given), np.random.random()  # what comes next draws from the same generator
+
+    cases = [(mask, seed) for mask in images for seed in range(100)]
+    expected = [cut(StockCrop(**settings), *case) for case in cases]
+    monkeypatch.setattr(np, 'unique', None)
+    found = [cut(TRANSFORMS.build(dict(type='RandomCrop', **settings)), *case) for case in cases]
+    for (ours, next_draw), (theirs, same_draw) in zip(found, expected, strict=True):
+        assert next_draw == same_draw and ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[key], theirs[key]) for key in ours)

@@ -143,6 +143,17 @@ def test_number_of_workers_changes_nothing(phantom_set):
             assert equal(first, second)
 
 
+@pytest.mark.parametrize('copy_of', [copy.deepcopy, lambda sample: pickle.loads(pickle.dumps(sample))], ids=['copy', 'pickle'])
+def test_a_mask_travels_as_one_byte_a_pixel_and_arrives_as_it_was(phantom_set, copy_of):
+    sample = phantom_set(RANDOM)[SampleDraw(2, 0)]
+    mask = sample['data_samples'].gt_sem_seg
+    mask.data[0, 0, :2] = torch.tensor([255, 128])
+    found = copy_of(sample)['data_samples']
+    assert found.gt_sem_seg.data.dtype == torch.int64 and torch.equal(found.gt_sem_seg.data, mask.data)
+    assert found.metainfo == sample['data_samples'].metainfo
+    assert len(pickle.dumps(sample)) < 48 * 48 * (3 + 1) + 4000  # pixels of image and mask, names
+
+
 @pytest.mark.parametrize(('steps', 'room', 'kept'), [
     (CACHED, 1 << 30, 8), (CACHED, 3 * ONE + 5, 3), (CACHED, ONE - 1, 0), (RANDOM, 1 << 30, 8),
     ([dict(type='LoadImageFromFile', color_type='grayscale'), *CACHED[1:3], RANDOM[4],

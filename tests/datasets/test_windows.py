@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import Compose
+from mmseg.datasets.transforms import RandomCrop as StockCrop
 
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.datasets.windows import linear_window, nearest_window, use_windows
@@ -52,8 +53,8 @@ CASES = {
 def test_same_as_the_stock_transforms(scan, case, color):
     shape, written, resize, crop = CASES[case]
     sample = scan(shape, **written)
-    steps = [{**LOAD[0], 'color_type': color}, LOAD[1], {**RESIZE, **resize}, {**CROP, **crop}]
-    stock, first = (Compose(steps).transforms for _ in range(2))
+    steps = [{**LOAD[0], 'color_type': color}, LOAD[1], {**RESIZE, **resize}]
+    stock, first = (Compose([*steps, {**CROP, **crop, 'type': kind}]).transforms for kind in (StockCrop, 'RandomCrop'))
     use_windows(first[2:])
     for seed in range(8):
         results = []

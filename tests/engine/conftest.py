@@ -33,6 +33,13 @@ if behaviour == 'wait':
 if behaviour == 'kill the job':
     os.kill(os.getppid(), 9)
     sys.exit()
+(here / f'begun_{args.seed}').touch()
+if behaviour in ('room', 'no room'):
+    time.sleep(0.3)
+    call['known'] = time.time()
+    print('memory: 1000  loss: 0.5', flush=True)
+    while len(list(here.glob('begun_*'))) < 2 and time.time() < call['known'] + (60 if behaviour == 'room' else 1.5):
+        time.sleep(0.05)
 if behaviour == 'parallel':
     time.sleep(0.6)
 if behaviour == 'stop halfway':

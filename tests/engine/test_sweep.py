@@ -138,6 +138,20 @@ def test_what_did_not_fit_next_to_others_is_run_once_more_alone(bench):
     assert [outcome.status for outcome in bench.sweep([3])] == ['failed'], 'it was alone'
 
 
+@pytest.mark.parametrize(('behaviour', 'free'), [('room', 2300), ('no room', 2200)])
+def test_a_gpu_is_shared_once_it_is_known_what_a_run_takes(bench, monkeypatch, behaviour, free):
+    """A second run of 1000 MB needs a fifth more, and 1024 MB for its process."""
+    tool = bench.folder / 'nvidia-smi'
+    tool.write_text(f'#!/bin/bash\n[[ $* == *--id=1 ]] && echo {free}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv('PATH', str(bench.folder), prepend=os.pathsep)
+    bench.behave({'0': behaviour, '1': behaviour})
+    assert [outcome.status for outcome in bench.sweep(jobs=2, gpus=['1'])] == ['done'] * 2
+    first, second = bench.calls
+    assert second['start'] > (first['known'] if behaviour == 'room' else first['end'])
+    assert (second['start'] < first['end']) == (behaviour == 'room')
+
+
 INTERRUPTED_SWEEP = """
 import sys
 from pathlib import Path

@@ -10,7 +10,7 @@ import torch
 from mmengine.hooks import LoggerHook
 from mmengine.runner import get_priority
 
-from octfluid.engine.hooks import StopHook
+from octfluid.engine.hooks import StepSeedHook, StopHook
 from octfluid.engine.performance import PerformanceHook
 from octfluid.engine.run import train
 from octfluid.records.record import read_record
@@ -155,6 +155,15 @@ def test_what_cannot_be_built_or_begun_is_one_line_and_leaves_no_trace(run, tmp_
     with pytest.raises(InputError, match=named) as caught:
         run(tmp_path / 'new', options)
     assert '\n' not in str(caught.value) and not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize('said', ["Cuda failure 2 'out of memory'", 'Duplicate GPU detected : rank 1 and rank 0'])
+def test_what_nccl_says_is_kept_with_the_rank(run, tmp_path, monkeypatch, said):
+    error = torch.distributed.DistBackendError(f'NCCL error in: x.cpp:77\nLast error:\n{said} on device 50')
+    monkeypatch.setattr('octfluid.engine.run.get_rank', lambda: 1)
+    monkeypatch.setattr(StepSeedHook, 'before_train_iter', lambda *_, **__: (_ for _ in ()).throw(error))
+    with pytest.raises(WorkError, match=f'phantom.py: rank 1: .*{said} on device 50'):
+        run(tmp_path)
 
 
 @pytest.mark.parametrize('where', ['splits', 'native/images'])

@@ -15,8 +15,8 @@ from octfluid.records.record import read_record
 ROOT = Path(__file__).parents[2]
 SMALLER = {
     '(2336, 3504)': '(64, 96)', '(512, 512)': '(64, 64)', '(320, 320)': '(48, 48)', '(256, 256)': '(64, 64)',
-    '(170, 170)': '(32, 32)', '=400': '=2', 'num_workers=2,': 'num_workers=0,', 'num_workers=4,': 'num_workers=0,',
-    'persistent_workers=True,': '', 'channels=64': 'channels=4', 'channels=128': 'channels=8',
+    '(170, 170)': '(32, 32)', '=400': '=2', 'persistent_workers=True,': '',
+    'num_workers=max(2, min(8, cores // 2)),': 'num_workers=0,', 'channels=64': 'channels=4', 'channels=128': 'channels=8',
 }  # fmt: skip
 
 

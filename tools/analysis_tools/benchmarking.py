@@ -8,6 +8,7 @@ import importlib.util
 import itertools
 import multiprocessing
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -23,13 +24,17 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import LOOPS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop, Runner
+from mmseg.datasets.transforms import RandomCrop
+from mmseg.registry import TRANSFORMS
+from torch.utils.flop_counter import FlopCounterMode
 
 from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.sampler import CountedSampler
 from octfluid.datasets.spec import split_of
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
-from octfluid.engine.performance import mixed_precision, use_precision
+from octfluid.engine.performance import FeedingRunner, mixed_precision, use_precision
+from octfluid.models.scoring import DTYPES
 from octfluid.records.fingerprint import ROOT, config_name
 from octfluid.records.record import git_state, source_sha256
 from octfluid.utils.errors import InputError, WorkError
@@ -37,7 +42,9 @@ from octfluid.utils.machine import device_name, peak_memory, versions
 
 STOCK = 'stock'
 CONTENDERS = {STOCK: dict(stock=True), 'octfluid, fp32': {}, 'octfluid, mixed precision': dict(amp=True)}
+GRAPHS = 'octfluid, mixed precision, CUDA graphs'
 _ENDLESS = 10**9
+TRANSFORMS.register_module('StockRandomCrop', module=RandomCrop)  # this package has one of the same name
 
 Turn = Callable[[], dict[str, float]]
 """Does the work once; returns its ``seconds`` and, in training, the seconds it ``waited`` for data."""
@@ -65,18 +72,32 @@ _turn: Turn | None = None
 
 
 def _take_turn(make: Callable[[], Turn]) -> dict[str, float]:
-    """Work once, in the contender's own process; the first call prepares the work."""
+    """Work once, in the contender's own process; the first call prepares the work, and counts its ``operations``."""
     global _turn
-    _turn = _turn or make()
-    return _turn()
+    if _turn is not None:
+        return _turn()
+    _turn = make()
+    if getattr(make, 'keywords', {}).get('graphs'):
+        return _turn()
+    with FlopCounterMode(display=False) as counter:
+        turn = _turn()
+    return turn | dict(operations=counter.get_total_flops())
+
+
+def matrix_rate(dtype: torch.dtype, size: int = 8192, repeats: int = 5) -> float:
+    """Measure the GPU's floating-point operations a second in products of matrices: float32 as TF32 if convolutions are."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    one, other = (torch.randn(size, size, device='cuda' if torch.cuda.is_available() else 'cpu', dtype=dtype) for _ in range(2))
+    seconds = [_timed(lambda: one @ other)[0] for _ in range(repeats + 1)]
+    return 2 * size**3 / statistics.median(seconds[1:])
 
 
 def take_turns(contenders: Mapping[str, Callable[[], Turn]], repeats: int) -> dict[str, dict[str, Any]]:
     """Let contenders, picklable functions that prepare a turn, work in turns, each in its own process.
 
     The first turn of each is not measured; each of the ``repeats`` rounds begins with another one. The result holds by name
-    ``turns``, in order, and ``peak_bytes``, the most memory of its process, or of the GPU for it. A contender that fails is an
-    InputError or a WorkError.
+    ``turns``, in order, ``operations`` of the first, ``peak_bytes``, the most memory of its process, or of the GPU for it, and
+    on a GPU `matrix_rate`. A contender that fails is an InputError or a WorkError, but `GRAPHS` is left out.
     """
     names, found = list(contenders), {name: dict(turns=[]) for name in contenders}
     with ExitStack() as stack:
@@ -84,14 +105,27 @@ def take_turns(contenders: Mapping[str, Callable[[], Turn]], repeats: int) -> di
         pools = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in names}
         rounds = [names, *(names[first % len(names) :] + names[: first % len(names)] for first in range(repeats))]
         for done, name in enumerate(tracked(itertools.chain(*rounds), len(names) * len(rounds), 'turns')):
+            if name not in found:
+                continue
             try:
                 turn = pools[name].submit(_take_turn, contenders[name]).result()
             except RuntimeError as error:  # its process ended, or a step failed
-                raise WorkError(f'{name}: {type(error).__name__}: {" ".join(str(error).split())[:300]}') from error
+                text = f'{name}: {type(error).__name__}: {" ".join(str(error).split())[:300]}'
+                if name != GRAPHS:
+                    raise WorkError(text) from error
+                print(f'not measured: {text}', file=sys.stderr)
+                del found[name]
+                continue
             if done >= len(names):
                 found[name]['turns'].append(turn)
-        for name in names:
-            found[name]['peak_bytes'] = pools[name].submit(peak_memory).result()
+            else:
+                found[name]['operations'] = turn.get('operations')
+        for name, one in found.items():
+            one['peak_bytes'] = pools[name].submit(peak_memory).result()
+            if torch.version.cuda is not None and torch.cuda.is_available():
+                mixed = getattr(contenders[name], 'keywords', {}).get('amp')
+                dtype = DTYPES[mixed_precision()] if mixed else torch.float32
+                one['matrix_rate'] = pools[name].submit(matrix_rate, dtype).result()
     return found
 
 
@@ -109,6 +143,9 @@ def _fields(settings: dict[str, Any], found: Mapping[str, dict[str, Any]], units
         summary[name] = ratios(seconds[STOCK], seconds[name]) | dict(per_second=units / statistics.median(seconds[name]))
         if waited:
             summary[name]['share_waiting'] = statistics.median(waited)
+        if one.get('operations') and one.get('matrix_rate'):
+            rate = one['operations'] / statistics.median(seconds[name])
+            summary[name]['share_of_matrix_rate'] = rate / one['matrix_rate']
     settings |= dict(
         repeats=len(seconds[STOCK]), threads=torch.get_num_threads(), device=device_name(), mixed_precision=mixed_precision()
     )  # fmt: skip
@@ -146,13 +183,18 @@ class SteppedTrainLoop(IterBasedTrainLoop):
         return waited
 
 
-def stock_config(cfg: Config) -> None:
-    """Remove the speed settings of this package from a config, in place: sampler, caches, hooks, metric.
+def _stock_pipeline(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**step, 'type': 'StockRandomCrop'} if step['type'] == 'RandomCrop' else step for step in steps]
 
-    Network, losses, data, transforms, optimizer and schedule stay.
+
+def stock_config(cfg: Config) -> None:
+    """Remove the speed settings of this package from a config, in place: sampler, caches, crop, hooks, metric.
+
+    Network, losses, data, what transforms compute, optimizer and schedule stay.
     """
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.window_first, loader.dataset.cache_bytes = False, 0
+    cfg.train_dataloader.dataset.pipeline = _stock_pipeline(cfg.train_dataloader.dataset.pipeline)
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.optim_wrapper.optimizer.pop('fused', None)
     cfg.val_evaluator = cfg.test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mDice'])
@@ -160,9 +202,16 @@ def stock_config(cfg: Config) -> None:
         cfg.default_hooks.pop(name, None)
 
 
-def _runner(config: str, options: Mapping[str, Any], stock: bool, amp: bool, training: bool) -> Runner:
+def _same_kernels(cfg: Config) -> None:
+    """Have cuDNN choose the same convolutions for every contender: stock and MONAI read no setting of ours."""
+    torch.backends.cudnn.benchmark = cfg.env_cfg.get('cudnn_benchmark', False)
+    torch.backends.cudnn.allow_tf32 = cfg.default_hooks.performance.get('tf32', True)
+
+
+def _runner(config: str, options: Mapping[str, Any], stock: bool, amp: bool, training: bool, graphs: bool = False) -> Runner:
     """Build a Runner that starts from random weights, logs nothing, and writes nothing that outlives the process."""
     cfg = load_config(config, dict(options))
+    _same_kernels(cfg)
     # mmengine would set it, with a warning: this process was spawned.
     multiprocessing.set_start_method(cfg.env_cfg.mp_cfg.mp_start_method, force=True)
     cfg.load_from, cfg.visualizer = None, dict(type='Visualizer')
@@ -179,15 +228,28 @@ def _runner(config: str, options: Mapping[str, Any], stock: bool, amp: bool, tra
         use_precision(cfg, mixed_precision())
     elif amp:
         cfg.default_hooks.performance.scoring = mixed_precision()
+    if graphs:
+        cfg.compile = dict(mode='reduce-overhead')
     cfg.launcher, cfg.log_level, cfg.experiment_name = 'none', 'ERROR', f'benchmark_{time.time_ns()}'
     with tempfile.TemporaryDirectory(prefix='octfluid-benchmark-') as folder:
         cfg.work_dir = folder
-        return Runner.from_cfg(cfg)
+        return (Runner if stock else FeedingRunner).from_cfg(cfg)
 
 
-def training(config: str, options: Mapping[str, Any], iterations: int, *, stock: bool = False, amp: bool = False) -> Turn:
-    """Prepare turns of a number of training iterations of a config; ``amp`` is mixed precision, not with ``stock``."""
-    runner = _runner(config, options, stock, amp, training=True)
+def training(
+    config: str,
+    options: Mapping[str, Any],
+    iterations: int,
+    *,
+    stock: bool = False,
+    amp: bool = False,
+    graphs: bool = False,
+) -> Turn:
+    """Prepare turns of a number of training iterations of a config.
+
+    ``amp`` is mixed precision, not with ``stock``; ``graphs`` compiles the step and, on a GPU, replays it as CUDA graphs.
+    """
+    runner = _runner(config, options, stock, amp, training=True, graphs=graphs)
     runner._val_loop = None
     runner.train()
 
@@ -229,10 +291,13 @@ def scoring(
     return turn
 
 
-def monai_training(batch: int, size: tuple[int, int], width: int, iterations: int) -> Turn:
+def monai_training(config: str, options: Mapping[str, Any], iterations: int, *, size: tuple[int, int]) -> Turn:
     """Prepare turns of training MONAI's basic U-Net, as wide and deep as U-Net s5-d16, on noise in a plain loop in float32."""
     from monai.networks.nets import BasicUNet
 
+    cfg = load_config(config, dict(options))
+    _same_kernels(cfg)
+    batch, width = cfg.train_dataloader.batch_size, cfg.model.backbone.get('base_channels', 64)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     net = BasicUNet(2, in_channels=3, out_channels=2, features=(*(width * 2**stage for stage in range(5)), width)).to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
@@ -249,14 +314,17 @@ def monai_training(batch: int, size: tuple[int, int], width: int, iterations: in
 
 
 def benchmark_train(config: str, options: Mapping[str, Any], iterations: int, repeats: int) -> dict[str, Any]:
-    """Measure training iterations a second: stock, this package in both precisions, MONAI's U-Net where it is installed."""
+    """Measure training iterations a second: stock, this package in both precisions, MONAI's U-Net where it is installed.
+
+    On a GPU also this package compiled, with CUDA graphs.
+    """
     cfg = load_config(config, dict(options))
-    racing = {name: partial(training, config, options, iterations, **how) for name, how in CONTENDERS.items()}
+    contenders = CONTENDERS | ({GRAPHS: dict(amp=True, graphs=True)} if torch.cuda.is_available() else {})
+    racing = {name: partial(training, config, options, iterations, **how) for name, how in contenders.items()}
     batch, backbone, dataset = cfg.train_dataloader.batch_size, cfg.model.backbone, cfg.train_dataloader.dataset
     window = next((step.crop_size for step in dataset.pipeline if 'crop_size' in step), dataset.get('scan_size'))
     if window and backbone.type == 'UNet' and backbone.get('num_stages') == 5 and importlib.util.find_spec('monai'):
-        width = backbone.get('base_channels', 64)
-        racing['MONAI BasicUNet, plain loop, fp32'] = partial(monai_training, batch, tuple(window), width, iterations)
+        racing['MONAI BasicUNet, plain loop, fp32'] = partial(monai_training, config, options, iterations, size=tuple(window))
     settings = dict(unit='iteration', iterations=iterations, batch=batch, window=window and list(window))
     return _fields(settings, take_turns(racing, repeats), iterations)
 
@@ -310,7 +378,7 @@ def benchmark_data(config: str, options: Mapping[str, Any], samples: int, repeat
     init_default_scope('mmseg')
     torch.set_num_threads(1)  # as in a loader worker
     cv2.setNumThreads(0)
-    stock = DATASETS.build({**settings, 'window_first': False})
+    stock = DATASETS.build({**settings, 'window_first': False, 'pipeline': _stock_pipeline(settings.pipeline)})
     build_seconds, fast = _timed(lambda: DATASETS.build({**settings, 'window_first': True}))
     draws = list(itertools.islice(CountedSampler(fast, seed=seed), samples))
     levels, equal = 0, True

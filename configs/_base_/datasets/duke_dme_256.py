@@ -6,6 +6,8 @@ ground truth is loaded after the resize and so keeps its own 256x256 pixels; the
 sample is read and resized anew, and is the same.
 """
 
+_base_ = './loaders.py'
+
 data_root = 'data/duke_dme'
 
 train_pipeline = [
@@ -28,16 +30,9 @@ dataset = dict(
 )
 train_dataloader = dict(
     batch_size=2,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='CountedSampler'),
     dataset=dict(ann_file='splits/paper_train.txt', pipeline=train_pipeline, cache_bytes=1 << 30, **dataset),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(ann_file='splits/paper_val.txt', test_mode=True, pipeline=test_pipeline, **dataset),
 )
 test_dataloader = val_dataloader

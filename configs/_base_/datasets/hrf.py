@@ -6,6 +6,8 @@ A window of 256x256 is cut from the photograph enlarged or reduced by a random f
 once (491 MB, shared by all workers); False runs MMSegmentation's transforms as they are.
 """
 
+_base_ = './loaders.py'
+
 data_root = 'data/hrf'
 
 train_pipeline = [
@@ -31,16 +33,9 @@ dataset = dict(
 )
 train_dataloader = dict(
     batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='CountedSampler'),
     dataset=dict(ann_file='splits/usual_train.txt', pipeline=train_pipeline, window_first=True, **dataset),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(ann_file='splits/usual_val.txt', test_mode=True, pipeline=test_pipeline, **dataset),
 )
 test_dataloader = val_dataloader
