@@ -120,6 +120,13 @@ def test_evaluate(trained):
     assert (trained / 'work_dirs/report/report.html').is_file()
 
 
+def test_predict_with_a_config(trained):
+    shutil.copy(next((trained / 'data/duke_dme/native/images').iterdir()), trained / 'scan.png')
+    (command,) = [line for line in blocks('docs/how-to/predict.md').splitlines() if '--config' in line]
+    run(command.replace('iter_400', 'iter_2'), trained)
+    assert (trained / 'out/scan_mask.png').is_file()
+
+
 def test_export(trained):
     run_page('docs/how-to/export.md', trained)
     scans = 'import numpy as np\nscans = np.zeros((2, 64, 64), np.uint8)\n'
@@ -161,7 +168,7 @@ def scans(clone, tmp_path):
 
 @pytest.mark.parametrize('page', ['README.md', 'docs/how-to/predict.md'])
 def test_predict(scans, page):
-    lines = [line for line in blocks(page).splitlines() if 'tools/predict.py' in line]
+    lines = [line for line in blocks(page).splitlines() if 'tools/predict.py' in line and '--config' not in line]
     assert lines
     for line in lines:
         run(line, scans)

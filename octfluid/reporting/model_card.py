@@ -6,10 +6,10 @@ from octfluid.reporting.pages import templates
 MEASURES = {'dice': 'fluid Dice %', 'mdice': 'mDice %', 'miou': 'mIoU %', 'image_dice': 'fluid Dice, mean of images %'}
 
 
-def describe_training(split: str | None, config: str, iterations: int | None, seed: int | None) -> str:
-    """Return what a model's weights come from, for its card; split, iterations and seed are None if the weights lack them."""
+def describe_training(split: str | None, config: str, iterations: int | None, seed: int | None, patients: str = '') -> str:
+    """Return what a model's weights come from, for its card, in words; None or '' is what the weights do not say."""
     scans = {None: 'unknown scans', 'all': 'all scans of the data set (split `all`)'}
-    parts = [scans.get(split, f'the training scans of split `{split}`'), f'with `{config}`']
+    parts = [scans.get(split, f'the training scans of split `{split}`'), *filter(None, [patients]), f'with `{config}`']
     parts += [] if iterations is None else [f'{iterations} iterations']
     parts += [] if seed is None else [f'seed {seed}']
     return ', '.join(parts)
