@@ -1,6 +1,6 @@
 """Scores with intervals over patients and seeds, and paired differences between configurations on the same images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -33,13 +33,14 @@ class Key(NamedTuple):
     protocol: str
     init: str
     iterations: int
-    variant: str
+    variant: str  # of the record, and the overrides of the run
 
 
 def key_of(run: Run, protocol: str) -> Key:
     """Return what a run shares with the others of its group."""
     record, init = run.record, file_label(run.source, run.source_iterations)
-    return Key(record['config'], record['kind'], protocol, init, record['iterations'], record['variant'])
+    variant = ', '.join(filter(None, (record['variant'], run.overrides)))
+    return Key(record['config'], record['kind'], protocol, init, record['iterations'], variant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,20 +91,24 @@ class Group:
 
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
-    """Return the groups in the order of their names; runs on vessels and runs with overrides are in no group."""
-    kept = [run for run in runs if not run.changed and run.foreground == FOREGROUND]
+    """Return the groups in the order of their names; runs on vessels, and rows of a table with overrides, are in no group."""
+    kept = [run for run in runs if (not run.changed or run.table == 'recipes') and run.foreground == FOREGROUND]
     return [Group(*item) for item in grouped(kept, lambda run: key_of(run, folds.protocol_of(run.record['split']))).items()]
 
 
-def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None:
+def shared_subjects(protocol: str, variant: str, iterations: int, scored: Collection[tuple[Any, str]] = ()) -> bool | None:
     """Return whether patients of the scored images have other images in the training; None if the records do not say.
 
     Weights trained for 0 iterations on fluid saw no such scan; ``protocol`` is from `octfluid.reporting.folds.protocol_of`.
+    ``scored`` are patient and split of the images: one fold trains on what the others score.
     """
     if folds.TRAINED_ON in variant:
         return None
     if iterations == 0 or is_by_subject(protocol):
         return False
+    patients = {patient for patient, _ in scored}
+    if protocol == folds.FOLDS and patients and None not in patients:
+        return len(patients) < len(set(scored))
     return True if protocol == PAPER else None
 
 
@@ -124,6 +129,7 @@ def build(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _scores(group: Group) -> dict[str, Any]:
     key, images = group.key, group.scored()
+    scored = {(image['subject'], run.record['split']) for run in group.runs for image in run.record['images']}
     complete = images is not None and not group.missing
     return {
         'key': ' '.join(str(part) for part in key if part != ''),
@@ -133,7 +139,7 @@ def _scores(group: Group) -> dict[str, Any]:
         'foreground': FOREGROUND,
         **_extent(images),
         'missing': group.missing,
-        'shared_subjects': shared_subjects(key.protocol, key.variant, key.iterations),
+        'shared_subjects': shared_subjects(key.protocol, key.variant, key.iterations, scored),
         **conditions_of(group.runs),
         'measures': bootstrap.estimates(images) if complete else None,
         'per_subject': measures.per_subject(images) if images else [],
@@ -159,7 +165,7 @@ def _extent(images: Scored | None) -> dict[str, Any]:
 
 def not_used(runs: Sequence[Run]) -> list[list[str]]:
     """Return label and reason of the runs on fluid that are in no group, by label."""
-    left_out = [run for run in runs if run.changed and run.foreground == FOREGROUND]
+    left_out = [run for run in runs if run.changed and run.table != 'recipes' and run.foreground == FOREGROUND]
     return sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in left_out)
 
 
@@ -178,7 +184,7 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     kept = [
         run for run in runs
-        if run.record['images'] and not folds.is_inner(run)
+        if run.record['images'] and not folds.is_inner(run) and not run.changed
         and folds.TRAINED_ON not in run.record['variant'] and run.record['iterations'] > 0
     ]  # fmt: skip
     groups = [group for group in build(unique_runs(kept)[0]) if group['measures']]
@@ -206,7 +212,7 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
     Raises:
         InputError: Runs that would be pooled, averaged or compared do not fit together.
     """
-    groups = groups_of(runs)
+    groups = groups_of([run for run in runs if not run.changed])
     pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups))
     found = [item for pair in pairs if (item := _compared(*pair))]
     for family in {item['family'] for item in found}:

@@ -35,22 +35,18 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect the scores of runs whose config belongs to no table of the paper.
 
     Returns:
-        ``groups``: one mapping for runs that agree in config, kind, split, initial weights, iterations and variant, with the
-        summary over their seeds; ``not_used``: label and reason.
+        ``groups``: one mapping for runs that agree in config, kind, split, initial weights, iterations, and variant with
+        overrides, with the summary over their seeds; ``not_used``: none of these.
 
     Raises:
         InputError: Runs of one group differ in config content, initial weights or scored files.
     """
-    used = [run for run in runs if not run.changed]
     rows = []
-    for key, group in grouped(used, lambda run: key_of(run, run.record['split'])).items():
+    for key, group in grouped(runs, lambda run: key_of(run, run.record['split'])).items():
         same = {'split' if name == 'protocol' else name: value for name, value in key._asdict().items()}
         labels = sorted(run.label for run in group)
         rows.append({**same, 'foreground': group[0].foreground, **summarise(group), 'records': labels})
-    return {
-        'groups': rows,
-        'not_used': sorted([run.label, 'overrides ' + ', '.join(run.changed)] for run in runs if run.changed),
-    }
+    return {'groups': rows, 'not_used': []}
 
 
 def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
@@ -174,7 +170,8 @@ def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
 
 def is_own(group: Mapping[str, Any]) -> bool:
     """Return whether a group of `estimates.build` is of our recipes, by weights that saw none of the scored scans."""
-    return group['config'].startswith(FOLDER) and folds.TRAINED_ON not in group['variant'] and group['iterations'] > 0
+    plain = folds.TRAINED_ON not in group['variant'] and '=' not in group['variant']  # as the config has it
+    return group['config'].startswith(FOLDER) and plain and group['iterations'] > 0
 
 
 def plotted(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

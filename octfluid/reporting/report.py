@@ -12,7 +12,7 @@ from typing import Any
 from octfluid.records.runs import Run, check_comparable, unique_runs
 from octfluid.reporting import ablations, benchmarks, conclusions, estimates, figures, recipes, table1, table2
 from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
-from octfluid.reporting.pages import render, render_html, render_page
+from octfluid.reporting.pages import WRITTEN_BY, render, render_html, render_page
 from octfluid.utils.atomic import require_file_names, write_bytes, write_text
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
@@ -127,7 +127,9 @@ def write_report(
     benchmarks_of: Mapping[str, Mapping[str, Any]] | None = None,
     checks: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Write every page and figure; remove figures of an earlier report that have no runs now.
+    """Write every page and figure; remove those of an earlier report that have no runs now.
+
+    Elsewhere than in a repository's ``docs/results``, pages and sections without runs are left out.
 
     Args:
         runs: Runs in any order.
@@ -149,7 +151,7 @@ def write_report(
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], groups)
     shown = _galleries(groups, kept) if linked else {}
     galleries = {key: {role: path for role, (path, _) in found.items()} for key, found in shown.items()}
-    pages = {name: render_page(name, results, drawn, galleries, linked=linked) for name in PAGES}
+    pages = {name: text for name in PAGES if (text := render_page(name, results, drawn, galleries, linked=linked))}
     embedded = {path: file.read_bytes() for found in shown.values() for path, file in found.values()}
     embedded |= {f'figures/{name}': png for name, png in drawn.items()}
     files = {out / name: text for name, text in pages.items()}
@@ -160,6 +162,9 @@ def write_report(
         files[readme] = _with_block(readme, results, out)
     paths = {name: out / 'figures' / name for name in figures.NAMES}
     require_file_names([*files, *paths.values()])
+    for path in (out / name for name in PAGES if name not in pages):
+        if path.is_file() and WRITTEN_BY in read_text(path):
+            path.unlink()
     for path, content in files.items():
         write_text(path, content)
     for name, path in paths.items():

@@ -16,7 +16,7 @@ def test_two_reports_from_two_places_are_equal_byte_for_byte(run_tool, make_reco
     assert status == 0 and said.startswith('3 run records read\n')
     assert run_tool('report', tmp_path / 'b/deeper/records', '--out', tmp_path / 'b/out')[0] == 0
     written = [path.relative_to(tmp_path / 'a/out') for path in (tmp_path / 'a/out').rglob('*') if path.is_file()]
-    pages = ['ablations.md', 'prediction.md', 'recipes.md', 'speed.md', 'table1.md', 'table2.md', 'what_holds_up.md']
+    pages = ['ablations.md', 'recipes.md', 'speed.md', 'table2.md', 'what_holds_up.md']
     assert sorted(map(str, written)) == sorted([*pages, 'figures/loss_table2.png', 'report.html', 'results.json'])
     for name in written:
         content = (tmp_path / 'a' / 'out' / name).read_bytes()
