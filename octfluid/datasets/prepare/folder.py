@@ -29,7 +29,7 @@ _FAR = 48  # gray levels; a tenth of the pixels of a JPEG mask may be further fr
 _WHITE = (1, 255, 65535)
 _SHOWN, _JPEG = 12, ('.jpg', '.jpeg')  # values of masks that a message lists; masks that are blurred
 
-Classes = Mapping[str, Sequence[int]]
+Classes = Mapping[str, Sequence[int]] | None
 """Names of classes in the order of their labels, from 1, and the values of masks that belong to each."""
 
 
@@ -55,7 +55,7 @@ def prepare_folder(
     out_dir: str | os.PathLike,
     subject: str | None = None,
     folds: bool = False,
-    classes: Classes | None = None,
+    classes: Classes = None,
 ) -> FolderSummary:
     """Write ``native/{images,annotations}/<name>.png``, ``index.csv`` and the split ``all``.
 
@@ -121,7 +121,7 @@ def read_scan(path: Path) -> np.ndarray:
     return np.rint(scan.frames[0]).astype(np.uint8)
 
 
-def read_mask(path: Path, classes: Classes | None = None, others: Sequence[Path] = ()) -> np.ndarray:
+def read_mask(path: Path, classes: Classes = None, others: Sequence[Path] = ()) -> np.ndarray:
     """Return the labels of a mask, uint8 (H, W): 1 for 1 or white, else 0; or those of ``classes``, 0 for any other value.
 
     A palette counts by its indices, unless it is of black and white alone: then white is 1, whatever its index. Colours count
@@ -164,9 +164,8 @@ def _listed(paths: Sequence[Path]) -> str:
     counts: Counter[float] = Counter()
     for path in paths:
         counts.update(dict(zip(*map(np.ndarray.tolist, np.unique(_values_of(path), return_counts=True)), strict=True)))
-    return ', '.join(f'{value:g} ({number} px)' for value, number in counts.most_common(_SHOWN)) + ', ...' * (
-        len(counts) > _SHOWN
-    )
+    shown = [f'{value:g} ({number} px)' for value, number in counts.most_common(_SHOWN)]
+    return ', '.join(shown + ['...'] * (len(counts) > _SHOWN))
 
 
 def _folds(names: Sequence[str], scans: Sequence[GradedBScan]) -> dict[str, Split]:
