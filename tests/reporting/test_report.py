@@ -122,8 +122,8 @@ def test_recipes_are_grouped_by_all_that_matters(make_record):
     assert [(group['config'], group['kind'], group['variant'], group['n']) for group in recipes['groups']] == [
         ('configs/duke_dme/a.py', 'train', 'tta', 1),
         ('configs/smoke/tiny.py', 'test', '', 1),
-        ('configs/smoke/tiny.py', 'train', '', 2),
         ('configs/smoke/tiny.py', 'train', 'train_cfg.max_iters=5', 1),
+        ('configs/smoke/tiny.py', 'train', '', 2),
     ]
 
 
