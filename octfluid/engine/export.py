@@ -16,7 +16,6 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 from torch import nn
 
@@ -62,6 +61,8 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
     Raises:
         InputError: As `load_segmentor`; or a part of the network or of its test pipeline is one that the graph cannot hold.
     """
+    from mmseg.models import EncoderDecoder  # not before `octfluid.register` has silenced what it says
+
     own, spec, kind, lacking = cfg.model.type == 'ScanSegmentor', dataset_spec(cfg), MODELS.get(cfg.model.type), []
     size, slides = spec and spec.size, cfg.model.get('test_cfg', {}).get('mode') == 'slide'
     for step in pipeline_of(cfg):

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmseg.apis import inference_model
 from mmseg.registry import DATASETS, HOOKS
 from torch import nn
 
-import octfluid
+import octfluid.register  # registers what configs name, and silences what mmseg says at import
 from octfluid.datasets.fluid_dataset import FluidDataset
 from octfluid.datasets.spec import classes_of, dataset_type, inner_datasets
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
@@ -110,6 +109,8 @@ class NetworkModel:
 
     def _applied(self, scan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the probability of fluid, and where the segmentor says fluid."""
+        from mmseg.apis import inference_model  # not before `octfluid.register` has silenced what it says
+
         with tempfile.TemporaryDirectory() as folder:  # a pipeline begins with a file
             path = os.path.join(folder, 'scan.png')
             cv2.imwrite(path, scan)
