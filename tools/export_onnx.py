@@ -4,6 +4,7 @@
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from octfluid.utils.cli import ToolParser, exit_status_of, positive_number
 
@@ -30,9 +31,23 @@ def parse_args() -> Namespace:
     return args
 
 
+def trained_patients(cfg: Any, split: str | None) -> str:
+    """Return which patients of the data set, by their numbers in ``index.csv``, the scans that a split trains on are of."""
+    from octfluid.datasets.spec import dataset_spec
+    from octfluid.datasets.splits import load_index, read_split, split_names
+
+    root = dataset_spec(cfg).root
+    index = load_index(root)
+    if split not in split_names(root):
+        return ''
+    seen = sorted({index[name].subject for name in read_split(root, split, 'train')})
+    return f'patients {", ".join(map(str, seen))} of the {len({row.subject for row in index.values()})} in index.csv'
+
+
 def main() -> None:
     """Run the tool."""
     args = parse_args()
+    from octfluid.datasets.spec import dataset_type
     from octfluid.engine.checkpoint import origin_of, read_checkpoint
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.export import export, require_twins
@@ -56,14 +71,16 @@ def main() -> None:
     origin = origin_of(args.checkpoint, read_checkpoint(args.checkpoint))
     require_twins(cfg, records, origin)
     scores = scores_of([to_run(path, record) for path, record in records]) if records else []
-    if origin.dataset not in (None, cfg.train_dataloader.dataset.type):
+    about = dataset_type(cfg.get('train_dataloader') or cfg.get('test_dataloader'))
+    if origin.dataset not in (None, about):
         raise InputError(
-            f'{args.checkpoint}: trained on {origin.dataset}, but {args.config} is about {cfg.train_dataloader.dataset.type}; '
-            'export it with the config that it was trained with'
+            f'{args.checkpoint}: trained on {origin.dataset}, but {args.config} is about {about}; export it with the config '
+            'that it was trained with'
         )
     agreement = export(cfg, args.checkpoint, out, scores=scores, half=args.half, check=args.check)
     info = ScanModel(out).info
-    trained_on = describe_training(origin.split, config_name(args.config), origin.iterations, origin.seed)
+    patients = trained_patients(cfg, origin.split) if agreement.real and origin.dataset else ''
+    trained_on = describe_training(origin.split, config_name(args.config), origin.iterations, origin.seed, patients)
     write_text(card, render_card(info, out.name, trained_on))
     what = 'scans' if agreement.real else 'images of noise (the data set is not here)'
     print(

@@ -96,7 +96,7 @@ def print_table(outcomes: Sequence[Any]) -> None:
 
 
 def pooled_lines(outcomes: Sequence[Any]) -> list[str]:
-    """Pool the folds of leave-one-subject-out: one line for each config, initial weights and seed.
+    """Pool the folds of leave-one-subject-out, and of one's own data: one line for each config, initial weights and seed.
 
     A line has the scores over all folds in percent. While folds are missing, it names them and gives no score.
 
@@ -111,16 +111,17 @@ def pooled_lines(outcomes: Sequence[Any]) -> list[str]:
     groups: dict[tuple, list[Any]] = {}
     for outcome in outcomes:
         run = outcome.run
-        if folds.protocol_of(run.split) == folds.LEAVE_ONE_OUT:
-            groups.setdefault((run.config, run.init, run.seed, run.data_root), []).append(outcome)
+        if (protocol := folds.protocol_of(run.split)) in (folds.LEAVE_ONE_OUT, folds.FOLDS):
+            groups.setdefault((protocol, run.config, run.init, run.seed, run.data_root), []).append(outcome)
     lines = []
-    for (config, init, seed, data_root), members in groups.items():
+    for (protocol, config, init, seed, data_root), members in groups.items():
         expected = {name: row.subject for name, row in load_index(data_root).items()}
         done = [to_run(outcome.run.folder, outcome.record) for outcome in members if outcome.record]
         pooled = folds.pool(done, expected) if done else None
-        title = f'{folds.LEAVE_ONE_OUT}, {config.stem} {init} seed {seed}'
+        title = f'{protocol}, {config.stem} {init} seed {seed}'
         if pooled is None or pooled.missing:
-            missing = ', '.join(pooled.missing if pooled else folds.fold_names(expected))
+            named = folds.fold_names(expected) if protocol == folds.LEAVE_ONE_OUT else [one.run.split for one in members]
+            missing = ', '.join(pooled.missing if pooled else named)
             lines.append(f'{title}: pooled scores withheld, no complete record of {missing}')
         else:
             shown = (('mIoU', 'mIoU'), ('mDice', 'mDice'), ('Dice', 'foreground Dice'))

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import traceback
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,20 +15,22 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmseg.registry import MODELS
 from torch import nn
 
 import octfluid.register  # registers what configs name, and silences what mmseg says at import
 from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.spec import dataset_spec
 from octfluid.datasets.splits import load_index
-from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
-from octfluid.engine.config import build_network, load_config
+from octfluid.engine.checkpoint import Origin
+from octfluid.engine.config import load_config
+from octfluid.engine.network import info_of, load_segmentor, pipeline_of, threshold_of
 from octfluid.inference.model import ModelInfo, ScanModel
 from octfluid.models.raw_scans import EncoderDecoderProbability, ScanSegmentorProbability
 from octfluid.records.fingerprint import ROOT, config_sha256
-from octfluid.records.record import file_sha256, result_changing_overrides
+from octfluid.records.record import result_changing_overrides
 from octfluid.utils.atomic import atomic_path
-from octfluid.utils.errors import InputError, WorkError
+from octfluid.utils.errors import InputError, WorkError, message_of
 
 OPSET = 20
 MOST_DIFFERENT_PIXELS = 1e-3
@@ -35,6 +38,7 @@ MOST_DIFFERENT_PIXELS = 1e-3
 MOST_DIFFERENCE = 1e-3
 """Difference that the two probabilities of a pixel may have."""
 _HALF_FROM = 64  # elements from which on 16 bits save more than the cast takes
+_PLAIN = ('LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs', 'PackFluidInputs')  # steps that change no pixel
 _SAME = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks')
 
 
@@ -53,23 +57,35 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
     An `EncoderDecoder` works at the size that the test pipeline gives scans of the data set's size, whatever the scan's size.
 
     Raises:
-        InputError: As `read_checkpoint` and `load_weights`; or slide inference on scans of any size.
+        InputError: As `load_segmentor`; or a part of the network or of its test pipeline is one that the graph cannot hold.
     """
-    own, slides, size = cfg.model.type == 'ScanSegmentor', cfg.model.test_cfg.mode == 'slide', dataset_spec(cfg).size
-    for step in cfg.test_dataloader.dataset.pipeline:
-        if step.type == 'Resize' and not (step.get('keep_ratio') and size is None):
-            scale = tuple(step.scale)
-            size = mmcv.rescale_size(size[::-1], scale)[::-1] if step.get('keep_ratio') else scale[::-1]
+    from mmseg.models import EncoderDecoder  # not before `octfluid.register` has silenced what it says
+
+    own, spec, kind, lacking = cfg.model.type == 'ScanSegmentor', dataset_spec(cfg), MODELS.get(cfg.model.type), []
+    size, slides = spec and spec.size, cfg.model.get('test_cfg', {}).get('mode') == 'slide'
+    for step in pipeline_of(cfg):
+        if step.type == 'Resize' and step.get('scale') and not own:
+            if not (step.get('keep_ratio') and size is None):
+                scale = tuple(step.scale)
+                size = mmcv.rescale_size(size[::-1], scale)[::-1] if step.get('keep_ratio') else scale[::-1]
+        elif step.type not in _PLAIN:
+            lacking.append(f'step {step.type} of the test pipeline')
     if slides and (own or size is None):
+        lacking.append('test_cfg.mode=slide on scans of any size, whose number of windows depends on the scan')
+    if cfg.model.get('data_preprocessor', {}).get('test_cfg'):
+        lacking.append('the padding of data_preprocessor.test_cfg')
+    if kind and not issubclass(kind, EncoderDecoder):
+        lacking.append(f'a {cfg.model.type}, which is no EncoderDecoder')
+    if lacking:
         raise InputError(
-            f'{cfg.filename}: test_cfg.mode=slide on scans of any size: an ONNX graph cannot hold a number of windows that '
-            "depends on the scan; expected test_cfg.mode='whole', or an EncoderDecoder and a data set with scan_size"
+            f'{cfg.filename}: an ONNX file cannot hold {" and ".join(lacking)}; apply the network as it is, with '
+            'tools/predict.py --config --checkpoint'
         )
-    network = build_network(cfg).eval()
-    load_weights(network, read_checkpoint(checkpoint)['state_dict'], Path(checkpoint).name)
+    network = load_segmentor(cfg, checkpoint)
     if own:
         return ScanSegmentorProbability(network).eval()
-    return EncoderDecoderProbability(network, cfg.model.backbone.get('in_channels', 3), size).eval()
+    channels = cfg.model.backbone.get('in_channels', 3)
+    return EncoderDecoderProbability(network, channels, size, threshold_of(network)).eval()
 
 
 def export(
@@ -95,18 +111,12 @@ def export(
         InputError: As `load_network`; or a scan of the data set cannot be read.
         WorkError: ONNX cannot hold the network, or the file gives other masks. No file is left.
     """
-    from mmseg.registry import DATASETS
-
-    network, dataset = load_network(cfg, checkpoint), DATASETS.get(cfg.train_dataloader.dataset.type)
-    scans, real = scans_of(cfg)
-    info = ModelInfo(
-        version=octfluid.__version__, classes=dataset_spec(cfg).classes, threshold=network.threshold,
-        domain=dict(dataset.DOMAIN), weights_sha256=file_sha256(checkpoint), scores=[dict(score) for score in scores],
-        licence=dataset.LICENCE,
-    )  # fmt: skip
+    network = load_network(cfg, checkpoint)
+    program = _program(network)  # what cannot be exported fails here, before the scans are read
+    (scans, real), info = scans_of(cfg), info_of(cfg, checkpoint, network.threshold, [dict(score) for score in scores])
     spread = np.linspace(0, len(scans) - 1, min(check or len(scans), len(scans))).astype(int)
     with atomic_path(out) as temporary:
-        temporary.write_bytes(_serialized(network, info, half))
+        temporary.write_bytes(_serialized(program, info, half))
         found = compare(network, ScanModel(temporary), [scans[place] for place in spread], real)
         if found.difference > MOST_DIFFERENCE or found.pixels > MOST_DIFFERENT_PIXELS:
             raise WorkError(
@@ -116,10 +126,7 @@ def export(
     return found
 
 
-def _serialized(network: nn.Module, info: ModelInfo, half: bool) -> bytes:
-    import onnx
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-
+def _program(network: nn.Module) -> Any:
     sizes = {0: torch.export.Dim('number'), 2: torch.export.Dim('height'), 3: torch.export.Dim('width')}
     example = torch.rand(2, 1, 130, 190) * 255  # more than one scan, and not of the working size
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
@@ -127,13 +134,24 @@ def _serialized(network: nn.Module, info: ModelInfo, half: bool) -> bytes:
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
             warnings.simplefilter('ignore')
-            program = torch.onnx.export(
+            return torch.onnx.export(
                 network, (example,), input_names=['scan'], output_names=['probability'], dynamic_shapes={'scan': sizes},
                 dynamo=True, opset_version=OPSET, verbose=False,
             )  # fmt: skip
     except Exception as error:
-        # The exporter raises many types of exception for what it cannot express.
-        raise WorkError(f'the network cannot be exported to ONNX ({" ".join(str(error).split())[:300]})') from error
+        # The exporter raises many types of exception for what it cannot express; the first of them says what that is.
+        cause, parts = error, {id(part): name for name, part in network.named_modules()}
+        while cause.__cause__:
+            cause = cause.__cause__
+        inside = [id(frame.f_locals.get('self')) for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        part = ([parts[key] for key in inside if key in parts] or [''])[-1] or 'the network'
+        raise WorkError(f'{part} cannot be exported to ONNX ({message_of(cause)[:300]})') from error
+
+
+def _serialized(program: Any, info: ModelInfo, half: bool) -> bytes:
+    import onnx
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     ClearMetadataAndDocStringPass()(program.model)  # they name files of this machine
     model = program.model_proto
     del model.metadata_props[:]
@@ -163,10 +181,10 @@ def _store_half(model: Any, onnx: Any) -> None:
 def scans_of(cfg: Config) -> tuple[list[np.ndarray], bool]:
     """Return all scans of the config's data set and True; without the data, noise of two sizes and False. uint8, (H, W)."""
     spec = dataset_spec(cfg)
-    folder = Path(spec.root) / spec.size_dir / 'images'
-    if not folder.is_dir():
-        random = np.random.default_rng(0)
-        return [random.integers(0, 256, size, dtype=np.uint8) for size in (spec.size or (496, 768), (333, 500))], False
+    folder = spec and Path(spec.root) / spec.size_dir / 'images'
+    if not folder or not folder.is_dir():
+        random, size = np.random.default_rng(0), (spec and spec.size) or (496, 768)
+        return [random.integers(0, 256, size, dtype=np.uint8) for size in (size, (333, 500))], False
     paths = [folder / f'{name}{spec.image_suffix}' for name in load_index(spec.root)]
     scans = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
     if not scans or any(scan is None for scan in scans):

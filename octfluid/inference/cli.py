@@ -1,4 +1,4 @@
-"""Outline and measure fluid in scans, with an exported model; needs neither torch nor a config."""
+"""Outline and measure fluid in scans, with an exported model (needs neither torch nor a config), or with any segmentor."""
 
 import errno
 import os
@@ -8,9 +8,9 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from octfluid.utils.cli import ToolParser, exit_status_of, reason_of
+from octfluid.utils.cli import ToolParser, exit_status_of, parse_options, reason_of
 from octfluid.utils.errors import InputError, OctfluidError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _numbers(*counts: int) -> Callable[[str], tuple[float, ...]]:
     return numbers
 
 
-def _parse_args() -> Namespace:
+def _parse_args(segmentors: bool) -> Namespace:
     parser = ToolParser(
         'Outline fluid in OCT scans and measure it. Reads PNG, JPEG, BMP, TIFF, Duke .mat, DICOM, Heidelberg .vol, .e2e and '
         '.xml, Topcon .fda, NIfTI, and folders of them. For research only; not a medical device.',
@@ -40,6 +40,12 @@ def _parse_args() -> Namespace:
     parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT', help='scans, or folders of scans')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder for the results')
     parser.add_argument('--model', type=Path, metavar='FILE.onnx', help='exported model (default: the one of the package)')
+    if segmentors:
+        parser.add_argument('--config', type=Path, metavar='FILE', help='in place of --model: config of a segmentor, and')
+        parser.add_argument(
+            '--checkpoint', type=Path, metavar='FILE', help='its weights; needs torch, runs what the config says'
+        )
+        parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', help='override config settings')
     parser.add_argument('--volume', action='store_true', help='a folder is one volume of B-scans, not a batch of single ones')
     parser.add_argument('--recursive', action='store_true', help='also take what lies in folders below')
     parser.add_argument(
@@ -68,7 +74,10 @@ def _parse_args() -> Namespace:
         '--keep-identifiers', action='store_true', help='write names, dates and numbers of patients that files hold'
     )
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if segmentors and ((args.config is None) != (args.checkpoint is None) or (args.config and args.model)):
+        parser.error('--config, --checkpoint: expected both, and then no --model')
+    return args
 
 
 def _print(text: str) -> None:
@@ -100,7 +109,8 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     from octfluid.inference.outputs import MANIFEST, TABLE, Results, sha256_of
     from octfluid.inference.predictor import Predictor
 
-    given = {key: value for key, value in vars(args).items() if key not in ('inputs', 'out', 'model', 'overwrite')}
+    elsewhere = ('inputs', 'out', 'model', 'config', 'checkpoint', 'cfg_options', 'overwrite')  # in the manifest, or nowhere
+    given = {key: value for key, value in vars(args).items() if key not in elsewhere}
     predictor = Predictor(args.model)
     results = Results(args.out, predictor, given, args.save_prob, args.keep_identifiers)
     results.begin(inputs, args.overwrite)
@@ -135,14 +145,14 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     return 0 if not failed else 2 if failed == len(inputs) else 1
 
 
-def main() -> int:
-    """Check the arguments, then predict in a folder that is locked against other processes."""
+def main(load: Callable[[Path, Path, dict[str, Any]], Any] | None = None) -> int:
+    """Check the arguments, load a network by ``load`` where given, then predict in a folder locked against other processes."""
     from octfluid.inference.predictor import Settings, Spacing
     from octfluid.io.readers import find_inputs
     from octfluid.utils.atomic import require_folder
     from octfluid.utils.lock import occupied
 
-    args = _parse_args()
+    args = _parse_args(load is not None)
     require_folder(args.out, '--out')
     if any(os.path.isdir(path) and args.out.resolve() == path.resolve() for path in args.inputs):
         raise InputError(f'--out {args.out}: is the folder of the scans; expected another, where only results are')
@@ -157,6 +167,8 @@ def main() -> int:
     )
     if left_out:
         print(f'warning: {len(left_out)} files of a kind that is not read, such as {left_out[0]}', file=sys.stderr)
+    if load and args.config:
+        args.model = load(args.config, args.checkpoint, parse_options(args.cfg_options))
     with occupied(args.out):
         return predict_all(args, inputs, settings)
 

@@ -71,6 +71,7 @@ class ScanModel:
 
     Attributes:
         info: The metadata of the file.
+        provenance: What the manifest of a prediction says of the model besides its file.
 
     Raises:
         InputError: The file is missing, damaged, not a model of octfluid, or needs weights from another file.
@@ -82,6 +83,7 @@ class ScanModel:
 
     def __init__(self, path: str | os.PathLike | None = None, threads: int = 0) -> None:
         self.path = shipped_model() if path is None else Path(path)
+        self.provenance: dict[str, str] = {}
         if not self.path.is_file():
             raise InputError(f'{self.path}: no such model file; expected one that tools/export_onnx.py wrote')
         options = onnxruntime.SessionOptions()

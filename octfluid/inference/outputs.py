@@ -50,10 +50,11 @@ class Results:
         self._measured: list[dict[str, Any]] = []
         self._files: set[str] = set()
         model = predictor.model
+        named = dict(file=model.path.name, sha256=sha256_of(model.path), weights_sha256=model.info.weights_sha256)
         self.manifest = dict(
             schema=SCHEMA,
             octfluid=octfluid.__version__,
-            model=dict(file=model.path.name, sha256=sha256_of(model.path), weights_sha256=model.info.weights_sha256),
+            model=named | model.provenance,
             settings=dict(given, threshold=given.get('threshold') or model.info.threshold),
             versions=dict(python=platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}),
             inputs=[],

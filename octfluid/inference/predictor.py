@@ -107,7 +107,8 @@ class Predictor:
     """Outlines and measures fluid.
 
     Args:
-        model: A file that ``tools/export_onnx.py`` wrote; None for the one that comes with the package.
+        model: A file that ``tools/export_onnx.py`` wrote; None for the one that comes with the package. Or a loaded model with
+            the ``info``, ``path``, ``provenance`` and ``stream`` of `ScanModel`: `octfluid.engine.network.NetworkModel`.
         threads: Threads of ONNX Runtime; 0 for one a core.
 
     Attributes:
@@ -122,8 +123,8 @@ class Predictor:
         ((1, 496, 768), 0)
     """
 
-    def __init__(self, model: PathLike | None = None, threads: int = 0) -> None:
-        self.model = ScanModel(model, threads)
+    def __init__(self, model: PathLike | ScanModel | None = None, threads: int = 0) -> None:
+        self.model = model if hasattr(model, 'stream') else ScanModel(model, threads)
 
     def predict(self, path: PathLike, *, volume: bool = False, probability: bool = False, **settings: Any) -> Prediction:
         """Read a file that holds one scan, outline its fluid and measure it.

@@ -25,11 +25,9 @@ class EncoderDecoderProbability(nn.Module):
     Windows of slide inference go through the network as one batch.
     """
 
-    threshold = 0.5
-
-    def __init__(self, segmentor: nn.Module, channels: int, size: tuple[int, int] | None) -> None:
+    def __init__(self, segmentor: nn.Module, channels: int, size: tuple[int, int] | None, threshold: float = 0.5) -> None:
         super().__init__()
-        self.segmentor, self.channels, self.size, self.places = segmentor, channels, size, None
+        self.segmentor, self.channels, self.size, self.places, self.threshold = segmentor, channels, size, None, threshold
         if segmentor.test_cfg.mode == 'slide':
             window = [min(pixels, side) for pixels, side in zip(segmentor.test_cfg.crop_size, size, strict=True)]
             rows, columns = map(window_starts, size, window, segmentor.test_cfg.stride)
@@ -63,4 +61,6 @@ class EncoderDecoderProbability(nn.Module):
             images = (images - preprocessor.mean) / preprocessor.std
         logits = self._logits(images)
         logits = nn.functional.interpolate(logits, size, mode='bilinear', align_corners=self.segmentor.align_corners)
-        return logits.softmax(dim=1)[:, 1:2]
+        if logits.shape[1] > 1:  # of several classes of fluid, the likeliest against background
+            logits = logits[:, 1:].amax(dim=1, keepdim=True) - logits[:, :1]
+        return logits.sigmoid()

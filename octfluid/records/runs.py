@@ -1,5 +1,6 @@
 """Groups of run records: which runs count, which are the same, which can be averaged, and mean and spread over seeds."""
 
+import json
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from octfluid.metrics.confusion import pooled_metrics, rounded
+from octfluid.records.fingerprint import flatten
 from octfluid.records.provenance import Start
 from octfluid.records.schema import metric_classes
 from octfluid.utils.errors import InputError
@@ -26,6 +28,12 @@ class Run:
     changed: tuple[str, ...]  # overridden config keys that change the result, sorted
     speed: tuple[str, ...]  # key=value of those that only change how long it takes, sorted
     record: Mapping[str, Any]
+
+    @property
+    def overrides(self) -> str:
+        """The overrides that change the result, ``key=value``; '' without any."""
+        values = dict(flatten(self.record['overrides']))
+        return ', '.join(f'{key}={json.dumps(values[key])}' for key in self.changed)
 
     @property
     def config_stem(self) -> str:

@@ -38,7 +38,7 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
     Raises:
         InputError: Runs that would be pooled, averaged or compared do not fit together.
     """
-    groups = groups_of(runs)
+    groups = groups_of([run for run in runs if not run.changed])
     pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups), *_graded_columns(groups))
     found = [item for pair in pairs if (item := _compared(*pair))]
     for family in {item['family'] for item in found}:

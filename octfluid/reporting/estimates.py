@@ -1,6 +1,6 @@
 """Scores of each configuration, its folds pooled, with intervals over patients and seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -28,13 +28,14 @@ class Key(NamedTuple):
     protocol: str
     init: str
     iterations: int
-    variant: str
+    variant: str  # of the record, and the overrides of the run
 
 
 def key_of(run: Run, protocol: str) -> Key:
     """Return what a run shares with the others of its group."""
     record, init = run.record, file_label(run.source, run.source_iterations)
-    return Key(record['config'], record['kind'], protocol, init, record['iterations'], record['variant'])
+    variant = ', '.join(filter(None, (record['variant'], run.overrides)))
+    return Key(record['config'], record['kind'], protocol, init, record['iterations'], variant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,20 +86,24 @@ class Group:
 
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
-    """Return the groups in the order of their names; runs on vessels and runs with overrides are in no group."""
-    kept = [run for run in runs if not run.changed and run.foreground == FOREGROUND]
+    """Return the groups in the order of their names; runs on vessels, and rows of a table with overrides, are in no group."""
+    kept = [run for run in runs if (not run.changed or run.table == 'recipes') and run.foreground == FOREGROUND]
     return [Group(*item) for item in grouped(kept, lambda run: key_of(run, folds.protocol_of(run.record['split']))).items()]
 
 
-def shared_subjects(protocol: str, variant: str, iterations: int) -> bool | None:
+def shared_subjects(protocol: str, variant: str, iterations: int, scored: Collection[tuple[Any, str]] = ()) -> bool | None:
     """Return whether patients of the scored images have other images in the training; None if unknown.
 
     Weights trained for 0 iterations on fluid saw no such scan; ``protocol`` is from `octfluid.reporting.folds.protocol_of`.
+    ``scored`` are patient and split of the images: one fold trains on what the others score.
     """
     if folds.TRAINED_ON in variant:
         return None
     if iterations == 0 or is_by_subject(protocol):
         return False
+    patients = {patient for patient, _ in scored}
+    if protocol == folds.FOLDS and patients and None not in patients:
+        return len(patients) < len(set(scored))
     return True if protocol == 'paper' else None
 
 
@@ -119,6 +124,7 @@ def build(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _scores(group: Group) -> dict[str, Any]:
     key, images = group.key, group.scored()
+    scored = {(image['subject'], run.record['split']) for run in group.runs for image in run.record['images']}
     complete = images is not None and not group.missing
     return {
         'key': ' '.join(str(part) for part in key if part != ''),
@@ -128,7 +134,7 @@ def _scores(group: Group) -> dict[str, Any]:
         'foreground': FOREGROUND,
         **_extent(images),
         'missing': group.missing,
-        'shared_subjects': shared_subjects(key.protocol, key.variant, key.iterations),
+        'shared_subjects': shared_subjects(key.protocol, key.variant, key.iterations, scored),
         **conditions_of(group.runs),
         'measures': bootstrap.estimates(images) if complete else None,
         'per_subject': measures.per_subject(images) if images else [],

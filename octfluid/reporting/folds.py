@@ -4,10 +4,12 @@ A record lists the scored images, not the training images. The name of the split
 subjects but NN, which `octfluid.datasets.integrity` checks before a training begins.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from octfluid.datasets import splits
 from octfluid.datasets.splits import LEAVE_ONE_OUT, held_out_subjects, inner_parent, is_subject_split, paper_rows, subject_split
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.runs import Run
@@ -20,9 +22,14 @@ TRAINED_ON = 'trained-on-'
 """Begins the part of a variant that names the training's split, in tests of weights trained on another one."""
 
 
+FOLDS = 'folds'
+"""The protocol of ``fold1``, ``fold2`` and so on, which divide the patients: `octfluid.datasets.prepare.folder`."""
+_FOLD = re.compile(r'fold([1-9]\d*)')
+
+
 def protocol_of(split: str) -> str:
-    """Return ``leave-one-subject-out`` for ``subjectNN``, and every other split's own name."""
-    return LEAVE_ONE_OUT if is_subject_split(split) else split
+    """Return ``leave-one-subject-out`` for ``subjectNN``, ``folds`` for ``foldN``, and every other split's own name."""
+    return LEAVE_ONE_OUT if is_subject_split(split) else FOLDS if _FOLD.fullmatch(split) else split
 
 
 def is_inner(run: Run) -> bool:
@@ -67,7 +74,8 @@ def fold_names(expected: Mapping[str, int | str]) -> tuple[str, ...]:
 def pool(runs: Sequence[Run], expected: Mapping[str, int | str] | None = None) -> Pooled:
     """Pool the folds of a protocol.
 
-    Leave-one-subject-out has a fold for each subject; every other protocol is one split, and so one run.
+    Leave-one-subject-out has a fold for each subject, and one's own data have `INNER_FOLDS` or more; every other protocol is
+    one split, and so one run.
 
     Args:
         runs: At least one; of one configuration, one seed and one protocol.
@@ -94,6 +102,8 @@ def pool(runs: Sequence[Run], expected: Mapping[str, int | str] | None = None) -
     if is_subject_split(runs[0].record['split']):
         lacking = None if expected is None else {name: owner for name, owner in expected.items() if name not in images}
         missing = (UNKNOWN_FOLDS,) if lacking is None else fold_names(lacking)
+    elif numbers := {int(match[1]) for run in runs if (match := _FOLD.fullmatch(run.record['split']))}:
+        missing = tuple(f'fold{number}' for number in range(1, max(splits.INNER_FOLDS, *numbers) + 1) if number not in numbers)
     return Pooled(tuple(images[name][1] for name in sorted(images)), tuple(used), missing)
 
 

@@ -28,7 +28,7 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     kept = [
         run for run in runs
-        if run.record['images'] and not folds.is_inner(run)
+        if run.record['images'] and not folds.is_inner(run) and not run.changed
         and folds.TRAINED_ON not in run.record['variant'] and run.record['iterations'] > 0
     ]  # fmt: skip
     groups = [group for group in estimates.build(unique_runs(kept)[0]) if group['measures']]
@@ -46,10 +46,10 @@ def scores_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
-def describe_training(split: str | None, config: str, iterations: int | None, seed: int | None) -> str:
-    """Return what a model's weights come from, for its card; split, iterations and seed are None if the weights lack them."""
+def describe_training(split: str | None, config: str, iterations: int | None, seed: int | None, patients: str = '') -> str:
+    """Return what a model's weights come from, for its card, in words; None or '' is what the weights do not say."""
     scans = {None: 'unknown scans', 'all': 'all scans of the data set (split `all`)'}
-    parts = [scans.get(split, f'the training scans of split `{split}`'), f'with `{config}`']
+    parts = [scans.get(split, f'the training scans of split `{split}`'), *filter(None, [patients]), f'with `{config}`']
     parts += [] if iterations is None else [f'{iterations} iterations']
     parts += [] if seed is None else [f'seed {seed}']
     return ', '.join(parts)

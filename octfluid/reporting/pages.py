@@ -73,7 +73,9 @@ def _for_cells(value: Any) -> Any:
     return [_for_cells(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def render(name: str, results: Mapping[str, Any], figures: Iterable[str] = (), pictures: Mapping | None = None) -> str:
+def render(
+    name: str, results: Mapping[str, Any], figures: Iterable[str] = (), pictures: Mapping | None = None, published: bool = True
+) -> str:
     """Return the text of a template as Markdown, in which no name from a record begins an HTML tag or comment.
 
     Args:
@@ -81,9 +83,10 @@ def render(name: str, results: Mapping[str, Any], figures: Iterable[str] = (), p
         results: What the page needs of the output of `octfluid.reporting.report.build_results`.
         figures: File names of the figures that were drawn.
         pictures: Key of a group, or label of a test on scans of other devices -> role -> path below the results folder.
+        published: Show sections without runs, too.
     """
     template = templates().get_template(f'{name}.j2')
-    text = template.render(_for_cells(results), figures=figures, pictures=_for_cells(pictures or {}))
+    text = template.render(_for_cells(results), figures=figures, pictures=_for_cells(pictures or {}), published=published)
     text = _HTML_IN_MARKDOWN.sub(lambda found: found[1].replace('<!--', '&lt;!--') if found[1] else '&lt;', text)
     return re.sub(r'\n{3,}', '\n\n', text).strip('\n') + '\n'
 
@@ -91,9 +94,12 @@ def render(name: str, results: Mapping[str, Any], figures: Iterable[str] = (), p
 def render_page(name: str, results: Mapping[str, Any], *shown: Any, linked: bool = True) -> str:
     """Return a page of the results folder; ``shown`` are figures and pictures, see `render`.
 
-    Without ``linked`` it has no links to configs and records, which are valid only in ``docs/results``.
+    Without ``linked`` it has no links to configs and records, which are valid only in ``docs/results``, and is empty if it has
+    nothing to show.
     """
-    title, _, text = render(name, results, *shown).partition('\n')
+    title, _, text = render(name, results, *shown, published=linked).partition('\n')
+    if not title:
+        return ''
     text += f'\n{formats.MIXED_NOTE}\n' if formats.MIXED in text else ''
     text = text if linked else _TO_REPOSITORY.sub(r'\1', text)
     return f'{title}\n\n{WRITTEN_BY}\n{text}'

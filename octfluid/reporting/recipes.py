@@ -10,7 +10,7 @@ from octfluid.datasets.splits import INNER_FOLDS
 from octfluid.metrics import bootstrap, measures
 from octfluid.metrics.confusion import pooled_metrics, rounded
 from octfluid.metrics.measures import Scored
-from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, overridden, select_runs, summarise
+from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, summarise
 from octfluid.reporting import folds
 from octfluid.reporting.estimates import key_of
 from octfluid.reporting.published import read_published
@@ -35,18 +35,18 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect the scores of runs whose config belongs to no table of the paper.
 
     Returns:
-        ``groups``: one mapping for runs that agree in config, kind, split, initial weights, iterations and variant, with the
-        summary over their seeds; ``not_used``: label and reason.
+        ``groups``: one mapping for runs that agree in config, kind, split, initial weights, iterations, and variant with
+        overrides, with the summary over their seeds; ``not_used``: none of these.
 
     Raises:
         InputError: Runs of one group differ in config content, initial weights or scored files.
     """
-    (used, not_used), rows = select_runs(runs, overridden), []
-    for key, group in grouped(used, lambda run: key_of(run, run.record['split'])).items():
+    rows = []
+    for key, group in grouped(runs, lambda run: key_of(run, run.record['split'])).items():
         same = {'split' if name == 'protocol' else name: value for name, value in key._asdict().items()}
         labels = sorted(run.label for run in group)
         rows.append({**same, 'foreground': group[0].foreground, **summarise(group), 'records': labels})
-    return {'groups': rows, 'not_used': not_used}
+    return {'groups': rows, 'not_used': []}
 
 
 def build_steps(runs: Sequence[Run]) -> dict[str, Any]:
@@ -170,7 +170,8 @@ def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
 
 def is_own(group: Mapping[str, Any]) -> bool:
     """Return whether a group of `estimates.build` is of our recipes, with weights that never saw the scored scans."""
-    return group['config'].startswith(FOLDER) and folds.TRAINED_ON not in group['variant'] and group['iterations'] > 0
+    plain = folds.TRAINED_ON not in group['variant'] and '=' not in group['variant']  # as the config has it
+    return group['config'].startswith(FOLDER) and plain and group['iterations'] > 0
 
 
 def plotted(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from octfluid.records.runs import Run, check_same, overridden, select_runs, unique_runs
 from octfluid.reporting import ablations, comparisons, estimates, figures, prediction, recipes, speed, table1, table2
 from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
-from octfluid.reporting.pages import render, render_html, render_page
+from octfluid.reporting.pages import WRITTEN_BY, render, render_html, render_page
 from octfluid.utils.atomic import require_file_names, write_bytes
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
@@ -52,6 +52,7 @@ def build_results(runs: Sequence[Run], out: Path | None = None) -> dict[str, Any
     every, repeated = unique_scored(runs)
     kept = [run for run in every if not is_inner(run)]
     own = [run for run in kept if run.table != 'external']  # few scans of many devices, without intervals
+    in_tables = [run for run in own if run.foreground == estimates.FOREGROUND and run.table != 'recipes']
     of = by_table(kept)
     rows = table2.build(of['table2'])
     changed = ablations.build(of['ablations'], of['table2'])
@@ -73,7 +74,7 @@ def build_results(runs: Sequence[Run], out: Path | None = None) -> dict[str, Any
         'estimates': {
             'groups': estimates.build(own),
             'comparisons': comparisons.compare(own),
-            'not_used': select_runs([run for run in own if run.foreground == estimates.FOREGROUND], overridden)[1],
+            'not_used': select_runs(in_tables, overridden)[1],
         },
         'repeated': sorted(run.label for run in repeated),
     }
@@ -118,7 +119,9 @@ def default_readme(out: Path) -> Path | None:
 
 
 def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> tuple[dict[str, Any], list[Path]]:
-    """Write every page and figure; remove figures of an earlier report that have no runs now.
+    """Write every page and figure; remove those of an earlier report that have no runs now.
+
+    Outside a repository's ``docs/results``, pages and sections without runs are left out.
 
     Args:
         runs: Runs in any order.
@@ -138,7 +141,7 @@ def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> 
     drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], groups)
     shown = _galleries(groups, kept) if linked else {}
     galleries = {key: {role: path for role, (path, _) in found.items()} for key, found in shown.items()}
-    pages = {name: render_page(name, results, drawn, galleries, linked=linked) for name in PAGES}
+    pages = {name: text for name in PAGES if (text := render_page(name, results, drawn, galleries, linked=linked))}
     embedded = {path: file.read_bytes() for found in shown.values() for path, file in found.values()}
     embedded |= {f'figures/{name}': png for name, png in drawn.items()}
     files = {out / name: text for name, text in pages.items()}
@@ -150,6 +153,9 @@ def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> 
     files |= {out / 'figures' / name: png for name, png in drawn.items()}
     without_runs = [out / 'figures' / name for name in figures.NAMES if name not in drawn]
     require_file_names([*files, *without_runs])
+    without_runs += [
+        path for name in PAGES if name not in pages and (path := out / name).is_file() and WRITTEN_BY in read_text(path)
+    ]
     for path, content in files.items():
         write_bytes(path, content if isinstance(content, bytes) else content.encode())
     for path in without_runs:

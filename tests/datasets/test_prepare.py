@@ -30,7 +30,7 @@ def convert(request, tmp_path, write_hrf):
         (raw / kind).mkdir(parents=True)
         for patient in 'abc':
             Image.fromarray(np.eye(40, dtype=np.uint8)).save(raw / kind / f'{patient}.png')
-    return lambda out: folder.prepare_folder(raw / 'images', raw / 'masks', out, folds=True)
+    return lambda out: folder.prepare_folder(raw / 'images', raw / 'masks', out, '(.+)', folds=True)
 
 
 def test_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path, convert):

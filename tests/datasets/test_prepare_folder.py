@@ -3,7 +3,8 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_data import pixels, save
+from tiny_data import pixels as pixels_of
+from tiny_data import save
 
 from octfluid.datasets.prepare.folder import prepare_folder, read_mask, read_scan
 from octfluid.utils.errors import InputError
@@ -48,8 +49,8 @@ def test_scans_stay_as_they_are_and_masks_become_0_and_1(prepare, out):
     assert prepare(r'(Cir)rus_\d|(.+)')[:3] == (3, 2, 2)
     assert [row[3] for row in rows_of(out)] == ['Cir', 'Cir', 'Topcon_1']  # the first group that takes part
     for name, fluid in (('Cirrus_1', 4), ('Cirrus_2', 2), ('Topcon_1', 0)):
-        np.testing.assert_array_equal(pixels(out / f'native/images/{name}.png'), scan_of(name))
-        mask = pixels(out / f'native/annotations/{name}.png')
+        np.testing.assert_array_equal(pixels_of(out / f'native/images/{name}.png'), scan_of(name))
+        mask = pixels_of(out / f'native/annotations/{name}.png')
         assert mask[1, :fluid].all() and mask.sum() == fluid
 
 
@@ -113,7 +114,7 @@ def test_what_cannot_be_converted_leaves_nothing(prepare, raw, tmp_path, change,
 def test_pairs_are_turned_as_viewers_show_them_if_both_are(prepare, raw, out, kinds):
     exif = Image.Exif()
     exif[0x0112] = 6
-    stored = {kind: pixels(raw / kind / 'Cirrus_1.png') for kind in ('images', 'masks')}
+    stored = {kind: pixels_of(raw / kind / 'Cirrus_1.png') for kind in ('images', 'masks')}
     for kind in kinds:
         Image.fromarray(stored[kind]).save(raw / kind / 'Cirrus_1.png', exif=exif)
     if len(kinds) == 1:
@@ -121,13 +122,15 @@ def test_pairs_are_turned_as_viewers_show_them_if_both_are(prepare, raw, out, ki
             prepare()
         return
     prepare()
-    np.testing.assert_array_equal(pixels(out / 'native/images/Cirrus_1.png'), np.rot90(stored['images'], -1))
-    np.testing.assert_array_equal(pixels(out / 'native/annotations/Cirrus_1.png'), np.rot90(stored['masks'], -1) > 0)
+    np.testing.assert_array_equal(pixels_of(out / 'native/images/Cirrus_1.png'), np.rot90(stored['images'], -1))
+    np.testing.assert_array_equal(pixels_of(out / 'native/annotations/Cirrus_1.png'), np.rot90(stored['masks'], -1) > 0)
 
 
-def test_too_few_patients_for_folds_are_refused(prepare):
-    with pytest.raises(InputError, match='scans of 2 patients'):
-        prepare(BY_DEVICE, folds=True)
+@pytest.mark.parametrize(('subject', 'said'), [(BY_DEVICE, 'scans of 2 patients'), (None, '--subject .*--each-scan-is-a-')])
+def test_folds_need_patients(prepare, tmp_path, subject, said):
+    with pytest.raises(InputError, match=said):
+        prepare(subject, folds=True)
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize(('image', 'shown'), [
@@ -154,12 +157,103 @@ def test_colours_several_pages_and_damaged_files_are_refused(tmp_path, write):
         read_scan(tmp_path / 'scan.tif')
 
 
-def test_masks(tmp_path):
-    path = tmp_path / 'mask.png'
-    for mask in (EYE, EYE * 255, EYE.astype(np.uint16) * 65535, EYE == 1):
-        save(path, mask)
-        np.testing.assert_array_equal(read_mask(path), EYE)
-    for mask in (EYE * 2, EYE.astype(np.uint16) * 4095, np.full((33, 33), 255, np.uint8) - EYE):
-        save(path, mask)
-        with pytest.raises(InputError, match=r'mask\.png: '):
-            read_mask(path)
+# A pocket of each value, in places that are no multiples of 8.
+POCKETS = np.zeros((64, 80), np.uint8)
+for place, value in ((3, 85), (27, 170), (51, 255)):
+    POCKETS[place : place + 11, 9:31] = value
+WHITE = np.uint8(255) * (POCKETS > 0)
+LABELS = POCKETS // 85
+
+
+def palette(indices, colours):
+    image = Image.fromarray(indices, 'P')
+    image.putpalette([level for colour in colours for level in colour])
+    return image
+
+
+BLACK, COLOURS = (0, 0, 0), [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
+THREE = dict(irf=[85], srf=[170], ped=[255])
+
+
+@pytest.mark.parametrize(('image', 'suffix', 'classes', 'expected'), [
+    (Image.fromarray(WHITE // 255), 'png', None, LABELS > 0),
+    (Image.fromarray(WHITE), 'bmp', None, LABELS > 0),
+    (Image.fromarray(WHITE.astype(np.uint16) * 257), 'tif', None, LABELS > 0),
+    (Image.fromarray(WHITE > 0), 'png', None, LABELS > 0),
+    (Image.fromarray(WHITE), 'jpg', None, LABELS > 0),
+    (Image.fromarray(WHITE).convert('RGB'), 'jpeg', None, LABELS > 0),
+    (Image.fromarray(POCKETS), 'png', dict(fluid=[85, 170]), np.isin(LABELS, (1, 2))),
+    (Image.fromarray(POCKETS), 'png', THREE, LABELS),
+    (Image.fromarray(POCKETS).convert('RGB'), 'tiff', dict(ped=[255], irf=[85]), np.array([0, 2, 0, 1])[LABELS]),
+    (Image.fromarray(WHITE), 'png', dict(fluid=[0]), LABELS == 0),
+    # By index, whose order of brightness is another, but where the colours say which is white.
+    (palette(LABELS, COLOURS), 'png', dict(a=[1], b=[2], c=[3]), LABELS),
+    (palette(LABELS // 3, [BLACK, (90, 0, 0)]), 'png', None, LABELS == 3),
+    (palette(LABELS // 3, [(255, 255, 255), BLACK]), 'png', None, LABELS < 3),
+    (palette(LABELS // 3, [BLACK, (255, 255, 255)]), 'png', dict(fluid=[1]), LABELS == 3),
+])  # fmt: skip
+def test_masks_of_all_kinds(tmp_path, image, suffix, classes, expected):
+    image.save(tmp_path / f'mask.{suffix}')
+    found = read_mask(tmp_path / f'mask.{suffix}', classes)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_values_of_classes_in_jpeg_are_the_nearest(tmp_path):
+    Image.fromarray(POCKETS).save(tmp_path / 'mask.jpg', quality=90)
+    found = read_mask(tmp_path / 'mask.jpg', THREE)
+    assert (found == LABELS).mean() > 0.98 and [np.sum(found == label) > 230 for label in (1, 2, 3)] == [True] * 3
+
+
+# 64 x 80 pixels, three pockets of 11 x 22.
+@pytest.mark.parametrize(('image', 'suffix', 'classes', 'said'), [
+    (Image.fromarray(POCKETS), 'png', None, r'hold 0 \(4394 px\), 85 \(242 px\), 170 \(242 px\), 255 \(242 px\)'),
+    (Image.fromarray(LABELS * 2), 'png', None, r'2 \(242 px\)'),
+    (palette(LABELS, COLOURS), 'png', None, r'3 \(242 px\)'),
+    (Image.fromarray(POCKETS.astype(np.uint16) * 16), 'png', None, r'4080 \(242 px\)'),
+    (Image.fromarray(254 - WHITE // 255), 'png', None, r'254 \(4394 px\)'),
+    (Image.fromarray(WHITE // 255), 'jpg', None, 'JPEG'),
+    (Image.fromarray(np.tile(np.arange(80, dtype=np.uint8) * 3, (64, 1))), 'jpg', None, 'JPEG'),
+])  # fmt: skip
+def test_other_masks_are_refused_with_what_they_hold(tmp_path, image, suffix, classes, said):
+    image.save(tmp_path / f'mask.{suffix}')
+    with pytest.raises(InputError, match=rf'mask\.{suffix}: .*{said}'):
+        read_mask(tmp_path / f'mask.{suffix}', classes)
+
+
+def test_a_refusal_counts_the_values_of_all_masks(prepare, raw):
+    mask = np.zeros(SHAPES['Topcon_1'], np.uint8)
+    mask[:2, :5] = 85
+    save(raw / 'masks/Topcon_1.png', mask)
+    pixels = 32 * 47 + 46 * 34 + 33 * 33
+    counted = rf'hold 0 \({pixels - 16} px\), 85 \(10 px\), 255 \(4 px\), 1 \(2 px\)'
+    with pytest.raises(InputError, match=counted):
+        prepare()
+    with pytest.raises(InputError, match=f'no pixel of srf.*{counted}'):
+        prepare(classes=dict(irf=[85], srf=[170]))
+
+
+@pytest.mark.parametrize(('scan', 'mask', 'endings'), [
+    ('images/{}.jpg', 'masks/{}.png', ('', '')),
+    ('images/{}.tif', 'masks/{}.JPG', ('', '')),
+    ('images/{}.png', 'masks/{}_mask.png', ('', '_mask')),
+    ('images/{}.png', 'masks/{}-GT1.bmp', ('', '-GT1')),
+    ('images/{}_image.png', 'masks/{}_mask.png', ('_image', '_mask')),
+    ('images/{}.png', 'images/{}.seg.png', ('', '.seg')),
+    ('images/{}_left.png', 'masks/{}_right.png', None),
+])  # fmt: skip
+def test_masks_are_found_under_other_endings(tmp_path, out, scan, mask, endings):
+    for path, pixels in ((scan, np.arange(4096).reshape(64, 64) % 200), (mask, np.tril(np.full((64, 64), 255)))):
+        for name in ('a_1', 'a_2', 'b_10'):
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / path.format(name))
+    folders = tmp_path / scan.split('/')[0], tmp_path / mask.split('/')[0]
+    if endings is None:
+        with pytest.raises(InputError, match='none of its 3 scans'):
+            prepare_folder(*folders, out)
+        return
+    made = prepare_folder(*folders, out)
+    assert (made.endings, made.without_mask, made.without_scan, made.scans) == (endings, [], [], 3)
+    assert made.jpeg == 3 * mask.endswith('JPG')
+    assert [row[0] for row in rows_of(out)] == ['a_1', 'a_2', 'b_10']
+    np.testing.assert_array_equal(pixels_of(out / 'native/annotations/b_10.png'), np.tril(np.ones((64, 64), int)))

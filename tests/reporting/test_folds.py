@@ -34,7 +34,7 @@ def three(fold):
 
 
 def test_protocols():
-    assert protocol_of('subject03') == LEAVE_ONE_OUT
+    assert protocol_of('subject03') == LEAVE_ONE_OUT and protocol_of('fold2') == protocol_of('fold10') == 'folds'
     for split in ('paper', *HALVES, 'subject03-inner1', 'all', 'mysubject03', 'subject3'):
         assert protocol_of(split) == split
 

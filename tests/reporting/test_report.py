@@ -5,8 +5,9 @@ import pytest
 
 from octfluid.metrics.threshold_free import BINS
 from octfluid.records.record import to_run
+from octfluid.reporting import estimates
 from octfluid.reporting.pages import render_page
-from octfluid.reporting.report import PAGES, README_BEGIN, README_END, build_results, default_readme, write_report
+from octfluid.reporting.report import README_BEGIN, README_END, build_results, default_readme, write_report
 from octfluid.reporting.table2 import paper_rows
 from octfluid.utils.errors import InputError
 
@@ -118,9 +119,9 @@ def test_recipes_are_grouped_by_all_that_matters(make_record):
     assert [(group['config'], group['kind'], group['variant'], group['n']) for group in recipes['groups']] == [
         ('configs/duke_dme/a.py', 'train', 'tta', 1),
         ('configs/smoke/tiny.py', 'test', '', 1),
+        ('configs/smoke/tiny.py', 'train', 'train_cfg.max_iters=5', 1),
         ('configs/smoke/tiny.py', 'train', '', 2),
     ]
-    assert recipes['not_used'] == [['recipes/tiny/train_paper_scratch_400i_seed0.json', 'overrides train_cfg.max_iters']]
 
 
 def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_run, pages_of):
@@ -143,14 +144,16 @@ def test_the_order_of_reading_changes_nothing(runs, tmp_path):
     _, first = write_report(runs, tmp_path / 'a')
     _, second = write_report(runs[::-1], tmp_path / 'b')
     figures = ['loss_table2.png', 'row10_by_source_length.png']
-    assert [path.name for path in first] == [*PAGES, 'report.html', 'results.json', *figures]
+    pages = ['table2.md', 'ablations.md', 'recipes.md', 'what_holds_up.md', 'speed.md']
+    assert [path.name for path in first] == [*pages, 'report.html', 'results.json', *figures]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert 'data:image/png;base64,' in (tmp_path / 'a/report.html').read_text()
-    # A figure without runs is removed, and other files are left.
+    # Pages and figures without runs are removed, and other files are left.
     (tmp_path / 'a/figures/mine.png').write_bytes(b'')
+    (tmp_path / 'a/table1.md').write_text('mine')
     write_report([], tmp_path / 'a')
     assert [path.name for path in (tmp_path / 'a/figures').iterdir()] == ['mine.png']
-    assert 'figures/' not in (tmp_path / 'a/table2.md').read_text() + (tmp_path / 'a/ablations.md').read_text()
+    assert sorted(path.name for path in (tmp_path / 'a').glob('*.md')) == ['recipes.md', 'table1.md']
 
 
 def test_published_pages_link_to_configs_and_records_and_the_readme_block_is_replaced(runs, tmp_path):
@@ -170,6 +173,54 @@ def test_published_pages_link_to_configs_and_records_and_the_readme_block_is_rep
     assert '([n = 3](docs/results/records/table2/10_crop320_wd1e-4))' in rows['10'][3]
     write_report(runs, tmp_path / 'elsewhere', readme)
     assert not any(link in (tmp_path / 'elsewhere/table2.md').read_text() for link in ('](records/', '](../../'))
+
+
+OWN = dict(config='configs/own_data/compact.py', config_sha256='5' * 64, iterations=450)
+
+
+@pytest.fixture
+def fold(run_of_images):
+    """Make the run of a fold of six patients, two scans each: half of the fluid is found in odd ones, all in even ones."""
+
+    def make(number, patients=None, **changes):
+        found = {1: (50, 0, 50), 0: (100, 0, 0)}
+        rows = [(f'p{p}_{scan}_{number}', p, *found[p % 2]) for p in patients or (number, number + 3) for scan in (1, 2)]
+        return run_of_images(rows, f'{number}.json', split=f'fold{number}', split_sha256=f'{number:064x}', **OWN | changes)
+
+    return make
+
+
+def test_a_report_of_ones_own_data_is_about_these_alone(fold, tmp_path):
+    lower = dict(overrides={'optim_wrapper': {'optimizer': {'lr': 0.001}}}, config_sha256='6' * 64)
+    runs = [fold(number, **changes) for changes in ({}, lower) for number in (3, 1, 2)]
+    results, written = write_report(runs, tmp_path)
+    assert [path.name for path in written] == ['recipes.md', 'speed.md', 'report.html', 'results.json']
+    group, changed = results['estimates']['groups']
+    assert (group['protocol'], group['images'], group['subjects'], group['shared_subjects']) == ('folds', 12, 6, False)
+    # 900 pixels are found, and 300 missed.
+    assert group['measures']['dice']['value'] == pytest.approx(1800 / 2100)
+    low, high = group['measures']['dice']['interval']
+    assert 2 / 3 <= low < 1800 / 2100 < high <= 1
+    assert changed['variant'] == 'optim_wrapper.optimizer.lr=0.001' and changed['measures'] == group['measures']
+    text = (tmp_path / 'recipes.md').read_text()
+    assert text.startswith('# Scores\n') and 'paper' not in text.lower() and 'Not used' not in text
+    assert text.count('train, optim_wrapper.optimizer.lr=0.001 |') == 3 and '85.71 [' in text
+    assert 'table 2' not in (tmp_path / 'report.html').read_text().lower()
+
+
+@pytest.mark.parametrize(('folds', 'missing', 'shared'), [
+    ({1: None, 3: None}, ['fold2'], False),
+    ({1: None, 2: None}, ['fold3'], False),
+    ({1: None, 2: None, 3: None, 5: (7,)}, ['fold4'], False),
+    ({1: (1, 2), 2: (2, 3), 3: (4,)}, [], True),
+    ({1: (1,), 2: (3,), 3: (5,)}, [], False),
+])  # fmt: skip
+def test_folds_of_ones_own_data(fold, folds, missing, shared):
+    runs = [fold(number, patients) for number, patients in folds.items()]
+    (group,) = estimates.build(runs)
+    assert (group['missing'], group['shared_subjects'], group['measures'] is None) == (missing, shared, bool(missing))
+    if not missing:
+        assert [(one['protocol'], one['patients_seen']) for one in estimates.scores_of(runs)] == [('folds', shared)]
 
 
 @pytest.mark.parametrize('text', [README_BEGIN, f'{README_END}{README_BEGIN}', f'{README_BEGIN}{README_END}{README_BEGIN}'])

@@ -32,6 +32,8 @@ def raw(tmp_path, write_hrf, monkeypatch):
     ('duke_dme', ['.', '--allow-missing'], ['2 slices, 1 graded, 1 with fluid', '1 subjects']),
     ('hrf', ['hrf'], ['4 of the 45 photographs', '15.62%', '3 to train on, 1 to validate on']),
     ('folder', ['scans', 'masks', '--subject', r'(vol\d+)_\d+'], ['2 scans of 1 patients, 2 with fluid', 'vol2_1']),
+    ('folder', ['scans', 'masks', '--classes', 'irf=1'], ['2 scans of 2 patients', 'labels: 0 background', '1 irf']),
+    ('folder', ['scans', 'masks', '--fluid', '1', '2'], ['2 with fluid']),
     ('phantom', ['--subjects', '3', '--slices', '2', '--size', '64x96', '--seed', '5'],
      ['6 phantoms, 3 with fluid', '4 to train on, 2 of other subjects']),
 ])  # fmt: skip
@@ -41,6 +43,16 @@ def test_it_converts_and_says_what_it_did(raw, run_tool, tool, arguments, said):
     assert not [text for text in (*said, 'new/out') if text not in out]
     assert os.listdir(raw / 'new') == ['out']
     assert {'index.csv', 'splits', 'native'} <= set(os.listdir(raw / 'new/out'))
+
+
+@pytest.mark.parametrize('given', [
+    ['--classes', 'irf'], ['--classes', 'a=1', 'a=2'], ['--classes', 'a=1', 'b=1'], ['--classes', 'a=x'],
+    ['--classes', 'background=1'], ['--classes', 'a=1', '--fluid', '1'], ['--folds'], ['--fluid', '9'],
+    ['--subject', '(.)', '--each-scan-is-a-patient'],
+])  # fmt: skip
+def test_classes_and_patients_that_cannot_be_are_one_line(raw, run_tool, given):
+    status, _, err = run_tool('dataset_converters/folder', 'scans', 'masks', '--out', 'new', *given)
+    assert (status, len(err)) == (2, 1) and not (raw / 'new').exists()
 
 
 def test_a_full_disk_is_status_1_and_leaves_the_earlier_data(raw, run_tool):

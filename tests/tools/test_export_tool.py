@@ -1,3 +1,4 @@
+import runpy
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from octfluid.datasets.splits import paper_rows
 from octfluid.inference.model import ScanModel
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import write_record
+from octfluid.reporting.model_card import describe_training
 
 torch = pytest.importorskip('torch')
 onnx = pytest.importorskip('onnx')
@@ -89,6 +91,18 @@ def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path, monkeyp
     )
     for place in (tmp_path, tiny[0].parent, ROOT):
         assert str(place) not in card
+
+
+@pytest.mark.parametrize(('split', 'said'), [
+    ('heldout', 'patients 1, 2 of the 3 in index.csv'), ('all', 'patients 1, 2, 3 of the 3 in index.csv'), (None, ''),
+])  # fmt: skip
+def test_a_card_says_which_patients_the_training_has_seen(phantoms, split, said):
+    from octfluid.engine.config import load_config
+
+    cfg = load_config(ROOT / 'configs/smoke/phantom.py', {'data_root': str(phantoms)})
+    assert runpy.run_path(str(ROOT / 'tools/export_onnx.py'))['trained_patients'](cfg, split) == said
+    if said:
+        assert describe_training(split, 'c.py', 9, 0, said).partition(', ')[2] == f'{said}, with `c.py`, 9 iterations, seed 0'
 
 
 def test_a_text_of_the_user_is_not_taken_for_an_earlier_card(tool, tmp_path):

@@ -1,6 +1,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,6 +87,19 @@ def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path,
     (tmp_path / 'data' / 'splits' / 'subject02_train.txt').write_text('s01_z10\ns02_z10\n')
     with pytest.raises(InputError, match='s02_z10.*subject02_train'):
         sweep(*arguments, 'leave-one-subject-out')
+
+
+def test_the_folds_of_ones_own_data_are_pooled(make_record, tmp_path):
+    (tmp_path / 'index.csv').write_text('name,subject,slice\n' + ''.join(f'p{fold},{fold},0\n' for fold in (1, 2, 3)))
+    outcomes = []
+    for fold, tp in ((1, 30), (2, 10), (3, 20)):
+        record = make_record([(tp, 10, 20, 65506 - tp)], config='configs/own_data/compact.py', split=f'fold{fold}')
+        record['images'][0].update(name=f'p{fold}', subject=fold)
+        run = SimpleNamespace(config=CONFIG, split=f'fold{fold}', init='w', seed=0, folder=tmp_path, data_root=tmp_path)
+        outcomes.append(SimpleNamespace(run=run, record=record))
+    # 2 x 60 of 2 x 60 + 30 + 60.
+    assert 'Dice 57.14 %, pooled over 3 folds, 3 images' in load_tool().pooled_lines(outcomes)[0]
+    assert load_tool().pooled_lines(outcomes[::2])[0].endswith('no complete record of fold2')
 
 
 def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypatch, capsys):

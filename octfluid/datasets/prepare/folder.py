@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +22,22 @@ LAYOUT = Layout(
     sizes=('native',),
     lists=rf'(all_train|fold[1-{INNER_FOLDS}]_(train|val))\.txt',
 )
-MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
+_ENDING = re.compile(r'(.+)([._-][A-Za-z][A-Za-z0-9]*)')
+_IMAGE_ENDINGS = ('', *(f'{mark}{word}' for mark in '._-' for word in ('image', 'img', 'oct', 'scan', 'bscan', 'raw')))
+_FAR = 48  # gray levels; a tenth of the pixels of a JPEG mask may be further from a value of its mask
+_WHITE = (1, 255, 65535)
+_SHOWN, _JPEG = 12, ('.jpg', '.jpeg')  # values of masks that a message lists; masks that are blurred
+
+Classes = Mapping[str, Sequence[int]] | None
+"""Names of classes in the order of their labels, from 1, and the values of masks that belong to each."""
 
 
 class FolderSummary(NamedTuple):
-    """Number of pairs that were written, of those with fluid, and of patients; names of scans and masks without a partner."""
+    """Number of pairs that were written, of those with fluid, and of patients; names of scans and masks without a partner.
+
+    Then the splits, the endings of the names of scans and of masks, and the number of masks in JPEG.
+    """
 
     scans: int
     with_fluid: int
@@ -33,56 +45,74 @@ class FolderSummary(NamedTuple):
     without_mask: list[str]
     without_scan: list[str]
     splits: list[str]
+    endings: tuple[str, str]
+    jpeg: int
 
 
 def prepare_folder(
-    images: str | os.PathLike, masks: str | os.PathLike, out_dir: str | os.PathLike, subject: str = '(.+)', folds: bool = False
+    images: str | os.PathLike,
+    masks: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    subject: str | None = None,
+    folds: bool = False,
+    classes: Classes = None,
 ) -> FolderSummary:
     """Write ``native/{images,annotations}/<name>.png``, ``index.csv`` and the split ``all``.
 
     With ``folds`` also the splits ``fold1`` to ``fold3``, which divide the patients among them: each validates on a third.
 
-    Scans are stored as 8-bit gray, at their own size, and masks as 0 and 1. Nothing is resized.
+    Scans are stored as 8-bit gray, at their own size, and masks as labels from 0. Nothing is resized.
 
     Args:
         images: Folder of gray scans, as `octfluid.io.images.read_image` reads them for a prediction.
-        masks: Folder of masks with the names of their scans: 0, and 1 or 255 for fluid.
+        masks: Folder of masks with the names of their scans, or with one ending, such as ``_mask``, after these; it may be the
+            same folder. See `read_mask`.
         out_dir: As for `Layout.new`.
-        subject: Regular expression that a whole name matches; its first group that takes part names the patient. By default
-            each scan is of a patient of its own.
+        subject: Regular expression that a whole name matches; its first group that takes part names the patient. None: each
+            scan is of a patient of its own, which ``folds`` does not take.
         folds: Write the three splits by patient, too.
+        classes: Values of the masks by class; None: one class, fluid, which is 1 or white.
 
     Raises:
         InputError: No scan with a mask, fewer than three patients for folds, a name that is not unique, that ``subject`` does
-            not match or that is not of letters, digits and ``. _ -``, or a bad scan or mask.
+            not match or that is not of letters, digits and ``. _ -``, a bad scan or mask, or a class without a pixel.
     """
-    scans, truths = _files(Path(images), SUFFIXES), _files(Path(masks), MASK_SUFFIXES)
-    paired = sorted(scans.keys() & truths.keys(), key=lambda name: natural_key(Path(name)))
-    if not paired:
+    if folds and subject is None:
+        raise InputError(
+            '--folds: scans of one patient on both sides of a split let a network recognise eyes; expected --subject PATTERN, '
+            'or --each-scan-is-a-patient if that is so'
+        )
+    scans, truths = _files(Path(images)), _files(Path(masks))
+    pairs, endings = _paired(scans, truths)
+    if not pairs:
         raise InputError(f'{images}: none of its {len(scans)} scans has a mask of its name in {masks}')
-    patients = _patients(paired, subject)
+    patients = _patients(list(pairs), subject or '(.+)')
     if folds and len(set(patients)) < INNER_FOLDS:
         raise InputError(f'{images}: scans of {len(set(patients))} patients; expected at least {INNER_FOLDS} for --folds')
     numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients), start=1)}
-    rows, graded = [], []
+    rows, graded, found, of_mask = [], [], {0}, [mask for _, mask in pairs.values()]
     with LAYOUT.new(out_dir) as folder:
-        for name, patient in tracked(zip(paired, patients, strict=True), len(paired), 'scans'):
-            image, mask = read_scan(scans[name]), read_mask(truths[name])
-            if orientation_of(scans[name]) != orientation_of(truths[name]):
+        for (name, (scan_path, mask_path)), patient in tracked(zip(pairs.items(), patients, strict=True), len(pairs), 'scans'):
+            image, mask = read_scan(scan_path), read_mask(mask_path, classes, of_mask)
+            if orientation_of(scan_path) != orientation_of(mask_path):
                 how = 'save both as they are seen, without EXIF'
-                raise InputError(f'{truths[name]}: is shown turned otherwise (EXIF orientation) than {scans[name]}; {how}')
+                raise InputError(f'{mask_path}: is turned otherwise (EXIF orientation) than {scan_path}; {how}')
             if image.shape != mask.shape:
-                raise InputError(f'{truths[name]}: has {mask.shape} pixels; expected {image.shape}, as {scans[name]}')
+                raise InputError(f'{mask_path}: has {mask.shape} pixels; expected {image.shape}, as {scan_path}')
             write_png(folder / f'native/images/{name}.png', image)
             write_png(folder / f'native/annotations/{name}.png', mask)
             scan = GradedBScan(numbers[patient], patients[: len(rows)].count(patient), bool(mask.any()))
-            rows.append((name, scan.subject, scan.slice, patient, int(mask.sum())))
+            rows.append((name, scan.subject, scan.slice, patient, int(np.count_nonzero(mask))))
             graded.append(scan)
-        splits = {ALL: Split(tuple(paired), ()), **(_folds(paired, graded) if folds else {})}
+            found.update(np.unique(mask).tolist())
+        if absent := [name for label, name in enumerate(classes or {}, start=1) if label not in found]:
+            raise InputError(f'{masks}: no pixel of {", ".join(absent)}; the masks hold {_listed(of_mask)}')
+        splits = {ALL: Split(tuple(pairs), ()), **(_folds(list(pairs), graded) if folds else {})}
         LAYOUT.write_lists(folder, rows, splits)
-    alone, lost = sorted(scans.keys() - truths.keys()), sorted(truths.keys() - scans.keys())
-    with_fluid = sum(scan.has_fluid for scan in graded)
-    return FolderSummary(len(rows), with_fluid, len(numbers), alone, lost, list(splits))
+    used = {path for pair in pairs.values() for path in pair}
+    alone, lost = (sorted(name for name, path in files.items() if path not in used) for files in (scans, truths))
+    jpeg = sum(path.suffix.lower() in _JPEG for path in of_mask)
+    return FolderSummary(len(rows), sum(s.has_fluid for s in graded), len(numbers), alone, lost, list(splits), endings, jpeg)
 
 
 def read_scan(path: Path) -> np.ndarray:
@@ -94,15 +124,51 @@ def read_scan(path: Path) -> np.ndarray:
     return whiten_filling(scan.frames[0])
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """Return a mask of 0, and 1 or white, as uint8 (H, W) of 0 and 1; `InputError` for one with other values."""
+def read_mask(path: Path, classes: Classes = None, others: Sequence[Path] = ()) -> np.ndarray:
+    """Return the labels of a mask, uint8 (H, W): 1 for 1 or white, else 0; or those of ``classes``, 0 for any other value.
+
+    A palette counts by its indices, unless it is of black and white alone: then white is 1, whatever its index. Colours count
+    by their gray. In a JPEG each pixel counts as the nearest of black, white and the values of ``classes``.
+
+    Raises:
+        InputError: Other values than 0, and 1 or white, without ``classes``, or a JPEG of none of these values. The message
+            counts the values of the masks ``others``, by default of this one.
+    """
+    pixels = _values_of(path)
+    if path.suffix.lower() in _JPEG:
+        levels = np.array(sorted({0, 255}.union(*(classes or {}).values())))
+        distances = np.abs(pixels[..., None].astype(int) - levels)
+        near = levels[distances.argmin(axis=2)]
+        if (distances.min(axis=2) > _FAR).mean() > 0.1 or (pixels.any() and not near.any()):  # JPEG blurs 0 and 1
+            raise InputError(f'{path}: a JPEG with values far from {levels}; the masks hold {_listed(others or [path])}')
+        pixels = near
+    if classes is None and not any(set(np.unique(pixels)) <= {0, white} for white in _WHITE):
+        raise InputError(
+            f'{path}: a mask of more than 0 and 1, or 0 and 255; the masks hold {_listed(others or [path])}; say which are '
+            'fluid, as in --fluid 85 170, or of several classes, as in --classes irf=85 srf=170'
+        )
+    labels = np.zeros(pixels.shape, np.uint8)
+    for label, values in enumerate((classes or {'fluid': _WHITE}).values(), start=1):
+        labels[np.isin(pixels, values)] = label
+    return labels
+
+
+def _values_of(path: Path) -> np.ndarray:
     image = load_picture(path, upright=True)
-    # The numbers of a palette mean nothing; its colours are what is seen.
-    pixels = np.asarray(image.convert('L') if image.mode in ('P', 'LA', 'RGB', 'RGBA') else image)
-    values = np.unique(pixels)
-    if not any(set(values) <= {0, fluid} for fluid in (1, 255, 65535)):
-        raise InputError(f'{path}: a mask with the values {", ".join(map(str, values[:6]))}; expected 0 and 1, or 0 and 255')
-    return (pixels > 0).astype(np.uint8)
+    if image.mode == 'P':
+        colours = np.asarray(image.convert('RGB'))
+        black_and_white = np.isin(colours, (0, 255)).all() and not np.ptp(colours, axis=2).any()
+        return colours[..., 0] // 255 if black_and_white else np.asarray(image)
+    return np.asarray(image.convert('L') if image.mode in ('LA', 'RGB', 'RGBA') else image)
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    """Return the values of masks with the numbers of their pixels, the most frequent first."""
+    counts: Counter[float] = Counter()
+    for path in paths:
+        counts.update(dict(zip(*map(np.ndarray.tolist, np.unique(_values_of(path), return_counts=True)), strict=True)))
+    shown = [f'{value:g} ({number} px)' for value, number in counts.most_common(_SHOWN)]
+    return ', '.join(shown + ['...'] * (len(counts) > _SHOWN))
 
 
 def _folds(names: Sequence[str], scans: Sequence[GradedBScan]) -> dict[str, Split]:
@@ -114,12 +180,30 @@ def _folds(names: Sequence[str], scans: Sequence[GradedBScan]) -> dict[str, Spli
     return splits
 
 
-def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+def _paired(scans: Mapping[str, Path], truths: Mapping[str, Path]) -> tuple[dict[str, tuple[Path, Path]], tuple[str, str]]:
+    """Return scan and mask by the name that they share, in natural order, and the endings after it that most of them have."""
+    pairs, ends = {}, ('', '')
+    for (end, images), (other, masks) in product(_by_ending(scans), _by_ending(truths)):
+        both = {name: (images[name], masks[name]) for name in images.keys() & masks.keys() if images[name] != masks[name]}
+        if len(both) > len(pairs) and end.lower() in _IMAGE_ENDINGS:
+            pairs, ends = both, (end, other)
+    return dict(sorted(pairs.items(), key=lambda pair: natural_key(Path(pair[0])))), ends
+
+
+def _by_ending(files: Mapping[str, Path]) -> list[tuple[str, dict[str, Path]]]:
+    found = {'': dict(files)}
+    for name, path in files.items():
+        if match := _ENDING.fullmatch(name):
+            found.setdefault(match[2], {})[match[1]] = path
+    return list(found.items())
+
+
+def _files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder')
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in suffixes or path.name.startswith('.'):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith('.'):
             continue
         if path.stem in found:
             raise InputError(f'{path}: {found[path.stem].name} is there too; expected one file of each name')
