@@ -33,6 +33,7 @@ def main() -> None:
     from mmengine.registry import init_default_scope
     from mmseg.registry import DATASETS
 
+    import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.config import load_config
     from octfluid.engine.record_hook import scored_files
     from octfluid.records.fingerprint import config_sha256

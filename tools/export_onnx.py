@@ -33,6 +33,7 @@ def parse_args() -> Namespace:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
+    import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.checkpoint import origin_of, read_checkpoint
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.export import export, require_twins

@@ -16,7 +16,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-import octfluid.register  # registers what configs name, and silences what mmseg says at import
+import octfluid
 from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.spec import dataset_spec
 from octfluid.datasets.splits import load_index

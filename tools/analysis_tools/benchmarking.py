@@ -24,6 +24,7 @@ from mmengine.config import Config
 from mmengine.registry import LOOPS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+import octfluid.register  # noqa: F401  registers what configs name
 from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.sampler import CountedSampler
 from octfluid.datasets.spec import split_of
