@@ -4,8 +4,9 @@
 import sys
 from pathlib import Path
 
-from octfluid.records.record import file_sha256, read_records, split_sha256
+from octfluid.records.record import read_records, split_sha256
 from octfluid.utils.cli import ToolParser, exit_status_of
+from octfluid.utils.digest import file_sha256
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from octfluid.records.record import file_sha256
 from octfluid.utils.atomic import atomic_path
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 

@@ -25,8 +25,9 @@ from octfluid.engine.config import build_network, load_config
 from octfluid.inference.model import ModelInfo, ScanModel
 from octfluid.models.raw_scans import EncoderDecoderProbability, ScanSegmentorProbability
 from octfluid.records.fingerprint import ROOT, config_sha256
-from octfluid.records.record import file_sha256, result_changing_overrides
+from octfluid.records.record import result_changing_overrides
 from octfluid.utils.atomic import atomic_path
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError, WorkError
 
 OPSET = 20

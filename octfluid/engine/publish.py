@@ -17,6 +17,7 @@ from octfluid.engine.config import build_network, load_config
 from octfluid.records import record as records
 from octfluid.records.fingerprint import ROOT, config_name, config_sha256
 from octfluid.utils.atomic import require_file_names, require_folder, write_bytes, write_json
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 
@@ -71,7 +72,7 @@ def publish(
         raise InputError(f'--name {name!r}: expected letters, digits and . _ + -, such as pspnet_unet_s5-d16_hrf')
     stored = read_checkpoint(checkpoint)
     run = record and records.read_record(record)
-    if run and run['checkpoint_sha256'] != records.file_sha256(checkpoint):
+    if run and run['checkpoint_sha256'] != file_sha256(checkpoint):
         raise InputError(f'{record}: belongs to another checkpoint than {checkpoint} (checkpoint_sha256 differs)')
     told = origin_of(checkpoint, stored)
     overrides, split = (run['overrides'], run['split']) if run else (told.overrides, told.split)

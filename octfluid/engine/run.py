@@ -21,8 +21,8 @@ from octfluid.engine.config import set_precision
 from octfluid.engine.hooks import EnsembleHook, OverlayHook, StopHook
 from octfluid.engine.performance import mixed_precision
 from octfluid.engine.record_hook import RunRecordHook
-from octfluid.records.record import file_sha256
 from octfluid.utils.atomic import require_folder
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError, WorkError, message_of
 from octfluid.utils.lock import occupied
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.datasets.splits import PROTOCOLS, expand_protocols
-from octfluid.records.record import file_sha256, read_records
+from octfluid.records.record import read_records
 from octfluid.utils.atomic import write_json
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 from octfluid.utils.lock import is_locked
 from octfluid.utils.text import read_json

@@ -15,11 +15,12 @@ import gradio as gr
 import numpy as np
 
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.inference.outputs import Results, sha256_of
+from octfluid.inference.outputs import Results
 from octfluid.inference.predictor import Prediction, Predictor, Settings, Spacing
 from octfluid.io.readers import SUFFIXES, read_scans, stem_of_file
 from octfluid.io.results import write_png
 from octfluid.utils.cli import reason_of
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError, OctfluidError
 from octfluid.visualization.enface import draw_enface, row_to_bscan
 from octfluid.visualization.overlay import colour_fluid, enlarged_scan, enlargement
@@ -132,7 +133,7 @@ class Page:
                     frames.append(next(steps))
                 left = (time.monotonic() - begun) * (number - len(frames)) / len(frames)
                 yield (f'Outlining: B-scan {len(frames)} of {number}, about {left:.0f} s left', *nothing)
-            viewed = Viewed(path, sha256_of(path), settings, self.predictor.conclude(scan, settings, frames))
+            viewed = Viewed(path, file_sha256(path), settings, self.predictor.conclude(scan, settings, frames))
             yield (_status(viewed), viewed, *_shown(viewed, number // 2, opacity), gr.update(interactive=True), hidden)
         except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
             said = reason_of(path, error).replace(file, path.name)

@@ -12,7 +12,8 @@ from octfluid.engine.publish import name_of, publish
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.fingerprint import config_sha256
 from octfluid.records.provenance import source_iterations
-from octfluid.records.record import file_sha256, write_record
+from octfluid.records.record import write_record
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

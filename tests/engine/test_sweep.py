@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from octfluid.engine.sweep import MARKER, SUPERSEDED, Resolved, find_record, plan_runs, split_done
-from octfluid.records.record import file_sha256, write_record
+from octfluid.records.record import write_record
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 
 
@@ -143,6 +144,7 @@ import sys
 from pathlib import Path
 from octfluid.engine.sweep import Resolved, plan_runs, run_all
 from octfluid.utils.cli import exit_status_of
+from octfluid.utils.digest import file_sha256
 
 folder = Path(sys.argv[1])
 runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=lambda *_: Resolved('a' * 64, 'paper', None, Path('data')))

@@ -13,8 +13,9 @@ from octfluid.engine.config import load_config
 from octfluid.engine.export import MOST_DIFFERENT_PIXELS, compare, load_network, require_twins
 from octfluid.inference.model import ScanModel, shipped_model
 from octfluid.io.duke_mat import read_subject
-from octfluid.records.record import file_sha256, read_records, to_run
+from octfluid.records.record import read_records, to_run
 from octfluid.reporting.model_card import describe_training, render_card, scores_of
+from octfluid.utils.digest import file_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/duke_dme/compact.py'

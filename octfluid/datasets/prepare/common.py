@@ -1,15 +1,11 @@
-"""What the dataset converters share: making the folder, writing pictures and the index, and the progress bar."""
+"""What the dataset converters share: making the folder, writing the index, and the progress bar."""
 
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-
-import numpy as np
-from PIL import Image
 
 from octfluid.datasets.integrity import KINDS, SUFFIX
 from octfluid.datasets.splits import Split, write_splits
@@ -64,14 +60,6 @@ class Layout:
                 continue
             raise InputError(f'{path}: not made by this converter, and would be deleted; move it, or choose another --out')
         return True
-
-
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write uint8 (H, W) pixels as a PNG, inside a folder of `Layout.new`."""
-    # Encoded in memory first: writing to a full disk, Pillow may raise an OSError without the system's reason.
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, 'PNG')
-    path.write_bytes(buffer.getvalue())
 
 
 def tracked(items: Iterable[T], total: int, description: str) -> Iterator[T]:
