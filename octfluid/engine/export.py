@@ -17,7 +17,6 @@ from mmengine.config import Config
 from torch import nn
 
 import octfluid
-from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.spec import dataset_spec
 from octfluid.datasets.splits import load_index
 from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
@@ -27,6 +26,7 @@ from octfluid.models.raw_scans import EncoderDecoderProbability, ScanSegmentorPr
 from octfluid.records.fingerprint import ROOT, config_sha256
 from octfluid.records.record import result_changing_overrides
 from octfluid.utils.atomic import atomic_path
+from octfluid.utils.cli import tracked
 from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError, WorkError
 

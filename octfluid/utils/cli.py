@@ -1,4 +1,4 @@
-"""What every command line tool shares: one-line argument errors and exit statuses."""
+"""What every command line tool shares: one-line argument errors, exit statuses and progress bars."""
 
 import argparse
 import io
@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from octfluid.utils.errors import InputError, Interrupted, OctfluidError
 
+T = TypeVar('T')
 _ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
 
 EXTRAS = {
@@ -106,6 +107,16 @@ def begin_launched(args: argparse.Namespace) -> bool:
     if args.launcher == 'mpi' and os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') == os.environ['WORLD_SIZE']:
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     return os.environ['RANK'] == '0'
+
+
+def tracked(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """Yield the items; a terminal shows a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    # Without a terminal, rich would print an empty line.
+    yield from track(items, description, total, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager

@@ -142,9 +142,9 @@ def test_what_did_not_fit_next_to_others_is_run_once_more_alone(bench):
 INTERRUPTED_SWEEP = """
 import sys
 from pathlib import Path
+import octfluid.register
 from octfluid.engine.sweep import Resolved, plan_runs, run_all
 from octfluid.utils.cli import exit_status_of
-from octfluid.utils.digest import file_sha256
 
 folder = Path(sys.argv[1])
 runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=lambda *_: Resolved('a' * 64, 'paper', None, Path('data')))

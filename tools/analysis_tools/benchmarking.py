@@ -25,7 +25,6 @@ from mmengine.registry import LOOPS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 import octfluid.register  # noqa: F401  registers what configs name
-from octfluid.datasets.prepare.common import tracked
 from octfluid.datasets.sampler import CountedSampler
 from octfluid.datasets.spec import split_of
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
@@ -33,6 +32,7 @@ from octfluid.engine.config import build_network, load_config
 from octfluid.engine.performance import mixed_precision, use_precision
 from octfluid.records.fingerprint import ROOT, config_name
 from octfluid.records.record import git_state, source_sha256
+from octfluid.utils.cli import tracked
 from octfluid.utils.errors import InputError, WorkError
 from octfluid.utils.machine import device_name, peak_memory, versions
 
