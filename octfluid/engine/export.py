@@ -17,12 +17,12 @@ from mmengine.config import Config
 from torch import nn
 
 import octfluid
-from octfluid.datasets.spec import dataset_spec
+from octfluid.datasets.config_data import dataset_spec
 from octfluid.datasets.splits import load_index
 from octfluid.engine.checkpoint import Origin, load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.inference.model import ModelInfo, ScanModel
-from octfluid.models.raw_scans import EncoderDecoderProbability, ScanSegmentorProbability
+from octfluid.models.export_wrapper import EncoderDecoderProbability, ScanSegmentorProbability
 from octfluid.records.fingerprint import ROOT, config_sha256
 from octfluid.records.record import result_changing_overrides
 from octfluid.utils.atomic import atomic_path

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from octfluid.datasets.spec import meta_of, split_of
+from octfluid.datasets.config_data import meta_of, split_of
 from octfluid.engine.checkpoint import describe_weights, load_weights, origin_of, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.records import record as records

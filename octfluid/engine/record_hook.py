@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmseg.registry import HOOKS
 
-from octfluid.datasets.spec import dataset_type, split_of
+from octfluid.datasets.config_data import dataset_type, split_of
 from octfluid.engine.checkpoint import Origin, describe_weights, fetch, last_checkpoint, origin_of
 from octfluid.engine.hooks import EnsembleHook, bare_model, is_training
 from octfluid.engine.performance import PerformanceHook, precision_of

@@ -15,7 +15,7 @@ from mmengine.dist import init_dist, is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from octfluid.datasets.spec import LOADERS, check_data, dataset_spec, inner_datasets
+from octfluid.datasets.config_data import LOADERS, check_data, dataset_spec, inner_datasets
 from octfluid.engine.checkpoint import fetch, last_checkpoint, read_checkpoint, require_weights
 from octfluid.engine.config import set_precision
 from octfluid.engine.hooks import EnsembleHook, OverlayHook, StopHook

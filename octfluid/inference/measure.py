@@ -93,7 +93,7 @@ def measure_scan(
     labels, pockets = ndimage.label(mask, _EIGHT_NEIGHBOURS)
     fluid = int(np.count_nonzero(mask))
     largest = int(np.bincount(labels.ravel())[1:].max()) if pockets else 0
-    area = None if spacing is None else spacing.axial * spacing.lateral
+    area = None if spacing is None else spacing.pixel_mm2
     return ScanMeasurement(
         index=index,
         height=mask.shape[0],

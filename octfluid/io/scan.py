@@ -48,6 +48,11 @@ class Spacing:
                 raise InputError(f'{name} spacing {value!r}: expected mm, from {LENGTH_MM[0]:g} to {LENGTH_MM[1]:g}')
             object.__setattr__(self, name, float(value))  # JSON cannot hold NumPy's numbers
 
+    @property
+    def pixel_mm2(self) -> float:
+        """Area of a pixel, mm2."""
+        return self.axial * self.lateral
+
     def doubts(self, height: int, width: int, whole: bool) -> list[str]:
         """Return what is absurd for a B-scan of (height, width) pixels, a phrase each; ``whole``: it is not cut."""
         found = []

@@ -25,8 +25,8 @@ from mmengine.registry import LOOPS, init_default_scope
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 import octfluid.register  # noqa: F401  registers what configs name
+from octfluid.datasets.config_data import split_of
 from octfluid.datasets.sampler import CountedSampler
-from octfluid.datasets.spec import split_of
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.engine.performance import mixed_precision, use_precision

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mmengine.dataset import Compose
 
 from octfluid.datasets.fluid_dataset import seeded_draws
-from octfluid.datasets.windows import linear_window, nearest_window, use_windows
+from octfluid.datasets.lazy_resize import linear_window, nearest_window, use_windows
 from octfluid.utils.errors import InputError
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
