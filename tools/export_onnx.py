@@ -36,7 +36,7 @@ def main() -> None:
     import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.checkpoint import origin_of, read_checkpoint
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.export import export, require_twins
+    from octfluid.engine.export import export, require_same_training
     from octfluid.inference.model import ScanModel
     from octfluid.records.fingerprint import config_name
     from octfluid.records.record import read_records, to_run
@@ -55,7 +55,7 @@ def main() -> None:
     if args.records and not records:
         raise InputError(f'--records {args.records[0]}: no run record there; expected those of networks of this config')
     origin = origin_of(args.checkpoint, read_checkpoint(args.checkpoint))
-    require_twins(cfg, records, origin)
+    require_same_training(cfg, records, origin)
     scores = scores_of([to_run(path, record) for path, record in records]) if records else []
     if origin.dataset not in (None, cfg.train_dataloader.dataset.type):
         raise InputError(

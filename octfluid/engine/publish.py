@@ -74,12 +74,14 @@ def publish(
     run = record and records.read_record(record)
     if run and run['checkpoint_sha256'] != file_sha256(checkpoint):
         raise InputError(f'{record}: belongs to another checkpoint than {checkpoint} (checkpoint_sha256 differs)')
-    told = origin_of(checkpoint, stored)
-    overrides, split = (run['overrides'], run['split']) if run else (told.overrides, told.split)
+    trained = origin_of(checkpoint, stored)
+    overrides, split = (run['overrides'], run['split']) if run else (trained.overrides, trained.split)
     cfg, source = _config_of(config, run, overrides, split)
     dataset, meta = cfg.train_dataloader.dataset.type, stored.get('meta', {})
-    if told.dataset not in (None, dataset):
-        raise InputError(f'{source}: is about {dataset}, but the weights were trained on {told.dataset}; pass their own config')
+    if trained.dataset not in (None, dataset):
+        raise InputError(
+            f'{source}: is about {dataset}, but the weights were trained on {trained.dataset}; pass their own config'
+        )
     origin = describe_weights(str(checkpoint), *load_weights(build_network(cfg), stored['state_dict'], str(checkpoint)))
     data = 'zoo' if origin['source'] == 'hrf-zoo' else _DATA.get(dataset, dataset)
     iterations = meta.get('iter') or (run or {}).get('iterations')  # the record of a test has 0

@@ -144,12 +144,12 @@ def _check_members(checkpoints: Sequence[str], cfg: Config) -> None:
         )
     if len({file_sha256(fetch(path)) for path in checkpoints}) < len(checkpoints):
         raise InputError(f'{", ".join(checkpoints)}: the same weights more than once; expected each once')
-    told = []
+    trained = []
     for path in checkpoints:
         content = read_checkpoint(path)
         settings = (content.get('run') or {}).get('settings', {})
-        told.append((settings.get('config'), settings.get('split'), content.get('meta', {}).get('iter')))
-        if told[-1] != told[0]:
+        trained.append((settings.get('config'), settings.get('split'), content.get('meta', {}).get('iter')))
+        if trained[-1] != trained[0]:
             raise InputError(
                 f'{path}: config, split or number of iterations differ from {checkpoints[0]}; expected the same of all, '
                 'or scans may have been in the training of some'

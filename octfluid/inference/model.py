@@ -30,7 +30,7 @@ class ModelInfo:
     threshold: float  # a pixel is of that class where its probability is above this, in (0, 1)
     domain: dict[str, Any]  # ``device``, ``scale``, ``limits`` (sentences)
     weights_sha256: str  # of the exported checkpoint file
-    scores: list[dict[str, Any]]  # of the model, or of its cross-validated twins
+    scores: list[dict[str, Any]]  # of the model, or of networks of its cross-validation
     licence: str  # terms of the weights
 
     def to_metadata(self) -> dict[str, str]:

@@ -174,8 +174,8 @@ def reading(path: Path, private: bool = False) -> Iterator[None]:
     except (InputError, ModuleNotFoundError):
         raise
     except Exception as error:
-        said = (not private and ' '.join(str(error).split())[:120]) or type(error).__name__
-        raise InputError(f'{path}: cannot be read as an image ({said}); damaged or of another kind, export it again') from error
+        reason = (not private and ' '.join(str(error).split())[:120]) or type(error).__name__
+        raise InputError(f'{path}: cannot be read as an image ({reason}); damaged or not a scan, export it again') from error
 
 
 def require_volume(path: Path, number: int, height: int, width: int, size: int = 1) -> None:

@@ -148,16 +148,16 @@ def reason_of(path: Path, error: Exception) -> str:
     """Say in one line why an input could not be done, of what a reader or the model raises."""
     if isinstance(error, OctfluidError):
         return str(error)
-    said = str(error)
+    reason = str(error)
     if isinstance(error, ModuleNotFoundError):
-        said = missing_package(error) or said
+        reason = missing_package(error) or reason
     elif isinstance(error, MemoryError):
-        said = 'takes more memory than there is; cut it into smaller volumes'
+        reason = 'takes more memory than there is; cut it into smaller volumes'
     elif isinstance(error, OSError):
-        said = error.strerror or said
+        reason = error.strerror or reason
         if isinstance(error.filename, str) and path in Path(error.filename).parents:  # the file of a folder
             path = Path(error.filename)
-    return f'{path}: {said}'
+    return f'{path}: {reason}'
 
 
 def _flushed(main: Callable[[], int | None]) -> int:
