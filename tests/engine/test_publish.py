@@ -136,7 +136,7 @@ def test_without_a_record_the_card_has_the_settings_of_the_checkpoint(config, mo
     assert (card['split'], card['overrides'], card['seed']) == ('other', {'model.decode_head.dropout_ratio': 0.3}, 3)
     said['run']['dataset'] = 'DukeDMEDataset'
     torch.save({'state_dict': model.state_dict(), **said}, tmp_path / 'c.pth')
-    with pytest.raises(InputError, match='is about HRFDataset, but the weights were trained on DukeDMEDataset'):
+    with pytest.raises(InputError, match='HRFDataset.*DukeDMEDataset'):
         publish(tmp_path / 'c.pth', tmp_path / 'other', config=config)
 
 
