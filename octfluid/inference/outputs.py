@@ -72,7 +72,7 @@ class Results:
         call = json.loads(json.dumps({key: call[key] for key in ('schema', 'names', 'settings', 'model')}))
         self._replace = overwrite or unfinished.exists()
         if unfinished.exists() and not overwrite and read_json(unfinished) != call:
-            raise InputError(f'{unfinished}: another call was cut short here; repeat it, choose another --out, or --overwrite')
+            raise InputError(f'{unfinished}: another call was interrupted here; repeat it, or use another --out or --overwrite')
         earlier = self._earlier_files()
         if overwrite or earlier == []:  # a call in which nothing could be done has no results to protect
             self._remove([*(self.out / name for name in earlier or ()), *tables], inputs)
