@@ -75,8 +75,9 @@ def _check(path: Path, dataset: Any) -> int:
         raise InputError(f'{path}: has HighBit {dataset.HighBit} with BitsStored {stored}; expected HighBit {stored - 1}')
     syntax, frame = dataset.file_meta.get('TransferSyntaxUID'), dataset.Rows * dataset.Columns * bits // 8
     if syntax is not None and not syntax.is_encapsulated and len(dataset.PixelData) >= (number + 1) * frame:
-        held = len(dataset.PixelData) // frame
-        raise InputError(f'{path}: the header gives {number} B-scans, the data hold {held}; export it again')
+        raise InputError(
+            f'{path}: has {number} B-scans by its header, {len(dataset.PixelData) // frame} by its data; export anew'
+        )
     return number
 
 

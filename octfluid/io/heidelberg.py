@@ -25,6 +25,7 @@ _TEXTS = ((104, 136), (140, 164), (176, 200), (224, 258))  # bytes of a .vol hea
 _HEADER, _CHUNK, _FOLDER, _CONTAINER = 88, 52, 44, 60
 _CONTEXT = 'OphthalmicAcquisitionContext'
 _PERSONAL = ('.//Patient/LastName', './/Patient/FirstNames', './/Patient/PatientID', './/Patient/ID')
+_CIRCLE = 'its B-scans are a circle or a star, which have no distance: areas are given, no volume'
 _NO_WIDTH = 'an .e2e file gives the width of a pixel only as an angle, so nothing is in mm; pass the scale of your device'
 
 
@@ -39,11 +40,7 @@ def _shown(values: np.ndarray, kind: str, path: Path) -> np.ndarray:
 
 
 def read_vol(path: Path) -> Scan:
-    """Read a ``.vol`` file ("raw data" export).
-
-    Raises:
-        InputError: Another type of file, a damaged one, or an unsupported version.
-    """
+    """Read a ``.vol`` file ("raw data" export)."""
     from construct import ConstructError
     from eyepy.io.he.vol_reader import vol_format
 
@@ -74,23 +71,12 @@ def read_vol(path: Path) -> Scan:
         laterality=_SIDES.get(str(found.scan_position).strip('\x00 ')),
         device=DEVICE,
         identifiers={key: value for key, value in personal.items() if value},
-        notes=_pattern_notes(found.scan_pattern),
+        notes=() if found.scan_pattern in _SIDE_BY_SIDE else (_CIRCLE,),
     )
 
 
-def _pattern_notes(pattern: int) -> tuple[str, ...]:
-    note = 'its B-scans are a circle or a star, which have no distance: areas are given, no volume'
-    return () if pattern in _SIDE_BY_SIDE else (note,)
-
-
 def read_e2e(path: Path) -> list[Scan]:
-    """Read every OCT series of an ``.e2e`` file.
-
-    The file gives the pixel height in mm but the width only as an angle, so there is no scale.
-
-    Raises:
-        InputError: The file is damaged, or has no OCT series that can be read.
-    """
+    """Read every OCT series of an ``.e2e`` file, without a scale: the file gives a pixel's width only as an angle."""
     from eyepy.io.he import HeE2eReader
 
     class Reader(HeE2eReader):
@@ -141,7 +127,7 @@ def _read_series(path: Path, series: Any, label: str) -> Scan | None:
         laterality=_SIDES.get(side),
         series=label,
         device=DEVICE,
-        notes=(_NO_WIDTH, *notes, *_pattern_notes(pattern)),
+        notes=(_NO_WIDTH, *notes) if pattern in _SIDE_BY_SIDE else (_NO_WIDTH, *notes, _CIRCLE),
     )
 
 
@@ -165,9 +151,6 @@ def read_xml(path: Path) -> list[Scan]:
 
     eyepy is not used: it reads all series as one volume, any side except the right as the left, and fails if an element is
     missing.
-
-    Raises:
-        InputError: The export has no OCT B-scan, or a picture is missing or cannot be read.
     """
     root = ElementTree.fromstring(path.read_bytes())  # Expat refuses entities that grow, and follows none to other files
     found = [

@@ -25,11 +25,7 @@ for _order, _decoder in ((b'II', 'F;64F'), (b'MM', 'F;64BF')):  # which Pillow h
 def read_image(path: Path) -> Scan:
     """Read a picture as viewers show it, turned by its EXIF orientation.
 
-    Several pages are a volume, without pages marked as smaller copies or masks. The reader ignores DPI, which is not a scale of
-    the eye.
-
-    Raises:
-        InputError: The file cannot be read, has an unsupported number type, or its pages differ in shape or number type.
+    Several pages are a volume, without smaller copies and masks. The reader ignores DPI, which is not a scale of the eye.
     """
     image = _open(path)
     places = _pages(image) if image.format == 'TIFF' else [0]  # of others a second picture is something else, such as a preview

@@ -15,11 +15,7 @@ _TO_MM = {'meter': 1000.0, 'mm': 1.0, 'micron': 0.001}
 
 
 def read_nifti(path: Path) -> Scan:
-    """Read a NIfTI file with axes (lateral, axial, slice), as this package writes it, or (lateral, axial) for one B-scan.
-
-    Raises:
-        InputError: Other axes, a size that no scan has, or values that `octfluid.io.scan.to_gray` refuses.
-    """
+    """Read a NIfTI file with axes (lateral, axial, slice), as this package writes it, or (lateral, axial) for one B-scan."""
     import nibabel
 
     if path.name.lower().endswith('.gz'):

@@ -17,11 +17,7 @@ _SCALE = b'@PARAM_SCAN_04'
 
 
 def read_fda(path: Path) -> Scan:
-    """Read the OCT volume of an ``.fda`` file, without the side of the eye.
-
-    Raises:
-        InputError: Another type of file, a damaged one, or one without B-scans.
-    """
+    """Read the OCT volume of an ``.fda`` file, without the side of the eye."""
     from oct_converter.readers import fda
 
     with open(path, 'rb') as file:
