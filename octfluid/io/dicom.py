@@ -76,7 +76,7 @@ def _check(path: Path, dataset: Any) -> int:
     syntax, frame = dataset.file_meta.get('TransferSyntaxUID'), dataset.Rows * dataset.Columns * bits // 8
     if syntax is not None and not syntax.is_encapsulated and len(dataset.PixelData) >= (number + 1) * frame:
         raise InputError(
-            f'{path}: has {number} B-scans by its header, {len(dataset.PixelData) // frame} by its data; export anew'
+            f'{path}: {number} B-scans in the header, {len(dataset.PixelData) // frame} in the data; export it again'
         )
     return number
 

@@ -97,9 +97,7 @@ def _load(path: Path, key: str) -> np.ndarray:
 
 
 def _require_sound(path: Path, key: str) -> None:
-    """Check the headers of variables (MAT-File Format, level 5), since scipy reserves memory for any size and crashes on
-    unknown number types.
-    """
+    """Check variables (MAT-File Format, level 5): scipy reserves memory for any size and crashes on unknown types."""
     with open(path, 'rb') as file:
         start = file.read(_HEADER)
         if len(start) < _HEADER or 0 in start[:4]:

@@ -149,8 +149,7 @@ def _require_end(path: Path) -> None:
 def read_xml(path: Path) -> list[Scan]:
     """Read every OCT series of a HEYEX export, whose B-scans are pictures next to the XML file.
 
-    eyepy is not used: it reads all series as one volume, any side except the right as the left, and fails if an element is
-    missing.
+    eyepy is not used: it reads all series as one volume and any side except the right as the left, and needs all elements.
     """
     root = ElementTree.fromstring(path.read_bytes())  # Expat refuses entities that grow, and follows none to other files
     found = [
