@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from octfluid.datasets.perceptual_hash import Looks, looks_of, same_pictures
+from octfluid.datasets.perceptual_hash import PictureHash, hash_picture, same_pictures
 from octfluid.datasets.splits import (
     ALL,
     SUBSETS,
@@ -36,7 +36,7 @@ IMAGE_MODES = ('L', 'RGB')
 
 class _Image(NamedTuple):
     shape: tuple[int, int]
-    looks: Looks
+    hash: PictureHash
     as_predicted: bool  # `whiten_filling`, which prediction begins with, changes nothing
 
 
@@ -189,7 +189,7 @@ def _check_image(path: Path, spec: DatasetSpec, problems: list[str]) -> _Image |
     if mode not in spec.image_modes:
         problems.append(f'{path}: has pixels of mode {mode}; expected {" or ".join(spec.image_modes)}')
     same = mode != 'L' or np.array_equal(whiten_filling(pixels), pixels)
-    return _Image(pixels.shape[:2], looks_of(pixels), same)
+    return _Image(pixels.shape[:2], hash_picture(pixels), same)
 
 
 def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, problems: list[str]) -> _Mask | None:
@@ -245,13 +245,13 @@ def _check_pictures(
 ) -> None:
     """Find pictures that are on both sides under different names: a problem each if equal, a warning if they look alike."""
     where, alike = f'{root}/splits/{split}_val.txt', []
-    looks = {name: image.looks for name, image in images.items()}
-    for name, twin, equal in same_pictures(lists.get('train', ()), lists.get('val', ()), looks):
+    hashes = {name: image.hash for name, image in images.items()}
+    for name, original, equal in same_pictures(lists.get('train', ()), lists.get('val', ()), hashes):
         if equal:
-            place = f"pixel by pixel '{twin}' in {split}_train.txt"
+            place = f"pixel by pixel '{original}' in {split}_train.txt"
             report.problems.append(f"{where}: '{name}' is {place}; expected no picture on both sides")
         else:
-            alike.append(f'{name} and {twin}')
+            alike.append(f'{name} and {original}')
     if alike:
         shown = ', '.join(alike[:3]) + ', ...' * (len(alike) > 3)
         report.warnings.append(f'{where}: {len(alike)} scans look like copies of training scans: {shown}')

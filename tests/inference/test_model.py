@@ -109,7 +109,7 @@ def test_a_model_with_weights_in_another_file_is_refused(write, tmp_path, monkey
 ])  # fmt: skip
 def test_metadata_that_are_missing_or_damaged_are_refused(write, changes):
     ((key, value),) = changes.items()
-    with pytest.raises(InputError, match=r'metadata are damaged' if value else rf'octfluid\.{key}'):
+    with pytest.raises(InputError, match='metadata' if value else rf'octfluid\.{key}'):
         ScanModel(write(**changes))
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 from predicted import FRAMES, listing, table
 
 from octfluid.inference.model import ScanModel
-from octfluid.inference.outputs import sha256_of
 from octfluid.io.results import write_csv
+from octfluid.utils.digest import file_sha256
 
 SCALE = ['--spacing', '0.004,0.012,0.25']
 TABLES = ['manifest.json', 'measurements.csv', 'measurements.json']
@@ -78,9 +78,9 @@ def test_the_manifest_tells_what_was_done(quick, run, mat, tmp_path):
     manifest = json.loads((tmp_path / 'out/manifest.json').read_text())
     assert manifest['schema'] == 'octfluid.prediction/1' and manifest['settings']['threshold'] == 0.4
     (one,) = manifest['inputs']
-    assert (one['status'], one['sha256'], one['file']) == ('done', sha256_of(mat), 'v.mat')
+    assert (one['status'], one['sha256'], one['file']) == ('done', file_sha256(mat), 'v.mat')
     assert one['warnings'] and sorted(one['outputs']) == [name for name in listing(tmp_path / 'out') if name.startswith('v/')]
-    assert manifest['model']['sha256'] == sha256_of(ScanModel().path)
+    assert manifest['model']['sha256'] == file_sha256(ScanModel().path)
     assert str(tmp_path) not in (tmp_path / 'out/manifest.json').read_text()
 
 

@@ -54,16 +54,16 @@ def test_float_images_become_gray_values(tmp_path, stored, gray):
     np.testing.assert_array_equal(read_subject(path).images.ravel(), gray)
 
 
-@pytest.mark.parametrize(('bad', 'said'), [
+@pytest.mark.parametrize(('bad', 'named'), [
     (dict(manualFluid1=np.zeros((6, 8, 2))), r"'images' has shape \(6, 8, 3\) and 'manualFluid1' \(6, 8, 2\)"),
     (dict(images=np.zeros((6, 8), np.uint8)), r"'images' .*\(6, 8\)"), (dict(images=np.full(SHAPE, np.nan)), 'NaN'),
     (dict(images=images() - 9.0), 'down to -9'), (dict(manualFluid1='text'), "'manualFluid1' "),
     (dict(images=images() * 1j), "'images' .*not a real"), (dict(manualFluid1=None), "'manualFluid1'.* images, notes"),
 ])  # fmt: skip
-def test_bad_content(tmp_path, bad, said):
+def test_bad_content(tmp_path, bad, named):
     variables = {'images': images(), 'manualFluid1': fluid(), 'notes': 'text', **bad}
     path = write(tmp_path, **{name: value for name, value in variables.items() if value is not None})
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=named):
         read_subject(path)
 
 
@@ -80,10 +80,10 @@ def test_files_that_are_not_ours(tmp_path):
 
 
 @pytest.mark.parametrize('packed', [False, True])
-@pytest.mark.parametrize(('place', 'value', 'said'), [
+@pytest.mark.parametrize(('place', 'value', 'named'), [
     (64, 0xFF00, 'not a real numeric array'), (68, 1 << 31, '2147 MB'), (52, 1 << 30, '1074 MB'),
 ], ids=['kind', 'size', 'size of the name'])  # fmt: skip
-def test_headers_that_scipy_must_not_follow(tmp_path, packed, place, value, said):
+def test_headers_that_scipy_must_not_follow(tmp_path, packed, place, value, named):
     path = tmp_path / 'Subject_01.mat'
     scipy.io.savemat(path, {'images': images(), 'manualFluid1': fluid()})
     content = bytearray(path.read_bytes())
@@ -94,5 +94,5 @@ def test_headers_that_scipy_must_not_follow(tmp_path, packed, place, value, said
         part = zlib.compress(bytes(content[128:end]))
         content[128:end] = struct.pack('<2I', 15, len(part)) + part
     path.write_bytes(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=named):
         read_subject(path)

@@ -89,10 +89,10 @@ def test_an_affine_and_the_sizes_of_voxels_agree_and_probabilities_are_written_a
     np.testing.assert_array_equal(np.asarray(image.dataobj).T, values)
 
 
-@pytest.mark.parametrize(('values', 'said'), [
-    (np.zeros((5, 4, 2), np.uint8), '4x5 pixels'), (np.zeros((50, 40, 2, 3), np.uint8), 'axes'),
+@pytest.mark.parametrize(('values', 'named'), [
+    (np.zeros((5, 4, 2), np.uint8), '4x5 pixels'), (np.zeros((50, 40, 2, 3), np.uint8), r'\(50, 40, 2, 3\)'),
     (np.zeros((50, 40, 2), np.complex64), 'complex64'),
 ])  # fmt: skip
-def test_what_are_no_b_scans_is_one_line(tmp_path, values, said):
-    with pytest.raises(InputError, match=said):
+def test_what_are_no_b_scans_is_one_line(tmp_path, values, named):
+    with pytest.raises(InputError, match=named):
         read(save(tmp_path / 'v.nii', values))

@@ -93,7 +93,7 @@ def test_results_of_an_earlier_call_are_no_scans(tmp_path, name):
     (tmp_path / f'all/scans/{name}').write_text('{"schema": "of something else"}')
     assert names([tmp_path / 'all'], recursive=True) == ['scans/a']
     assert left_out(tmp_path / 'all', recursive=True) == [name]
-    with pytest.raises(InputError, match='out: holds results'):
+    with pytest.raises(InputError, match='manifest.json'):
         find_inputs([tmp_path / 'all/out'])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from octfluid.metrics.bootstrap import estimates
 from octfluid.metrics.confusion import COUNTS, image_row, pooled_metrics
-from octfluid.metrics.measures import MEASURES, scored
+from octfluid.metrics.summary import MEASURES, scored
 from octfluid.reporting.formats import number
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from scipy import stats
 from scored_rows import of_dice, random_images, row
 
 from octfluid.metrics.bootstrap import PERMUTATIONS, holm, paired
-from octfluid.metrics.measures import scored
+from octfluid.metrics.summary import scored
 from octfluid.utils.errors import InputError
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from octfluid.models.resample import resize
-from octfluid.models.slide import window_profile, window_starts
+from octfluid.models.slide_inference import window_profile, window_starts
 
 
 class ScanSegmentorProbability(nn.Module):

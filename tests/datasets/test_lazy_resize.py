@@ -9,7 +9,7 @@ from mmengine.dataset import Compose
 from mmseg.datasets.transforms import RandomCrop as StockCrop
 
 from octfluid.datasets.fluid_dataset import seeded_draws
-from octfluid.datasets.windows import linear_window, nearest_window, use_windows
+from octfluid.datasets.lazy_resize import linear_window, nearest_window, use_windows
 from octfluid.utils.errors import InputError
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
