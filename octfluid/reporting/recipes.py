@@ -175,6 +175,7 @@ def is_own(group: Mapping[str, Any]) -> bool:
 
 
 def plotted(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the groups that the figures show: our complete trainings with the highest pooled Dice, at most `PLOTTED`."""
+    """Return the groups that the figures show: of each protocol our complete training with the highest pooled Dice."""
     complete = [group for group in groups if is_own(group) and group['kind'] == 'train' and group['measures']]
-    return sorted(complete, key=lambda group: -(group['measures']['dice']['value'] or 0))[:PLOTTED]
+    ranked = sorted(complete, key=lambda group: -(group['measures']['dice']['value'] or 0))
+    return list({group['protocol']: group for group in reversed(ranked)}.values())[::-1][:PLOTTED]
