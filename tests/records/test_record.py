@@ -88,6 +88,15 @@ def test_fields_that_contradict_each_other(make_record, hrf_weights, path, value
     assert str(raised.value).startswith('x.json: ') and said in str(raised.value)
 
 
+def test_extra_may_be_empty_or_full(make_record, hrf_weights):
+    record = make_record(counts=[(1, 1, 1, 1), (0, 5, 0, 65531)], init=hrf_weights | {'name': 'https://example.org/a/b.pth'})
+    pockets, histogram = dict(true=2, found=1, predicted=2, right=2), dict(fluid=[0] * 31 + [2], background=[2] + [0] * 31)
+    record['images'][0]['extra'] = dict(surface_dice_1px=0.5, surface_dice_2px=1, hd95_px=0.5, pockets=pockets, ignored=65532,
+                                        logit_histogram=histogram)  # fmt: skip
+    record['images'][1]['extra'] = {}
+    assert validate_record(record, 'x') is None
+
+
 def three_classes(make_record):
     rng = np.random.default_rng(0)
     names = ('background', 'IRF', 'SRF')
