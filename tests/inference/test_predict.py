@@ -45,6 +45,8 @@ def test_a_volume(quick, run, mat, tmp_path):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f'out/v/v_z{z:03d}_mask.png')) == 255, masks[z])
     probability = np.asarray(Image.open(tmp_path / 'out/v/v_z001_probability.png'))
     np.testing.assert_allclose(probability / 65535, FRAMES[1] / 256, atol=1e-4)
+    whole = nibabel.load(tmp_path / 'out/v/v_probability.nii.gz').dataobj
+    np.testing.assert_array_equal(np.asarray(whole).transpose(2, 1, 0), FRAMES / np.float32(256))
     *single, volume = table(tmp_path / 'out')
     assert [row['bscan'] for row in single] == ['0', '1', '2', '3'] and volume['kind'] == 'volume'
     assert float(volume['fluid_mm3']) == pytest.approx(masks.sum() * 0.004 * 0.012 * 0.25, rel=1e-5)

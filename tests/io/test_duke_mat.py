@@ -39,11 +39,6 @@ def test_reads_volume_and_graded_slices(tmp_path):
     assert subject.graded_slices == [0, 1]
 
 
-def test_grader_2_reads_the_other_annotation(tmp_path):
-    path = write(tmp_path, images=images(), manualFluid1=fluid(), manualFluid2=np.full(SHAPE, 7.0))
-    assert (read_subject(path, grader=2).fluid == 7).all()
-
-
 @pytest.mark.parametrize(('stored', 'gray'), [
     ([0.0, 127.4, 127.6, 255.0], [0, 127, 128, 255]), ([-0.6, 12.0, 255.7, 200.0], [0, 12, 255, 199]),
     ([0.0, 0.2, 0.5, 1.0], [0, 51, 128, 255]), ([0.0, 10.0, 40.0, 50.0], [0, 51, 204, 255]),

@@ -137,9 +137,7 @@ def test_no_name_means_a_folder(tmp_path, monkeypatch):
     shutil.copy(tmp_path / 'v/w/b1.png', tmp_path / 'v/w/...png')
     monkeypatch.chdir(tmp_path / 'v/w')
     assert names([Path('.')], volume=True) == ['w']
-    assert names([Path('..')], volume=True, recursive=True) == ['v/w']
     assert names([Path('...png')]) == ['scan']
-    assert names([Path('..')], recursive=True) == ['w/b1']
 
 
 def test_files_of_a_volume_that_differ_in_scale_or_side_have_none(tmp_path):
