@@ -38,7 +38,7 @@ def pipeline_of(cfg: Config) -> list[dict[str, Any]]:
     datasets = inner_datasets((cfg.get('test_dataloader') or {}).get('dataset'))
     if not (steps := datasets and datasets[0].get('pipeline')):
         raise InputError(f'{cfg.filename}: no test_dataloader with a pipeline; expected what scans go through before scoring')
-    return steps
+    return [step for step in steps if step['type'] != 'IgnoreUngradedColumns']  # it changes the mask alone
 
 
 def threshold_of(network: nn.Module) -> float:

@@ -112,6 +112,8 @@ class FeedingRunner(Runner):
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
         """Build a loader as mmengine does, then `feed`."""
+        if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
+            dataloader = {**dataloader, 'persistent_workers': False}  # a config's own 0 is merged with its base's True
         loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
         feed(loader)
         return loader
@@ -124,7 +126,7 @@ def feed(loader: DataLoader) -> None:
     half of this process's share of what is free: other loaders need some. A batch that does not fit would be lost, and the
     run would hang.
     """
-    loader.pin_memory = torch.cuda.is_available()
+    loader.pin_memory = loader.pin_memory or torch.cuda.is_available()
     if loader.num_workers and SHARED_MEMORY.is_dir():
         with seeded_draws(0):
             sample = len(pickle.dumps(loader.dataset[0]))

@@ -285,8 +285,9 @@ def has_room(gpu: str | None, others: Sequence[tuple[PlannedRun, int]], peak: in
     for run, begun in others:
         with open(run.log, 'rb') as log:
             log.seek(begun)
-            if not (lines := _GPU_MEMORY.findall(log.read())):
-                return False
+            text = log.read()
+            if not (lines := _GPU_MEMORY.findall(text)):
+                return b'Iter(train)' in text  # such a run has no GPU
         taken += map(int, lines)
     gpu = gpu or os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]
     query = ['nvidia-smi', '--query-gpu=memory.free', '--format=csv,noheader,nounits', f'--id={gpu}']

@@ -113,10 +113,11 @@ def raster_of(
         step = step - (step @ middle) / (middle @ middle) * middle
         horizontal = bool(abs(middle[0]) > np.abs(middle[1:]).max())
         bottom_up = bool(first[0, 1] > first[-1, 1]) if horizontal and first.shape[1] == 2 else None
-    for steps in (np.diff(first, axis=0), np.diff(last, axis=0)):
-        if (odd := _odd(steps)) is not None:
-            uneven = f'B-scan {odd + 1} does not follow the one before as most do: they repeat a place, leave a gap or cross'
-            return Raster(horizontal=horizontal, uneven=uneven)
+    # Both ends of the B-scans advance alike; where they do not, the B-scans cross or spread.
+    if (odd := _odd(np.concatenate([np.diff(first, axis=0), np.diff(last, axis=0)]))) is not None:
+        number = odd % (len(first) - 1) + 1
+        uneven = f'B-scan {number} does not follow the one before as most do: they repeat a place, leave a gap or cross'
+        return Raster(horizontal=horizontal, uneven=uneven)
     distance = float(np.linalg.norm(step))
     if header and abs(header - distance) > max(0.01 * distance, QUANTUM_MM):
         doubt = f'B-scans are {header:.4g} mm apart by the header of the file, and {distance:.4g} mm by their positions'

@@ -188,8 +188,8 @@ def test_masks_of_all_kinds(tmp_path, image, suffix, classes, expected):
 
 def test_values_of_classes_in_jpeg_are_the_nearest(tmp_path):
     Image.fromarray(POCKETS).save(tmp_path / 'mask.jpg', quality=90)
-    found = read_mask(tmp_path / 'mask.jpg', THREE)
-    assert (found == LABELS).mean() > 0.98 and [np.sum(found == label) > 230 for label in (1, 2, 3)] == [True] * 3
+    found = read_mask(tmp_path / 'mask.jpg', dict(fluid=[85, 170, 255]))
+    assert (found == (LABELS > 0)).mean() > 0.98
 
 
 # 64 x 80 pixels, three pockets of 11 x 22.
@@ -199,7 +199,7 @@ def test_values_of_classes_in_jpeg_are_the_nearest(tmp_path):
     (palette(LABELS, COLOURS), 'png', None, r'3 \(242 px\)'),
     (Image.fromarray(POCKETS.astype(np.uint16) * 16), 'png', None, r'4080 \(242 px\)'),
     (Image.fromarray(254 - WHITE // 255), 'png', None, r'254 \(4394 px\)'),
-    (Image.fromarray(WHITE // 255), 'jpg', None, 'JPEG'),
+    (Image.fromarray(WHITE // 255), 'jpg', None, 'JPEG'), (Image.fromarray(POCKETS), 'jpg', THREE, 'PNG'),
     (Image.fromarray(np.tile(np.arange(80, dtype=np.uint8) * 3, (64, 1))), 'jpg', None, 'JPEG'),
 ])  # fmt: skip
 def test_other_masks_are_refused_with_what_they_hold(tmp_path, image, suffix, classes, said):

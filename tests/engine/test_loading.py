@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, get_worker_info
 from octfluid.datasets.fluid_dataset import FluidDataset
 from octfluid.engine import performance
 from octfluid.engine.config import load_config
-from octfluid.engine.performance import PerformanceHook, feed
+from octfluid.engine.performance import FeedingRunner, PerformanceHook, feed
 from octfluid.utils.errors import WorkError
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +60,12 @@ def test_no_more_workers_than_shared_memory_has_room_for(monkeypatch, free, work
     assert loader.timeout == (timeout or 600 if workers else 0) and loader.pin_memory == torch.cuda.is_available()
     if workers < 2:
         assert [len(batch) for batch in loader] == [2, 2]
+
+
+def test_no_workers_in_a_config_of_its_own():
+    sampler = dict(type='DefaultSampler', shuffle=False)
+    settings = dict(dataset=Noise(), batch_size=2, num_workers=0, persistent_workers=True, sampler=sampler)
+    assert [len(batch) for batch in FeedingRunner.build_dataloader(settings)] == [2, 2]
 
 
 def test_a_lost_batch_ends_the_run_in_one_line(run, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from tiny_scans import CONFIG, KINDS, random_weights, scan_options, segmentor
 
 from octfluid.engine.config import load_config
 from octfluid.engine.export import load_network
-from octfluid.engine.network import NetworkModel
+from octfluid.engine.network import NetworkModel, pipeline_of
 from octfluid.engine.run import test as run_test
 from octfluid.inference import cli
 from octfluid.inference.predictor import Predictor
@@ -32,6 +32,11 @@ def scored(monkeypatch):
 
     monkeypatch.setattr(FluidMetric, 'process', note)
     return found
+
+
+def test_a_config_that_scores_graded_columns_predicts_whole_scans():
+    plain, graded = (pipeline_of(load_config(f'configs/duke_dme/{name}.py')) for name in ('compact', 'compact_graded'))
+    assert plain == graded
 
 
 @pytest.mark.parametrize('kind', [*KINDS, 'scans'])

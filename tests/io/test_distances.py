@@ -54,14 +54,17 @@ def rows(*heights):
 EVEN = rows(0, 0.25, 0.5)
 STAR = [((-ARM * c, -ARM * s), (ARM * c, ARM * s)) for c, s in ((1, 0), (0.5, 0.75**0.5), (-0.5, 0.75**0.5))]
 
+CROSS = [((0.0, -0.02), (WIDTH, 0.02)), ((0.0, 0.0), (WIDTH, 0.0)), ((0.0, 0.02), (WIDTH, -0.02))]
+FAN = [((0.0, 0.0), (WIDTH, 0.0)), ((0.0, 0.1), (WIDTH, 0.05)), ((0.0, 0.2), (WIDTH, 0.1))]
+
 
 @pytest.mark.parametrize('read', [vol, xml, frames, series])
 @pytest.mark.parametrize(('header', 'ends', 'distance'), [
     (0.25, EVEN, 0.25), (None, EVEN, 0.25), (0.25, None, 0.25), (None, None, None), (0.12, EVEN, None), (0.245, EVEN, None),
     (0.251, EVEN, 0.25), (0.25, rows(0, 0, 0.25), None), (0.25, rows(0, 0, 0), None), (0.25, rows(0, 0.25, 0.75), None),
-    (0.25, STAR, None), (0.25, [*EVEN[:2], EVEN[2][::-1]], None),
+    (0.25, STAR, None), (0.25, [*EVEN[:2], EVEN[2][::-1]], None), (None, CROSS, None), (None, FAN, None),
 ], ids=['both', 'positions', 'header', 'neither', 'half', 'nearly', 'rounded', 'twice', 'one place', 'gap', 'star',
-        'turned'])  # fmt: skip
+        'turned', 'crossing', 'fan'])  # fmt: skip
 def test_positions_rule_and_what_contradicts_itself_has_no_volume_and_one_line(tmp_path, read, header, ends, distance):
     scan = read(tmp_path, header, ends)
     spacing, _, warnings = scale_of(scan, Settings())

@@ -84,6 +84,8 @@ def prepare_folder(
             '--folds: scans of one patient on both sides of a split let a network recognise eyes; expected --subject PATTERN, '
             'or --each-scan-is-a-patient if that is so'
         )
+    if 0 in {value for values in (classes or {}).values() for value in values}:
+        raise InputError('--fluid, --classes: 0 is the background; expected other values')
     scans, truths = _files(Path(images)), _files(Path(masks))
     pairs, endings = _paired(scans, truths)
     if not pairs:
@@ -138,6 +140,8 @@ def read_mask(path: Path, classes: Classes = None, others: Sequence[Path] = ()) 
     """
     pixels = _values_of(path)
     if path.suffix.lower() in _JPEG:
+        if len(classes or ()) > 1:
+            raise InputError(f'{path}: a JPEG blurs the borders of classes into others; save masks of several classes as PNG')
         levels = np.array(sorted({0, 255}.union(*(classes or {}).values())))
         distances = np.abs(pixels[..., None].astype(int) - levels)
         near = levels[distances.argmin(axis=2)]
