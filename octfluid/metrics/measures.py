@@ -22,12 +22,7 @@ from octfluid.utils.errors import InputError
 
 # --- the images of a configuration ---
 
-_SAME = {
-    'subject': lambda row: row['subject'],
-    'height x width': lambda row: f'{row["height"]} x {row["width"]}',
-    'true foreground pixels': lambda row: row['tp'] + row['fn'],
-    'true background pixels': lambda row: row['fp'] + row['tn'],
-}
+_SAME = ('name', 'subject', 'height', 'width')
 
 
 class Scored(NamedTuple):
@@ -70,15 +65,15 @@ def check_same_images(arm: Scored, reference: Scored) -> None:
 
 
 def _check_same(first: Sequence[Mapping], second: Sequence[Mapping], one: str, other: str) -> None:
-    # first, second: both ascending by name
-    advice = 'expected the same images on both sides, score one of them again'
-    if alone := sorted({row['name'] for row in first} ^ {row['name'] for row in second}):
-        owner = one if any(row['name'] == alone[0] for row in first) else other
-        raise InputError(f'image {alone[0]}: of {one} and {other}, only {owner} scores it; {advice}')
-    for a, b in zip(first, second, strict=True):
-        for what, value in _SAME.items():
-            if value(a) != value(b):
-                raise InputError(f'image {a["name"]}: {what} {value(a)} in {one} and {value(b)} in {other}; {advice}')
+    sides = [
+        {(*(row[key] for key in _SAME), row['tp'] + row['fn'], row['fp'] + row['tn']) for row in rows}
+        for rows in (first, second)
+    ]
+    if odd := sorted(sides[0] ^ sides[1], key=lambda row: row[0]):
+        raise InputError(
+            f'image {odd[0][0]}: only {one} or {other} scores it, or they differ in its subject, size or true pixels; expected '
+            'the same images on both sides, score one of them again'
+        )
 
 
 def per_subject(scored: Scored) -> list[dict[str, Any]]:

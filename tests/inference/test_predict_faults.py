@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 
 import pytest
 from PIL import Image
@@ -67,15 +66,6 @@ def test_a_full_disk_ends_the_call_and_keeps_what_is_done(run, scans, tmp_path, 
     status, _, errors = run(scans, '--out', tmp_path / 'out')
     assert status == 1 and errors.splitlines()[-1].startswith('error: No space left on device')
     assert 'manifest.partial.json' in listing(tmp_path / 'out') and 'b8_mask.png' in listing(tmp_path / 'out')
-
-
-def test_the_work_goes_on_where_the_reader_of_its_lines_has_gone(run, scans, tmp_path, monkeypatch):
-    reader, writer = os.pipe()
-    os.close(reader)
-    with open(writer, 'w') as gone:
-        monkeypatch.setattr(sys, 'stdout', gone)
-        assert run(scans, '--out', tmp_path / 'out')[0] == 0
-    assert len(table(tmp_path / 'out')) == 4 and 'b11_mask.png' in listing(tmp_path / 'out')
 
 
 def test_a_bad_file_does_not_stop_the_others(run, scans, tmp_path):
