@@ -4,6 +4,7 @@ Layout: ``<root>/<size_dir>/{images,annotations}/<name>.png`` (photographs ``.jp
 and ``<root>/index.csv``, see `octfluid.datasets.splits`.
 """
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-from octfluid.datasets.perceptual_hash import Looks, looks_of, same_pictures
 from octfluid.datasets.splits import (
     ALL,
     SUBSETS,
@@ -32,6 +33,64 @@ KINDS = ('images', 'annotations')
 SUFFIX = '.png'
 IMAGE_MODES = ('L', 'RGB')
 """Pillow's modes that a scan may have, unless its data set allows fewer."""
+_SIDE = 16
+_CLOSE = 32
+"""Bits of `Looks.outline` in which copies of a scan differ at most: JPEG of quality 60, or another brightness, changes up to 30
+of 256; between two of the 110 Duke scans there are at least 54."""
+_FLAT = 16
+"""The outline of a picture with fewer bits set, such as a black one, says nothing."""
+
+
+# --- pictures that show the same, whatever their names and formats ---
+
+
+class Looks(NamedTuple):
+    """Digest of a picture's size and pixels, and its "difference hash", similar for a compressed, resized or brightened copy.
+
+    ``outline`` has 256 bits: whether gray rises from each of 17x16 cells to the one on its right. 0 for a picture in colours:
+    photographs of different eyes are as alike as copies of a scan.
+    """
+
+    pixels: str
+    outline: int
+
+
+def looks_of(pixels: np.ndarray) -> Looks:
+    """Describe a picture: (H, W) or (H, W, channels), of any integer or boolean type."""
+    digest = hashlib.sha256(f'{pixels.shape} {pixels.dtype}'.encode())
+    digest.update(np.ascontiguousarray(pixels))
+    gray = pixels.reshape(*pixels.shape[:2], -1)
+    if not (gray == gray[:, :, :1]).all():
+        return Looks(digest.hexdigest(), 0)
+    small = cv2.resize(gray[:, :, 0].astype(np.float32), (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA)
+    bits = np.packbits(small[:, 1:] > small[:, :-1])
+    return Looks(digest.hexdigest(), int.from_bytes(bits.tobytes()))
+
+
+def same_pictures(train: Sequence[str], val: Sequence[str], looks: Mapping[str, Looks]) -> list[tuple[str, str, bool]]:
+    """Find pictures of ``val`` that show the same as one of ``train``, passing over names on both sides and without looks.
+
+    Returns:
+        (name in ``val``, name in ``train``, whether all pixels are equal, else they are only much alike), in the order of
+        ``val``; each name of ``val`` once.
+    """
+    known = {name: looks[name] for name in train if name in looks}
+    by_pixels = {look.pixels: name for name, look in reversed(known.items())}
+    outlines = [(look.outline, name) for name, look in known.items() if look.outline.bit_count() >= _FLAT]
+    found = []
+    for name in val:
+        if name in known or name not in looks:
+            continue
+        look = looks[name]
+        if twin := by_pixels.get(look.pixels):
+            found.append((name, twin, True))
+        elif look.outline.bit_count() >= _FLAT and outlines:
+            bits, twin = min(((look.outline ^ outline).bit_count(), twin) for outline, twin in outlines)
+            found += [(name, twin, False)] if bits <= _CLOSE else []
+    return found
+
+
+# --- the check ---
 
 
 class _Image(NamedTuple):
@@ -89,11 +148,6 @@ class DatasetSpec:
     image_modes: tuple[str, ...] = IMAGE_MODES
     truth_dir: str | None = None
 
-    @property
-    def foreground(self) -> str:
-        """Names of the classes other than 0."""
-        return ' or '.join(self.classes[1:])
-
 
 def check_dataset(spec: DatasetSpec) -> DatasetReport:
     """Check every image and mask of one size of a data set, and the lists of its split; report what is wrong with files.
@@ -114,7 +168,7 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
             masks[name] = mask
     subjects = _check_index(root, image_paths.keys() | mask_paths.keys(), problems)
     if full := [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid]:
-        what = f'{len(full)} call more than half of their pixels {spec.foreground}; is it the background? (first: {full[0]})'
+        what = f'{len(full)} call more than half of their pixels foreground; is it the background? (first: {full[0]})'
         warnings.append(f'{root}/{spec.size_dir}/annotations: {what}')
     if filled := [name for name, image in images.items() if not image.as_predicted]:
         what = f'{len(filled)} are filled with another gray than white (255), which a prediction makes white'
@@ -212,7 +266,6 @@ def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, pro
 
 
 def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, int]:
-    """Return the subject by name; a file that ``index.csv`` lacks is a problem."""
     try:
         index = load_index(root)
     except InputError as error:
@@ -243,7 +296,6 @@ def _check_lists(root: Path, split: str, names: set[str], problems: list[str]) -
 def _check_pictures(
     root: Path, split: str, lists: Mapping[str, Sequence[str]], images: Mapping[str, _Image], report: DatasetReport
 ) -> None:
-    """Find pictures that are on both sides under different names: a problem each if equal, a warning if they look alike."""
     where, alike = f'{root}/splits/{split}_val.txt', []
     looks = {name: image.looks for name, image in images.items()}
     for name, twin, equal in same_pictures(lists.get('train', ()), lists.get('val', ()), looks):
@@ -260,11 +312,10 @@ def _check_pictures(
 def _check_classes(
     spec: DatasetSpec, lists: Mapping[str, Sequence[str]], masks: Mapping[str, _Mask], report: DatasetReport
 ) -> None:
-    """Find classes without a pixel in the masks of a training set."""
     train = [masks[name] for name in lists.get('train', ()) if name in masks]
     present = frozenset().union(*(mask.classes for mask in train))
     missing = [f'class {label}' + ' (background)' * (not label) for label in range(len(spec.classes)) if label not in present]
-    for label in missing if any(present) else [spec.foreground]:
+    for label in missing if any(present) else [' or '.join(spec.classes[1:])]:
         report.problems.append(
             f'{spec.root}/splits/{spec.split}_train.txt: none of its {len(train)} masks has a pixel of {label}; '
             'a model cannot learn it; check how masks were made'

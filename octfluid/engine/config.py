@@ -135,7 +135,6 @@ def set_precision(cfg: Config, amp: str | None, resumed: str | None = None) -> s
 
 
 def _refuse_wrong_results(cfg: Config, path: Path) -> None:
-    """Refuse (InputError) settings that would make a result wrong without a word."""
     if any(dataset.get('reduce_zero_label') for loader in LOADERS for dataset in _datasets(cfg, loader)):
         raise InputError(f'{path}: reduce_zero_label=True would drop the background; remove the setting')
     classes = len(classes_of(cfg))

@@ -3,7 +3,6 @@
 All volumes of a file are read. B-scans of circle and star scans have no distance, and so no volume in mm3.
 """
 
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ DEVICE = 'Heidelberg Spectralis'
 _SIDE_BY_SIDE = (0, 1, 3, 4)  # scan patterns; 2 is a circle, 5 a star
 _SIDES = {'R': 'OD', 'L': 'OS', 'OD': 'OD', 'OS': 'OS'}
 _TEXTS = ((104, 136), (140, 164), (176, 200), (224, 258))  # bytes of a .vol header that hold text typed by people
-# Bytes of an .e2e file's header, of a chunk's, of a folder, of a data header.
-_HEADER, _CHUNK, _FOLDER, _CONTAINER = 88, 52, 44, 60
 _CONTEXT = 'OphthalmicAcquisitionContext'
 _PERSONAL = ('.//Patient/LastName', './/Patient/FirstNames', './/Patient/PatientID', './/Patient/ID')
 _NO_WIDTH = 'an .e2e file gives the width of a pixel only as an angle, so nothing is in mm; pass the scale of your device'
@@ -88,7 +85,6 @@ def read_e2e(path: Path) -> list[Scan]:
             """Return no description: it would take all texts of the file."""
             return ''
 
-    _require_end(path)
     scans, unread = [], 0
     with Reader(path) as reader:
         for number, series in enumerate(reader.series):
@@ -133,21 +129,6 @@ def _read_series(path: Path, series: Any, label: str) -> Scan | None:
         device=DEVICE,
         notes=(_NO_WIDTH, *notes, *_pattern_notes(pattern)),
     )
-
-
-def _require_end(path: Path) -> None:
-    """Follow the chunks of an ``.e2e`` file as its parser does, which never returns where they lead in a circle."""
-    content, place, seen = path.read_bytes(), _HEADER, set()
-    while place + _CHUNK <= len(content):
-        if place in seen:
-            raise InputError(f'{path}: its chunks lead in a circle; it is damaged, export it again')
-        seen.add(place)
-        (number,) = struct.unpack_from('<I', content, place + 36)
-        last = place + _CHUNK + (number - 1) * _FOLDER
-        if number == 0 or last + _FOLDER > len(content):
-            return
-        start, size = struct.unpack_from('<4x2I', content, last)
-        place = start + size + _CONTAINER
 
 
 def read_xml(path: Path) -> list[Scan]:

@@ -10,7 +10,6 @@ Dice, Hausdorff distance and pockets; a measure made from them is undefined for 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,20 +39,16 @@ class Scored(NamedTuple):
 
 
 def scored(images_by_seed: Mapping[int, Sequence[Mapping[str, Any]]]) -> Scored:
-    """Bring the images of run records, by seed, in one order.
+    """Bring the images of run records, by seed, in one order; at least one of each.
 
     Raises:
-        InputError: There is no seed or no image, an image occurs twice in one seed, or two seeds differ in an image's
-            presence, subject, size or number of true pixels.
+        InputError: An image occurs twice in one seed, or two seeds differ in its presence, subject, size or true pixels.
     """
     seeds = tuple(sorted(images_by_seed))
-    if not seeds or not images_by_seed[seeds[0]]:
-        raise InputError('there are no scored images; expected at least one seed with at least one image in its run record')
     rows = tuple(tuple(sorted(images_by_seed[seed], key=lambda row: row['name'])) for seed in seeds)
     for seed, images in zip(seeds, rows, strict=True):
-        for first, second in pairwise(images):
-            if first['name'] == second['name']:
-                raise InputError(f'seed {seed}: image {first["name"]} is scored twice; expected each image once, remove one')
+        if len({row['name'] for row in images}) < len(images):
+            raise InputError(f'seed {seed}: an image is scored twice; expected each once, remove a record')
         _check_same(rows[0], images, f'seed {seeds[0]}', f'seed {seed}')
     names, subjects = (tuple(row[key] for row in rows[0]) for key in ('name', 'subject'))
     return Scored(names, subjects, seeds, rows)

@@ -112,31 +112,15 @@ class Counts(FileModel):
     tn: Count
 
 
-class Pockets(FileModel):
-    """Counts of `octfluid.metrics.lesions.pocket_counts`."""
-
-    true: Count
-    found: Count
-    predicted: Count
-    right: Count
-
-
-class LogitHistogram(FileModel, extra='forbid'):
-    """Counts of `octfluid.metrics.threshold_free.logit_histogram`."""
-
-    fluid: Bins
-    background: Bins
-
-
 class Extra(FileModel, extra='forbid'):
-    """Measures that need the masks or logits of an image. Older records lack them."""
+    """Measures that need the masks or logits of an image, see `octfluid.metrics`. Older records lack them."""
 
     surface_dice_1px: Fraction | None = None
     surface_dice_2px: Fraction | None = None
     hd95_px: Amount | None = None
-    pockets: Pockets = None
+    pockets: Annotated[dict[Literal['true', 'found', 'predicted', 'right'], Count], Field(min_length=4)] = None
     ignored: Size = 0
-    logit_histogram: LogitHistogram = None
+    logit_histogram: Annotated[dict[Literal['fluid', 'background'], Bins], Field(min_length=2)] = None
 
 
 class Image(Counts):

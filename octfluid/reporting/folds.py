@@ -123,7 +123,6 @@ def _identity(run: Run) -> dict[str, Any]:
 
 
 def _check_same(runs: Sequence[Run]) -> None:
-    """Refuse runs that differ in more than their fold."""
     first, by_split = runs[0], {}
     same = _identity(first)
     for run in runs:
@@ -145,7 +144,6 @@ def _never_saw(run: Run) -> bool:
 
 
 def _check_subject(run: Run, image: Mapping[str, Any], expected: Mapping[str, int | str] | None) -> None:
-    """Refuse an image whose patient the run's model may have seen, or that is not expected."""
     name, subject, split = image['name'], image['subject'], run.record['split']
     if expected is not None and name not in expected:
         raise InputError(f"{run.path}: '{name}' is not one of the {len(expected)} images of the data set; remove the record")

@@ -96,7 +96,6 @@ def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict
 
 
 def _with_block(readme: Path, results: Mapping[str, Any], out: Path) -> str:
-    """Return the README's text with a new results block, whose links lead into the results folder."""
     text = read_text(readme)
     before, begin, rest = text.partition(README_BEGIN)
     _, end, after = rest.partition(README_END)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octfluid.datasets.perceptual_hash import looks_of, same_pictures
+from octfluid.datasets.integrity import looks_of, same_pictures
 from octfluid.datasets.phantoms import make_phantom
 
 SCANS = {name: make_phantom(seed, 96, 128, fluid=True)[0] for seed, name in enumerate('abc')}

@@ -163,7 +163,6 @@ def _values_of(path: Path) -> np.ndarray:
 
 
 def _listed(paths: Sequence[Path]) -> str:
-    """Return the values of masks with the numbers of their pixels, the most frequent first."""
     counts: Counter[float] = Counter()
     for path in paths:
         counts.update(dict(zip(*map(np.ndarray.tolist, np.unique(_values_of(path), return_counts=True)), strict=True)))

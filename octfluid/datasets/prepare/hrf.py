@@ -86,7 +86,6 @@ def _name(eye: tuple[int, int]) -> str:
 
 
 def _read_mask(image_path: Path, mask_path: Path) -> np.ndarray:
-    """Check a photograph and its mask; return the mask as uint8 (H, W) of 0 and 1."""
     image, mask = load_picture(image_path), load_picture(mask_path)
     if (image.format, image.mode) != ('JPEG', 'RGB'):
         raise InputError(f'{image_path}: is a {image.mode} image in {image.format} format; expected an RGB JPEG')
