@@ -19,15 +19,10 @@ for advice in (
 with contextlib.redirect_stdout(io.StringIO()):  # mmseg prints that an optional package is absent
     import mmseg.datasets  # noqa: F401
 
-from octfluid.datasets import augment, fluid_dataset, sampler, standardize  # noqa: E402
-from octfluid.engine import checkpoint, hooks, performance, record_hook  # noqa: E402
-from octfluid.metrics import fluid_metric  # noqa: E402
-from octfluid.models import losses, plain_unet, segmentor  # noqa: E402
+from octfluid.datasets import augment, fluid_dataset, sampler, standardize  # noqa: E402, F401
+from octfluid.engine import checkpoint, hooks, performance, record_hook  # noqa: E402, F401
+from octfluid.metrics import fluid_metric  # noqa: E402, F401
+from octfluid.models import losses, plain_unet, segmentor  # noqa: E402, F401
 
 checkpoint.use_safe_loading()
 performance.format_configs_once()
-
-__all__ = [
-    'augment', 'checkpoint', 'fluid_dataset', 'fluid_metric', 'hooks', 'losses',
-    'performance', 'plain_unet', 'record_hook', 'sampler', 'segmentor', 'standardize',
-]  # fmt: skip

@@ -4,8 +4,9 @@
 import sys
 from pathlib import Path
 
-from octfluid.records.record import file_sha256, read_records, split_sha256
+from octfluid.records.record import read_records, split_sha256
 from octfluid.utils.cli import ToolParser, exit_status_of
+from octfluid.utils.digest import file_sha256
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def main() -> None:
     from mmengine.registry import init_default_scope
     from mmseg.registry import DATASETS
 
+    import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.config import load_config
     from octfluid.engine.record_hook import scored_files
     from octfluid.records.fingerprint import config_sha256

@@ -19,7 +19,8 @@ def main() -> int | None:
     )
     args = parser.parse_args()
 
-    from octfluid.datasets.spec import check_data, dataset_spec
+    import octfluid.register  # noqa: F401  registers what configs name
+    from octfluid.datasets.config_data import check_data, dataset_spec
     from octfluid.engine.config import load_config, parse_options
     from octfluid.utils.errors import InputError
 

@@ -33,7 +33,7 @@ def parse_args() -> Namespace:
 
 def trained_patients(cfg: Any, split: str | None) -> str:
     """Return which patients of the data set, by their numbers in ``index.csv``, the scans that a split trains on are of."""
-    from octfluid.datasets.spec import dataset_spec
+    from octfluid.datasets.config_data import dataset_spec
     from octfluid.datasets.splits import load_index, read_split, split_names
 
     root = dataset_spec(cfg).root
@@ -47,10 +47,11 @@ def trained_patients(cfg: Any, split: str | None) -> str:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    from octfluid.datasets.spec import dataset_type
+    import octfluid.register  # noqa: F401  registers what configs name
+    from octfluid.datasets.config_data import dataset_type
     from octfluid.engine.checkpoint import origin_of, read_checkpoint
     from octfluid.engine.config import load_config, parse_options
-    from octfluid.engine.export import export, require_twins
+    from octfluid.engine.export import export, require_same_training
     from octfluid.inference.model import ScanModel
     from octfluid.records.fingerprint import config_name
     from octfluid.records.record import read_records, to_run
@@ -69,7 +70,7 @@ def main() -> None:
     if args.records and not records:
         raise InputError(f'--records {args.records[0]}: no run record there; expected those of networks of this config')
     origin = origin_of(args.checkpoint, read_checkpoint(args.checkpoint))
-    require_twins(cfg, records, origin)
+    require_same_training(cfg, records, origin)
     scores = scores_of([to_run(path, record) for path, record in records]) if records else []
     about = dataset_type(cfg.get('train_dataloader') or cfg.get('test_dataloader'))
     if origin.dataset not in (None, about):

@@ -11,6 +11,7 @@ from octfluid.utils.cli import exit_status_of
 
 def load_network(config: Path, checkpoint: Path, options: dict[str, Any]) -> Any:
     """Load a segmentor of MMSegmentation in the place of an exported model."""
+    import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.network import NetworkModel
 
     return NetworkModel(config, checkpoint, options)

@@ -22,6 +22,7 @@ def main() -> int | None:
     parser.add_argument('--allow-short', action='store_true', help='publish vessel weights of fewer than 500 iterations')
     args = parser.parse_args()
 
+    import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.publish import publish
 
     options = dict(config=args.config, record=args.record, name=args.name, half=args.half, allow_short=args.allow_short)

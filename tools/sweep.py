@@ -133,6 +133,7 @@ def pooled_lines(outcomes: Sequence[Any]) -> list[str]:
 def main() -> int:
     """Plan, run, and report."""
     args = parse_args()
+    import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.sweep import parse_parameters, plan_runs, split_done
     from octfluid.utils.atomic import require_folder
 

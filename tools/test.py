@@ -41,6 +41,7 @@ def main() -> None:
     """Run the tool."""
     args = parse_args()
     first = begin_launched(args)
+    import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.config import load_config, parse_options
     from octfluid.engine.run import test
     from octfluid.records.record import read_record

@@ -21,9 +21,9 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from torch.utils.data import get_worker_info
 
 from octfluid.datasets.integrity import IMAGE_MODES, SUFFIX
+from octfluid.datasets.lazy_resize import use_windows
 from octfluid.datasets.sampler import SampleDraw
 from octfluid.datasets.splits import load_index
-from octfluid.datasets.windows import use_windows
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
 
@@ -158,7 +158,7 @@ class FluidDataset(BaseSegDataset):
     Args:
         scan_size: (height, width) in pixels that every scan has, checked before training; None when they differ.
         window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` keep
-            (`octfluid.datasets.windows`), from scans that are decoded once and all stay in memory. The samples are
+            (`octfluid.datasets.lazy_resize`), from scans that are decoded once and all stay in memory. The samples are
             the same, but for 1 gray level.
         cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `FIXED`)
             in at most so much memory; 0 keeps nothing. The samples are the same. ``window_first`` keeps all.

@@ -4,7 +4,6 @@ Layout: ``<root>/<size_dir>/{images,annotations}/<name>.png`` (photographs ``.jp
 and ``<root>/index.csv``, see `octfluid.datasets.splits`.
 """
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from octfluid.datasets.perceptual_hash import PictureHash, hash_picture, same_pictures
 from octfluid.datasets.splits import (
     ALL,
     SUBSETS,
@@ -33,69 +32,11 @@ KINDS = ('images', 'annotations')
 SUFFIX = '.png'
 IMAGE_MODES = ('L', 'RGB')
 """Pillow's modes that a scan may have, unless its data set allows fewer."""
-_SIDE = 16
-_CLOSE = 32
-"""Bits of `Looks.outline` in which copies of a scan differ at most: JPEG of quality 60, or another brightness, changes up to 30
-of 256; between two of the 110 Duke scans there are at least 54."""
-_FLAT = 16
-"""The outline of a picture with fewer bits set, such as a black one, says nothing."""
-
-
-# --- pictures that show the same, whatever their names and formats ---
-
-
-class Looks(NamedTuple):
-    """Digest of a picture's size and pixels, and its "difference hash", similar for a compressed, resized or brightened copy.
-
-    ``outline`` has 256 bits: whether gray rises from each of 17x16 cells to the one on its right. 0 for a picture in colours:
-    photographs of different eyes are as alike as copies of a scan.
-    """
-
-    pixels: str
-    outline: int
-
-
-def looks_of(pixels: np.ndarray) -> Looks:
-    """Describe a picture: (H, W) or (H, W, channels), of any integer or boolean type."""
-    digest = hashlib.sha256(f'{pixels.shape} {pixels.dtype}'.encode())
-    digest.update(np.ascontiguousarray(pixels))
-    gray = pixels.reshape(*pixels.shape[:2], -1)
-    if not (gray == gray[:, :, :1]).all():
-        return Looks(digest.hexdigest(), 0)
-    small = cv2.resize(gray[:, :, 0].astype(np.float32), (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA)
-    bits = np.packbits(small[:, 1:] > small[:, :-1])
-    return Looks(digest.hexdigest(), int.from_bytes(bits.tobytes()))
-
-
-def same_pictures(train: Sequence[str], val: Sequence[str], looks: Mapping[str, Looks]) -> list[tuple[str, str, bool]]:
-    """Find pictures of ``val`` that show the same as one of ``train``, passing over names on both sides and without looks.
-
-    Returns:
-        (name in ``val``, name in ``train``, whether all pixels are equal, else they are only much alike), in the order of
-        ``val``; each name of ``val`` once.
-    """
-    known = {name: looks[name] for name in train if name in looks}
-    by_pixels = {look.pixels: name for name, look in reversed(known.items())}
-    outlines = [(look.outline, name) for name, look in known.items() if look.outline.bit_count() >= _FLAT]
-    found = []
-    for name in val:
-        if name in known or name not in looks:
-            continue
-        look = looks[name]
-        if twin := by_pixels.get(look.pixels):
-            found.append((name, twin, True))
-        elif look.outline.bit_count() >= _FLAT and outlines:
-            bits, twin = min(((look.outline ^ outline).bit_count(), twin) for outline, twin in outlines)
-            found += [(name, twin, False)] if bits <= _CLOSE else []
-    return found
-
-
-# --- the check ---
 
 
 class _Image(NamedTuple):
     shape: tuple[int, int]
-    looks: Looks
+    hash: PictureHash
     as_predicted: bool  # `whiten_filling`, which prediction begins with, changes nothing
 
 
@@ -243,7 +184,7 @@ def _check_image(path: Path, spec: DatasetSpec, problems: list[str]) -> _Image |
     if mode not in spec.image_modes:
         problems.append(f'{path}: has pixels of mode {mode}; expected {" or ".join(spec.image_modes)}')
     same = mode != 'L' or np.array_equal(whiten_filling(pixels), pixels)
-    return _Image(pixels.shape[:2], looks_of(pixels), same)
+    return _Image(pixels.shape[:2], hash_picture(pixels), same)
 
 
 def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, problems: list[str]) -> _Mask | None:
@@ -297,13 +238,13 @@ def _check_pictures(
     root: Path, split: str, lists: Mapping[str, Sequence[str]], images: Mapping[str, _Image], report: DatasetReport
 ) -> None:
     where, alike = f'{root}/splits/{split}_val.txt', []
-    looks = {name: image.looks for name, image in images.items()}
-    for name, twin, equal in same_pictures(lists.get('train', ()), lists.get('val', ()), looks):
+    hashes = {name: image.hash for name, image in images.items()}
+    for name, original, equal in same_pictures(lists.get('train', ()), lists.get('val', ()), hashes):
         if equal:
-            place = f"pixel by pixel '{twin}' in {split}_train.txt"
+            place = f"pixel by pixel '{original}' in {split}_train.txt"
             report.problems.append(f"{where}: '{name}' is {place}; expected no picture on both sides")
         else:
-            alike.append(f'{name} and {twin}')
+            alike.append(f'{name} and {original}')
     if alike:
         shown = ', '.join(alike[:3]) + ', ...' * (len(alike) > 3)
         report.warnings.append(f'{where}: {len(alike)} scans look like copies of training scans: {shown}')

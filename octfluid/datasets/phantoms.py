@@ -160,8 +160,8 @@ def _surfaces(anatomy: Anatomy, pockets: list[_Pocket], rng: np.random.Generator
 def _inside(pocket: _Pocket, surfaces: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return where the fluid is: (H, W) bool. Pockets stay below the nerve fibres and above the ellipsoid zone."""
     roof, floor = surfaces[1] + 0.01, surfaces[5] - 0.01
-    room = np.interp(pocket.centre, x, floor - roof)
-    reach = min(pocket.half_height / room, 0.5)
+    thickness = np.interp(pocket.centre, x, floor - roof)
+    reach = min(pocket.half_height / thickness, 0.5)
     middle = roof + (reach + pocket.depth * (1 - 2 * reach)) * (floor - roof)
     across, down = (x - pocket.centre) / pocket.half_width, (y - middle) / pocket.half_height
     angle = np.arctan2(down, np.broadcast_to(across, down.shape))

@@ -17,8 +17,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from octfluid.records.record import file_sha256
 from octfluid.utils.atomic import atomic_path
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 
@@ -177,10 +177,10 @@ def origin_of(name: str | Path, stored: Mapping[str, Any]) -> Origin:
         settings, overrides = run['settings'], json.loads(run['overrides'])
         return Origin(settings['split'], run['dataset'], meta.get('iter'), settings['seed'], overrides)
     card = fetch(str(name)).with_suffix('.json')
-    said = read_json(card) if card.is_file() else {}
-    if not isinstance(said, dict) or not str(said.get('schema', '')).startswith('octfluid.weights/'):
+    published = read_json(card) if card.is_file() else {}
+    if not isinstance(published, dict) or not str(published.get('schema', '')).startswith('octfluid.weights/'):
         return Origin(iterations=meta.get('iter'), seed=meta.get('seed'))
-    return Origin(said['split'], said['dataset'], said['iterations'], said['seed'], said['overrides'])
+    return Origin(published['split'], published['dataset'], published['iterations'], published['seed'], published['overrides'])
 
 
 def last_checkpoint(work_dir: str | Path) -> Path | None:

@@ -11,8 +11,7 @@ from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from torch import nn
 
-import octfluid.register  # noqa: F401  registers what configs name
-from octfluid.datasets.spec import LOADERS, classes_of, inner_datasets, split_of
+from octfluid.datasets.config_data import LOADERS, classes_of, inner_datasets, split_of
 from octfluid.datasets.splits import ALL
 from octfluid.engine.performance import mixed_precision, precision_of, speed_of_mixed, use_precision
 from octfluid.utils.cli import parse_options

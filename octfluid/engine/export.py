@@ -18,18 +18,18 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import nn
 
-import octfluid.register  # registers what configs name, and silences what mmseg says at import
-from octfluid.datasets.prepare.common import tracked
-from octfluid.datasets.spec import dataset_spec
+import octfluid
+from octfluid.datasets.config_data import dataset_spec
 from octfluid.datasets.splits import load_index
 from octfluid.engine.checkpoint import Origin
 from octfluid.engine.config import load_config
 from octfluid.engine.network import info_of, load_segmentor, pipeline_of, threshold_of
 from octfluid.inference.model import ModelInfo, ScanModel
-from octfluid.models.raw_scans import EncoderDecoderProbability, ScanSegmentorProbability
+from octfluid.models.export_wrapper import EncoderDecoderProbability, ScanSegmentorProbability
 from octfluid.records.fingerprint import ROOT, config_sha256
 from octfluid.records.record import result_changing_overrides
 from octfluid.utils.atomic import atomic_path
+from octfluid.utils.cli import tracked
 from octfluid.utils.errors import InputError, WorkError, message_of
 
 OPSET = 20
@@ -204,13 +204,13 @@ def compare(network: nn.Module, model: ScanModel, scans: Sequence[np.ndarray], r
     return Agreement(len(scans), real, difference, differing / sum(scan.size for scan in scans))
 
 
-def require_twins(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]], told: Origin | None = None) -> None:
+def require_same_training(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]], origin: Origin | None = None) -> None:
     """Refuse (InputError) records, whose scores go to the card, of networks trained otherwise than the exported one.
 
-    ``told`` says how its weights were trained. Scoring may differ.
+    ``origin`` is how its weights were trained. Scoring may differ.
     """
-    told = told or Origin()
-    changed = [name for name in result_changing_overrides(told.overrides) if name != 'train_cfg.max_iters']
+    origin = origin or Origin()
+    changed = [name for name in result_changing_overrides(origin.overrides) if name != 'train_cfg.max_iters']
     known: dict[tuple[str, str], Config] = {}
     for path, record in records:
         name, key = record['config'], (record['config'], record['split'])
@@ -220,8 +220,8 @@ def require_twins(cfg: Config, records: Iterable[tuple[Path, Mapping[str, Any]]]
         different = [part for part in _SAME if cfg.get(part) != other.get(part)]
         if cfg.train_dataloader.dataset.pipeline != other.train_dataloader.dataset.pipeline:
             different.append('train_dataloader')
-        if told.iterations not in (None, record['iterations']):
-            different.append(f'iterations ({record["iterations"]}, the exported network has {told.iterations})')
+        if origin.iterations not in (None, record['iterations']):
+            different.append(f'iterations ({record["iterations"]}, the exported network has {origin.iterations})')
         if different or changed:
             raise InputError(
                 f'{path}: {name} differs from {cfg.filename} and the exported network in {", ".join(different + changed)}'

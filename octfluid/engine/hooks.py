@@ -21,7 +21,9 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from octfluid.engine.checkpoint import fit, last_checkpoint, load_weights, read_checkpoint
+from octfluid.io.results import write_png
 from octfluid.models.segmentor import use_mirror
+from octfluid.utils.atomic import atomic_path
 from octfluid.utils.errors import Interrupted, WorkError
 
 DATA_BATCH = dict | tuple | list | None
@@ -114,12 +116,12 @@ class OverlayHook(Hook):
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
         """Draw prediction and ground truth, at the ground truth's size, over each scan of the batch."""
         from octfluid.visualization.gallery import scan_overlay
-        from octfluid.visualization.overlay import save_png
 
         for sample in outputs:
             prediction = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
             truth = sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8)
-            save_png(self.out_dir / f'{sample.name}.png', scan_overlay(sample.name, sample.img_path, prediction, truth))
+            with atomic_path(self.out_dir / f'{sample.name}.png') as temporary:
+                write_png(temporary, scan_overlay(sample.name, sample.img_path, prediction, truth))
 
 
 @HOOKS.register_module()

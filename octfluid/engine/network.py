@@ -15,14 +15,14 @@ from mmengine.device import get_device
 from mmseg.registry import DATASETS, HOOKS
 from torch import nn
 
-import octfluid.register  # registers what configs name, and silences what mmseg says at import
+import octfluid
+from octfluid.datasets.config_data import classes_of, dataset_type, inner_datasets
 from octfluid.datasets.fluid_dataset import FluidDataset
-from octfluid.datasets.spec import classes_of, dataset_type, inner_datasets
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.inference.model import ModelInfo
 from octfluid.records.fingerprint import config_name, config_sha256
-from octfluid.records.record import file_sha256
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError, WorkError, message_of
 
 

@@ -25,8 +25,8 @@ from torch.utils.data import DataLoader
 from octfluid.datasets.fluid_dataset import seeded_draws
 from octfluid.engine.hooks import bare_model, is_training
 from octfluid.models.deterministic import use_deterministic_operators
-from octfluid.models.scoring import DTYPES, keep_logits_float32, prepare_weights, score_in
-from octfluid.models.slide import use_window_batches
+from octfluid.models.precision import DTYPES, keep_logits_float32, prepare_weights, score_in
+from octfluid.models.slide_inference import use_window_batches
 from octfluid.utils.machine import peak_memory, reuse_freed_memory
 
 WINDOWS_AT_ONCE = 8

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from octfluid.datasets.spec import meta_of, split_of
-from octfluid.engine.checkpoint import describe_weights, load_weights, origin_of, read_checkpoint
+from octfluid.datasets.config_data import meta_of, split_of
+from octfluid.engine.checkpoint import Origin, describe_weights, load_weights, origin_of, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.records import record as records
 from octfluid.records.fingerprint import ROOT, config_name, config_sha256
 from octfluid.utils.atomic import require_file_names, require_folder, write_bytes, write_json
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 
@@ -71,23 +72,15 @@ def publish(
         raise InputError(f'--name {name!r}: expected letters, digits and . _ + -, such as pspnet_unet_s5-d16_hrf')
     stored = read_checkpoint(checkpoint)
     run = record and records.read_record(record)
-    if run and run['checkpoint_sha256'] != records.file_sha256(checkpoint):
+    if run and run['checkpoint_sha256'] != file_sha256(checkpoint):
         raise InputError(f'{record}: belongs to another checkpoint than {checkpoint} (checkpoint_sha256 differs)')
-    told = origin_of(checkpoint, stored)
-    overrides, split = (run['overrides'], run['split']) if run else (told.overrides, told.split)
-    cfg, source = _config_of(config, run, overrides, split)
+    cfg, source, overrides = _config_of(config, run, origin_of(checkpoint, stored))
     dataset, meta = cfg.train_dataloader.dataset.type, stored.get('meta', {})
-    if told.dataset not in (None, dataset):
-        raise InputError(f'{source}: is about {dataset}, but the weights were trained on {told.dataset}; pass their own config')
     origin = describe_weights(str(checkpoint), *load_weights(build_network(cfg), stored['state_dict'], str(checkpoint)))
     data = 'zoo' if origin['source'] == 'hrf-zoo' else _DATA.get(dataset, dataset)
     iterations = meta.get('iter') or (run or {}).get('iterations')  # the record of a test has 0
     seed = run['seed'] if run else meta.get('seed')
-    if not isinstance(iterations, int) or iterations < 1:
-        raise InputError(f'{checkpoint}: does not say after how many iterations it was saved; pass its training record')
-    if data == 'hrf' and iterations < SHORTEST and not allow_short:
-        raise InputError(f'{checkpoint}: vessel weights of {iterations} iterations; expected {SHORTEST}, or --allow-short')
-
+    _require_iterations(checkpoint, iterations, SHORTEST if data == 'hrf' and not allow_short else 1)
     # MMSegmentation names the classes of a prediction by ``dataset_meta``.
     kept = dict(iter=iterations, seed=seed, dataset_meta=meta_of(cfg))
     content = _serialized(stored['state_dict'], kept, half, checkpoint)
@@ -101,13 +94,24 @@ def publish(
         file=weights.name, sha256=digest, precision='fp16' if half else 'fp32', iterations=iterations, seed=seed,
         checkpoint=dict(name=checkpoint.name, sha256=origin['sha256']), licence=_LICENCES.get(data, _OTHER_LICENCE),
     )  # fmt: skip
+    _write(weights, content, card)
+    return weights
+
+
+def _require_iterations(checkpoint: Path, iterations: Any, least: int) -> None:
+    if not isinstance(iterations, int) or iterations < 1:
+        raise InputError(f'{checkpoint}: its number of iterations is unknown; pass its training record')
+    if iterations < least:
+        raise InputError(f'{checkpoint}: vessel weights of {iterations} iterations; expected {least}, or --allow-short')
+
+
+def _write(weights: Path, content: bytes, card: dict[str, Any]) -> None:
     path = weights.with_suffix('.json')
     require_file_names([weights, path])
     if path.exists() and read_json(path) != card:
         raise InputError(f'{path}: these weights are published already, with another card; choose another --out')
     write_json(path, card)
     write_bytes(weights, content)
-    return weights
 
 
 def name_of(cfg: Config, data: str, iterations: int) -> str:
@@ -128,14 +132,18 @@ def name_of(cfg: Config, data: str, iterations: int) -> str:
     return '_'.join([_HEADS[head], network, *crops[-1:], length, data])
 
 
-def _config_of(config: str | None, run: Mapping | None, overrides: Mapping, split: str | None) -> tuple[Config, Path]:
+def _config_of(config: str | None, run: Mapping | None, trained: Origin) -> tuple[Config, Path, dict[str, Any]]:
+    """Return the config of the training, its file and its overrides; refuse (InputError) one of another data set or record."""
     if config is None and run is None:
         raise InputError('neither a config nor a record; expected --config or --record, to say what the weights are')
     path = Path(config) if config is not None else ROOT / run['config']
+    overrides, split = (run['overrides'], run['split']) if run else (trained.overrides, trained.split)
     cfg = load_config(path, dict(overrides), split=split)
     if run and config_sha256(cfg) != run['config_sha256']:
         raise InputError(f'{path}: differs from the config of the record; check out the commit that the record names')
-    return cfg, path
+    if trained.dataset not in (None, dataset := cfg.train_dataloader.dataset.type):
+        raise InputError(f'{path}: is for {dataset}, but the weights were trained on {trained.dataset}; pass their own config')
+    return cfg, path, overrides
 
 
 def _serialized(state_dict: Mapping[str, Any], meta: dict[str, Any], half: bool, checkpoint: Path) -> bytes:

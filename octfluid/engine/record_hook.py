@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmseg.registry import HOOKS
 
-from octfluid.datasets.spec import dataset_type, split_of
+from octfluid.datasets.config_data import dataset_type, split_of
 from octfluid.engine.checkpoint import Origin, describe_weights, fetch, last_checkpoint, origin_of
 from octfluid.engine.hooks import EnsembleHook, bare_model, is_training
 from octfluid.engine.performance import PerformanceHook, precision_of
@@ -23,6 +23,7 @@ from octfluid.metrics.fluid_metric import FluidMetric
 from octfluid.records import fingerprint
 from octfluid.records import record as records
 from octfluid.records.schema import FIELDS
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 from octfluid.utils.machine import device_name, peak_memory, uses_tf32, versions
 from octfluid.visualization.gallery import choose, write_pictures
@@ -160,7 +161,7 @@ class RunRecordHook(Hook):
     def _checkpoint_sha256(self, runner: Any) -> str:
         last = last_checkpoint(runner.work_dir)
         if last is not None and last.is_file() and last.stem.endswith(f'_{runner.iter}'):
-            return records.file_sha256(last)
+            return file_sha256(last)
         digest = hashlib.sha256()  # no checkpoint of these weights is kept
         for name, tensor in sorted(bare_model(runner).state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -209,7 +210,7 @@ class RunRecordHook(Hook):
         if is_training(runner) or runner._load_from is None:
             return self._checkpoint_sha256(runner)
         members = [one for hook in runner.hooks if isinstance(hook, EnsembleHook) for one in hook.checkpoints]
-        digests = sorted(records.file_sha256(fetch(str(path))) for path in (runner._load_from, *members))
+        digests = sorted(file_sha256(fetch(str(path))) for path in (runner._load_from, *members))
         return digests[0] if len(digests) == 1 else hashlib.sha256('\n'.join(digests).encode()).hexdigest()
 
     def _write(self, runner: Any, loop: Any, measured: dict[str, Any]) -> None:

@@ -15,14 +15,14 @@ from mmengine.dist import get_rank, init_dist, is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from octfluid.datasets.spec import LOADERS, check_data, dataset_spec, inner_datasets
+from octfluid.datasets.config_data import LOADERS, check_data, dataset_spec, inner_datasets
 from octfluid.engine.checkpoint import fetch, last_checkpoint, read_checkpoint, require_weights
 from octfluid.engine.config import set_precision
 from octfluid.engine.hooks import EnsembleHook, OverlayHook, StopHook
 from octfluid.engine.performance import FeedingRunner, mixed_precision
 from octfluid.engine.record_hook import RunRecordHook
-from octfluid.records.record import file_sha256
 from octfluid.utils.atomic import require_folder
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError, WorkError, message_of
 from octfluid.utils.lock import occupied
 
@@ -145,12 +145,12 @@ def _check_members(checkpoints: Sequence[str], cfg: Config) -> None:
         )
     if len({file_sha256(fetch(path)) for path in checkpoints}) < len(checkpoints):
         raise InputError(f'{", ".join(checkpoints)}: the same weights more than once; expected each once')
-    told = []
+    trained = []
     for path in checkpoints:
         content = read_checkpoint(path)
         settings = (content.get('run') or {}).get('settings', {})
-        told.append((settings.get('config'), settings.get('split'), content.get('meta', {}).get('iter')))
-        if told[-1] != told[0]:
+        trained.append((settings.get('config'), settings.get('split'), content.get('meta', {}).get('iter')))
+        if trained[-1] != trained[0]:
             raise InputError(
                 f'{path}: config, split or number of iterations differ from {checkpoints[0]}; expected the same of all, '
                 'or scans may have been in the training of some'

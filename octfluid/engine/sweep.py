@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.datasets.splits import PROTOCOLS, expand_protocols
-from octfluid.records.record import file_sha256, read_records
+from octfluid.records.record import read_records
 from octfluid.utils.atomic import write_json
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 from octfluid.utils.lock import is_locked
 from octfluid.utils.text import read_json
@@ -86,8 +87,8 @@ class PlannedRun:
 
 def resolve_config(config: Path, split: str | None, init: str | None, options: Sequence[str]) -> Resolved:
     """Resolve a config as ``tools/train.py`` does; refuse (InputError) splits and initial weights that it would refuse."""
+    from octfluid.datasets.config_data import data_root_of, split_of
     from octfluid.datasets.integrity import refuse_overlap
-    from octfluid.datasets.spec import data_root_of, split_of
     from octfluid.engine.config import load_config, parse_options
     from octfluid.records.fingerprint import config_sha256
 
@@ -98,7 +99,7 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
 
 
 def _expand_splits(config: Path, names: Sequence[str], options: Sequence[str]) -> list[str]:
-    from octfluid.datasets.spec import data_root_of
+    from octfluid.datasets.config_data import data_root_of
     from octfluid.engine.config import load_config, parse_options
 
     if not set(names) & set(PROTOCOLS):

@@ -81,8 +81,9 @@ def _parse_args(segmentors: bool) -> Namespace:
 
 def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') -> int:
     """Predict all inputs, write their results, tables and manifest, and return the exit status."""
-    from octfluid.inference.outputs import MANIFEST, TABLE, Results, sha256_of
+    from octfluid.inference.outputs import MANIFEST, TABLE, Results
     from octfluid.inference.predictor import Predictor
+    from octfluid.utils.digest import file_sha256
 
     elsewhere = ('inputs', 'out', 'model', 'config', 'checkpoint', 'cfg_options', 'overwrite')  # in the manifest, or nowhere
     given = {key: value for key, value in vars(args).items() if key not in elsewhere}
@@ -93,7 +94,7 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     for one in inputs:
         entry = results.add_input(one.name, one.path)
         try:
-            entry['sha256'] = sha256_of(one.path)
+            entry['sha256'] = file_sha256(one.path)
             for scan in one.read():
                 prediction = predictor.predict_scan(scan, settings, probability=args.save_prob)
                 stem = results.write(entry, prediction)

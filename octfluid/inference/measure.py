@@ -18,18 +18,18 @@ SECTORS = ('C', 'S1', 'N1', 'I1', 'T1', 'S2', 'N2', 'I2', 'T2')
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user says about the scans.
+    """Settings of a prediction.
 
     Attributes:
         spacing: Scale in mm, in place of the file's.
         threshold: A pixel is fluid where its probability is above this, in (0, 1); None: the model's threshold.
         fovea: (B-scan, column) from 0, for volumes by ETDRS sector.
         macula_centred: The fovea is in the middle of the volume.
-        bottom_up: The first B-scan is the lowest of the eye; None: as the file says.
+        bottom_up: The first B-scan is the lowest of the eye, in place of the file's order.
         laterality: 'OD' or 'OS', in place of the file's.
 
     Raises:
-        InputError: A value makes no sense.
+        InputError: A value is invalid.
     """
 
     spacing: Spacing | None = None
@@ -93,7 +93,7 @@ def measure_scan(
     labels, pockets = ndimage.label(mask, _EIGHT_NEIGHBOURS)
     fluid = int(np.count_nonzero(mask))
     largest = int(np.bincount(labels.ravel())[1:].max()) if pockets else 0
-    area = None if spacing is None else spacing.axial * spacing.lateral
+    area = None if spacing is None else spacing.pixel_mm2
     return ScanMeasurement(
         index=index,
         height=mask.shape[0],
@@ -109,10 +109,9 @@ def measure_scan(
 
 
 def above_retina(gray: np.ndarray, mask: np.ndarray) -> int:
-    """Return how many pixels of fluid have no retina above them.
+    """Return the number of fluid pixels without retina above them.
 
-    Retina is what Otsu's threshold takes for bright in the blurred scan; a column has it above a pixel where 1 % of its rows
-    are bright above.
+    Retina is bright in the blurred scan, by Otsu's threshold, in at least 1 % of the rows above a pixel.
 
     Args:
         gray: Gray values, uint8 (H, W), filling at 255.
@@ -175,7 +174,7 @@ def sectors_of_volume(
     bottom_up: bool | None,
     settings: Settings,
 ) -> tuple[list[SectorVolume], list[str]]:
-    """Return the volumes by sector if they are wanted and possible, and a warning if they are not possible."""
+    """Return the volumes by sector if the user asks for them, or a warning if they are not possible."""
     if settings.fovea is None and not settings.macula_centred:
         return [], []
     needed = {

@@ -1,4 +1,4 @@
-"""Exported models: their metadata, and how scans go through them with ONNX Runtime."""
+"""Exported models: their metadata, and inference with ONNX Runtime."""
 
 import json
 import os
@@ -18,20 +18,20 @@ KEYS = ('version', 'classes', 'threshold', 'domain', 'weights_sha256', 'scores',
 SHIPPED = 'octfluid-compact.onnx'
 _PARSED = dict(classes=tuple, threshold=float, domain=dict, scores=list)  # entries in JSON; the others are text
 _PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
-_AT_ONCE = 4  # scans: memory grows with them, speed hardly does
+_AT_ONCE = 4  # scans in a batch: more take more memory and are hardly faster
 
 
 @dataclass(frozen=True)
 class ModelInfo:
     """The metadata of a model file."""
 
-    version: str  # of octfluid that wrote the file
-    classes: tuple[str, ...]  # names by label; the probability is that of the second
-    threshold: float  # a pixel is of that class where its probability is above this, in (0, 1)
+    version: str  # version of octfluid that wrote the file
+    classes: tuple[str, ...]  # names by label; the model gives the probability of the second
+    threshold: float  # for the second class, in (0, 1)
     domain: dict[str, Any]  # ``device``, ``scale``, ``limits`` (sentences)
     weights_sha256: str  # of the exported checkpoint file
-    scores: list[dict[str, Any]]  # of the model, or of its cross-validated twins
-    licence: str  # terms of the weights
+    scores: list[dict[str, Any]]  # of the model, or of networks of its cross-validation
+    licence: str  # of the weights
 
     def to_metadata(self) -> dict[str, str]:
         """Return the entries for the file's metadata."""
@@ -43,22 +43,22 @@ class ModelInfo:
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str], where: str) -> 'ModelInfo':
-        """Read the metadata of the file ``where``; raise InputError if an entry is missing or damaged."""
+        """Read the metadata of the file ``where``; InputError if an entry is missing or damaged."""
         try:
             values = {key: metadata[PREFIX + key] for key in KEYS}
             values |= {key: kind(json.loads(values[key])) for key, kind in _PARSED.items()}
             if len(values['classes']) != 2 or not 0 < values['threshold'] < 1:
                 raise ValueError('expected two classes, and a threshold between 0 and 1')
         except KeyError as error:
-            raise InputError(f'{where}: its metadata lack {error}; expected a file that tools/export_onnx.py wrote') from error
+            raise InputError(f'{where}: has no metadata {error}; expected a file from tools/export_onnx.py') from error
         except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(f'{where}: its metadata are damaged ({error}); export the model again') from error
+            raise InputError(f'{where}: has damaged metadata ({error}); export the model again') from error
         return cls(**values)
 
 
 def shipped_model() -> Path:
     """Return the path of the model that comes with the package."""
-    # Not by the package's name: Python may find a folder of that name in the current folder.
+    # Not by the package's name: Python may find another folder of that name in the current folder.
     return Path(__file__).resolve().parents[1] / 'assets' / SHIPPED
 
 
@@ -74,7 +74,7 @@ class ScanModel:
         provenance: What the manifest of a prediction says of the model besides its file.
 
     Raises:
-        InputError: The file is missing, damaged, not a model of octfluid, or needs weights from another file.
+        InputError: The file is missing, damaged, not a model of octfluid, or without its weights.
 
     Example:
         >>> ScanModel().probability(np.zeros((1, 496, 768), np.uint8)).shape
@@ -85,11 +85,11 @@ class ScanModel:
         self.path = shipped_model() if path is None else Path(path)
         self.provenance: dict[str, str] = {}
         if not self.path.is_file():
-            raise InputError(f'{self.path}: no such model file; expected one that tools/export_onnx.py wrote')
+            raise InputError(f'{self.path}: no such model file; expected a file from tools/export_onnx.py')
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # errors are reported here
-        options.enable_mem_pattern = False  # held twice the memory, 790 MB in place of 450, and is no faster
+        options.enable_mem_pattern = False  # it takes 790 MB instead of 450, and is not faster
         try:
             # From bytes: a model without a path cannot read weights from other files.
             content = self.path.read_bytes()
@@ -97,9 +97,9 @@ class ScanModel:
             self.session = onnxruntime.InferenceSession(content, options, providers=providers)
             metadata = self.session.get_modelmeta().custom_metadata_map
         except Exception as error:
-            # The runtime has an exception of its own for every way in which a file can be wrong.
+            # The runtime raises a different exception for each fault of a file.
             reason = ' '.join(str(error).split())[:200]
-            raise InputError(f'{self.path}: not a model that ONNX Runtime can load ({reason}); export it again') from error
+            raise InputError(f'{self.path}: ONNX Runtime cannot load it ({reason}); export the model again') from error
         self.info = ModelInfo.from_metadata(metadata, str(self.path))
 
     def probability(self, scans: np.ndarray) -> np.ndarray:
@@ -112,8 +112,8 @@ class ScanModel:
             float32, (N, H, W), in [0, 1].
 
         Raises:
-            InputError: Another shape, as of a colour image, or values outside of 0..255, or that are fractions of white.
-            WorkError: The runtime fails, as when memory runs out.
+            InputError: Another shape, such as a colour image, values outside of 0..255, or values from 0 to 1.
+            WorkError: The runtime fails, for example without memory.
         """
         scans = np.asarray(scans)
         colour = scans.ndim == 3 and scans.shape[2] in (3, 4) and scans.shape[1] > 4
@@ -124,9 +124,9 @@ class ScanModel:
         return np.stack(list(self.stream(scans)))
 
     def stream(self, scans: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the probability, float32 (H, W), of one scan (H, W) after the other; the model takes a few at a time.
+        """Yield the probability, float32 (H, W), of each scan (H, W); the model processes a few at a time.
 
-        Arguments and errors are those of `probability`, but fractions of white are not refused.
+        Arguments and errors are those of `probability`, except that values from 0 to 1 are accepted.
         """
         for start in range(0, len(scans), _AT_ONCE):
             batch = np.stack(scans[start : start + _AT_ONCE])

@@ -1,4 +1,4 @@
-"""Out-of-domain warning: a few features that a B-scan of any device shows, and a rule on their signs.
+"""Out-of-domain warning: a few features of B-scans of any device, and a rule on their signs.
 
 It finds photographs, scans on their side or upside down, and inverted prints. It does not judge disease.
 """
@@ -11,21 +11,21 @@ import numpy as np
 FEATURES = ('layering', 'turn', 'ridges', 'middle')
 """Names of the values of `features`, in order."""
 LAYERING, COLOURED = 1.6, 0.05
-"""Least layering of a B-scan: 1 % of those that chose it, close crops included, have less. Most pixels in colour."""
-_WIDTH, _HEIGHTS = 192, (64, 128)  # a small copy: wide pictures keep their shape, tall ones are flattened
+"""Minimum layering of a B-scan (1 % of the scans that set it, close crops included, have less); maximum share in colour."""
+_WIDTH, _HEIGHTS = 192, (64, 128)  # of a small copy: wide pictures keep their shape, tall ones do not
 _FEWEST = 64  # pixels to judge
-_FILLED = 5  # pixels: larger squares of black or white are filled in by a device, not tissue
+_FILLED = 5  # pixels: larger squares of black or white are filling of a device, not tissue
 _WHITE, _NEARLY_WHITE = 250, 225
 
 
 def features(scan: np.ndarray) -> np.ndarray:
-    """Return the features of a scan, which do not change when its values are scaled.
+    """Return the features of a scan, which do not depend on the scale of its values.
 
     Args:
         scan: Gray values, at least 0, (H, W), any real dtype.
 
     Returns:
-        float64 (4,), in the order of `FEATURES`, of a small copy without what is filled in; all 0 for a scan of one gray.
+        float64 (4,), in the order of `FEATURES`, of a small copy without filling; all 0 for a scan of one gray value.
         ``layering``: how much faster gray changes downwards than sideways, 1 for a picture without direction. ``turn``:
         skewness of the change downwards, positive where dark turns bright sharply and bright turns dark slowly, as from
         vitreous to retina to choroid; its sign changes upside down. ``ridges``: skewness of the second derivative downwards,
@@ -56,9 +56,9 @@ def features(scan: np.ndarray) -> np.ndarray:
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """Return where a device has filled in black or white, bool (H, W), with a pixel around it.
+    """Return the black or white filling of a device, bool (H, W), with a margin of one pixel.
 
-    JPEG turns white into many shades of nearly white: what is connected to a white square belongs to it.
+    JPEG turns white into nearly white: such pixels are filling if they are connected to a white square.
     """
     square = np.ones((_FILLED, _FILLED), np.uint8)
     black = cv2.morphologyEx((values <= 0.5).astype(np.uint8), cv2.MORPH_OPEN, square)
@@ -70,12 +70,12 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def judge(measured: Sequence[np.ndarray], coloured: float) -> list[str]:
-    """Return why most B-scans of a scan do not look like B-scans of a retina; empty if they do.
+    """Return reasons why a scan does not look like B-scans of a retina; empty if it does.
 
-    A scan gets advice only where two features agree: a close crop has little dark ground and is not inverted.
+    Advice needs two features that agree: a close crop has little dark ground and is not inverted.
 
     Args:
-        measured: `features` of at least one B-scan; those of one gray do not count.
+        measured: `features` of at least one B-scan; all 0 does not count.
         coloured: Share of pixels in colour, 0..1.
     """
     shown = np.array([one for one in measured if one.any()])

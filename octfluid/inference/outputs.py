@@ -1,6 +1,5 @@
 """What a call leaves on disk: masks, overlays, probabilities, en-face maps, tables and a manifest."""
 
-import hashlib
 import json
 import os
 import platform
@@ -20,6 +19,7 @@ from octfluid.inference.predictor import Prediction, Predictor
 from octfluid.io.readers import Input
 from octfluid.io.results import MANIFEST, SCHEMA, UNFINISHED, write_csv, write_nifti, write_png
 from octfluid.utils.atomic import TEMPORARY, flush, write_json
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_json
 from octfluid.visualization.enface import draw_enface
@@ -50,7 +50,7 @@ class Results:
         self._measured: list[dict[str, Any]] = []
         self._files: set[str] = set()
         model = predictor.model
-        named = dict(file=model.path.name, sha256=sha256_of(model.path), weights_sha256=model.info.weights_sha256)
+        named = dict(file=model.path.name, sha256=file_sha256(model.path), weights_sha256=model.info.weights_sha256)
         self.manifest = dict(
             schema=SCHEMA,
             octfluid=octfluid.__version__,
@@ -73,7 +73,7 @@ class Results:
         call = json.loads(json.dumps({key: call[key] for key in ('schema', 'names', 'settings', 'model')}))
         self._replace = overwrite or unfinished.exists()
         if unfinished.exists() and not overwrite and read_json(unfinished) != call:
-            raise InputError(f'{unfinished}: another call was cut short here; repeat it, choose another --out, or --overwrite')
+            raise InputError(f'{unfinished}: another call was interrupted here; repeat it, or use another --out or --overwrite')
         earlier = self._earlier_files()
         if overwrite or earlier == []:  # a call in which nothing could be done has no results to protect
             self._remove([*(self.out / name for name in earlier or ()), *tables], inputs)
@@ -158,12 +158,12 @@ def _write_scan(folder: Path, stem: str, prediction: Prediction, save_probabilit
     for frame in frames:
         found, which = frame.measured, f'z{frame.measured.index:0{digits}d}' if stack else ''
         before = f'{which}_' if stack else ''
-        write_png(place(f'{before}mask.png'), frame.mask.astype(np.uint8) * 255)
+        write_png(place(f'{before}mask.png'), frame.mask.astype(np.uint8) * 255, fast=True)
         area = '' if found.fluid_mm2 is None else f' ({found.fluid_mm2:.4f} mm2)'  # the font has no raised 2
         caption = f'{f"{name} {which}".rstrip()} · fluid {found.fluid_px} px{area}'
-        write_png(place(f'{before}overlay.png'), draw_overlay(frame.gray, frame.mask, None, caption))
+        write_png(place(f'{before}overlay.png'), draw_overlay(frame.gray, frame.mask, None, caption), fast=True)
         if save_probability:
-            write_png(place(f'{before}probability.png'), np.rint(frame.probability * 65535).astype(np.uint16))
+            write_png(place(f'{before}probability.png'), np.rint(frame.probability * 65535).astype(np.uint16), fast=True)
         if stack and frame is frames[0]:
             side = f', {prediction.laterality}' if prediction.laterality else ''
             # The file's affine would contradict a scale that was given.
@@ -175,7 +175,9 @@ def _write_scan(folder: Path, stem: str, prediction: Prediction, save_probabilit
                 label = f'octfluid: probability of fluid{side}'
                 write_nifti(place('probability.nii.gz'), prediction.probability, label, **lie)
     if scan.is_volume:
-        write_png(place('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up))
+        write_png(
+            place('enface.png'), draw_enface(prediction.thickness_px, prediction.spacing, prediction.bottom_up), fast=True
+        )
     return files
 
 
@@ -209,14 +211,3 @@ def to_json(name: str, prediction: Prediction, keep_identifiers: bool) -> dict[s
         warnings=list(prediction.warnings),
     )
     return content | dict(identifiers=dict(prediction.scan.identifiers)) if keep_identifiers else content
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file or, over names and bytes, of the files of a folder."""
-    digest = hashlib.sha256()
-    for part in sorted(part for part in path.iterdir() if part.is_file()) if path.is_dir() else [path]:
-        if part != path:
-            digest.update(os.fsencode(part.name) + b'\0')
-        with open(part, 'rb') as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()

@@ -30,15 +30,15 @@ def read_dicom(path: Path) -> Scan:
     _require_sound_jpeg(path, dataset, number)
     # One decoder, whichever are installed: they differ by a gray level.
     plugin = 'pillow' if dataset.file_meta.get('TransferSyntaxUID') == pydicom.uid.JPEGBaseline8Bit else ''
-    with reading(path):  # what is said of pixels names no person
+    with reading(path):  # errors about pixels name no person
         values = [pixel_array(dataset, index=place, raw=True, decoding_plugin=plugin) for place in range(number)]
-    grays = to_gray(values, path)  # whatever number of bits it says that it uses
+    grays = to_gray(values, path)  # by the values, not by the header's number of bits
     if dataset.get('PhotometricInterpretation') == 'MONOCHROME1':
         grays = [255 - gray for gray in grays]
     order = str(dataset.get('InstanceNumber', ''))
     rows, columns = _first(dataset, 'PixelMeasuresSequence', 'PixelSpacing') or (None, None)
     starts, ends = _places(dataset, (dataset.Columns - 1) * float(columns or 0))
-    # The thickness of a slice is no distance between slices.
+    # Slice thickness is not the distance between slices.
     raster = raster_of(starts, ends, _first(dataset, 'PixelMeasuresSequence', 'SpacingBetweenSlices'))
     return Scan(
         path,
@@ -56,27 +56,29 @@ def read_dicom(path: Path) -> Scan:
 
 
 def _check(path: Path, dataset: Any) -> int:
-    """Return the number of frames; refuse what is no tomography, and numbers that are not gray values as they stand."""
+    """Return the number of frames; refuse (InputError) other modalities, and values that are not gray values."""
     modality, photometric = dataset.get('Modality', ''), dataset.get('PhotometricInterpretation', 'MONOCHROME2')
     if 'Rows' not in dataset or 'PixelData' not in dataset:
-        raise InputError(f'{path}: a DICOM file without an image; expected ophthalmic tomography')
+        raise InputError(f'{path}: has no image; expected ophthalmic tomography')
     if modality != MODALITY and not (dataset.get('SOPClassUID') == _SECONDARY_CAPTURE and modality in ('', 'OT', 'SC')):
-        raise InputError(f'{path}: its modality is {modality or "not given"}; expected {MODALITY}, ophthalmic tomography')
+        raise InputError(f'{path}: has modality {modality or "unknown"}; expected {MODALITY}, ophthalmic tomography')
     if dataset.get('SamplesPerPixel', 1) != 1 or photometric not in ('MONOCHROME1', 'MONOCHROME2'):
-        raise InputError(f'{path}: its pixels are {photometric}; expected gray values, MONOCHROME1 or MONOCHROME2')
+        raise InputError(f'{path}: has {photometric} pixels; expected gray values, MONOCHROME1 or MONOCHROME2')
     number, bits = int(dataset.get('NumberOfFrames', 1) or 1), int(dataset.get('BitsAllocated', 8))
     require_volume(path, number, dataset.Rows, dataset.Columns, bits // 8)
     stored = int(dataset.get('BitsStored', 8))
     if int(dataset.get('HighBit', stored - 1)) != stored - 1:
-        raise InputError(f'{path}: its highest bit is number {dataset.HighBit} of {stored}; expected {stored - 1}')
+        raise InputError(f'{path}: has HighBit {dataset.HighBit} with BitsStored {stored}; expected HighBit {stored - 1}')
     syntax, frame = dataset.file_meta.get('TransferSyntaxUID'), dataset.Rows * dataset.Columns * bits // 8
     if syntax is not None and not syntax.is_encapsulated and len(dataset.PixelData) >= (number + 1) * frame:
-        raise InputError(f'{path}: says that it has {number} B-scans, and holds {len(dataset.PixelData) // frame}')
+        raise InputError(
+            f'{path}: {number} B-scans in the header, {len(dataset.PixelData) // frame} in the data; export it again'
+        )
     return number
 
 
 def _require_sound_jpeg(path: Path, dataset: Any, number: int) -> None:
-    """Refuse JPEG frames of another size, on which libjpeg runs out of memory, and cut ones, which it fills in silence."""
+    """Refuse (InputError) JPEG frames of another size, which exhaust memory, and cut ones, which libjpeg fills silently."""
     from pydicom import uid
     from pydicom.encaps import generate_frames
     from pydicom.pixels.utils import _get_jpg_parameters
@@ -89,18 +91,18 @@ def _require_sound_jpeg(path: Path, dataset: Any, number: int) -> None:
     for frame in generate_frames(dataset.PixelData, number_of_frames=number):
         size = [*map(_get_jpg_parameters(frame).get, ('height', 'width', 'components'))]
         if size != [dataset.Rows, dataset.Columns, 1] or b'\xff\xd9' not in frame[-16:]:  # its end, then padding
-            raise InputError(f'{path}: a JPEG frame is cut, or not {dataset.Rows}x{dataset.Columns} gray pixels; export anew')
+            raise InputError(f'{path}: a JPEG frame is cut or not {dataset.Rows}x{dataset.Columns} gray; export it again')
 
 
 def _first(dataset: Any, sequence: str, keyword: str) -> Any:
-    """Return an element's value from the functional groups, first the shared ones, or from the data set itself."""
+    """Return the first value of an element: from shared groups, from groups of frames, or from the data set itself."""
     groups = [*(dataset.get('SharedFunctionalGroupsSequence') or []), *(dataset.get(_FRAMES) or []), dataset]
     holders = (holder for group in groups for holder in (*(group.get(sequence) or []), group))
     return next((value for holder in holders if (value := holder.get(keyword))), None)
 
 
 def _places(dataset: Any, width: float) -> tuple[list[tuple | None], list[tuple] | None]:
-    """Return the positions (x, y, z), in mm, of the first and last pixels of B-scans so wide; None where not known."""
+    """Return the positions (x, y, z) in mm of the first and last pixels of B-scans of a width in mm; None if unknown."""
     starts, ends = [], []
     for frame in dataset.get(_FRAMES) or [dataset]:
         start = _first(frame, 'PlanePositionSequence', 'ImagePositionPatient')

@@ -1,4 +1,4 @@
-"""Reader of the Duke DME volumes as published: one MATLAB file a subject (Chiu et al., Biomed. Opt. Express 6, 2015)."""
+"""Reader of the published Duke DME volumes: one MATLAB file for each subject (Chiu et al., Biomed. Opt. Express 6, 2015)."""
 
 import math
 import os
@@ -24,7 +24,7 @@ class DukeSubject:
 
     subject: int  # number in the file's name, 1 to 10 in the published archive
     images: np.ndarray  # uint8 (H, W, N), gray values 0..255
-    fluid: np.ndarray  # float64 (H, W, N): NaN where nobody graded, 0 for background, positive for fluid pockets
+    fluid: np.ndarray  # float64 (H, W, N): NaN where not graded, 0 for background, positive for fluid pockets
     layers: np.ndarray | None = None  # (boundaries, W, N): depth of the same grader's layers, NaN in columns not graded
 
     @property
@@ -34,7 +34,7 @@ class DukeSubject:
 
 
 def subject_number(path: str | os.PathLike) -> int:
-    """Return the subject's number from a file name such as ``Subject_01.mat``; raise InputError if it has another form."""
+    """Return the subject's number from a file name such as ``Subject_01.mat``; raise InputError for other names."""
     match = SUBJECT_FILE.fullmatch(Path(path).name)
     if match is None:
         raise InputError(f'{path}: expected a file named like Subject_01.mat')
@@ -44,8 +44,8 @@ def subject_number(path: str | os.PathLike) -> int:
 def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
     """Read one ``Subject_XX.mat``, of MATLAB format 4 to 7; ``grader`` 1 reads ``manualFluid1``, 2 reads ``manualFluid2``.
 
-    ``images`` are bytes, or numbers of any scale as `octfluid.io.scan.to_gray` takes them, which are then rounded.
-    ``manualLayers1`` or ``manualLayers2`` is read where the file has it.
+    ``images`` are bytes, or numbers of any scale, which `octfluid.io.scan.to_gray` scales and this function rounds. The layers
+    are those of ``manualLayers1`` or ``manualLayers2``, if the file has them.
 
     Raises:
         InputError: The file is missing or damaged, or holds something other than two numeric 3-D arrays of one shape; images
@@ -64,12 +64,12 @@ def read_subject(path: str | os.PathLike, grader: int = 1) -> DukeSubject:
 
 
 def read_images(path: str | os.PathLike) -> np.ndarray:
-    """Read the B-scans alone of a file as `read_subject` takes it, of any name: uint8 (H, W, N), gray values 0..255."""
+    """Read only the B-scans of such a file, with any name: uint8 (H, W, N), gray values 0..255."""
     return _to_gray(path, _load(Path(path), _IMAGES))
 
 
 def read_mat(path: Path) -> Scan:
-    """Read variable ``images`` of a MATLAB file as a volume; the file does not say of what scale it is."""
+    """Read variable ``images`` of a MATLAB file as a volume without a scale."""
     images = read_images(path)
     height, width, number = images.shape
     require_volume(path, number, height, width)
@@ -84,10 +84,10 @@ def _load(path: Path, key: str) -> np.ndarray:
             require_bytes(path, math.prod(held.get(key, ())))
             array = scipy.io.loadmat(path, variable_names=[key]).get(key)
         except NotImplementedError as error:
-            raise InputError(f'{path}: is in MATLAB format 7.3 (HDF5); save it in MATLAB with the option -v7') from error
+            raise InputError(f'{path}: has MATLAB format 7.3 (HDF5); save it in MATLAB with the option -v7') from error
         if array is None:
             names = ', '.join(sorted(held)) or 'no variables'
-            raise InputError(f"{path}: no variable '{key}'; the file holds {names}; if it was cut short, fetch it again")
+            raise InputError(f"{path}: no variable '{key}', only {names}; if the file is incomplete, download it again")
     if not isinstance(array, np.ndarray) or array.dtype.kind not in 'uif' or array.ndim != 3 or not array.size:
         raise InputError(f"{path}: '{key}' (shape {np.shape(array)}) {_NO_ARRAY}")
     return array

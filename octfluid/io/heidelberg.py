@@ -1,6 +1,6 @@
 """Readers of Heidelberg Spectralis exports: ``.vol`` and ``.e2e`` through the parsers of eyepy, and HEYEX ``.xml``.
 
-All volumes of a file are read. B-scans of circle and star scans have no distance, and so no volume in mm3.
+The readers return all volumes of a file. Circle and star scans have no distance between B-scans, so no volume in mm3.
 """
 
 from dataclasses import replace
@@ -19,9 +19,10 @@ from octfluid.utils.text import as_stored
 DEVICE = 'Heidelberg Spectralis'
 _SIDE_BY_SIDE = (0, 1, 3, 4)  # scan patterns; 2 is a circle, 5 a star
 _SIDES = {'R': 'OD', 'L': 'OS', 'OD': 'OD', 'OS': 'OS'}
-_TEXTS = ((104, 136), (140, 164), (176, 200), (224, 258))  # bytes of a .vol header that hold text typed by people
+_TEXTS = ((104, 136), (140, 164), (176, 200), (224, 258))  # bytes of a .vol header with names and other typed text
 _CONTEXT = 'OphthalmicAcquisitionContext'
 _PERSONAL = ('.//Patient/LastName', './/Patient/FirstNames', './/Patient/PatientID', './/Patient/ID')
+_CIRCLE = 'its B-scans are a circle or a star, which have no distance: areas are given, no volume'
 _NO_WIDTH = 'an .e2e file gives the width of a pixel only as an angle, so nothing is in mm; pass the scale of your device'
 
 
@@ -31,7 +32,7 @@ def _shown(values: np.ndarray, kind: str, path: Path) -> np.ndarray:
 
     raw = np.array(values, np.float32)  # a copy, which the transform changes
     if not (raw >= 0).all():
-        raise InputError(f'{path}: a B-scan holds NaN or negative values; it is damaged, export it again')
+        raise InputError(f'{path}: a B-scan has NaN or negative values; the file is damaged, export it again')
     return intensity_transforms[kind](raw)
 
 
@@ -42,7 +43,7 @@ def read_vol(path: Path) -> Scan:
 
     content = bytearray(path.read_bytes())
     if not content.startswith(b'HSF-OCT-'):
-        raise InputError(f'{path}: not a Heidelberg .vol file, which begins with HSF-OCT-; expected a raw data export')
+        raise InputError(f'{path}: does not begin with HSF-OCT-; expected a Heidelberg .vol file (raw data export)')
     for start, end in _TEXTS:  # names with accents would stop the parser
         content[start:end] = bytes(byte if byte < 128 else ord('?') for byte in content[start:end])
     try:
@@ -51,7 +52,7 @@ def read_vol(path: Path) -> Scan:
             raise ValueError('no B-scan where one is expected')
     except (ConstructError, ValueError) as error:
         version = bytes(content[:12]).decode('ascii', 'replace').strip('\x00 ')
-        raise InputError(f'{path}: a .vol file of version {version}; damaged, or unlike 103; export it anew') from error
+        raise InputError(f'{path}: a .vol file of version {version}, damaged or not of version 103; export it again') from error
     bscans = found.bscans
     require_volume(path, len(bscans), found.size_y, found.size_x, 4)
     volume = found.scan_pattern in _SIDE_BY_SIDE and len(bscans) > 1
@@ -67,22 +68,17 @@ def read_vol(path: Path) -> Scan:
         laterality=_SIDES.get(str(found.scan_position).strip('\x00 ')),
         device=DEVICE,
         identifiers={key: value for key, value in personal.items() if value},
-        notes=_pattern_notes(found.scan_pattern),
+        notes=() if found.scan_pattern in _SIDE_BY_SIDE else (_CIRCLE,),
     )
 
 
-def _pattern_notes(pattern: int) -> tuple[str, ...]:
-    note = 'its B-scans are a circle or a star, which have no distance: areas are given, no volume'
-    return () if pattern in _SIDE_BY_SIDE else (note,)
-
-
 def read_e2e(path: Path) -> list[Scan]:
-    """Read every OCT series of an ``.e2e`` file. It says how high a pixel is, and how wide only as an angle: no mm."""
+    """Read every OCT series of an ``.e2e`` file, without a scale: the file gives a pixel's width only as an angle."""
     from eyepy.io.he import HeE2eReader
 
     class Reader(HeE2eReader):
         def inspect(self, *_: Any, **__: Any) -> str:
-            """Return no description: it would take all texts of the file."""
+            """Return an empty description: eyepy would read all texts of the file for it."""
             return ''
 
     scans, unread = [], 0
@@ -94,7 +90,7 @@ def read_e2e(path: Path) -> list[Scan]:
             except InputError:
                 unread += 1
     if not scans:
-        raise InputError(f'{path}: holds no OCT series that can be read; expected one with B-scans')
+        raise InputError(f'{path}: has no readable OCT series; expected one with B-scans')
     if unread:
         note = f'{unread} of the series in its file cannot be read and are left out'
         scans = [replace(scan, notes=(*scan.notes, note)) for scan in scans]
@@ -102,7 +98,7 @@ def read_e2e(path: Path) -> list[Scan]:
 
 
 def _read_series(path: Path, series: Any, label: str) -> Scan | None:
-    """Read one ``E2ESeriesStructure`` of eyepy; None of one without B-scans."""
+    """Read one ``E2ESeriesStructure`` of eyepy; None if it has no B-scans."""
     from eyepy.io.he.e2e_format import TypesEnum
 
     images, without = [], 0
@@ -127,15 +123,14 @@ def _read_series(path: Path, series: Any, label: str) -> Scan | None:
         laterality=_SIDES.get(side),
         series=label,
         device=DEVICE,
-        notes=(_NO_WIDTH, *notes, *_pattern_notes(pattern)),
+        notes=(_NO_WIDTH, *notes) if pattern in _SIDE_BY_SIDE else (_NO_WIDTH, *notes, _CIRCLE),
     )
 
 
 def read_xml(path: Path) -> list[Scan]:
     """Read every OCT series of a HEYEX export, whose B-scans are pictures next to the XML file.
 
-    Not by eyepy, which takes all series of a file for one volume, any side but the right for the left one, and fails where an
-    element is missing.
+    eyepy is not used: it reads all series as one volume and any side except the right as the left, and needs all elements.
     """
     root = ElementTree.fromstring(path.read_bytes())  # Expat refuses entities that grow, and follows none to other files
     found = [
@@ -144,14 +139,14 @@ def read_xml(path: Path) -> list[Scan]:
         if (images := [image for image in series.findall('Image') if _text(image, 'ImageType/Type') == 'OCT'])
     ]
     if not found:
-        raise InputError(f'{path}: holds no B-scan of type OCT; expected a HEYEX export')
+        raise InputError(f'{path}: has no B-scan of type OCT; expected a HEYEX export')
     persons = {place.rpartition('/')[2]: text for place in _PERSONAL if (text := _text(root, place))}
     labels = map(str, range(len(found))) if len(found) > 1 else ['']
     return [_scan(path, series, images, label, persons) for label, (series, images) in zip(labels, found, strict=True)]
 
 
 def pictures_of(path: Path) -> set[str] | None:
-    """Return the names of the pictures (NFC) that an export names, those that are no B-scans too; None if it is other XML."""
+    """Return the names (NFC) of all pictures of an export, other than B-scans too; None for other XML."""
     if 'HEDX' not in path.read_bytes()[:4096].replace(b'\0', b'').decode('latin-1'):  # in UTF-16, too
         return None
     try:
@@ -186,7 +181,7 @@ def _scan(
     pictures = [as_stored(path.parent / _name(_text(image, 'ImageData/ExamURL'))) for image in images]
     for picture in pictures:
         if not picture.is_file():
-            raise InputError(f'{path}: its picture {picture.name[:100]!r} is not next to it; copy the whole export')
+            raise InputError(f'{path}: the picture {picture.name[:100]!r} is missing next to it; copy the whole export')
     scales = {tuple(_number(image, f'{_CONTEXT}/Scale{axis}') for axis in 'YX') for image in images}
     raster = raster_of(*([_position(image, end) for image in images] for end in ('Start', 'End')))
     volume = len(images) > 1 and raster.distance is not None

@@ -1,4 +1,4 @@
-"""Reader of B-scans kept as pictures: PNG, JPEG, BMP, TIFF, of 8 and 16 bits, gray or in colour, of one page or several."""
+"""Reader of pictures: PNG, JPEG, BMP and TIFF, 8 or 16 bits, gray or colour, one or several pages."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from octfluid.utils.text import require_file
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF')
-"""What a picture may be, by Pillow's names: others among its readers start programs of the system on what they are given."""
+"""Formats that Pillow may read: some of its other readers start programs of the system."""
 _GRAY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L', 'F')
 _COLOUR = 24  # levels between the channels of a pixel, from which on it is no shade of gray: JPEG leaves less
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # tags of TIFF, and their values
@@ -23,44 +23,42 @@ for _order, _decoder in ((b'II', 'F;64F'), (b'MM', 'F;64BF')):  # which Pillow h
 
 
 def read_image(path: Path) -> Scan:
-    """Read a picture as viewers show it, turned as its EXIF says.
+    """Read a picture as viewers show it, turned by its EXIF orientation.
 
-    Several pages are a volume, without those marked as smaller copies or as masks. Resolutions in dots an inch say nothing
-    about an eye and are left alone.
+    Several pages are a volume, without smaller copies and masks. The reader ignores DPI, which is not a scale of the eye.
     """
     image = _open(path)
     places = _pages(image) if image.format == 'TIFF' else [0]  # of others a second picture is something else, such as a preview
     found, shares, turns = zip(*(_page(image, path, place, len(places)) for place in places), strict=True)
     for place, page in enumerate(found):
         if (page.shape, page.dtype) != (found[0].shape, found[0].dtype):
-            first = f'unlike the {found[0].dtype} values of shape {found[0].shape} of the first'
-            raise InputError(f'{path}: B-scan {place} has {page.dtype} values of shape {page.shape}, {first}; divide the file')
+            first = f'the first has {found[0].dtype} values of shape {found[0].shape}'
+            raise InputError(f'{path}: B-scan {place} has {page.dtype} values of shape {page.shape}, {first}; split the file')
     turned = ', '.join(str(turn) for turn in sorted({*turns} - {1}))
     notes = (f'turned or mirrored as viewers show it (EXIF orientation {turned}), and so is its mask',) if turned else ()
     return Scan(path, to_gray(found, path), is_volume=len(places) > 1, coloured=shares[0], notes=notes)
 
 
 def load_picture(path: Path, upright: bool = False) -> Image.Image:
-    """Read and decode a picture to be trained on or scored against: every reader has to see the same pixels in it.
+    """Read and decode a scan or mask of a data set, which every reader must see alike.
 
-    With ``upright``, it is turned as its EXIF says.
+    With ``upright``, the EXIF orientation is applied.
 
     Raises:
-        InputError: It cannot be read; has several pages, or one of a single row or column; or its pixels are not what is seen:
-            shown turned (without ``upright``), 16 bits in colour, of which Pillow keeps 8, or 16 bits of which 0 is white.
+        InputError: The file cannot be read, has several pages, or a single row or column. Or a viewer shows other pixels: it
+            has an EXIF orientation (without ``upright``), 16 bits in colour (Pillow keeps 8), or 16 bits where 0 is white.
     """
     with reading(path), _open(path) as image:
         if reason := _unlike_what_is_seen(image):
             raise InputError(f'{path}: {reason}')
         if not upright and _orientation(image) != 1:
-            how = 'turned (EXIF), which some programs do and others do not; save it as it is seen, without EXIF'
-            raise InputError(f'{path}: is to be shown {how}')
+            raise InputError(f'{path}: has an EXIF orientation, which some programs ignore; save it upright, without EXIF')
         image.load()
         return ImageOps.exif_transpose(image) if upright else image
 
 
 def orientation_of(path: Path) -> int:
-    """Return how viewers turn a picture, from 1 (not at all) to 8, as in EXIF."""
+    """Return the EXIF orientation of a picture, from 1 (upright) to 8."""
     with reading(path), _open(path) as image:
         return _orientation(image)
 
@@ -74,11 +72,11 @@ def _unlike_what_is_seen(image: Image.Image) -> str | None:
     if min(image.size) < 2:
         return f'is {image.height}x{image.width} (height x width); expected a scan or a mask'
     if (pages := len(_pages(image))) > 1:
-        return f'has {pages} pages; expected one B-scan a file, divide it first'
+        return f'has {pages} pages; expected one B-scan in each file, split it first'
     if image.mode in ('RGB', 'RGBA') and ';16' in str(image.tile):
-        return 'is in colour, of 16 bits each; expected gray, convert it first'
+        return 'has 16-bit colours; expected gray, convert it first'
     if image.format == 'TIFF' and image.mode.startswith('I;16') and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        return 'has 16 bits of which 0 means white; expected 0 for black, convert it first'
+        return 'has 16-bit values where 0 is white; expected 0 for black, convert it first'
     return None
 
 
@@ -101,7 +99,7 @@ def _open(path: Path) -> Image.Image:
 
 
 def _pages(image: Image.Image) -> list[int]:
-    """Return which pages are no smaller copies or masks of others, and go to the first of them."""
+    """Return the pages that are not smaller copies or masks of others, and go to the first."""
     pages = list(range(getattr(image, 'n_frames', 1)))
     if image.format != 'TIFF':
         return pages
@@ -115,7 +113,7 @@ def _pages(image: Image.Image) -> list[int]:
 
 
 def _page(image: Image.Image, path: Path, place: int, pages: int) -> tuple[np.ndarray, float, int]:
-    """Return a page's numbers (H, W), the share of its pixels that are in colour, and how it was turned."""
+    """Return a page's values (H, W), the share of pixels in colour, and the EXIF orientation."""
     image.seek(place)
     require_volume(path, pages, image.height, image.width)
     turn = _orientation(image)

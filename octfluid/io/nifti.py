@@ -1,4 +1,4 @@
-"""Reader of volumes in NIfTI, as research groups exchange them."""
+"""Reader of volumes in NIfTI."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _TO_MM = {'meter': 1000.0, 'mm': 1.0, 'micron': 0.001}
 
 
 def read_nifti(path: Path) -> Scan:
-    """Read a NIfTI file with axes (lateral, axial, slice), as this package writes them, or (lateral, axial) for one B-scan."""
+    """Read a NIfTI file with axes (lateral, axial, slice), as this package writes it, or (lateral, axial) for one B-scan."""
     import nibabel
 
     image = nibabel.load(path)
@@ -24,7 +24,7 @@ def read_nifti(path: Path) -> Scan:
     if len(shape) == 2:
         shape = (*shape, 1)
     if len(shape) != 3:
-        raise InputError(f'{path}: has axes of {image.shape}; expected (lateral, axial, slice)')
+        raise InputError(f'{path}: has shape {image.shape}; expected (lateral, axial, slice)')
     require_volume(path, *shape[::-1], image.get_data_dtype().itemsize)
     frames = gray_frames(np.asanyarray(image.dataobj).reshape(shape).T, path)
     zooms, unit = image.header.get_zooms()[:3], image.header.get_xyzt_units()[0]

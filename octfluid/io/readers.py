@@ -1,4 +1,4 @@
-"""The reader of each kind of file, and the scans that a user's files and folders come to."""
+"""The reader of each file type, and the scans in a user's files and folders."""
 
 import os
 import re
@@ -27,18 +27,18 @@ _READERS: dict[str, Callable[[Path], Scan | list[Scan]]] = {
     '.xml': heidelberg.read_xml,
 }
 SUFFIXES = tuple(_READERS)
-"""Names of files that are read end in one of these, in small letters or capitals."""
+"""Supported endings of file names, in small letters or capitals."""
 _OF_VOLUMES = (*images.SUFFIXES, *dicom.SUFFIXES)
 _IMPERSONAL = (*images.SUFFIXES, *nifti.SUFFIXES, '.mat')  # the others may hold names of patients
 
 
 def suffix_of(path: Path) -> str | None:
-    """Return the one of `SUFFIXES` that a file's name ends in; None if it ends in another."""
+    """Return the ending of a file's name from `SUFFIXES`, or None."""
     return next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(suffix)), None)
 
 
 def _kind_of(path: Path) -> str | None:
-    """Return what `suffix_of` says, and the suffix of DICOM for a file without one that holds it, as scanners write it."""
+    """Return the result of `suffix_of`, or the suffix of DICOM for a DICOM file without one, as scanners write them."""
     if suffix := suffix_of(path):
         return suffix
     with suppress(PermissionError), open(path, 'rb') as file:  # in a folder, such a file is left out
@@ -46,23 +46,23 @@ def _kind_of(path: Path) -> str | None:
 
 
 def read_scans(path: Path) -> list[Scan]:
-    """Read what a file holds: one scan or, of a file with several series, each of them.
+    """Read the scans of a file: one, or one for each series.
 
     Raises:
-        InputError: It is missing, of a kind that is not read, damaged, holds no B-scan, or would be read wrongly.
-        ModuleNotFoundError: The package for its kind is not installed.
+        InputError: The file is missing, damaged, of an unsupported type, without a B-scan, or would be read wrongly.
+        ModuleNotFoundError: The package for its type is not installed.
     """
     require_file(path)
     kind = _kind_of(path)
     if kind is None:
-        raise InputError(f'{path}: of a kind that is not read; expected one of {", ".join(SUFFIXES)}')
+        raise InputError(f'{path}: unsupported file type; expected one of {", ".join(SUFFIXES)}')
     with reading(path, private=kind not in _IMPERSONAL):
         found = _READERS[kind](path)
     return found if isinstance(found, list) else [found]
 
 
 def natural_key(path: Path) -> list:
-    """Sort names as people count, ``b2`` before ``b10``, and always in one order."""
+    """Return a key that sorts names in natural order, ``b2`` before ``b10``, the same on every machine."""
     parts = re.split(r'(\d+)', path.name.lower())
     return [*((int(part), '') if part.isdecimal() else (-1, part) for part in parts), (0, path.name)]
 
@@ -80,13 +80,13 @@ class Input:
 
 
 def find_inputs(paths: Sequence[Path], volume: bool = False, recursive: bool = False) -> tuple[list[Input], list[Path]]:
-    """List what a user's files and folders come to, each once however often it is named, and the files of no kind that is read.
+    """Return the inputs found in files and folders, each once, and the files with unsupported suffixes.
 
-    Of a folder, and with ``recursive`` of those below, the files with one of `SUFFIXES` are read in natural order, with
-    ``volume`` as one volume. Hidden ones, links to folders and folders of earlier results are left out.
+    The inputs of a folder, and with ``recursive`` of the folders below, are its files with one of `SUFFIXES` in natural order,
+    or with ``volume`` the folder as one volume. Hidden files, links to folders and folders of earlier results are left out.
 
     Raises:
-        InputError: A path does not exist, a folder holds nothing to read, or is where an earlier call left its results.
+        InputError: A path does not exist, or a folder has no supported file or has results of an earlier call.
     """
     found: dict[Path, tuple[Path, Path]] = {}  # by place, so that links to one file are several inputs
     others: list[Path] = []
@@ -129,7 +129,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _folders(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Yield a folder and, if asked to, those below it, each before what is in it."""
+    """Yield a folder and, with ``recursive``, the folders below it, each before its content."""
     yield folder
     for entry in _entries(folder) if recursive else ():
         if entry.is_dir() and not entry.is_symlink() and not holds_results(entry):
@@ -137,14 +137,14 @@ def _folders(folder: Path, recursive: bool) -> Iterator[Path]:
 
 
 def stem_of_file(path: Path) -> str:
-    """Return what a file's results are called: no path, and nothing that means a folder."""
+    """Return the name of a file's results: no path, and never empty, ``.`` or ``..``."""
     suffix = suffix_of(path)
     stem = path.name[: -len(suffix)] if suffix else path.name
     return stem if stem.strip('. ') else 'scan'
 
 
 def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
-    """Give each input a name of its own: its stem or, where several share that, with its suffix, then with a number."""
+    """Give each input a unique name: its stem; if several share it, the stem with the suffix, then with a number."""
     stems = [normalize('NFC', stem.as_posix()) for _, stem in found]  # as macOS compares names
     shared = Counter(stem.lower() for stem in stems)
     named: dict[str, Input] = {}
@@ -157,7 +157,7 @@ def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
 
 
 def read_folder(folder: Path) -> Scan:
-    """Read a folder of pictures or DICOM files, a B-scan each, as one volume: by the numbers in DICOM, else in natural order.
+    """Read a folder of pictures or DICOM files, one B-scan each, as a volume, in the order of DICOM's numbers or of names.
 
     Raises:
         InputError: A file is not a single B-scan, or their sizes differ.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from octfluid.metrics.confusion import rounded
-from octfluid.metrics.measures import FEATURES, MEASURES, Measure, Scored, by_feature, check_same_images, dice, subject_features
+from octfluid.metrics.summary import FEATURES, MEASURES, Measure, Scored, by_feature, check_same_images, dice, subject_features
 
 CONFIDENCE = 0.95
 MIN_SUBJECTS = 5
@@ -36,7 +36,7 @@ def estimates(scored: Scored, *, replicates: int = 10_000, seed: int = 0) -> dic
     The same ``seed`` of the random numbers gives the same numbers.
 
     Returns:
-        For each name of `octfluid.metrics.measures.MEASURES`, in its order: ``value``, the mean over seeds, None where it is
+        For each name of `octfluid.metrics.summary.MEASURES`, in its order: ``value``, the mean over seeds, None where it is
         undefined for any seed; ``interval``, lower and upper end; ``images``, how many images it rests on, the fewest of any
         seed, 0 where undefined. Fractions or px, rounded. The interval is None without a value, where the images are of fewer
         than `MIN_SUBJECTS` subjects or of an unknown one, or where more than `MAX_UNDEFINED` of the replicates leave the

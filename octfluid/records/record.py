@@ -169,12 +169,6 @@ def source_sha256(root: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def file_sha256(path: str | os.PathLike) -> str:
-    """Return the SHA-256 of a file's bytes, as ``sha256sum`` prints it."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
 def split_sha256(files: Mapping[str, tuple[Path, Path]]) -> str:
     """Return the SHA-256 over names and bytes of scored scans: image file and mask file by name."""
     digest = hashlib.sha256()

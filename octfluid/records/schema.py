@@ -58,14 +58,14 @@ def validated(model: type[Model], content: Any, where: str) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     if first['type'] == 'value_error':  # from our own checks, with the found value and perhaps the field
-        said = str(first['ctx']['error'])
+        text = str(first['ctx']['error'])
     else:
         found = ' '.join(repr(first['input']).split())[:60]
         reason = first['msg'].replace('Input should be', 'expected')
-        said = ' is missing' if first['type'] == 'missing' else f' is {found}; {reason}'
+        text = ' is missing' if first['type'] == 'missing' else f' is {found}; {reason}'
     path = ''.join(f'[{part}]' if isinstance(part, int) else f'.{part}' for part in first['loc'][:8])
-    said = f'{path}{said}'
-    raise InputError(f'{where}: {"" if said[0] == " " else "field "}{said.strip(" .")}')
+    text = f'{path}{text}'
+    raise InputError(f'{where}: {"" if text[0] == " " else "field "}{text.strip(" .")}')
 
 
 def _need(holds: bool, message: str) -> None:

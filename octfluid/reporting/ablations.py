@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from octfluid.metrics.seeds import difference
+from octfluid.metrics.seed_intervals import difference
 from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_runs, summarise, weights_of, why_not
 from octfluid.reporting import table2
 from octfluid.reporting.published import read_published

@@ -8,7 +8,7 @@ from typing import Any
 
 from octfluid.metrics import bootstrap
 from octfluid.metrics.confusion import rounded
-from octfluid.metrics.seeds import MIN_SEEDS, difference
+from octfluid.metrics.seed_intervals import MIN_SEEDS, difference
 from octfluid.records.provenance import SCRATCH, Start
 from octfluid.records.runs import Run, mixed
 from octfluid.reporting import folds, table2
@@ -159,8 +159,8 @@ def judge_conclusions(rows: Mapping[str, Any], ablations: Mapping[str, Any]) -> 
     Returns:
         ``sections``: `Start.key` of the vessel weights -> a list of the conclusions (see ``paper_conclusions.csv``) with
         ``claim``, ``compared``, ``direction``, ``paper`` (difference of the paper's scores by name, fractions; None where it
-        has none), ``ours`` (Dice and mIoU -> output of `octfluid.metrics.seeds.difference`, or None), ``n`` (seeds of the two
-        sides), ``differ_in`` (see `octfluid.records.runs.mixed`) and ``verdict``.
+        has none), ``ours`` (Dice and mIoU -> output of `octfluid.metrics.seed_intervals.difference`, or None), ``n`` (seeds of
+        the two sides), ``differ_in`` (see `octfluid.records.runs.mixed`) and ``verdict``.
     """
     runs = {key: dict(section['runs']) for key, section in ablations['sections'].items()}
     for key, section in rows['sections'].items():

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from octfluid.datasets.splits import is_by_subject
-from octfluid.metrics import bootstrap, measures
-from octfluid.metrics.measures import Scored
+from octfluid.metrics import bootstrap, summary
+from octfluid.metrics.summary import Scored
 from octfluid.records.provenance import file_label
 from octfluid.records.runs import Run, check_averageable, conditions_of, grouped
 from octfluid.reporting import folds, table2
@@ -82,7 +82,7 @@ class Group:
         common = set.intersection(*({image['name'] for image in fold.images} for fold in self.pooled.values()))
         common = common if names is None else common & names
         by_seed = {seed: [one for one in fold.images if one['name'] in common] for seed, fold in self.pooled.items()}
-        return measures.scored(by_seed) if common else None
+        return summary.scored(by_seed) if common else None
 
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
@@ -137,9 +137,9 @@ def _scores(group: Group) -> dict[str, Any]:
         'shared_subjects': shared_subjects(key.protocol, key.variant, key.iterations, scored),
         **conditions_of(group.runs),
         'measures': bootstrap.estimates(images) if complete else None,
-        'per_subject': measures.per_subject(images) if images else [],
-        'per_image': measures.per_image(images) if images else [],
-        'bland_altman': measures.bland_altman(images) if complete else None,
+        'per_subject': summary.per_subject(images) if images else [],
+        'per_image': summary.per_image(images) if images else [],
+        'bland_altman': summary.bland_altman(images) if complete else None,
         'records': sorted(run.label for run in group.runs),
     }
 
@@ -153,5 +153,5 @@ def _extent(images: Scored | None) -> dict[str, Any]:
         'with_fluid': sum(1 for row in rows if row['tp'] + row['fn']),
         'subjects': len(set(images.subjects)) if images else 0,
         'size': list(size) if size else None,
-        'pixel_mm2': measures.pixel_mm2(images.names, *size) if size else None,
+        'pixel_mm2': summary.pixel_mm2(images.names, *size) if size else None,
     }

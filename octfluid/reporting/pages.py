@@ -11,8 +11,8 @@ import jinja2
 from markdown_it import MarkdownIt
 
 from octfluid.metrics.bootstrap import MIN_SUBJECTS
-from octfluid.metrics.measures import MEASURES
-from octfluid.metrics.seeds import MIN_SEEDS
+from octfluid.metrics.seed_intervals import MIN_SEEDS
+from octfluid.metrics.summary import MEASURES
 from octfluid.records.provenance import FULL, Start
 from octfluid.reporting import comparisons, estimates, formats, recipes, table1
 from octfluid.reporting.folds import TRAINED_ON

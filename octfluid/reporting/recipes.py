@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from octfluid.datasets.splits import INNER_FOLDS
-from octfluid.metrics import bootstrap, measures
+from octfluid.metrics import bootstrap, summary
 from octfluid.metrics.confusion import pooled_metrics, rounded
-from octfluid.metrics.measures import Scored
+from octfluid.metrics.summary import Scored
 from octfluid.records.runs import Run, check_averageable, conditions_of, grouped, summarise
 from octfluid.reporting import folds
 from octfluid.reporting.estimates import key_of
@@ -92,7 +92,7 @@ def _pool_inner(runs: Sequence[Run]) -> Scored | None:
         seed: [*chain(*(run.record['images'] for run in members))]
         for seed, members in by_seed.items() if len(members) == INNER_FOLDS
     }  # fmt: skip
-    return measures.scored(whole) if whole else None
+    return summary.scored(whole) if whole else None
 
 
 def _step(line: Mapping[str, str], runs: Sequence[Run], pooled: Mapping[str, Scored | None]) -> dict[str, Any]:
@@ -175,6 +175,7 @@ def is_own(group: Mapping[str, Any]) -> bool:
 
 
 def plotted(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the groups that the figures show: our complete trainings with the highest pooled Dice, at most `PLOTTED`."""
+    """Return the groups that the figures show: of each protocol our complete training with the highest pooled Dice."""
     complete = [group for group in groups if is_own(group) and group['kind'] == 'train' and group['measures']]
-    return sorted(complete, key=lambda group: -(group['measures']['dice']['value'] or 0))[:PLOTTED]
+    ranked = sorted(complete, key=lambda group: -(group['measures']['dice']['value'] or 0))
+    return list({group['protocol']: group for group in reversed(ranked)}.values())[::-1][:PLOTTED]

@@ -1,4 +1,4 @@
-"""What every command line tool shares: one-line argument errors and exit statuses."""
+"""What every command line tool shares: one-line argument errors, exit statuses and progress bars."""
 
 import argparse
 import io
@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from octfluid.utils.errors import InputError, Interrupted, OctfluidError
 
+T = TypeVar('T')
 _ENDING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
 
 EXTRAS = {
@@ -108,6 +109,16 @@ def begin_launched(args: argparse.Namespace) -> bool:
     return os.environ['RANK'] == '0'
 
 
+def tracked(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """Yield the items; a terminal shows a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    # Without a terminal, rich would print an empty line.
+    yield from track(items, description, total, console=console, transient=True, disable=not console.is_terminal)
+
+
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let `kill`, an ended session and a cluster's time limit end a tool as Ctrl-C does: with everything put away."""
@@ -137,16 +148,16 @@ def reason_of(path: Path, error: Exception) -> str:
     """Say in one line why an input could not be done, of what a reader or the model raises."""
     if isinstance(error, OctfluidError):
         return str(error)
-    said = str(error)
+    reason = str(error)
     if isinstance(error, ModuleNotFoundError):
-        said = missing_package(error) or said
+        reason = missing_package(error) or reason
     elif isinstance(error, MemoryError):
-        said = 'takes more memory than there is; cut it into smaller volumes'
+        reason = 'takes more memory than there is; cut it into smaller volumes'
     elif isinstance(error, OSError):
-        said = error.strerror or said
+        reason = error.strerror or reason
         if isinstance(error.filename, str) and path in Path(error.filename).parents:  # the file of a folder
             path = Path(error.filename)
-    return f'{path}: {said}'
+    return f'{path}: {reason}'
 
 
 def _flushed(main: Callable[[], int | None]) -> int:

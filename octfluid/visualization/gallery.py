@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from octfluid.io.images import FORMATS
-from octfluid.visualization.overlay import draw_overlay, save_png
+from octfluid.io.results import write_png
+from octfluid.utils.atomic import atomic_path
+from octfluid.visualization.overlay import draw_overlay
 
 COLOURS = 128  # a palette: pictures are committed by the dozen, and 24 bits a pixel make files four times as large
 ROLES = ('best', 'median', 'worst', 'false')
@@ -95,4 +97,5 @@ def write_pictures(
         with Image.open(mask, formats=FORMATS) as opened:
             truth = np.asarray(opened)
         picture = scan_overlay(name, scan, prediction, truth, ignore_index)
-        save_png(record_path.parent / picture_name(record_path.stem, name), picture, COLOURS)
+        with atomic_path(record_path.parent / picture_name(record_path.stem, name)) as temporary:
+            write_png(temporary, picture, COLOURS)

@@ -1,15 +1,11 @@
 """Pictures that show at a glance where a prediction is right and where it is wrong."""
 
-import io
 import math
-import os
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-
-from octfluid.utils.atomic import write_bytes
 
 # RGB. Right and wrong differ in lightness too (L* is 87 for green, 47 for red, 53 for blue), since many readers cannot tell
 # green from red by hue; red and blue are told apart by hue with every kind of colour blindness. Without ground truth there
@@ -81,19 +77,6 @@ def enlarged_scan(image: np.ndarray, scale: int) -> np.ndarray:
     """Enlarge a B-scan, uint8 (H, W), by an integer factor: RGB, uint8 (H * scale, W * scale, 3)."""
     gray = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) if scale > 1 else image
     return np.repeat(gray[:, :, None], 3, axis=2)
-
-
-def save_png(path: str | os.PathLike, rgb: np.ndarray, colours: int | None = None) -> None:
-    """Write an RGB picture, uint8 (H, W, 3), as PNG, whole or not at all, with a palette of so many ``colours`` if given.
-
-    Raises:
-        OSError: Writing failed, such as a full disk.
-    """
-    content, picture = io.BytesIO(), Image.fromarray(rgb)
-    if colours:  # without dithering, whose noise neither helps the eye nor compresses
-        picture = picture.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    picture.save(content, 'PNG', optimize=True)
-    write_bytes(path, content.getvalue())
 
 
 def _enlarged(mask: np.ndarray, scale: int) -> np.ndarray:

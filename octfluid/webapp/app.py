@@ -15,11 +15,12 @@ import gradio as gr
 import numpy as np
 
 from octfluid.datasets.phantoms import make_phantom
-from octfluid.inference.outputs import Results, sha256_of
+from octfluid.inference.outputs import Results
 from octfluid.inference.predictor import Prediction, Predictor, Settings, Spacing
 from octfluid.io.readers import SUFFIXES, read_scans, stem_of_file
 from octfluid.io.results import write_png
 from octfluid.utils.cli import reason_of
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError, OctfluidError
 from octfluid.visualization.enface import draw_enface, row_to_bscan
 from octfluid.visualization.overlay import colour_fluid, enlarged_scan, enlargement
@@ -35,7 +36,7 @@ _MARKUP = re.compile(r'[!-/:-@\[-`{-~]')
 
 @dataclass(frozen=True)
 class Viewed:
-    """A scan that has been outlined: its file, the file's SHA-256, what the user said about it, and what was found."""
+    """A scan that has been outlined: its file, the file's SHA-256, what the user chose, and what was found."""
 
     path: Path
     sha256: str
@@ -50,8 +51,8 @@ def parse_spacing(text: str | None) -> Spacing | None:
     try:
         return Spacing(*map(float, text.replace(';', ',').split(',')))
     except (ValueError, TypeError, InputError) as error:
-        said = f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.004, 0.011'
-        raise InputError(said) from error
+        reason = f'scale "{text.strip()[:40]}": expected height, width[, distance] in mm, such as 0.004, 0.011'
+        raise InputError(reason) from error
 
 
 def _example_file() -> str:
@@ -131,11 +132,11 @@ class Page:
                     frames.append(next(steps))
                 left = (time.monotonic() - begun) * (number - len(frames)) / len(frames)
                 yield (f'Outlining: B-scan {len(frames)} of {number}, about {left:.0f} s left', *nothing)
-            viewed = Viewed(path, sha256_of(path), settings, self.predictor.conclude(scan, settings, frames))
+            viewed = Viewed(path, file_sha256(path), settings, self.predictor.conclude(scan, settings, frames))
             yield (_status(viewed), viewed, *_shown(viewed, number // 2, opacity), gr.update(interactive=True), hidden)
         except (OctfluidError, ModuleNotFoundError, OSError, MemoryError) as error:
-            said = reason_of(path, error).replace(file, path.name)
-            yield (f'**Not done.** {_plain(said)}', *nothing)
+            reason = reason_of(path, error).replace(file, path.name)
+            yield (f'**Not done.** {_plain(reason)}', *nothing)
 
     def redraw(self, viewed: Viewed | None, place: int, opacity: float) -> Any:
         """Return the picture of another B-scan, or with another opacity."""
@@ -221,7 +222,7 @@ def _lay_out(predictor: Predictor) -> SimpleNamespace:
 
 def build_page(predictor: Predictor) -> tuple[gr.Blocks, Page]:
     """Build the page, and return it with the object that does its work."""
-    acts = Page(predictor)
+    handlers = Page(predictor)
     with gr.Blocks(title='octfluid: fluid in retinal OCT', analytics_enabled=False, delete_cache=(60, _SECONDS_KEPT)) as page:
         own = _lay_out(predictor)
         inputs = [own.file, own.spacing, own.side, own.threshold, own.opacity]
@@ -229,14 +230,14 @@ def build_page(predictor: Predictor) -> tuple[gr.Blocks, Page]:
         outputs = [own.status, own.viewed, *shown, own.save, own.archive]
         # One scan at a time: it uses all cores.
         model = dict(concurrency_id='model', concurrency_limit=1, show_progress='minimal', show_progress_on=own.status)
-        work = own.start.click(acts.outline, inputs, outputs, **model)
-        worked = own.example.click(_example_file, None, own.file).then(acts.outline, inputs, outputs, **model)
+        work = own.start.click(handlers.outline, inputs, outputs, **model)
+        worked = own.example.click(_example_file, None, own.file).then(handlers.outline, inputs, outputs, **model)
         own.cancel.click(None, None, own.status, js="() => 'Cancelled.'", cancels=[work, worked])
         quick = dict(show_progress='hidden', trigger_mode='always_last')
         for slider in (own.place, own.opacity):
-            slider.change(acts.redraw, [own.viewed, own.place, own.opacity], own.picture, **quick)
+            slider.change(handlers.redraw, [own.viewed, own.place, own.opacity], own.picture, **quick)
         changed = [own.status, own.viewed, *shown, own.archive]
-        own.threshold.change(acts.rethreshold, [own.viewed, own.threshold, own.place, own.opacity], changed, **quick)
-        own.mapped.select(acts.go_to, own.viewed, own.place, **quick)
-        own.save.click(acts.pack, own.viewed, own.archive)
-    return page, acts
+        own.threshold.change(handlers.rethreshold, [own.viewed, own.threshold, own.place, own.opacity], changed, **quick)
+        own.mapped.select(handlers.go_to, own.viewed, own.place, **quick)
+        own.save.click(handlers.pack, own.viewed, own.archive)
+    return page, handlers

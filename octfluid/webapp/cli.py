@@ -70,7 +70,7 @@ def serve(args: Namespace, users: list[tuple[str, str]] | None) -> None:
     from octfluid.inference.predictor import Predictor
     from octfluid.webapp.app import CSS, THEME, build_page  # after the environment is set: this imports Gradio
 
-    page, acts = build_page(Predictor(args.model))
+    page, handlers = build_page(Predictor(args.model))
     try:
         page.launch(
             server_name=args.host,
@@ -92,7 +92,7 @@ def serve(args: Namespace, users: list[tuple[str, str]] | None) -> None:
         logging.disable()  # of connections that are cut off here
         page.server.force_exit = True  # open connections would delay the end
         page.close(verbose=False)
-        acts.stop()
+        handlers.stop()
 
 
 def console() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octfluid.datasets.integrity import looks_of, same_pictures
+from octfluid.datasets.perceptual_hash import hash_picture, same_pictures
 from octfluid.datasets.phantoms import make_phantom
 
 SCANS = {name: make_phantom(seed, 96, 128, fluid=True)[0] for seed, name in enumerate('abc')}
@@ -28,9 +28,9 @@ def compressed(pixels):
     (BLANK[:, 1:], []),  # blank scans are the same only pixel by pixel
 ])  # fmt: skip
 def test_which_pictures_are_the_same(copy, found):
-    looks = {name: looks_of(pixels) for name, pixels in {**SCANS, 'blank': BLANK, 'copy': copy}.items()}
-    assert same_pictures([*SCANS, 'blank'], ['copy'], looks) == found
+    hashes = {name: hash_picture(pixels) for name, pixels in {**SCANS, 'blank': BLANK, 'copy': copy}.items()}
+    assert same_pictures([*SCANS, 'blank'], ['copy'], hashes) == found
 
 
 def test_names_on_both_sides_and_unreadable_ones_are_passed_over():
-    assert same_pictures(['a', 'x'], ['a', 'y'], {'a': looks_of(SCANS['a'])}) == []
+    assert same_pictures(['a', 'x'], ['a', 'y'], {'a': hash_picture(SCANS['a'])}) == []

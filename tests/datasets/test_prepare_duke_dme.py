@@ -63,12 +63,6 @@ def test_graded_columns_are_those_with_layers_and_reach_all_fluid(tmp_path, raw)
     assert graded_columns(mask, np.where(np.arange(768) < 640, 5.0, np.nan)[None]) == (0, 700)
 
 
-def test_layers_of_another_width_are_refused(tmp_path, raw):
-    write_subject(raw, 3, manualLayers1=np.zeros((8, VOLUME[1] + 1, VOLUME[2])))
-    with pytest.raises(InputError, match=r'Subject_03\.mat'):
-        prepare(raw, tmp_path / 'out')
-
-
 def test_threshold_and_ungraded_pixels_of_grader_2(tmp_path, raw):
     fluid = np.full(VOLUME, np.nan)
     fluid[:, :, 0] = 0
@@ -90,6 +84,7 @@ def test_missing_subjects(tmp_path, raw):
 @pytest.mark.parametrize(('change', 'said'), [
     (lambda raw: shutil.rmtree(raw), r'raw: no Subject_\*\.mat'),
     (lambda raw: [write_subject(raw, number, (), ()) for number in range(1, 11)], 'manualFluid1 is NaN everywhere'),
+    (lambda raw: write_subject(raw, 3, manualLayers1=np.zeros((8, VOLUME[1] + 1, VOLUME[2]))), r'Subject_03\.mat'),
     (lambda raw: (raw / 'Subject_07.mat').write_bytes((raw / 'Subject_07.mat').read_bytes()[:700]), r'Subject_07\.mat'),
 ])  # fmt: skip
 def test_what_cannot_be_converted_leaves_nothing(tmp_path, raw, change, said):

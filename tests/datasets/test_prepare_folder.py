@@ -133,19 +133,6 @@ def test_folds_need_patients(prepare, tmp_path, subject, said):
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize(('image', 'shown'), [
-    (Image.fromarray(EYE * 200), EYE * 200),
-    (Image.fromarray(EYE * 200).convert('RGB'), EYE * 200),
-    (Image.fromarray(EYE == 1), EYE * 255),
-    (Image.fromarray(EYE.astype(np.uint16) * 4095), EYE * 255),
-])  # fmt: skip
-def test_gray_pictures_of_any_kind_are_scans(tmp_path, image, shown):
-    image.save(tmp_path / 'scan.png')
-    scan = read_scan(tmp_path / 'scan.png')
-    assert scan.dtype == np.uint8
-    np.testing.assert_array_equal(scan, shown)
-
-
 @pytest.mark.parametrize('write', [
     lambda path: Image.fromarray(np.stack([EYE * 200, EYE, EYE], axis=2)).save(path),
     lambda path: Image.fromarray(EYE).save(path, save_all=True, append_images=[Image.fromarray(EYE)]),

@@ -19,11 +19,6 @@ def test_tissue_has_mean_0_and_deviation_1_whatever_the_filling():
         assert np.sign(standard[..., -1, -1].item()) == np.sign(limit)
 
 
-def test_brightness_and_contrast_do_not_matter():
-    scan = torch.from_numpy(np.random.default_rng(1).uniform(50, 100, (20, 30)))
-    assert torch.allclose(standardize(scan * 1.7 + 20), standardize(scan), atol=1e-3)
-
-
 def test_contrast_is_that_of_the_pixels_that_count():
     noise = torch.from_numpy(np.random.default_rng(0).uniform(20, 120, (1, 16, 16)))
     filled = torch.cat([noise[..., :8], torch.full((1, 16, 8), 255.0)], dim=2)

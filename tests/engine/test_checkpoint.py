@@ -9,7 +9,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from octfluid.engine.checkpoint import describe_weights, fit, last_checkpoint, read_checkpoint
-from octfluid.records.record import file_sha256
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 
 

@@ -2,7 +2,7 @@ import pytest
 from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
-from octfluid.datasets.spec import split_of
+from octfluid.datasets.config_data import split_of
 from octfluid.engine.config import load_config, parse_options
 from octfluid.records.fingerprint import config_sha256, deciding_settings, is_result_neutral, overrides_of, resume_sha256
 from octfluid.utils.errors import InputError

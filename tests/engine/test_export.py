@@ -13,7 +13,7 @@ import octfluid
 from octfluid.engine import export as exports
 from octfluid.engine.checkpoint import Origin
 from octfluid.engine.config import load_config
-from octfluid.engine.export import Agreement, compare, export, load_network, require_twins
+from octfluid.engine.export import Agreement, compare, export, load_network, require_same_training
 from octfluid.inference.model import KEYS, PREFIX, ScanModel
 from octfluid.records.fingerprint import config_sha256
 from octfluid.utils.errors import InputError, WorkError
@@ -173,19 +173,19 @@ def record(name, split='subject03', **changes):
 
 
 def test_records_of_one_recipe_may_speak_for_the_model():
-    twins = [record(COMPACT), record(COMPACT, 'paper'), record('configs/duke_dme/compact_paper256.py', 'paper')]
-    assert len({twin['config_sha256'] for _, twin in twins}) == 3  # what they are scored on differs
-    require_twins(
-        load_config(ROOT / COMPACT, split='all'), twins, Origin(iterations=900, overrides={'train_cfg.max_iters': 900})
+    validated = [record(COMPACT), record(COMPACT, 'paper'), record('configs/duke_dme/compact_paper256.py', 'paper')]
+    assert len({one['config_sha256'] for _, one in validated}) == 3  # what they are scored on differs
+    require_same_training(
+        load_config(ROOT / COMPACT, split='all'), validated, Origin(iterations=900, overrides={'train_cfg.max_iters': 900})
     )
 
 
-@pytest.mark.parametrize(('name', 'changes', 'told', 'named'), [
+@pytest.mark.parametrize(('name', 'changes', 'origin', 'named'), [
     ('configs/duke_dme/steps/8_mirror.py', {}, None, 'param_scheduler, train_cfg'),
     (COMPACT, dict(config_sha256='0' * 64), None, 'changed since'),
     (COMPACT, {}, Origin(iterations=300), 'iterations'),
     (COMPACT, {}, Origin(overrides={'model.threshold': 0.3}), r'model\.threshold'),
 ])  # fmt: skip
-def test_other_records_may_not(name, changes, told, named):
+def test_other_records_may_not(name, changes, origin, named):
     with pytest.raises(InputError, match=named):
-        require_twins(load_config(ROOT / COMPACT), [record(COMPACT), record(name, **changes)][-1:], told)
+        require_same_training(load_config(ROOT / COMPACT), [record(COMPACT), record(name, **changes)][-1:], origin)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from octfluid.engine.sweep import MARKER, SUPERSEDED, Resolved, find_record, plan_runs, split_done
-from octfluid.records.record import file_sha256, write_record
+from octfluid.records.record import write_record
+from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
 
 
@@ -155,6 +156,7 @@ def test_a_gpu_is_shared_once_it_is_known_what_a_run_takes(bench, monkeypatch, b
 INTERRUPTED_SWEEP = """
 import sys
 from pathlib import Path
+import octfluid.register
 from octfluid.engine.sweep import Resolved, plan_runs, run_all
 from octfluid.utils.cli import exit_status_of
 

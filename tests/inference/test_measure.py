@@ -1,9 +1,6 @@
 import numpy as np
 import pytest
 from eyepy.core.grids import grid
-from hypothesis import given, settings
-from hypothesis.extra.numpy import arrays
-from skimage.measure import label
 
 from octfluid.inference.measure import SECTORS, Settings, measure_scan, sector_volumes
 from octfluid.io.scan import Spacing
@@ -22,15 +19,6 @@ def test_measurements_by_hand():
     assert found.mean_probability == 0.75
     blank = measure_scan(0, np.zeros((4, 4), bool), PROBABILITY, None)
     assert blank.fluid_px == 0 and blank.fluid_mm2 is blank.largest_pocket_mm2 is blank.mean_probability is None
-
-
-@settings(deadline=None)
-@given(arrays(bool, (9, 11)))
-def test_pockets_are_those_of_scikit_image(mask):
-    labels, number = label(mask, connectivity=2, return_num=True)
-    found = measure_scan(0, mask, np.ones(mask.shape, np.float32), None)
-    assert found.pockets == number
-    assert found.largest_pocket_px == max((int((labels == one).sum()) for one in range(1, number + 1)), default=0)
 
 
 def volumes(thickness_px, fovea, laterality='OD', bottom_up=True):

@@ -8,8 +8,8 @@ from PIL import Image
 from predicted import FRAMES, listing, table
 
 from octfluid.inference.model import ScanModel
-from octfluid.inference.outputs import sha256_of
 from octfluid.io.results import write_csv
+from octfluid.utils.digest import file_sha256
 
 SCALE = ['--spacing', '0.004,0.012,0.25']
 TABLES = ['manifest.json', 'measurements.csv', 'measurements.json']
@@ -45,6 +45,8 @@ def test_a_volume(quick, run, mat, tmp_path):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f'out/v/v_z{z:03d}_mask.png')) == 255, masks[z])
     probability = np.asarray(Image.open(tmp_path / 'out/v/v_z001_probability.png'))
     np.testing.assert_allclose(probability / 65535, FRAMES[1] / 256, atol=1e-4)
+    whole = nibabel.load(tmp_path / 'out/v/v_probability.nii.gz').dataobj
+    np.testing.assert_array_equal(np.asarray(whole).transpose(2, 1, 0), FRAMES / np.float32(256))
     *single, volume = table(tmp_path / 'out')
     assert [row['bscan'] for row in single] == ['0', '1', '2', '3'] and volume['kind'] == 'volume'
     assert float(volume['fluid_mm3']) == pytest.approx(masks.sum() * 0.004 * 0.012 * 0.25, rel=1e-5)
@@ -78,9 +80,9 @@ def test_the_manifest_tells_what_was_done(quick, run, mat, tmp_path):
     manifest = json.loads((tmp_path / 'out/manifest.json').read_text())
     assert manifest['schema'] == 'octfluid.prediction/1' and manifest['settings']['threshold'] == 0.4
     (one,) = manifest['inputs']
-    assert (one['status'], one['sha256'], one['file']) == ('done', sha256_of(mat), 'v.mat')
+    assert (one['status'], one['sha256'], one['file']) == ('done', file_sha256(mat), 'v.mat')
     assert one['warnings'] and sorted(one['outputs']) == [name for name in listing(tmp_path / 'out') if name.startswith('v/')]
-    assert manifest['model']['sha256'] == sha256_of(ScanModel().path)
+    assert manifest['model']['sha256'] == file_sha256(ScanModel().path)
     assert str(tmp_path) not in (tmp_path / 'out/manifest.json').read_text()
 
 

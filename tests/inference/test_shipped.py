@@ -10,11 +10,12 @@ import torch
 
 from octfluid.engine.checkpoint import origin_of
 from octfluid.engine.config import load_config
-from octfluid.engine.export import MOST_DIFFERENT_PIXELS, compare, load_network, require_twins
+from octfluid.engine.export import MOST_DIFFERENT_PIXELS, compare, load_network, require_same_training
 from octfluid.inference.model import ScanModel, shipped_model
 from octfluid.io.duke_mat import read_subject
-from octfluid.records.record import file_sha256, read_records, to_run
+from octfluid.records.record import read_records, to_run
 from octfluid.reporting.model_card import describe_training, render_card, scores_of
+from octfluid.utils.digest import file_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/duke_dme/compact.py'
@@ -43,10 +44,10 @@ def test_it_is_small_and_says_what_weights_it_holds(model, weights):
 
 
 def test_its_scores_are_those_of_the_committed_records(model):
-    twins = read_records([RECORDS / 'compact', RECORDS / 'compact_paper256'])
+    validated = read_records([RECORDS / 'compact', RECORDS / 'compact_paper256'])
     # A recipe that has changed since needs a new model and new records.
-    require_twins(load_config(CONFIG), twins)
-    expected = scores_of([to_run(path, record) for path, record in twins])
+    require_same_training(load_config(CONFIG), validated)
+    expected = scores_of([to_run(path, record) for path, record in validated])
     assert model.info.scores == expected
     protocols = {(score['protocol'], score['patients_seen']) for score in expected}
     assert {('leave-one-subject-out', False), ('paper', True)} <= protocols

@@ -78,16 +78,14 @@ def test_scale_of_single_files_and_side_and_persons(tmp_path):
     assert scan.identifiers['PatientName'] == 'Doe^Jane' and scan.identifiers['StudyDate'] == '20260102'
     plain = read(write(tmp_path / 'c.dcm', VOLUME[:1]))
     assert plain.laterality is None and plain.spacing is None and not plain.is_volume
-    inverted = read(write(tmp_path / 'd.dcm', PhotometricInterpretation='MONOCHROME1'))
-    np.testing.assert_array_equal(inverted.frames[0], 255 - VOLUME[0])
 
 
 @pytest.mark.parametrize(('frames', 'elements', 'said'), [
-    (VOLUME, dict(Modality='CT'), 'modality is CT'), (VOLUME, dict(Modality=''), 'modality is not given'),
-    (VOLUME, dict(NumberOfFrames=10**8), '100000000 B-scans'), (VOLUME, dict(Rows=4, Columns=4), '4x4 pixels'),
+    (VOLUME, dict(Modality='CT'), 'CT'), (VOLUME, dict(Modality=''), 'modality'),
+    (VOLUME, dict(NumberOfFrames=10**8), '100000000'), (VOLUME, dict(Rows=4, Columns=4), '4x4 pixels'),
     (VOLUME, dict(PixelData=b'\0' * 100), 'bytes'), (VOLUME, dict(PhotometricInterpretation='PALETTE COLOR'), 'PALETTE COLOR'),
-    (VOLUME.astype(np.uint16) << 8, dict(BitsStored=12, HighBit=15), 'number 15 of 12'),
-    (VOLUME, dict(NumberOfFrames=2), '2 B-scans, and holds 3'), (VOLUME, dict(NumberOfFrames=0), '1 B-scans, and holds 3'),
+    (VOLUME.astype(np.uint16) << 8, dict(BitsStored=12, HighBit=15), r'15.*12'),
+    (VOLUME, dict(NumberOfFrames=2), r'2 B-scans.*3'), (VOLUME, dict(NumberOfFrames=0), r'1 B-scans.*3'),
 ])  # fmt: skip
 def test_what_would_be_read_wrongly_is_one_line(tmp_path, frames, elements, said):
     path = write(tmp_path / 'v.dcm', frames, **elements)

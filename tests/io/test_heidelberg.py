@@ -146,11 +146,6 @@ def test_each_series_is_a_scan_of_its_own(export):
     assert (other.laterality, other.series, len(other.frames), other.spacing.lateral) == ('OS', '1', 1, 0.006)
 
 
-def test_b_scans_without_a_position_are_no_volume(export):
-    (scan,) = read_scans(export(('<X>0</X><Y>0.25</Y>', '')))
-    assert len(scan.frames) == 3 and not scan.is_volume and scan.spacing.slice is None and scan.notes
-
-
 def test_b_scans_of_several_scales_have_none(export):
     rest = '</ScaleX><ScaleY>0.00387</ScaleY><Start><Coord><X>0</X><Y>0.25</Y>'
     (scan,) = read_scans(export((f'0.0113{rest}', f'0.02{rest}')))

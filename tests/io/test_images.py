@@ -34,14 +34,6 @@ def test_gray_bytes_stay_as_they_are(tmp_path, suffix):
 WORDS = RANDOM.integers(0, 255, (40, 50)).astype(np.int32) * 1000
 
 
-@pytest.mark.parametrize(('values', 'expected'), [
-    (np.full((40, 50), 0.5, np.float32), 255.0), (np.zeros((40, 50), np.float32), 0.0),
-    (WORDS, WORDS * (255 / WORDS.max())), ((WORDS // 1000).astype(np.uint16), WORDS * (255 / WORDS.max())),
-], ids=['one value', 'black', '32 bits', '16 bits'])  # fmt: skip
-def test_the_greatest_of_other_numbers_is_white(tmp_path, values, expected):
-    np.testing.assert_allclose(read(save(tmp_path / 'b.tif', values)).frames[0], np.broadcast_to(expected, (40, 50)), rtol=1e-5)
-
-
 def test_a_gray_scan_kept_in_colour_is_gray_and_colour_is_noticed(tmp_path, recwarn):
     rgba = Image.fromarray(np.dstack([GRAY, GRAY, GRAY, np.full_like(GRAY, 7)]))
     palette = rgba.quantize(64)

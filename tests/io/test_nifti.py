@@ -36,12 +36,6 @@ def test_a_volume_with_its_scale_in_whatever_unit(tmp_path, suffix, unit, factor
     assert (scan.spacing.axial, scan.spacing.lateral, scan.spacing.slice) == pytest.approx((0.004, 0.012, 0.25))
 
 
-def test_one_b_scan_of_fractions(tmp_path):
-    scan = read(save(tmp_path / 'b.nii.gz', (VOLUME[0].T / 255).astype(np.float32)))
-    assert not scan.is_volume
-    np.testing.assert_allclose(scan.frames, VOLUME[:1], atol=1e-3)
-
-
 def test_without_a_unit_or_lengths_there_is_no_scale(tmp_path):
     scan = read(save(tmp_path / 'v.nii'))
     assert scan.spacing is None and 'in what unit' in scan.why_no_scale
@@ -81,18 +75,10 @@ def test_what_is_written_is_read(tmp_path, spacing):
     np.testing.assert_allclose(np.diag(image.affine)[:3], image.header.get_zooms(), rtol=1e-6)
 
 
-def test_an_affine_and_the_sizes_of_voxels_agree_and_probabilities_are_written_as_they_are(tmp_path):
-    affine, values = np.diag([0.012, 0.004, 0.12, 1.0]), VOLUME.astype(np.float32) / 255
-    image = nibabel.load(write(tmp_path / 'm.nii.gz', values, affine=affine))
-    np.testing.assert_allclose(image.affine, affine, rtol=1e-6)
-    assert image.header.get_zooms() == pytest.approx((0.012, 0.004, 0.12)) and image.header.get_xyzt_units()[0] == 'unknown'
-    np.testing.assert_array_equal(np.asarray(image.dataobj).T, values)
-
-
-@pytest.mark.parametrize(('values', 'said'), [
-    (np.zeros((5, 4, 2), np.uint8), '4x5 pixels'), (np.zeros((50, 40, 2, 3), np.uint8), 'axes'),
+@pytest.mark.parametrize(('values', 'named'), [
+    (np.zeros((5, 4, 2), np.uint8), '4x5 pixels'), (np.zeros((50, 40, 2, 3), np.uint8), r'\(50, 40, 2, 3\)'),
     (np.zeros((50, 40, 2), np.complex64), 'complex64'),
 ])  # fmt: skip
-def test_what_are_no_b_scans_is_one_line(tmp_path, values, said):
-    with pytest.raises(InputError, match=said):
+def test_what_are_no_b_scans_is_one_line(tmp_path, values, named):
+    with pytest.raises(InputError, match=named):
         read(save(tmp_path / 'v.nii', values))

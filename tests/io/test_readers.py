@@ -93,7 +93,7 @@ def test_results_of_an_earlier_call_are_no_scans(tmp_path, name):
     (tmp_path / f'all/scans/{name}').write_text('{"schema": "of something else"}')
     assert names([tmp_path / 'all'], recursive=True) == ['scans/a']
     assert left_out(tmp_path / 'all', recursive=True) == [name]
-    with pytest.raises(InputError, match='out: holds results'):
+    with pytest.raises(InputError, match='manifest.json'):
         find_inputs([tmp_path / 'all/out'])
 
 
@@ -137,9 +137,7 @@ def test_no_name_means_a_folder(tmp_path, monkeypatch):
     shutil.copy(tmp_path / 'v/w/b1.png', tmp_path / 'v/w/...png')
     monkeypatch.chdir(tmp_path / 'v/w')
     assert names([Path('.')], volume=True) == ['w']
-    assert names([Path('..')], volume=True, recursive=True) == ['v/w']
     assert names([Path('...png')]) == ['scan']
-    assert names([Path('..')], recursive=True) == ['w/b1']
 
 
 def test_files_of_a_volume_that_differ_in_scale_or_side_have_none(tmp_path):

@@ -24,17 +24,12 @@ def test_a_volume_with_its_scale(tmp_path, slices):
     assert (scan.spacing.axial, scan.spacing.lateral, scan.spacing.slice) == pytest.approx((0.0026, 6 / 49, 3.0))
 
 
-def test_a_photograph_is_called_without_b_scans(tmp_path):
-    for content in (fda_bytes(b''), fda_bytes(jpeg_slices(GRAY[:0]))):
-        with pytest.raises(InputError, match=r'v\.fda: .*without B-scans'):
-            read(tmp_path, content)
-
-
 @pytest.mark.parametrize('content', [
+    fda_bytes(b''), fda_bytes(jpeg_slices(GRAY[:0])),  # a photograph
     fda_bytes(jpeg_slices(GRAY))[:-500], fda_bytes(jpeg_slices(GRAY[:, :8, :8])),
     fda_bytes(jpeg_slices(np.repeat(GRAY[..., None], 3, axis=3))), fda_bytes(jpeg_slices(GRAY, 'GIF')),
-], ids=['cut', 'small', 'colour', 'GIF'])  # fmt: skip
-def test_damage_is_one_line(tmp_path, content):
+], ids=['photograph', 'empty', 'cut', 'small', 'colour', 'GIF'])  # fmt: skip
+def test_damage_or_a_photograph_is_one_line(tmp_path, content):
     with pytest.raises(InputError, match=r'v\.fda: ') as raised:
         read(tmp_path, content)
     assert '\n' not in str(raised.value)

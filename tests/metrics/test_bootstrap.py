@@ -6,7 +6,7 @@ from scored_rows import of_dice, random_images, row
 
 from octfluid.metrics.bootstrap import estimates
 from octfluid.metrics.confusion import pooled_metrics
-from octfluid.metrics.measures import MEASURES, scored
+from octfluid.metrics.summary import MEASURES, scored
 
 
 def scores(images):

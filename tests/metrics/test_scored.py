@@ -1,6 +1,6 @@
 import pytest
 
-from octfluid.metrics.measures import check_same_images, per_image, per_subject, scored
+from octfluid.metrics.summary import check_same_images, per_image, per_subject, scored
 from octfluid.utils.errors import InputError
 
 

@@ -63,16 +63,6 @@ def test_scores_are_those_of_monai():
         assert hd95(prediction, truth) == pytest.approx(distance, abs=1e-4)  # single precision there
 
 
-def test_surface_dice_by_hand():
-    # A square of 4x4 pixels has 12 on its boundary. Moved by 2 to the right, the columns 4..7 and 6..9: the prediction's
-    # distances are 2, 2, 2, 2 (left side), 1, 1 (next column), 0, 0 (top and bottom of the third), 0, 1, 1, 0 (right side).
-    truth, prediction = (marked(np.s_[4:8, left : left + 4], shape=(16, 16)) for left in (6, 4))
-    assert sorted(boundary_distances(prediction, truth)[0]) == [0] * 4 + [1] * 4 + [2] * 4
-    assert surface_dice(prediction, truth, 0) == 8 / 24
-    assert surface_dice(prediction, truth, 1) == 16 / 24
-    assert surface_dice(prediction, truth, 2) == 1
-
-
 def test_hd95_by_hand():
     # Distances of 0, 1, ..., 20 from a row of 21 pixels to one pixel: rank 0.95 * 20 = 19. The other way there is only a 0.
     row, pixel = marked(np.s_[0, :21], shape=(1, 30)), marked(np.s_[0, 0], shape=(1, 30))

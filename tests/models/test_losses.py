@@ -1,46 +1,23 @@
-import math
-
-import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
 from mmseg.models.losses.focal_loss import py_sigmoid_focal_loss
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from monai.losses import DiceLoss as MonaiDiceLoss
 
 from octfluid.models.losses import BatchDiceLoss, SigmoidFocalLoss
 
 IGNORED = 255
 
 
-def example(classes=2, seed=0, scale=3.0, dtype=torch.float32):
+def example(classes=2, dtype=torch.float32):
     """Logits (2, C, 3, 4) and labels (2, 3, 4) of which some are ignored."""
-    generator = torch.Generator().manual_seed(seed)
-    logits = (scale * torch.randn(2, classes, 3, 4, generator=generator, dtype=torch.float64)).to(dtype)
-    labels = torch.randint(0, max(classes, 2), (2, 3, 4), generator=generator)
+    generator = torch.Generator().manual_seed(0)
+    logits = (3 * torch.randn(2, classes, 3, 4, generator=generator, dtype=torch.float64)).to(dtype)
+    labels = torch.randint(0, classes, (2, 3, 4), generator=generator)
     labels[0, 0, :2] = IGNORED
     labels[1, 2, 3] = IGNORED
     return logits, labels
-
-
-def oracle(logits, labels, alpha, gamma):
-    """The definition, one pixel and one class at a time, in Python floats: (N, C, H, W)."""
-    out = np.zeros(logits.shape)
-    for n, c, y, x in np.ndindex(*logits.shape):
-        label, p = int(labels[n, y, x]), 1 / (1 + math.exp(-float(logits[n, c, y, x])))
-        if label != IGNORED:
-            own, other = -alpha * (1 - p) ** gamma * math.log(p), -(1 - alpha) * p**gamma * math.log(1 - p)
-            out[n, c, y, x] = own if label == c else other
-    return out
-
-
-@pytest.mark.parametrize('classes', [2, 4])
-@pytest.mark.parametrize(('alpha', 'gamma'), [(0.5, 2.0), (0.9, 0.0), (0.3, 0.5)])
-def test_values_equal_the_definition(classes, alpha, gamma):
-    logits, labels = example(classes)
-    expected = oracle(logits.numpy(), labels.numpy(), alpha, gamma).mean()
-    assert SigmoidFocalLoss(alpha=alpha, gamma=gamma)(logits, labels).item() == pytest.approx(expected, rel=2e-5)
 
 
 @pytest.mark.parametrize('gamma', [0.0, 0.5, 5.0])
@@ -66,15 +43,16 @@ def test_works_in_a_decode_head():
     assert 'loss_ce' in losses
 
 
-def test_values_and_gradients_equal_mmsegs_formula():
+@pytest.mark.parametrize(('alpha', 'gamma'), [(0.3, 2.0), (0.9, 0.5), (0.5, 0.0)])
+def test_values_and_gradients_equal_mmsegs_formula(alpha, gamma):
     logits, labels = example(3, dtype=torch.float64)
     ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
     weight = torch.rand(labels.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     # mmseg's formula with the one-hot labels that its CPU branch ought to have passed.
     one_hot = torch.nn.functional.one_hot(torch.where(labels == IGNORED, 0, labels).reshape(-1), 3)
     flat, valid = theirs.transpose(0, 1).reshape(3, -1).T, (labels != IGNORED).reshape(-1, 1)
-    expected = 3 * py_sigmoid_focal_loss(flat, one_hot, weight=weight.reshape(-1), gamma=2.0, alpha=0.3, valid_mask=valid)
-    value = SigmoidFocalLoss(alpha=0.3, loss_weight=3.0)(ours, labels, weight=weight)
+    expected = 3 * py_sigmoid_focal_loss(flat, one_hot, weight=weight.reshape(-1), gamma=gamma, alpha=alpha, valid_mask=valid)
+    value = SigmoidFocalLoss(alpha=alpha, gamma=gamma, loss_weight=3.0)(ours, labels, weight=weight)
     torch.testing.assert_close(value, expected, rtol=1e-9, atol=0)
     (found,), (expected,) = torch.autograd.grad(value, ours), torch.autograd.grad(expected, theirs)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
@@ -96,20 +74,10 @@ def logits_of(probability):
 
 
 def test_dice_by_hand():
-    # p = .8 .2 / .6 .4, truth 1 0 / 1 1: overlap 1.8, sums 2 and 3, so Dice = (3.6 + 1) / (5 + 1).
+    # Two images together, p = .8 .2 / .6 .4, truth 1 0 / 1 1: overlap 1.8, sums 2 and 3, so Dice = (3.6 + 1) / (5 + 1).
     loss = BatchDiceLoss(smooth=1.0, loss_weight=0.5)
-    value = loss(logits_of([[[0.8, 0.2], [0.6, 0.4]]]), torch.tensor([[[1, 0], [1, 1]]]))
+    value = loss(logits_of([[[0.8, 0.2]], [[0.6, 0.4]]]), torch.tensor([[[1, 0]], [[1, 1]]]))
     assert value.item() == pytest.approx(0.5 * (1 - 4.6 / 6), abs=1e-12)
-
-
-@pytest.mark.parametrize('seed', range(3))
-def test_dice_against_monai(seed):
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(3, 2, 9, 7, generator=generator, dtype=torch.float64)
-    target = torch.randint(0, 2, (3, 9, 7), generator=generator)
-    # MONAI adds its smooth terms beside twice the overlap and beside the sums, as we do.
-    oracle = MonaiDiceLoss(include_background=False, softmax=True, to_onehot_y=True, batch=True, smooth_nr=1.0, smooth_dr=1.0)
-    assert BatchDiceLoss()(logits, target).item() == pytest.approx(oracle(logits, target[:, None]).item(), abs=1e-12)
 
 
 def test_dice_ignored_and_unweighted_pixels_add_nothing():

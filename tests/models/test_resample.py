@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from octfluid.models.resample import resize, resize_weights
+from octfluid.models.resample import resize
 
 CASES = [((496, 768), (256, 384)), ((256, 384), (496, 768)), ((360, 480), (256, 384)), ((17, 5), (3, 40)), ((1, 1), (4, 6))]
 
@@ -18,12 +18,3 @@ def test_against_pillow_and_torch(before, after):
     double = torch.from_numpy(image)[None, None].double()
     oracle = torch.nn.functional.interpolate(double, after, mode='bilinear', antialias=True)
     assert torch.allclose(resize(double, *after), oracle, atol=1e-6)
-
-
-@pytest.mark.parametrize(('source', 'target'), [(10, 3), (3, 10), (7, 7), (1, 5), (5, 1)])
-def test_weights_are_a_mean(source, target):
-    weights = resize_weights(source, target, torch.zeros(1, dtype=torch.float64))
-    assert weights.shape == (target, source)
-    assert (weights >= 0).all() and torch.allclose(weights.sum(1), torch.ones(target, dtype=torch.float64))
-    # Every source pixel counts, unlike in an interpolation without antialiasing.
-    assert (weights.sum(0) > 0).all()

@@ -1,6 +1,6 @@
 import pytest
 
-from octfluid.records.provenance import SCRATCH, Start, file_label, source_iterations
+from octfluid.records.provenance import SCRATCH, Start, source_iterations
 
 FULL_OWN, SHORT_OWN, ZOO = Start('hrf-own', 40000), Start('hrf-own', 1000), Start('hrf-zoo', 40000)
 
@@ -16,12 +16,6 @@ FULL_OWN, SHORT_OWN, ZOO = Start('hrf-own', 40000), Start('hrf-own', 1000), Star
 def test_length_of_the_source_training_from_the_name_of_the_weights(source, name, iterations):
     assert source_iterations({'source': source, 'name': name}) == iterations
     assert source_iterations(None) == 0
-
-
-def test_file_names_show_the_length_of_own_shorter_trainings_only():
-    labels = [file_label(*pair) for pair in
-              (('hrf-own', 1000), ('hrf-own', 40000), ('hrf-own', None), ('hrf-zoo', 40000), ('scratch', 0))]  # fmt: skip
-    assert labels == ['hrf-own-1000i', 'hrf-own', 'hrf-own', 'hrf-zoo', 'scratch']
 
 
 def test_a_key_gives_its_start_back():

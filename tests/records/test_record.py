@@ -128,6 +128,8 @@ def test_file_names(make_record, hrf_weights):
     assert record_filename(record) == 'test_subject01_hrf-own_5i_seed3_tta.json'
     short = hrf_weights | {'name': 'pspnet_unet_s5-d16_hrf_1000i_1a2b3c4d.safetensors'}
     assert record_filename(make_record(init=short)) == 'train_paper_hrf-own-1000i_400i_seed0.json'
+    zoo = hrf_weights | {'source': 'hrf-zoo'}
+    assert record_filename(make_record(init=zoo)) == 'train_paper_hrf-zoo_400i_seed0.json'
     assert published_path(make_record()) == 'table2/10_crop320_wd1e-4/train_paper_scratch_400i_seed0.json'
     assert published_path(make_record(config='configs/smoke/a.py')).startswith('recipes/a/')
 

@@ -26,14 +26,6 @@ def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
     assert all(Image.open(io.BytesIO(png)).info.keys() <= {'dpi'} for png in every.values())
 
 
-def test_a_loss_that_was_not_finite_is_a_gap(make_run):
-    iterations, losses = figures.curve(make_run('table2/10_crop320_wd1e-4'))
-    assert iterations.tolist() == [10, 20]
-    assert losses[0] == 0.5 and np.isnan(losses[1])
-
-
 def test_the_running_median_by_hand():
-    values = np.array([5.0, 1.0, np.nan, 2.0, 9.0])
     # Neighbourhoods of three: {5, 1}, {5, 1}, {1, 2}, {2, 9}, {2, 9}.
-    assert figures.running_median(values, over=3).tolist() == [3.0, 3.0, 1.5, 5.5, 5.5]
-    assert np.isnan(figures.running_median(np.array([np.nan]))).all()
+    assert figures.running_median(np.array([5, 1, np.nan, 2, 9]), over=3).tolist() == [3, 3, 1.5, 5.5, 5.5]

@@ -67,13 +67,6 @@ def test_the_duke_list_is_expected_of_its_images(fold):
     assert pool(runs[:3] + runs[5:]).missing == ('subject04', 'subject05')
 
 
-@pytest.mark.parametrize('split', ['paper', *HALVES, 'subject03-inner1'])
-def test_other_protocols_are_one_run(fold, split):
-    pooled = pool([fold(split)])
-    assert (pooled.missing, len(pooled.runs)) == ((), 1)
-    assert [image['name'] for image in pooled.images] == list(build_splits(SCANS)[split].val)
-
-
 @pytest.mark.parametrize(('folds', 'message'), [
     ([('subject02', 's01_z10', 2)], r"a\.json: 's01_z10' is of subject 2"),
     ([('subject02', 'x', 3)], r"a\.json: split subject02 scores 'x' of subject 3"),

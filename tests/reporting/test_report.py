@@ -5,7 +5,7 @@ import pytest
 
 from octfluid.metrics.threshold_free import BINS
 from octfluid.records.record import to_run
-from octfluid.reporting import estimates
+from octfluid.reporting import estimates, model_card
 from octfluid.reporting.pages import render_page
 from octfluid.reporting.report import README_BEGIN, README_END, build_results, default_readme, write_report
 from octfluid.reporting.table2 import paper_rows
@@ -220,7 +220,7 @@ def test_folds_of_ones_own_data(fold, folds, missing, shared):
     (group,) = estimates.build(runs)
     assert (group['missing'], group['shared_subjects'], group['measures'] is None) == (missing, shared, bool(missing))
     if not missing:
-        assert [(one['protocol'], one['patients_seen']) for one in estimates.scores_of(runs)] == [('folds', shared)]
+        assert [(one['protocol'], one['patients_seen']) for one in model_card.scores_of(runs)] == [('folds', shared)]
 
 
 @pytest.mark.parametrize('text', [README_BEGIN, f'{README_END}{README_BEGIN}', f'{README_BEGIN}{README_END}{README_BEGIN}'])

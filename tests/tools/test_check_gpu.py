@@ -12,7 +12,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from octfluid.datasets.spec import check_data
+from octfluid.datasets.config_data import check_data
 from octfluid.engine.config import load_config
 
 ROOT = Path(__file__).parents[2]

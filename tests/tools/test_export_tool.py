@@ -15,7 +15,7 @@ onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxscript')
 
 ROOT = Path(__file__).resolve().parents[2]
-TWIN = 'configs/duke_dme/compact.py'
+COMPACT = 'configs/duke_dme/compact.py'
 CONFIG = """
 _base_ = '{base}'
 absent = 'there/is/no/such/data'
@@ -40,7 +40,7 @@ def tiny(tmp_path_factory):
     from octfluid.engine.config import load_config
 
     folder = tmp_path_factory.mktemp('tiny')
-    (folder / 'tiny.py').write_text(CONFIG.format(base=ROOT / TWIN))
+    (folder / 'tiny.py').write_text(CONFIG.format(base=ROOT / COMPACT))
     cfg = load_config(folder / 'tiny.py')
     init_default_scope('mmseg')
     torch.manual_seed(0)
@@ -61,7 +61,7 @@ def records(tmp_path, make_record):
         scans = sorted(row.scan for row in paper_rows() if row.scan.subject == subject)
         counts = dict(height=20, width=50, tp=50, fp=50, fn=50, tn=850, extra={})
         images = [dict(name=scan.name, subject=subject, **counts) for scan in scans]
-        record = make_record(split=f'subject{subject:02d}', config=TWIN, images=images, metrics=pooled_metrics(images),
+        record = make_record(split=f'subject{subject:02d}', config=COMPACT, images=images, metrics=pooled_metrics(images),
                              split_sha256=f'{subject:064x}', iterations=900)  # fmt: skip
         write_record(record, tmp_path / f'records/{subject}.json')
     return tmp_path / 'records'
@@ -71,7 +71,7 @@ def records(tmp_path, make_record):
 def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path, monkeypatch):
     from octfluid.engine import export as exports
 
-    monkeypatch.setattr(exports, 'require_twins', lambda *_: None)  # whose records they are is tested in test_export.py
+    monkeypatch.setattr(exports, 'require_same_training', lambda *_: None)  # whose records they are is tested in test_export.py
     out = tmp_path / 'new' / 'tiny.onnx'
     status, stdout, stderr = tool('--out', out, '--records', records, '--half', '--cfg-options', 'model.threshold=0.3')
     assert (status, stderr) == (0, [])
@@ -81,7 +81,7 @@ def test_a_model_and_its_card_are_written(tool, tiny, records, tmp_path, monkeyp
     info = ScanModel(out, threads=1).info
     assert info.threshold == 0.3
     assert [(score['config'], score['protocol'], score['images']) for score in info.scores] == [
-        (TWIN, 'leave-one-subject-out', 110)
+        (COMPACT, 'leave-one-subject-out', 110)
     ]
     card = out.with_suffix('.md').read_text()
     assert card.startswith('# tiny.onnx\n')

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.records.record import file_sha256, split_sha256, write_record
+from octfluid.records.record import split_sha256, write_record
+from octfluid.utils.digest import file_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADS = ('pspnet', 'fcn', 'deeplabv3')

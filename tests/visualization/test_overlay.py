@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from octfluid.io.results import write_png
 from octfluid.visualization import overlay
-from octfluid.visualization.overlay import colour_fluid, draw_overlay, save_png
+from octfluid.visualization.overlay import colour_fluid, draw_overlay
 
 GRAY = np.full((5, 5), 100, np.uint8)
 CONTOUR = overlay.CONTOUR, overlay.CONTOUR_OPACITY
@@ -66,11 +67,12 @@ def test_caption_and_legend_are_drawn_and_end_inside_the_picture():
     assert list(overlay.PREDICTED) in alone and list(overlay.TRUE_POSITIVE) not in alone
 
 
-def test_save_png_keeps_red_red(tmp_path):
+@pytest.mark.parametrize('how', [{}, {'colours': 128}, {'fast': True}])
+def test_a_png_keeps_red_red(tmp_path, how):
     rgb = np.zeros((3, 5, 3), np.uint8)
     rgb[:, 0] = overlay.FALSE_POSITIVE
-    save_png(tmp_path / 'new' / 'x.png', rgb)
-    assert np.array_equal(cv2.imread(str(tmp_path / 'new' / 'x.png'))[:, :, ::-1], rgb)
+    write_png(tmp_path / 'x.png', rgb, **how)
+    assert np.array_equal(cv2.imread(str(tmp_path / 'x.png'))[:, :, ::-1], rgb)
 
 
 @pytest.mark.parametrize('shape', [(5000, 32), (1 << 19, 32), (32, 5000), (4096, 4096)])

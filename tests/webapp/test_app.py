@@ -23,7 +23,7 @@ SIDE = next(iter(app.SIDES))
 
 
 @pytest.fixture
-def acts(predictor):
+def page(predictor):
     return app.Page(predictor)
 
 
@@ -43,44 +43,44 @@ def command(monkeypatch, tmp_path):
     return call
 
 
-def outlined(acts, path, scale='0.004, 0.01, 0.2'):
+def outlined(page, path, scale='0.004, 0.01, 0.2'):
     """The steps of the work, and what there is at its end: status, scan, picture, slider, map, table."""
-    *steps, end = acts.outline(str(path), scale, SIDE, 0.5, 0.7)
+    *steps, end = page.outline(str(path), scale, SIDE, 0.5, 0.7)
     return [status for status, *_ in steps], end
 
 
-def test_a_volume_is_outlined_and_looked_at(acts, volume, frames, monkeypatch):
-    steps, (status, viewed, picture, place, mapped, table, *_) = outlined(acts, volume)
+def test_a_volume_is_outlined_and_looked_at(page, volume, frames, monkeypatch):
+    steps, (status, viewed, picture, place, mapped, table, *_) = outlined(page, volume)
     assert [step.partition(', about')[0] for step in steps[1:]] == [f'Outlining: B-scan {n} of 3' for n in (1, 2, 3)]
     masks = frames > 128
     np.testing.assert_array_equal(viewed.prediction.masks, masks)
     assert f'{masks.sum()} px' in status and [row[1] for row in table] == list(masks.sum(axis=(1, 2)))
     assert len(table[0]) == len(app.TABLE_COLUMNS)
     assert (place['value'], place['maximum'], mapped['visible']) == (1, 2, True)
-    np.testing.assert_array_equal(picture, acts.redraw(viewed, 1, 0.7))
-    assert (acts.redraw(viewed, 2, 0.7) != picture).any()
-    plain, half, full = (acts.redraw(viewed, 1, opacity).astype(int) for opacity in (0.0, 0.5, 1.0))
+    np.testing.assert_array_equal(picture, page.redraw(viewed, 1, 0.7))
+    assert (page.redraw(viewed, 2, 0.7) != picture).any()
+    plain, half, full = (page.redraw(viewed, 1, opacity).astype(int) for opacity in (0.0, 0.5, 1.0))
     assert plain.shape == (384, 512, 3) and (plain[..., 0] == plain[..., 1]).all()
     assert np.abs(full - plain).max() > 50 and np.abs(2 * half - plain - full).max() <= 2
-    places = [acts.go_to(viewed, SimpleNamespace(index=[5, row])) for row in (1, 10**6)]
+    places = [page.go_to(viewed, SimpleNamespace(index=[5, row])) for row in (1, 10**6)]
     assert places[0] == 0 and not isinstance(places[1], int)
-    monkeypatch.setattr(type(acts.predictor.model), 'stream', None)  # the model does not run again
-    lower = acts.rethreshold(viewed, 0.1, 1, 0.7)[1]
+    monkeypatch.setattr(type(page.predictor.model), 'stream', None)  # the model does not run again
+    lower = page.rethreshold(viewed, 0.1, 1, 0.7)[1]
     np.testing.assert_array_equal(lower.prediction.masks, viewed.prediction.probability > 0.1)
 
 
 @pytest.mark.parametrize(('scale', 'warned'), [('', 'no scale'), ('0.004;0.01', 'no volume in mm3')])
-def test_warnings_name_the_field_of_the_page(acts, volume, scale, warned):
-    status = outlined(acts, volume, scale)[1][0].replace('\\', '')
+def test_warnings_name_the_field_of_the_page(page, volume, scale, warned):
+    status = outlined(page, volume, scale)[1][0].replace('\\', '')
     assert warned in status and 'in the field Scale' in status and '--' not in status
 
 
-def test_the_zip_holds_what_the_command_writes(acts, volume, tmp_path, monkeypatch):
-    viewed = outlined(acts, volume)[1][1]
+def test_the_zip_holds_what_the_command_writes(page, volume, tmp_path, monkeypatch):
+    viewed = outlined(page, volume)[1][1]
     monkeypatch.setattr(sys, 'argv', ['', str(volume), '--out', str(tmp_path / 'out'), '--spacing', '0.004,0.01,0.2'])
     assert predict.main() == 0
     written = {path.relative_to(tmp_path / 'out').as_posix(): path for path in (tmp_path / 'out').rglob('*') if path.is_file()}
-    for update in acts.pack(viewed):
+    for update in page.pack(viewed):
         assert update['value'].endswith('octfluid_v.zip')
         archive = zipfile.ZipFile(update['value'])
         assert sorted(archive.namelist()) == sorted(written)
@@ -89,16 +89,16 @@ def test_the_zip_holds_what_the_command_writes(acts, volume, tmp_path, monkeypat
         assert {name: archive.read(name) for name in written} == {name: path.read_bytes() for name, path in written.items()}
 
 
-def test_only_the_first_of_several_scans_and_a_warning(acts, volume, monkeypatch):
+def test_only_the_first_of_several_scans_and_a_warning(page, volume, monkeypatch):
     once = app.read_scans
     monkeypatch.setattr(app, 'read_scans', lambda path: once(path) * 2)
-    assert 'holds 2 scans' in outlined(acts, volume)[1][0]
+    assert 'holds 2 scans' in outlined(page, volume)[1][0]
 
 
-def test_nothing_is_there_before_a_scan_is_outlined(acts):
-    ((status, viewed, *_),) = acts.outline(None, '', SIDE, 0.5, 0.7)
+def test_nothing_is_there_before_a_scan_is_outlined(page):
+    ((status, viewed, *_),) = page.outline(None, '', SIDE, 0.5, 0.7)
     assert 'file' in status and viewed is None
-    for skipped in (acts.redraw(None, 0, 0.7), acts.go_to(None, None), *acts.rethreshold(None, 0.5, 0, 0.7), *acts.pack(None)):
+    for skipped in (page.redraw(None, 0, 0.7), page.go_to(None, None), *page.rethreshold(None, 0.5, 0, 0.7), *page.pack(None)):
         assert skipped == app.gr.skip()
 
 
@@ -115,18 +115,18 @@ def test_scale_as_typed(text, expected):
 
 
 @pytest.mark.parametrize(('name', 'said'), [('bad.png', 'bad.png: '), ('<b>[x](y).png', r'\<b\>\[x\]\(y\)\.png')])
-def test_a_bad_file_is_explained_in_words(acts, tmp_path, name, said):
+def test_a_bad_file_is_explained_in_words(page, tmp_path, name, said):
     (tmp_path / name).write_text('text')
-    status, viewed, *_ = outlined(acts, tmp_path / name)[1]
+    status, viewed, *_ = outlined(page, tmp_path / name)[1]
     assert said in (status if '[' in name else status.replace('\\', '')) and str(tmp_path) not in status.replace('\\', '')
     assert status.startswith('**Not done.**') and viewed is None
 
 
-def test_to_close_the_work_stops_the_model(acts, frames, tmp_path, monkeypatch):
+def test_to_close_the_work_stops_the_model(page, frames, tmp_path, monkeypatch):
     savemat(tmp_path / 'many.mat', {'images': np.concatenate([frames] * 10).transpose(1, 2, 0)})
-    run, seen = type(acts.predictor.model)._run, []
-    monkeypatch.setattr(type(acts.predictor.model), '_run', lambda model, scans: seen.append(len(scans)) or run(model, scans))
-    steps = acts.outline(str(tmp_path / 'many.mat'), '', SIDE, 0.5, 0.7)
+    run, seen = type(page.predictor.model)._run, []
+    monkeypatch.setattr(type(page.predictor.model), '_run', lambda model, scans: seen.append(len(scans)) or run(model, scans))
+    steps = page.outline(str(tmp_path / 'many.mat'), '', SIDE, 0.5, 0.7)
     next(steps), next(steps)
     steps.close()
     assert sum(seen) == 4

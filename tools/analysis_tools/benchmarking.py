@@ -28,15 +28,16 @@ from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import TRANSFORMS
 from torch.utils.flop_counter import FlopCounterMode
 
-from octfluid.datasets.prepare.common import tracked
+import octfluid.register  # noqa: F401  registers what configs name
+from octfluid.datasets.config_data import split_of
 from octfluid.datasets.sampler import CountedSampler
-from octfluid.datasets.spec import split_of
 from octfluid.engine.checkpoint import load_weights, read_checkpoint
 from octfluid.engine.config import build_network, load_config
 from octfluid.engine.performance import FeedingRunner, mixed_precision, use_precision
-from octfluid.models.scoring import DTYPES
+from octfluid.models.precision import DTYPES
 from octfluid.records.fingerprint import ROOT, config_name
 from octfluid.records.record import git_state, source_sha256
+from octfluid.utils.cli import tracked
 from octfluid.utils.errors import InputError, WorkError
 from octfluid.utils.machine import device_name, peak_memory, versions
 

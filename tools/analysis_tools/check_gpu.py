@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from octfluid.records.fingerprint import ROOT
 from octfluid.utils.cli import ToolParser, exit_status_of
 from octfluid.utils.errors import InputError, WorkError
 
-ROOT = Path(__file__).resolve().parents[2]
 ROW10 = 'configs/table2/10_crop320_wd1e-4.py'
 SMOKE = 'configs/smoke/phantom.py'
 PREFIX = {'img_path': 'images', 'seg_map_path': 'annotations'}

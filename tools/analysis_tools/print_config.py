@@ -28,6 +28,7 @@ def main() -> None:
     args = parse_args()
     from mmengine.config import Config
 
+    import octfluid.register  # noqa: F401  registers what configs name
     from octfluid.engine.config import RUNNER_KEYS, load_config, parse_options
     from octfluid.records.fingerprint import config_sha256, flatten
 

@@ -1,23 +1,16 @@
-"""What the dataset converters share: making the folder, writing pictures and the index, and the progress bar."""
+"""What the dataset converters share: making the folder, and writing the index."""
 
-import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
-from PIL import Image
 
 from octfluid.datasets.integrity import KINDS, SUFFIX
 from octfluid.datasets.splits import Split, write_splits
 from octfluid.io.results import write_csv
 from octfluid.utils.atomic import atomic_folder
 from octfluid.utils.errors import InputError
-
-T = TypeVar('T')
 
 
 @dataclass(frozen=True)
@@ -64,21 +57,3 @@ class Layout:
                 continue
             raise InputError(f'{path}: not made by this converter, and would be deleted; move it, or choose another --out')
         return True
-
-
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write uint8 (H, W) pixels as a PNG, inside a folder of `Layout.new`."""
-    # Encoded in memory first: writing to a full disk, Pillow may raise an OSError without the system's reason.
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, 'PNG')
-    path.write_bytes(buffer.getvalue())
-
-
-def tracked(items: Iterable[T], total: int, description: str) -> Iterator[T]:
-    """Yield the items; a terminal shows a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    # Without a terminal, rich would print an empty line.
-    yield from track(items, description, total, console=console, transient=True, disable=not console.is_terminal)

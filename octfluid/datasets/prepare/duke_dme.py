@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from octfluid.datasets.prepare.common import Layout, tracked, write_png
+from octfluid.datasets.prepare.common import Layout
 from octfluid.datasets.splits import DUKE_LISTS, GRADED, GradedBScan, build_splits, paper_rows
 from octfluid.io.duke_mat import SUBJECT_FILE, read_subject, subject_number
+from octfluid.io.results import write_png
 from octfluid.io.scan import whiten_filling
+from octfluid.utils.cli import tracked
 from octfluid.utils.errors import InputError
 
 SUBJECTS = range(1, 11)

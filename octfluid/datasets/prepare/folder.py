@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from octfluid.datasets.prepare.common import Layout, tracked, write_png
+from octfluid.datasets.prepare.common import Layout
 from octfluid.datasets.splits import ALL, INNER_FOLDS, GradedBScan, Split, inner_folds
 from octfluid.io.images import SUFFIXES, load_picture, orientation_of, read_image
 from octfluid.io.readers import natural_key
+from octfluid.io.results import write_png
 from octfluid.io.scan import reading, whiten_filling
+from octfluid.utils.cli import tracked
 from octfluid.utils.errors import InputError
 
 LAYOUT = Layout(

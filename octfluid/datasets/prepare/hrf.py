@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from octfluid.datasets.prepare.common import Layout, tracked, write_png
+from octfluid.datasets.prepare.common import Layout
 from octfluid.datasets.splits import Split
 from octfluid.io.images import load_picture
+from octfluid.io.results import write_png
+from octfluid.utils.cli import tracked
 from octfluid.utils.errors import InputError
 
 # Healthy eyes, eyes with diabetic retinopathy, eyes with glaucoma: 15 in each group, each of another person. The usual split

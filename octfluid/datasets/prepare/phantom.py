@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from octfluid.datasets.phantoms import SHARE_WITHOUT_FLUID, SMALLEST_SIDE, draw_anatomy, render
-from octfluid.datasets.prepare.common import Layout, tracked, write_png
+from octfluid.datasets.prepare.common import Layout
 from octfluid.datasets.splits import GradedBScan, Split
+from octfluid.io.results import write_png
+from octfluid.utils.cli import tracked
 from octfluid.utils.errors import InputError
 
 LAYOUT = Layout(

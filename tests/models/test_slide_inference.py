@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from scipy import stats
 from torch import nn
 
-from octfluid.models.slide import slide_inference, use_window_batches, window_starts
+from octfluid.models.slide_inference import slide_inference, use_window_batches, window_starts
 from octfluid.utils.errors import InputError
 
 WINDOW, STRIDE = (24, 32), (16, 18)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from octfluid.metrics.seeds import difference
+from octfluid.metrics.seed_intervals import difference
 
 
 def group(values, seeds=None):

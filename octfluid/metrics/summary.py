@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from octfluid.datasets.splits import paper_rows
+from octfluid.io.scan import Spacing
 from octfluid.metrics.confusion import COUNTS, pooled_metrics, rounded
 from octfluid.metrics.lesions import POCKET_COUNTS
 from octfluid.utils.errors import InputError
@@ -296,4 +297,4 @@ def pixel_mm2(names: Iterable[str], height: int, width: int) -> float | None:
     if not names or not names <= {row.scan.name for row in paper_rows()}:
         return None
     # A native B-scan has 496 x 768 pixels of nominally 0.00387 x 0.01133 mm; the true lateral scale is not in the files.
-    return 0.00387 * 0.01133 * (496 * 768) / (height * width)
+    return Spacing(0.00387, 0.01133).pixel_mm2 * (496 * 768) / (height * width)

@@ -4,7 +4,7 @@ from scipy import stats
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
 from octfluid.metrics.confusion import image_row
-from octfluid.metrics.measures import MEASURES, bland_altman, by_feature, pixel_mm2, scored, subject_features
+from octfluid.metrics.summary import MEASURES, bland_altman, by_feature, pixel_mm2, scored, subject_features
 
 SIDE = 8
 

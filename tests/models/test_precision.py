@@ -1,4 +1,4 @@
-"""What `octfluid.models.scoring` prepares for scoring does not change the scores."""
+"""What `octfluid.models.precision` prepares for scoring does not change the scores."""
 
 import copy
 
@@ -10,8 +10,8 @@ from mmseg.models.backbones.unet import InterpConv
 from mmseg.registry import MODELS
 from torch import nn
 
-from octfluid.models.scoring import keep_logits_float32, prepare_weights, score_in
-from octfluid.models.slide import use_window_batches
+from octfluid.models.precision import keep_logits_float32, prepare_weights, score_in
+from octfluid.models.slide_inference import use_window_batches
 
 SIZE = (57, 75)
 IMAGES = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(1))

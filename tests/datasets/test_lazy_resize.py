@@ -3,13 +3,11 @@ import copy
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mmengine.dataset import Compose
 from mmseg.datasets.transforms import RandomCrop as StockCrop
 
 from octfluid.datasets.fluid_dataset import seeded_draws
-from octfluid.datasets.windows import linear_window, nearest_window, use_windows
+from octfluid.datasets.lazy_resize import use_windows
 from octfluid.utils.errors import InputError
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
@@ -71,23 +69,6 @@ def test_same_as_the_stock_transforms(scan, case, color):
         assert np.array_equal(found.pop('gt_seg_map'), expected.pop('gt_seg_map'))
         assert_close(found.pop('img'), expected.pop('img'))
         assert found == expected
-
-
-SIZES = st.tuples(st.integers(1, 90), st.integers(1, 90))
-
-
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(source=SIZES, target=SIZES, seed=st.integers(0, 2**32 - 1))
-def test_windows_of_what_opencv_resizes(source, target, seed):
-    rng = np.random.default_rng(seed)
-    image = rng.integers(0, 256, (*source, 3), dtype=np.uint8)
-    rows, columns = (np.arange(*sorted(rng.integers(0, size + 1, 2))) for size in target)
-    rows, columns = rows if rows.size else np.arange(1), columns if columns.size else np.arange(1)
-    window = np.ix_(rows, columns)
-    expected = cv2.resize(image, target[::-1], interpolation=cv2.INTER_LINEAR)[window]
-    assert_close(linear_window(image, target, rows, columns), expected)
-    mask = cv2.resize(image[..., 0], target[::-1], interpolation=cv2.INTER_NEAREST)[window]
-    assert np.array_equal(nearest_window(image[..., 0], target, rows, columns), mask)
 
 
 def test_windows_are_cut_from_scans_that_are_decoded_once(hrf):
