@@ -217,7 +217,6 @@ def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, 
 
 
 def _check_lists(root: Path, split: str, names: set[str], problems: list[str]) -> dict[str, list[str]]:
-    """Check both lists of a split; return them without repetitions."""
     lists = {}
     for subset in SUBSETS:
         path = root / 'splits' / f'{split}_{subset}.txt'

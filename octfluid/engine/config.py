@@ -52,8 +52,6 @@ def load_config(
         InputError: The file cannot be read as a config, a key is a near miss, or a setting would make a result wrong.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f'no config file at {path}; expected a Python config such as configs/table2/10_crop320_wd1e-4.py')
     try:
         cfg = Config.fromfile(path)
     except (Exception, SystemExit) as error:  # a config is code, which can fail in any way, and even end Python

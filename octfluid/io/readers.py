@@ -129,7 +129,6 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _folders(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Yield a folder and, with ``recursive``, the folders below it, each before its content."""
     yield folder
     for entry in _entries(folder) if recursive else ():
         if entry.is_dir() and not entry.is_symlink() and not holds_results(entry):

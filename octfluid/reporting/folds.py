@@ -135,7 +135,6 @@ def _check_same(runs: Sequence[Run]) -> None:
 
 
 def _never_saw(run: Run) -> bool:
-    """Return False for a test of weights that were trained on the fold's patient, under another split."""
     variant, split = run.record['variant'], run.record['split']
     if not is_subject_split(split) or TRAINED_ON not in variant:
         return True

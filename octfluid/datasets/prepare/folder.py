@@ -182,7 +182,6 @@ def _folds(names: Sequence[str], scans: Sequence[GradedBScan]) -> dict[str, Spli
 
 
 def _paired(scans: Mapping[str, Path], truths: Mapping[str, Path]) -> tuple[dict[str, tuple[Path, Path]], tuple[str, str]]:
-    """Return scan and mask by the name that they share, in natural order, and the endings after it that most of them have."""
     pairs, ends = {}, ('', '')
     for (end, images), (other, masks) in product(_by_ending(scans), _by_ending(truths)):
         both = {name: (images[name], masks[name]) for name in images.keys() & masks.keys() if images[name] != masks[name]}
