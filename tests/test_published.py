@@ -12,8 +12,7 @@ from PIL import Image
 
 from octfluid.inference.model import ScanModel
 from octfluid.records.record import published_path, read_records
-from octfluid.reporting import prediction_checks
-from octfluid.reporting.speed import FOLDER, read_benchmarks
+from octfluid.reporting.speed import CHECKS, FOLDER, read_benchmarks, read_checks
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'docs/results'
@@ -41,7 +40,7 @@ def without_pictures(path):
 @pytest.mark.slow
 def test_the_report_regenerates_what_is_committed(tmp_path):
     copy = tmp_path / 'docs/results'
-    for folder in ('records', FOLDER, prediction_checks.FOLDER):
+    for folder in ('records', FOLDER, CHECKS):
         if (RESULTS / folder).is_dir():
             shutil.copytree(RESULTS / folder, copy / folder)
     for name in MARKED:
@@ -97,7 +96,7 @@ def test_links_of_the_documents_lead_somewhere():
 
 
 def test_checks_of_predictions_are_those_of_the_shipped_model():
-    checks = prediction_checks.read_checks(RESULTS / prediction_checks.FOLDER)
+    checks = read_checks(RESULTS / CHECKS)
     assert set(checks) == {'guard', 'areas'}
     for check in checks.values():
         assert check['git'] and check['git']['dirty'] is False

@@ -47,7 +47,7 @@ def main() -> int | None:
         raise InputError(f'{clash}: a record where the report writes a file of its own; rename it, or choose another --out')
     for folder in (args.out, args.out / 'figures'):
         require_folder(folder, '--out')
-    with occupied(args.out, 'figures'):
+    with occupied(args.out):
         results, files = write_report(runs, args.out, args.readme or default_readme(args.out))
     benchmarks = sum(map(len, results['speed'].values()))
     print(f'{len(runs)} run records read' + (f', {benchmarks} benchmarks' if benchmarks else ''))

@@ -32,7 +32,6 @@ default_hooks = dict(
     record=dict(type='RunRecordHook'),
     finite=dict(type='FiniteHook'),
     stop=dict(type='StopHook'),
-    progress=dict(type='ProgressHook'),
 )
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 visualizer = dict(type='SegLocalVisualizer', name='visualizer', vis_backends=vis_backends)

@@ -44,7 +44,6 @@ def _class_of(dataset: Any) -> type | None:
 
 
 def _first_datasets(cfg: Mapping[str, Any]) -> list[Any]:
-    """Return the first data set of each loader there is."""
     found = (inner_datasets((cfg.get(loader) or {}).get('dataset')) for loader in LOADERS)
     return [datasets[0] for datasets in found if datasets]
 

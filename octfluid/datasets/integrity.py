@@ -89,11 +89,6 @@ class DatasetSpec:
     image_modes: tuple[str, ...] = IMAGE_MODES
     truth_dir: str | None = None
 
-    @property
-    def foreground(self) -> str:
-        """Names of the classes other than 0."""
-        return ' or '.join(self.classes[1:])
-
 
 def check_dataset(spec: DatasetSpec) -> DatasetReport:
     """Check every image and mask of one size of a data set, and the lists of its split; report what is wrong with files.
@@ -114,7 +109,7 @@ def check_dataset(spec: DatasetSpec) -> DatasetReport:
             masks[name] = mask
     subjects = _check_index(root, image_paths.keys() | mask_paths.keys(), problems)
     if full := [name for name, mask in masks.items() if 2 * mask.foreground > mask.valid]:
-        what = f'{len(full)} call more than half of their pixels {spec.foreground}; is it the background? (first: {full[0]})'
+        what = f'{len(full)} call more than half of their pixels foreground; is it the background? (first: {full[0]})'
         warnings.append(f'{root}/{spec.size_dir}/annotations: {what}')
     if filled := [name for name, image in images.items() if not image.as_predicted]:
         what = f'{len(filled)} are filled with another gray than white (255), which a prediction makes white'
@@ -212,7 +207,6 @@ def _check_mask(path: Path, spec: DatasetSpec, size: tuple[int, int] | None, pro
 
 
 def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, int]:
-    """Return the subject by name; a file that ``index.csv`` lacks is a problem."""
     try:
         index = load_index(root)
     except InputError as error:
@@ -223,7 +217,6 @@ def _check_index(root: Path, names: set[str], problems: list[str]) -> dict[str, 
 
 
 def _check_lists(root: Path, split: str, names: set[str], problems: list[str]) -> dict[str, list[str]]:
-    """Check both lists of a split; return them without repetitions."""
     lists = {}
     for subset in SUBSETS:
         path = root / 'splits' / f'{split}_{subset}.txt'
@@ -243,7 +236,6 @@ def _check_lists(root: Path, split: str, names: set[str], problems: list[str]) -
 def _check_pictures(
     root: Path, split: str, lists: Mapping[str, Sequence[str]], images: Mapping[str, _Image], report: DatasetReport
 ) -> None:
-    """Find pictures that are on both sides under different names: a problem each if equal, a warning if they look alike."""
     where, alike = f'{root}/splits/{split}_val.txt', []
     hashes = {name: image.hash for name, image in images.items()}
     for name, original, equal in same_pictures(lists.get('train', ()), lists.get('val', ()), hashes):
@@ -260,11 +252,10 @@ def _check_pictures(
 def _check_classes(
     spec: DatasetSpec, lists: Mapping[str, Sequence[str]], masks: Mapping[str, _Mask], report: DatasetReport
 ) -> None:
-    """Find classes without a pixel in the masks of a training set."""
     train = [masks[name] for name in lists.get('train', ()) if name in masks]
     present = frozenset().union(*(mask.classes for mask in train))
     missing = [f'class {label}' + ' (background)' * (not label) for label in range(len(spec.classes)) if label not in present]
-    for label in missing if any(present) else [spec.foreground]:
+    for label in missing if any(present) else [' or '.join(spec.classes[1:])]:
         report.problems.append(
             f'{spec.root}/splits/{spec.split}_train.txt: none of its {len(train)} masks has a pixel of {label}; '
             'a model cannot learn it; check how masks were made'

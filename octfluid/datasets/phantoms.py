@@ -127,7 +127,6 @@ def _another_slice(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
 
 
 def _draw_pockets(anatomy: Anatomy, rng: np.random.Generator) -> list[_Pocket]:
-    """Draw 1 to 4 pockets side by side, so that tissue remains between them."""
     count = int(rng.integers(1, 5))
     areas = rng.uniform(0.011, 0.030) * rng.dirichlet(np.full(count, 4.0))
     half_heights = np.minimum(np.sqrt(areas / np.pi * rng.uniform(0.6, 1.6, count)), 0.36 * anatomy.thickness)
@@ -172,7 +171,6 @@ def _inside(pocket: _Pocket, surfaces: np.ndarray, x: np.ndarray, y: np.ndarray)
 
 
 def _reflectivity(anatomy: Anatomy, surfaces: np.ndarray, rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
-    """Paint vitreous, layers and choroid without noise: (H, W) gray levels 0..1."""
     shape = (len(y), surfaces.shape[1])
     below = np.maximum(y - surfaces[-1], 0)
     texture = gaussian_filter(rng.normal(size=shape), (0.02 * shape[0], 0.015 * shape[1]))

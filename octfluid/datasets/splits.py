@@ -161,7 +161,6 @@ def build_splits(scans: Iterable[GradedBScan]) -> dict[str, Split]:
 
 
 def _divided(scans: Sequence[GradedBScan], held_out: Iterable[int]) -> tuple[list[GradedBScan], list[GradedBScan]]:
-    """Return the scans of other subjects, and those of the subjects that are held out."""
     held_out = set(held_out)
     return [scan for scan in scans if scan.subject not in held_out], [scan for scan in scans if scan.subject in held_out]
 
@@ -181,7 +180,6 @@ def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
     Raises:
         InputError: No such data set or index, a missing column, a bad number, or a name listed twice.
     """
-    _require_root(root)
     path = Path(root) / 'index.csv'
     index: dict[str, IndexRow] = {}
     reader = csv.DictReader(_lines(path))
@@ -199,7 +197,6 @@ def load_index(root: str | os.PathLike) -> dict[str, IndexRow]:
 
 def split_names(root: str | os.PathLike) -> list[str]:
     """Return the names of all splits of a data set, sorted; `InputError` where there are none."""
-    _require_root(root)
     names = sorted(path.name.removesuffix('_train.txt') for path in Path(root).glob('splits/*_train.txt'))
     if not names:
         raise InputError(f'{root}/splits: no <split>_train.txt; {_HOW_TO_MAKE}')
@@ -226,24 +223,14 @@ def read_split(root: str | os.PathLike, split: str, subset: str) -> list[str]:
 
 
 def expand_protocols(root: str | os.PathLike, names: Sequence[str]) -> list[str]:
-    """Replace the names of `PROTOCOLS` by those of the splits they stand for; `InputError` where the data set lacks one."""
+    """Replace the names of `PROTOCOLS` by those of the splits they stand for."""
     splits: list[str] = []
     for name in names:
-        if name not in PROTOCOLS:
-            splits.append(name)
-            continue
-        available, meant = split_names(root), HALVES
         if name == LEAVE_ONE_OUT:
-            meant = sorted({subject_split(row.subject) for row in load_index(root).values()})
-        if lacking := [split for split in meant if split not in available]:
-            raise InputError(f'{root}/splits: no {lacking[0]}_train.txt, which {name} stands for; choose other splits')
-        splits += meant
+            splits += sorted({subject_split(row.subject) for row in load_index(root).values()})
+        else:
+            splits += HALVES if name in PROTOCOLS else [name]
     return splits
-
-
-def _require_root(root: str | os.PathLike) -> None:
-    if not Path(root).is_dir():
-        raise InputError(f'{root}: no such data set; {_HOW_TO_MAKE}')
 
 
 def _lines(path: Path) -> list[str]:

@@ -36,7 +36,6 @@ def _history_attribute(owner: Any, name: str) -> Any:
 
 
 def _harmless_types() -> list:
-    """List what checkpoints of MMSegmentation hold other than tensors and plain values."""
     # Never 'O': its arrays hold addresses.
     dtypes = {type(np.dtype(kind)) for kind in ('b1', 'u1', 'i2', 'i4', 'i8', 'u4', 'u8', 'f2', 'f4', 'f8', 'U1')}
     reconstruct, scalar = np._core.multiarray._reconstruct, np._core.multiarray.scalar

@@ -62,7 +62,7 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
     from mmseg.models import EncoderDecoder  # not before `octfluid.register` has silenced what it says
 
     own, spec, kind, lacking = cfg.model.type == 'ScanSegmentor', dataset_spec(cfg), MODELS.get(cfg.model.type), []
-    size, slides = spec and spec.size, cfg.model.get('test_cfg', {}).get('mode') == 'slide'
+    size, scoring = spec and spec.size, cfg.model.get('test_cfg', {})
     for step in pipeline_of(cfg):
         if step.type == 'Resize' and step.get('scale') and not own:
             if not (step.get('keep_ratio') and size is None):
@@ -70,8 +70,8 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> nn.Module:
                 size = mmcv.rescale_size(size[::-1], scale)[::-1] if step.get('keep_ratio') else scale[::-1]
         elif step.type not in _PLAIN:
             lacking.append(f'step {step.type} of the test pipeline')
-    if slides and (own or size is None):
-        lacking.append('test_cfg.mode=slide on scans of any size, whose number of windows depends on the scan')
+    if scoring.get('mode') == 'slide' and (own or size is None or np.less(scoring.crop_size, size).any()):
+        lacking.append('test_cfg.mode=slide with more than one window')
     if cfg.model.get('data_preprocessor', {}).get('test_cfg'):
         lacking.append('the padding of data_preprocessor.test_cfg')
     if kind and not issubclass(kind, EncoderDecoder):

@@ -1,11 +1,9 @@
 """Hooks of every run: reproducible steps, plain checkpoints, weights that fit, an early end without loss, and more."""
 
 import copy
-import logging
 import math
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce, get_rank, get_world_size, is_main_process
+from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -102,66 +100,6 @@ class InitialWeightsHook(Hook):
         }
         kept = {name: value for name, value in hub.runtime_info.items() if name.startswith(('best_', 'keep_ckpt_ids'))}
         checkpoint['message_hub'] = dict(log_scalars={}, runtime_info=kept, resumed_keys={})
-
-
-@HOOKS.register_module()
-class ProgressHook(Hook):
-    """Progress bars with the time left, where stderr is a terminal; elsewhere mmengine's log lines carry the time left."""
-
-    def __init__(self) -> None:
-        self.bar = None
-        self.tasks: list = []
-
-    def _start(self, runner: Any, title: str, total: int, done: int = 0) -> None:
-        if not (is_main_process() and sys.stderr.isatty()):
-            return
-        if self.bar is None:
-            from rich.console import Console
-            from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
-
-            columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-            # A scan may take longer than the half minute from which rich would estimate the time left.
-            self.bar = Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
-            self.bar.start()
-            self._log_to_stderr(runner)
-        self.tasks.append(self.bar.add_task(title, total=total, completed=done))
-
-    def _stop(self, runner: Any) -> None:
-        if self.bar is None:
-            return
-        self.bar.remove_task(self.tasks.pop())
-        if not self.tasks:
-            self.bar.stop()
-            self.bar = None
-            self._log_to_stderr(runner)
-
-    @staticmethod
-    def _log_to_stderr(runner: Any) -> None:
-        """Send log lines to what stderr is now, which a bar replaces: otherwise the two overwrite each other."""
-        for handler in runner.logger.handlers:
-            if type(handler) is logging.StreamHandler:
-                handler.setStream(sys.stderr)
-
-    def before_train(self, runner: Any) -> None:
-        """Show the training bar."""
-        self._start(runner, 'training', runner.max_iters, runner.iter)
-
-    def after_train(self, runner: Any) -> None:
-        """Remove the training bar."""
-        self._stop(runner)
-
-    def _before_epoch(self, runner: Any, mode: str = 'train') -> None:
-        if mode != 'train':
-            loader = runner.val_dataloader if mode == 'val' else runner.test_dataloader
-            self._start(runner, 'scoring' if mode == 'val' else 'testing', len(loader))
-
-    def _after_epoch(self, runner: Any, mode: str = 'train') -> None:
-        if mode != 'train':
-            self._stop(runner)
-
-    def _after_iter(self, *_: Any, **__: Any) -> None:
-        if self.bar is not None:
-            self.bar.advance(self.tasks[-1])
 
 
 @HOOKS.register_module()

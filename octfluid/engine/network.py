@@ -108,7 +108,6 @@ class NetworkModel:
             yield np.where(marked, np.maximum(found, np.nextafter(limit, np.float32(1))), np.minimum(found, limit))
 
     def _applied(self, scan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probability of fluid, and where the segmentor says fluid."""
         from mmseg.apis import inference_model  # not before `octfluid.register` has silenced what it says
 
         with tempfile.TemporaryDirectory() as folder:  # a pipeline begins with a file

@@ -3,7 +3,6 @@
 import logging
 import pickle
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS, OPTIM_WRAPPERS
 from torch import nn
+from torch.utils.benchmark import Timer
 from torch.utils.data import DataLoader
 
 from octfluid.datasets.fluid_dataset import seeded_draws
@@ -92,18 +92,12 @@ def speed_of_mixed() -> float:
     size, repeats = (256, 20) if device == 'cuda' else (24, 3)
     layer = nn.Conv2d(64, 64, 3, padding=1).to(device, memory_format=torch.channels_last)
     features = torch.randn(2, 64, size, size, device=device).to(memory_format=torch.channels_last).requires_grad_()
-    seconds = {}
+    step = Timer('layer(features).sum().backward()', globals=locals(), num_threads=torch.get_num_threads())
+    seconds = []
     for mixed in (False, True):
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            with torch.autocast(device, dtype=DTYPES[mixed_precision()], enabled=mixed):
-                layer(features).sum().backward()
-            if device == 'cuda':
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
-        seconds[mixed] = min(times[1:] or times)
-    return seconds[False] / seconds[True]
+        with torch.autocast(device, dtype=DTYPES[mixed_precision()], enabled=mixed):
+            seconds.append(step.timeit(repeats).mean)
+    return seconds[0] / seconds[1]
 
 
 class FeedingRunner(Runner):

@@ -133,7 +133,6 @@ def name_of(cfg: Config, data: str, iterations: int) -> str:
 
 
 def _config_of(config: str | None, run: Mapping | None, trained: Origin) -> tuple[Config, Path, dict[str, Any]]:
-    """Return the config of the training, its file and its overrides; refuse (InputError) one of another data set or record."""
     if config is None and run is None:
         raise InputError('neither a config nor a record; expected --config or --record, to say what the weights are')
     path = Path(config) if config is not None else ROOT / run['config']

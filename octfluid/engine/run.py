@@ -162,7 +162,6 @@ def _record_of(runner: Runner) -> Path | None:
 
 
 def _check(cfg: Config, folder: str, what: str) -> list[str]:
-    """Check the output folder and the data; return what the log says of them."""
     _require_output(cfg, folder, what)
     report, spec = check_data(cfg), dataset_spec(cfg)
     if report.problems:
@@ -197,7 +196,6 @@ def _require_output(cfg: Config, folder: str, what: str) -> None:
 
 
 def _prepare(cfg: Config, work_dir: str, deterministic: bool, launcher: str) -> None:
-    """Set what a Runner needs on this machine."""
     cfg.work_dir, cfg.launcher = work_dir, launcher
     deterministic = deterministic or cfg.get('randomness', {}).get('deterministic', False)
     cfg.merge_from_dict({'randomness.deterministic': deterministic})

@@ -99,7 +99,6 @@ def resolve_config(config: Path, split: str | None, init: str | None, options: S
 
 
 def _expand_splits(config: Path, names: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Replace protocols, such as ``leave-one-subject-out``, by the splits of the config's data set."""
     from octfluid.datasets.config_data import data_root_of
     from octfluid.engine.config import load_config, parse_options
 

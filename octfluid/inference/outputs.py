@@ -143,7 +143,6 @@ def _require_free(paths: Sequence[Path]) -> None:
 
 
 def _write_scan(folder: Path, stem: str, prediction: Prediction, save_probability: bool) -> list[str]:
-    """Write masks, overlays and, if wanted, probabilities (16 bits, 65535 for 1) below a folder; return the files' names."""
     scan, frames, name = prediction.scan, prediction.frames, Path(stem).name
     stack = scan.is_volume or len(frames) > 1  # has a folder of its own
     digits = max(3, len(str(len(frames) - 1)))

@@ -23,12 +23,8 @@ _FRAMES, _DIRECTION = 'PerFrameFunctionalGroupsSequence', ('PlaneOrientationSequ
 def read_dicom(path: Path) -> Scan:
     """Read a DICOM file of modality OPT, or a secondary capture in gray."""
     import pydicom
-    from pydicom.filereader import read_file_meta_info
     from pydicom.pixels import pixel_array
 
-    if read_file_meta_info(path).get('TransferSyntaxUID') == pydicom.uid.DeflatedExplicitVRLittleEndian:
-        # pydicom would unpack it to any size; scanners never deflate images.
-        raise InputError(f'{path}: the whole file is deflated; export it with compressed frames, or uncompressed')
     dataset = pydicom.dcmread(path)
     number = _check(path, dataset)
     _require_sound_jpeg(path, dataset, number)

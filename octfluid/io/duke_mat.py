@@ -1,10 +1,8 @@
 """Reader of the published Duke DME volumes: one MATLAB file for each subject (Chiu et al., Biomed. Opt. Express 6, 2015)."""
 
-import contextlib
+import math
 import os
 import re
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +16,6 @@ from octfluid.utils.text import require_file
 SUBJECT_FILE = re.compile(r'Subject_(\d+)\.mat', re.IGNORECASE)
 _IMAGES = 'images'
 _NO_ARRAY = 'is not a real numeric array of three axes (height, width, slices)'
-_HEADER, _PACKED, _HEAD = 128, 15, 4096  # bytes of a header; kind of a compressed variable; bytes of its start
-_COMPLEX, _KINDS = 0x800, (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)  # a flag of variables; kinds of numbers: whole and floating
 
 
 @dataclass(frozen=True)
@@ -84,47 +80,17 @@ def _load(path: Path, key: str) -> np.ndarray:
     require_file(path)
     with reading(path):
         try:
-            _require_sound(path, key)
+            held = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+            require_bytes(path, math.prod(held.get(key, ())))
             array = scipy.io.loadmat(path, variable_names=[key]).get(key)
         except NotImplementedError as error:
             raise InputError(f'{path}: has MATLAB format 7.3 (HDF5); save it in MATLAB with the option -v7') from error
         if array is None:
-            held = ', '.join(sorted(name for name, *_ in scipy.io.whosmat(path))) or 'no variables'
-            raise InputError(f"{path}: no variable '{key}', only {held}; if the file is incomplete, download it again")
+            names = ', '.join(sorted(held)) or 'no variables'
+            raise InputError(f"{path}: no variable '{key}', only {names}; if the file is incomplete, download it again")
     if not isinstance(array, np.ndarray) or array.dtype.kind not in 'uif' or array.ndim != 3 or not array.size:
         raise InputError(f"{path}: '{key}' (shape {np.shape(array)}) {_NO_ARRAY}")
     return array
-
-
-def _require_sound(path: Path, key: str) -> None:
-    """Check variables (MAT-File Format, level 5): scipy reserves memory for any size and crashes on unknown types."""
-    with open(path, 'rb') as file:
-        start = file.read(_HEADER)
-        if len(start) < _HEADER or 0 in start[:4]:
-            return  # another format, which scipy checks
-        order = '<' if start.endswith(b'IM') else '>'
-        while len(tag := file.read(8)) == 8:
-            kind, size = struct.unpack(f'{order}2I', tag)
-            after = file.tell() + size
-            head = file.read(min(size, _HEAD))
-            if kind == _PACKED:
-                head = zlib.decompressobj().decompress(head, _HEAD)[8:]
-            with contextlib.suppress(struct.error):  # scipy never loads a variable of another layout
-                flags, (*_, place) = struct.unpack_from(f'{order}8xI', head)[0], _part(path, head, 16, order)
-                _, length, begin, place = _part(path, head, place, order)
-                numbers = _part(path, head, place, order)[0]
-                if head[begin : begin + length] == key.encode() and (flags & _COMPLEX or numbers not in _KINDS):
-                    raise InputError(f"{path}: '{key}' {_NO_ARRAY}")
-            file.seek(after)
-
-
-def _part(path: Path, head: bytes, place: int, order: str) -> tuple[int, int, int, int]:
-    """Return type and size of a part of a variable, and the places of its content and of the next part."""
-    kind, size = struct.unpack_from(f'{order}2I', head, place)
-    if kind >> 16:  # up to four bytes, which stand in the tag itself
-        return kind & 0xFFFF, kind >> 16, place + 4, place + 8
-    require_bytes(path, size)
-    return kind, size, place + 8, place + 8 + -(-size // 8) * 8
 
 
 def _to_gray(path: str | os.PathLike, raw: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 The readers return all volumes of a file. Circle and star scans have no distance between B-scans, so no volume in mm3.
 """
 
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ DEVICE = 'Heidelberg Spectralis'
 _SIDE_BY_SIDE = (0, 1, 3, 4)  # scan patterns; 2 is a circle, 5 a star
 _SIDES = {'R': 'OD', 'L': 'OS', 'OD': 'OD', 'OS': 'OS'}
 _TEXTS = ((104, 136), (140, 164), (176, 200), (224, 258))  # bytes of a .vol header with names and other typed text
-# Sizes in bytes of an .e2e file's header, a chunk's header, a folder, a data header.
-_HEADER, _CHUNK, _FOLDER, _CONTAINER = 88, 52, 44, 60
 _CONTEXT = 'OphthalmicAcquisitionContext'
 _PERSONAL = ('.//Patient/LastName', './/Patient/FirstNames', './/Patient/PatientID', './/Patient/ID')
 _CIRCLE = 'its B-scans are a circle or a star, which have no distance: areas are given, no volume'
@@ -84,7 +81,6 @@ def read_e2e(path: Path) -> list[Scan]:
             """Return an empty description: eyepy would read all texts of the file for it."""
             return ''
 
-    _require_end(path)
     scans, unread = [], 0
     with Reader(path) as reader:
         for number, series in enumerate(reader.series):
@@ -129,21 +125,6 @@ def _read_series(path: Path, series: Any, label: str) -> Scan | None:
         device=DEVICE,
         notes=(_NO_WIDTH, *notes) if pattern in _SIDE_BY_SIDE else (_NO_WIDTH, *notes, _CIRCLE),
     )
-
-
-def _require_end(path: Path) -> None:
-    """Raise InputError if the chunks of an ``.e2e`` file form a circle, in which eyepy's parser would never end."""
-    content, place, seen = path.read_bytes(), _HEADER, set()
-    while place + _CHUNK <= len(content):
-        if place in seen:
-            raise InputError(f'{path}: its chunks form a circle; the file is damaged, export it again')
-        seen.add(place)
-        (number,) = struct.unpack_from('<I', content, place + 36)
-        last = place + _CHUNK + (number - 1) * _FOLDER
-        if number == 0 or last + _FOLDER > len(content):
-            return
-        start, size = struct.unpack_from('<4x2I', content, last)
-        place = start + size + _CONTAINER
 
 
 def read_xml(path: Path) -> list[Scan]:

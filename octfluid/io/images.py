@@ -113,7 +113,6 @@ def _pages(image: Image.Image) -> list[int]:
 
 
 def _page(image: Image.Image, path: Path, place: int, pages: int) -> tuple[np.ndarray, float, int]:
-    """Return a page's values (H, W), the share of pixels in colour, and the EXIF orientation."""
     image.seek(place)
     require_volume(path, pages, image.height, image.width)
     turn = _orientation(image)

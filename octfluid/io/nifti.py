@@ -1,11 +1,10 @@
 """Reader of volumes in NIfTI."""
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 
-from octfluid.io.scan import Scan, gray_frames, require_bytes, require_volume, spacing_from
+from octfluid.io.scan import Scan, gray_frames, require_volume, spacing_from
 from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.nii', '.nii.gz')
@@ -18,12 +17,6 @@ def read_nifti(path: Path) -> Scan:
     """Read a NIfTI file with axes (lateral, axial, slice), as this package writes it, or (lateral, axial) for one B-scan."""
     import nibabel
 
-    if path.name.lower().endswith('.gz'):
-        held = 0
-        with gzip.open(path) as file:  # counted before anything keeps it
-            while part := file.read(1 << 20):
-                held += len(part)
-                require_bytes(path, held)
     image = nibabel.load(path)
     shape = image.shape
     while len(shape) > 3 and shape[-1] == 1:

@@ -2,13 +2,14 @@
 
 import contextlib
 import io
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
 
-from octfluid.io.scan import Scan, gray_frames, require_bytes, spacing_from
+from octfluid.io.scan import Scan, gray_frames, spacing_from
 from octfluid.utils.errors import InputError
 
 SUFFIXES = ('.fda',)
@@ -23,15 +24,7 @@ def read_fda(path: Path) -> Scan:
     with open(path, 'rb') as file:
         if file.read(4) != b'FOCT':
             raise InputError(f'{path}: does not begin with FOCT; expected a Topcon .fda file as the device exports it')
-    sizes = []
-
-    def open_picture(stream: io.BytesIO) -> Image.Image:
-        image = Image.open(stream, formats=_PICTURES)
-        sizes.append(image.width * image.height * len(image.getbands()))
-        require_bytes(path, sum(sizes))
-        return image
-
-    fda.Image = SimpleNamespace(open=open_picture)
+    fda.Image = SimpleNamespace(open=partial(Image.open, formats=_PICTURES))
     # OCT-Converter reads bytes by a name that NumPy has dropped.
     fda.np = SimpleNamespace(**{**vars(np), 'fromstring': lambda content, dtype: np.frombuffer(content, dtype).copy()})
     with contextlib.redirect_stdout(io.StringIO()):  # OCT-Converter prints names of persons

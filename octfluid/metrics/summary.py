@@ -10,7 +10,6 @@ Dice, Hausdorff distance and pockets; a measure made from them is undefined for 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,12 +22,7 @@ from octfluid.utils.errors import InputError
 
 # --- the images of a configuration ---
 
-_SAME = {
-    'subject': lambda row: row['subject'],
-    'height x width': lambda row: f'{row["height"]} x {row["width"]}',
-    'true foreground pixels': lambda row: row['tp'] + row['fn'],
-    'true background pixels': lambda row: row['fp'] + row['tn'],
-}
+_SAME = ('name', 'subject', 'height', 'width')
 
 
 class Scored(NamedTuple):
@@ -46,20 +40,16 @@ class Scored(NamedTuple):
 
 
 def scored(images_by_seed: Mapping[int, Sequence[Mapping[str, Any]]]) -> Scored:
-    """Bring the images of run records, by seed, in one order.
+    """Bring the images of run records, by seed, in one order; at least one of each.
 
     Raises:
-        InputError: There is no seed or no image, an image occurs twice in one seed, or two seeds differ in an image's
-            presence, subject, size or number of true pixels.
+        InputError: An image occurs twice in one seed, or two seeds differ in its presence, subject, size or true pixels.
     """
     seeds = tuple(sorted(images_by_seed))
-    if not seeds or not images_by_seed[seeds[0]]:
-        raise InputError('there are no scored images; expected at least one seed with at least one image in its run record')
     rows = tuple(tuple(sorted(images_by_seed[seed], key=lambda row: row['name'])) for seed in seeds)
     for seed, images in zip(seeds, rows, strict=True):
-        for first, second in pairwise(images):
-            if first['name'] == second['name']:
-                raise InputError(f'seed {seed}: image {first["name"]} is scored twice; expected each image once, remove one')
+        if len({row['name'] for row in images}) < len(images):
+            raise InputError(f'seed {seed}: an image is scored twice; expected each once, remove a record')
         _check_same(rows[0], images, f'seed {seeds[0]}', f'seed {seed}')
     names, subjects = (tuple(row[key] for row in rows[0]) for key in ('name', 'subject'))
     return Scored(names, subjects, seeds, rows)
@@ -71,15 +61,15 @@ def check_same_images(arm: Scored, reference: Scored) -> None:
 
 
 def _check_same(first: Sequence[Mapping], second: Sequence[Mapping], one: str, other: str) -> None:
-    # first, second: both ascending by name
-    advice = 'expected the same images on both sides, score one of them again'
-    if alone := sorted({row['name'] for row in first} ^ {row['name'] for row in second}):
-        owner = one if any(row['name'] == alone[0] for row in first) else other
-        raise InputError(f'image {alone[0]}: of {one} and {other}, only {owner} scores it; {advice}')
-    for a, b in zip(first, second, strict=True):
-        for what, value in _SAME.items():
-            if value(a) != value(b):
-                raise InputError(f'image {a["name"]}: {what} {value(a)} in {one} and {value(b)} in {other}; {advice}')
+    sides = [
+        {(*(row[key] for key in _SAME), row['tp'] + row['fn'], row['fp'] + row['tn']) for row in rows}
+        for rows in (first, second)
+    ]
+    if odd := sorted(sides[0] ^ sides[1], key=lambda row: row[0]):
+        raise InputError(
+            f'image {odd[0][0]}: only {one} or {other} scores it, or they differ in its subject, size or true pixels; expected '
+            'the same images on both sides, score one of them again'
+        )
 
 
 def per_subject(scored: Scored) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 BINS = 32
 LIMIT = 8.0
@@ -35,29 +34,16 @@ def threshold_free(histograms: Iterable[Mapping[str, Any]]) -> dict[str, float |
     of the pixels at or above the threshold (Salton and McGill 1983; as scikit-learn's ``average_precision_score``). The
     thresholds are the lower edges of the bins.
 
-    The best Dice is the largest 2 TP / (2 TP + FP + FN) over these thresholds; of equal ones the nearest to 0 counts.
-
-    The expected calibration error (Naeini et al., AAAI 2015; Guo et al., ICML 2017) is the mean over all pixels of
-    abs(share of fluid in the pixel's bin - p), where p is the sigmoid of the bin's centre; bins of equal width in the logit
-    difference take the place of bins of equal width in the probability.
+    The best Dice is the largest 2 TP / (2 TP + FP + FN) over these thresholds.
 
     Returns:
-        ``average_precision``, ``best_dice``, ``calibration_error``: fractions in [0, 1]; ``best_threshold``: a logit
-        difference, from -8 (every pixel is fluid) in steps of 0.5 to 7.5. The error is None without pixels, the others
-        without fluid.
+        ``average_precision`` and ``best_dice``, fractions in [0, 1]; None without fluid.
     """
     fluid = total = np.zeros(BINS, np.int64)
     for histogram in histograms:
         fluid, total = fluid + histogram['fluid'], total + histogram['fluid'] + histogram['background']
-    found: dict[str, float | None] = dict.fromkeys(('average_precision', 'best_dice', 'best_threshold', 'calibration_error'))
-    if total.any():
-        centres = (EDGES[:-1] + EDGES[1:]) / 2
-        found['calibration_error'] = float(np.abs(fluid - total * expit(centres)).sum() / total.sum())
-    if fluid.any():
-        tp, marked = (np.cumsum(counts[::-1])[::-1] for counts in (fluid, total))  # at or above each bin's lower edge
-        precision = tp / np.maximum(marked, 1)
-        found['average_precision'] = float((fluid * precision).sum() / fluid.sum())
-        dice = 2 * tp / (marked + fluid.sum())
-        best = min(np.flatnonzero(dice == dice.max()), key=lambda place: abs(EDGES[place]))
-        found |= {'best_dice': float(dice[best]), 'best_threshold': float(EDGES[best])}
-    return found
+    if not fluid.any():
+        return {'average_precision': None, 'best_dice': None}
+    tp, marked = (np.cumsum(counts[::-1])[::-1] for counts in (fluid, total))  # at or above each bin's lower edge
+    average = (fluid * tp / np.maximum(marked, 1)).sum() / fluid.sum()
+    return {'average_precision': float(average), 'best_dice': float((2 * tp / (marked + fluid.sum())).max())}

@@ -72,7 +72,6 @@ def _compared(family: str, title: str, *sides: Group) -> dict[str, Any] | None:
 
 
 def _leakage(groups: Sequence[Group]) -> Iterator[tuple]:
-    """Pair training on the paper's split with leaving one subject out, both scored on the paper's images."""
     by_key = {group.key: group for group in groups}
     for key, group in by_key.items():
         by_patient = by_key.get(key._replace(protocol=folds.LEAVE_ONE_OUT))
@@ -99,7 +98,6 @@ def _conclusions(groups: Sequence[Group]) -> Iterator[tuple]:
 
 
 def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
-    """Pair every recipe with row 10 from its longest source training, under one protocol and on the same ground truth."""
     plain = [group for group in groups if (group.key.kind, group.key.variant) == ('train', '')]
     for group in (group for group in plain if group.runs[0].table == 'recipes'):
         same = (10, group.key.protocol, group.size)
@@ -110,7 +108,6 @@ def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
 
 
 def _graded_columns(groups: Sequence[Group]) -> Iterator[tuple]:
-    """Pair training on the graded columns alone with training on whole scans, both scored alike."""
     by_key = {group.key: group for group in groups}
     for key, group in by_key.items():
         whole = by_key.get(key._replace(config=key.config.replace('/columns', '/compact')))

@@ -145,7 +145,6 @@ def _scores(group: Group) -> dict[str, Any]:
 
 
 def _extent(images: Scored | None) -> dict[str, Any]:
-    """Return how many images and subjects were scored, and how large they are."""
     rows = images.rows[0] if images else ()
     sizes = {(row['height'], row['width']) for row in rows}
     size = sizes.pop() if len(sizes) == 1 else None

@@ -165,7 +165,6 @@ def _by_length(lines: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _panels(groups: Sequence[Mapping[str, Any]], ylabel: str) -> tuple[Figure, list[tuple[Axes, Mapping[str, Any]]]]:
-    """Return a figure with a titled panel for each group, and (panel, group)."""
     figure = _figure(2.8)
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     panels[0].set_ylabel(ylabel)

@@ -123,7 +123,6 @@ def _identity(run: Run) -> dict[str, Any]:
 
 
 def _check_same(runs: Sequence[Run]) -> None:
-    """Refuse runs that differ in more than their fold."""
     first, by_split = runs[0], {}
     same = _identity(first)
     for run in runs:
@@ -136,7 +135,6 @@ def _check_same(runs: Sequence[Run]) -> None:
 
 
 def _never_saw(run: Run) -> bool:
-    """Return False for a test of weights that were trained on the fold's patient, under another split."""
     variant, split = run.record['variant'], run.record['split']
     if not is_subject_split(split) or TRAINED_ON not in variant:
         return True
@@ -145,7 +143,6 @@ def _never_saw(run: Run) -> bool:
 
 
 def _check_subject(run: Run, image: Mapping[str, Any], expected: Mapping[str, int | str] | None) -> None:
-    """Refuse an image whose patient the run's model may have seen, or that is not expected."""
     name, subject, split = image['name'], image['subject'], run.record['split']
     if expected is not None and name not in expected:
         raise InputError(f"{run.path}: '{name}' is not one of the {len(expected)} images of the data set; remove the record")

@@ -84,7 +84,6 @@ def _is_step(run: Run, stem: str) -> bool:
 
 
 def _pool_inner(runs: Sequence[Run]) -> Scored | None:
-    """Pool the folds of every seed that has all of them; None without such a seed."""
     for members in grouped(runs, lambda run: run.record['split']).values():
         check_averageable(members)
     by_seed = grouped(runs, lambda run: run.record['seed'])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from octfluid.records.runs import Run, check_same, overridden, select_runs, unique_runs
-from octfluid.reporting import ablations, comparisons, estimates, figures, prediction_checks, recipes, speed, table1, table2
+from octfluid.reporting import ablations, comparisons, estimates, figures, recipes, speed, table1, table2
 from octfluid.reporting.folds import LEAVE_ONE_OUT, is_inner, protocol_of
 from octfluid.reporting.pages import WRITTEN_BY, render, render_html, render_page
 from octfluid.utils.atomic import require_file_names, write_bytes
@@ -69,7 +69,7 @@ def build_results(runs: Sequence[Run], out: Path | None = None) -> dict[str, Any
         'recipe_steps': recipes.build_steps(every),
         'external': recipes.build_external(of['external']),
         'run_times': speed.build_run_times(kept),
-        'prediction': prediction_checks.read_checks(out / prediction_checks.FOLDER) if out else {},
+        'prediction': speed.read_checks(out / speed.CHECKS) if out else {},
         'speed': speed.build(speed.read_benchmarks(out / speed.FOLDER) if out else {}),
         'estimates': {
             'groups': estimates.build(own),
@@ -96,7 +96,6 @@ def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict
 
 
 def _with_block(readme: Path, results: Mapping[str, Any], out: Path) -> str:
-    """Return the README's text with a new results block, whose links lead into the results folder."""
     text = read_text(readme)
     before, begin, rest = text.partition(README_BEGIN)
     _, end, after = rest.partition(README_END)

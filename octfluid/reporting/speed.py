@@ -1,4 +1,4 @@
-"""The page on speed: wall times of the recorded runs, and the benchmarks of `tools/benchmark.py`."""
+"""The pages on speed (wall times of the recorded runs, `tools/benchmark.py`) and on checks of the shipped model."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from octfluid.records.schema import FileModel, validated
 from octfluid.reporting.folds import protocol_of
 from octfluid.utils.text import read_json
 
-FOLDER = 'benchmarks'
-"""Published benchmarks are in this folder next to the pages."""
+FOLDER, CHECKS = 'benchmarks', 'prediction'
+"""Published benchmarks and checks of predictions are in these folders next to the pages."""
 KINDS = ('train', 'infer', 'data')
 _TABLES = ('hrf', 'table1', 'table2', 'ablations', 'recipes')
 
@@ -23,12 +23,26 @@ class _Benchmark(FileModel):
     kind: Literal[KINDS]
 
 
-def read_benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the benchmarks in a folder that need not exist, by file name; an InputError names any other file."""
+class _Check(FileModel):
+    schema_: Literal['octfluid.prediction-check/1'] = Field(alias='schema')
+    kind: Literal['guard', 'areas']
+
+
+def _read(model: type[FileModel], folder: Path) -> dict[str, dict[str, Any]]:
     found = {path.name: read_json(path) for path in sorted(Path(folder).glob('*.json'))}
     for name, content in found.items():
-        validated(_Benchmark, content, f'{folder}/{name}')
+        validated(model, content, f'{folder}/{name}')
     return found
+
+
+def read_benchmarks(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the benchmarks in a folder that need not exist, by file name; an InputError names any other file."""
+    return _read(_Benchmark, folder)
+
+
+def read_checks(folder: Path) -> dict[str, Any]:
+    """Return the checks of predictions in a folder that need not exist, by kind; an InputError names any other file."""
+    return {content['kind']: content for content in _read(_Check, folder).values()}
 
 
 def build(benchmarks: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:

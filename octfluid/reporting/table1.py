@@ -76,17 +76,8 @@ def _scan_why_not(run: Run) -> str | None:
     return _why_not(run, tuple(SPLITS))
 
 
-def _less_exact(run: Run, runs: Sequence[Run]) -> str | None:
-    """Return why a test in 16 bits does not count (``runs`` have a more exact one of the same weights), or None if it does."""
-    exact, place = ('fp32', 'fp16', 'bf16'), ('config', 'split', 'checkpoint_sha256')
-    precision = run.record['precision']
-    same = (other.record for other in runs if all(other.record[key] == run.record[key] for key in place))
-    best = min((record['precision'] for record in same), key=exact.index, default=precision)
-    return None if exact.index(precision) <= exact.index(best) else f'scored in {precision}, and there is a test in {best}'
-
-
 def build(runs: Sequence[Run]) -> dict[str, Any]:
-    """Collect every number of the table, of several tests of one file of weights in one split from the most exact.
+    """Collect every number of the table.
 
     Returns:
         ``paper`` (see `paper_heads`), ``sections`` (a list of the splits and initial weights with runs, all scans before the
@@ -97,8 +88,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: Runs of one split were scored on different files, or weights have two tests.
     """
-    fitting = [run for run in runs if _scan_why_not(run) is None]
-    used, not_used = select_runs(runs, lambda run: _scan_why_not(run) or _less_exact(run, fitting))
+    used, not_used = select_runs(runs, _scan_why_not)
     sections = []
     for split in SPLITS:
         members = [run for run in used if run.record['split'] == split]
@@ -137,12 +127,8 @@ def _hrf_why_not(run: Run) -> str | None:
 
 
 def select_hrf(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
-    """Return the runs on vessels that count, and label and reason of every other run.
-
-    All trainings count, and the most exact tests of the zoo's weights.
-    """
-    tests = [run for run in runs if run.record['kind'] == 'test' and _hrf_why_not(run) is None]
-    return select_runs(runs, lambda run: _hrf_why_not(run) or _less_exact(run, tests))
+    """Return the runs on vessels that count (trainings, and tests of the zoo's weights), label and reason of every other."""
+    return select_runs(runs, _hrf_why_not)
 
 
 def build_hrf(runs: Sequence[Run]) -> dict[str, Any]:

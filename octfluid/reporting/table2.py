@@ -86,7 +86,6 @@ def _background_everywhere(run: Run) -> dict[str, float | None]:
 
 
 def _summary(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return mean and SD over seeds, of scores without a threshold, too, if every image has a histogram of logits."""
     summary = {**summarise(runs), 'records': sorted(run.label for run in runs)}
     found = [[image['extra'].get('logit_histogram') for image in run.record['images']] for run in runs]
     if all(histogram for histograms in found for histogram in histograms):

@@ -180,9 +180,6 @@ def exit_status_of(main: Callable[[], int | None]) -> int:
     SIGHUP. A failure that the user can act on (`OctfluidError`, a missing extra, or an operating system error such as a full
     disk) becomes one line on stderr; any other exception is a bug and keeps its traceback.
     """
-    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):  # one that is closed would be the next file opened
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (as long as the process)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='backslashreplace')  # as stderr: a name need not fit the terminal's character set
     try:

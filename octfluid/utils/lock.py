@@ -43,19 +43,14 @@ def locked(folder: str | os.PathLike, name: str = LOCK, shown: str | os.PathLike
 
 
 @contextmanager
-def occupied(folder: str | os.PathLike, *below: str) -> Iterator[None]:
-    """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it and ``below``."""
-
-    def clear() -> None:
-        for name in ('', *below):
-            remove_left_over(Path(folder, name))
-
+def occupied(folder: str | os.PathLike) -> Iterator[None]:
+    """Lock a folder as `locked` does, and clear what this or a killed process leaves half-written in it."""
     with locked(folder):
-        clear()
+        remove_left_over(folder)
         try:
             yield
         finally:  # a signal may come between the making of a file and the block that removes it
-            clear()
+            remove_left_over(folder)
 
 
 def remove_left_over(folder: str | os.PathLike) -> None:

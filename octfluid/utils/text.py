@@ -46,20 +46,16 @@ def read_text(path: str | os.PathLike, encoding: str = 'utf-8') -> str:
 def json_files(folder: str | os.PathLike) -> Iterator[Path]:
     """Yield the ``*.json`` files below a folder, not hidden ones nor those below hidden folders and mmengine's ``vis_data``.
 
-    Symbolic links to folders are followed (work folders often lie on another disk), each folder once. An InputError names a
-    folder that cannot be read.
+    Symbolic links to folders are followed: work folders often lie on another disk. An InputError names a folder that cannot be
+    read, or a link in a circle.
     """
 
     def refuse(error: OSError) -> NoReturn:
         raise InputError(f'{error.filename}: cannot be read ({error.strerror}); expected a folder to search') from error
 
-    seen = set()
     for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        real = os.path.realpath(here)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith('.') and name != 'vis_data']
-        if real not in seen:
-            yield from (Path(here) / name for name in names if name.endswith('.json') and not name.startswith('.'))
-        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith('.') and name != 'vis_data']
+        yield from (Path(here) / name for name in names if name.endswith('.json') and not name.startswith('.'))
 
 
 def read_json(path: str | os.PathLike) -> Any:

@@ -40,7 +40,6 @@ def draw_enface(thickness_px: np.ndarray, spacing: Spacing | None, bottom_up: bo
 
 
 def _size_of(number: int, width: int, spacing: Spacing | None) -> tuple[int, int]:
-    """Return width and height of the map in pixels of the picture."""
     known = spacing and spacing.slice
     tall, wide = (number * spacing.slice, width * spacing.lateral) if known else (width, width)
     scale = np.clip(width, _LEAST, _MOST) / max(tall, wide)

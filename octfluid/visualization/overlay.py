@@ -88,7 +88,6 @@ def _blend(rgb: np.ndarray, where: np.ndarray, colour: tuple[int, int, int], opa
 
 
 def _strip(width: int, caption: str, legend: Sequence[tuple]) -> np.ndarray:
-    """Draw the caption above the legend: RGB uint8 (strip height, width, 3)."""
     height = LARGEST_FONT + LEGEND_FONT + 3 * MARGIN
     strip = Image.new('RGB', (width, height), STRIP)
     draw = ImageDraw.Draw(strip)

@@ -90,7 +90,6 @@ def _table(prediction: Prediction) -> list[list[Any]]:
 
 
 def _shown(viewed: Viewed, place: int, opacity: float) -> tuple[Any, ...]:
-    """Return picture, slider of B-scans, map and table."""
     found, number = viewed.prediction, len(viewed.prediction.frames)
     mapped = draw_enface(found.thickness_px, found.spacing, found.bottom_up) if found.scan.is_volume else None
     return (

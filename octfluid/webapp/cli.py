@@ -9,7 +9,7 @@ import threading
 from argparse import Namespace
 from pathlib import Path
 
-from octfluid.utils.cli import ToolParser, exit_status_of
+from octfluid.utils.cli import ToolParser, exit_status_of, positive_number
 from octfluid.utils.errors import InputError
 from octfluid.utils.text import read_text
 
@@ -26,10 +26,10 @@ def _parse_args() -> Namespace:
     parser.add_argument(
         '--auth', type=Path, metavar='FILE', help='ask for name and password; a text file of lines NAME:PASSWORD'
     )
-    parser.add_argument('--max-upload', type=int, default=200, metavar='MB', help='largest file (default: %(default)s)')
+    parser.add_argument(
+        '--max-upload', type=positive_number, default=200, metavar='MB', help='largest file (default: %(default)s)'
+    )
     args = parser.parse_args()
-    if args.max_upload < 1:
-        parser.error(f'--max-upload {args.max_upload}: expected 1 MB or more')
     if not args.host:  # would be all addresses
         parser.error('--host: an empty name; expected an address of this computer, such as 127.0.0.1')
     return args

@@ -33,7 +33,7 @@ def test_options_of_the_command_line_keep_spaces_and_types():
 
 
 @pytest.mark.parametrize(('options', 'named'), [
-    ({'train_dataloadr.batch_size': 1}, 'train_dataloader'), ({'train_cfg.max_iter': 1}, 'max_iters'),
+    ({'train_dataloadr.batch_size': 1}, 'train_dataloader'),
     ({'train_pipeline': []}, 'train_pipeline'), ({'model.decode_head.num_classes': 3}, 'num_classes'),
     ({'default_hooks.checkpoint.save_best': 'mIoU'}, 'save_best'),
     ({'train_dataloader.dataset.reduce_zero_label': True}, 'reduce_zero_label'),

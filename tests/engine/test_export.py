@@ -100,6 +100,11 @@ def test_a_weight_that_would_lose_by_it_keeps_its_precision():
 @pytest.mark.parametrize('kind', ['windows', pytest.param('segformer', marks=pytest.mark.slow)])
 def test_any_encoder_decoder_is_exported(kind, tiny_options, tmp_path):
     config, options = segmentor(kind, tiny_options)
+    if kind == 'windows':
+        options['model.test_cfg'] = dict(mode='slide', crop_size=(64, 320), stride=(64, 64))
+        with pytest.raises(InputError, match='mode=slide'):
+            load_network(load_config(config, options), 'absent.pth')
+        options['model.test_cfg'] |= dict(crop_size=(320, 320))  # one window
     weights, cfg = random_weights(config, options, tmp_path / 'w.pth'), load_config(config, options)
     found = export(cfg, weights, tmp_path / 'm.onnx', check=2)
     assert found.scans == 2 and found.real and found.difference < 1e-4

@@ -58,11 +58,11 @@ def test_the_masks_are_those_that_are_scored(kind, phantoms, tiny_options, score
         found = predictor.predict(phantoms / f'native/images/{name}.png', probability=True)
         np.testing.assert_array_equal(found.masks[0], mask)
         assert found.probability.dtype == np.float32 and 0 <= found.probability.min() < found.probability.max() <= 1
-    scan = torch.from_numpy(np.asarray(found.frames[0].gray, np.float32))
-    with torch.no_grad():  # what is exported, with the resize and the windows inside
-        exported = load_network(cfg, weights)(scan[None, None])[0, 0].numpy()
-    # OpenCV rounds the gray values after the resize, the exported network does not.
-    assert np.abs(exported - found.probability[0]).mean() < (2e-3 if kind == 'windows' else 1e-5)
+    if kind != 'windows':
+        scan = torch.from_numpy(np.asarray(found.frames[0].gray, np.float32))
+        with torch.no_grad():  # what is exported
+            exported = load_network(cfg, weights)(scan[None, None])[0, 0].numpy()
+        assert np.abs(exported - found.probability[0]).mean() < 1e-5
 
 
 @pytest.fixture

@@ -75,10 +75,8 @@ def test_files_that_are_not_ours(tmp_path):
 
 
 @pytest.mark.parametrize('packed', [False, True])
-@pytest.mark.parametrize(('place', 'value', 'named'), [
-    (64, 0xFF00, 'not a real numeric array'), (68, 1 << 31, '2147 MB'), (52, 1 << 30, '1074 MB'),
-], ids=['kind', 'size', 'size of the name'])  # fmt: skip
-def test_headers_that_scipy_must_not_follow(tmp_path, packed, place, value, named):
+@pytest.mark.parametrize(('place', 'value'), [(32, 1 << 20), (68, 1 << 30)], ids=['side', 'size'])
+def test_a_damaged_header_is_refused(tmp_path, packed, place, value):
     path = tmp_path / 'Subject_01.mat'
     scipy.io.savemat(path, {'images': images(), 'manualFluid1': fluid()})
     content = bytearray(path.read_bytes())
@@ -89,5 +87,5 @@ def test_headers_that_scipy_must_not_follow(tmp_path, packed, place, value, name
         part = zlib.compress(bytes(content[128:end]))
         content[128:end] = struct.pack('<2I', 15, len(part)) + part
     path.write_bytes(content)
-    with pytest.raises(InputError, match=named):
+    with pytest.raises(InputError, match='Subject_01'):
         read_subject(path)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from octfluid.reporting import prediction_checks, speed
+from octfluid.reporting import speed
 from octfluid.reporting.pages import render_page
 from octfluid.utils.errors import InputError
 
@@ -26,7 +26,7 @@ def test_wall_times_are_medians_of_like_runs(make_run, rows_below):
 
 
 @pytest.mark.parametrize('content', [{'schema': 'octfluid.benchmark/1', 'kind': 'x'}, {'schema': 'x', 'kind': 'areas'}, []])
-@pytest.mark.parametrize('read', [speed.read_benchmarks, prediction_checks.read_checks])
+@pytest.mark.parametrize('read', [speed.read_benchmarks, speed.read_checks])
 def test_other_files_are_refused(tmp_path, read, content):
     assert read(tmp_path / 'none') == {}
     (tmp_path / 'x.json').write_text(json.dumps(content))
@@ -38,6 +38,6 @@ def test_areas_are_summed_and_dice_averaged(tmp_path, rows_below):
     graded = [dict(bscan=k, found_mm2=f, graded_mm2=g, dice=d) for k, f, g, d in ((1, 0.5, 0.25, 0.5), (2, 0.25, 0.0, None))]
     found = [dict(subject=3, bscans=61, fluid_mm3=1.25, graded=graded)]
     (tmp_path / 'areas.json').write_text(json.dumps(dict(schema='octfluid.prediction-check/1', kind='areas', found=found)))
-    text = render_page('prediction.md', {'prediction': prediction_checks.read_checks(tmp_path)})
+    text = render_page('prediction.md', {'prediction': speed.read_checks(tmp_path)})
     assert rows_below(text, 'Areas and volumes') == [['3', '61', '1.250', '2', '0.750', '0.250', '0.500']]
     assert rows_below(text, 'The graded B-scans') == [['1', '0.5000', '0.2500', '0.500'], ['2', '0.2500', '0.0000', '-']]

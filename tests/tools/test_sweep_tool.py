@@ -68,7 +68,7 @@ def write_data(root):
 
 def test_leave_one_subject_out_is_swept_and_pooled(sweep, make_record, tmp_path, capsys):
     arguments = ['--init', 'none', '--seeds', 0, '--splits']
-    for splits, named in ((['halves'], 'train6-10_test1-5_train'), (['subject02', 'leave-one-subject-out'], 'subject02')):
+    for splits, named in ((['halves'], 'train6-10_test1-5'), (['subject02', 'leave-one-subject-out'], 'subject02')):
         with pytest.raises(InputError, match=named):
             sweep(*arguments, *splits)
     for subject, tp in ((1, 30), (2, 10)):

@@ -133,7 +133,7 @@ def test_to_close_the_work_stops_the_model(page, frames, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(('options', 'named'), [
-    (['--port', '70000'], '--port 70000'), (['--max-upload', '0'], '--max-upload 0'), (['--host', ''], '--host'),
+    (['--port', '70000'], '--port 70000'), (['--max-upload', '0'], '--max-upload'), (['--host', ''], '--host'),
     (['--host', 'nosuchhost.invalid'], 'nosuchhost.invalid'), (['--auth', 'none'], 'none'),
     (['--model', 'none.onnx', '--port', '17923'], 'none.onnx'),
 ])  # fmt: skip

@@ -216,7 +216,7 @@ def _runner(config: str, options: Mapping[str, Any], stock: bool, amp: bool, tra
     # mmengine would set it, with a warning: this process was spawned.
     multiprocessing.set_start_method(cfg.env_cfg.mp_cfg.mp_start_method, force=True)
     cfg.load_from, cfg.visualizer = None, dict(type='Visualizer')
-    for name in ('initial_weights', 'progress', 'record', 'stop', 'visualization'):
+    for name in ('initial_weights', 'record', 'stop', 'visualization'):
         cfg.default_hooks.pop(name, None)
     cfg.default_hooks.checkpoint = None  # one of mmengine's own, which only None removes
     cfg.train_cfg.update(type='SteppedTrainLoop', max_iters=_ENDLESS, val_interval=_ENDLESS)

@@ -96,7 +96,6 @@ def graded_columns(mask: np.ndarray, layers: np.ndarray | None) -> tuple[int, in
 
 
 def _find_subjects(raw: Path, allow_missing: bool = False) -> dict[int, Path]:
-    """Return the paths of ``Subject_*.mat`` by subject: those of a folder, or of the first folder below that has some."""
     for folder in (raw, *sorted(raw.glob('*'))):
         if files := {subject_number(path): path for path in folder.glob('*') if SUBJECT_FILE.fullmatch(path.name)}:
             break

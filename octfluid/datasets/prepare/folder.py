@@ -169,7 +169,6 @@ def _values_of(path: Path) -> np.ndarray:
 
 
 def _listed(paths: Sequence[Path]) -> str:
-    """Return the values of masks with the numbers of their pixels, the most frequent first."""
     counts: Counter[float] = Counter()
     for path in paths:
         counts.update(dict(zip(*map(np.ndarray.tolist, np.unique(_values_of(path), return_counts=True)), strict=True)))
@@ -187,7 +186,6 @@ def _folds(names: Sequence[str], scans: Sequence[GradedBScan]) -> dict[str, Spli
 
 
 def _paired(scans: Mapping[str, Path], truths: Mapping[str, Path]) -> tuple[dict[str, tuple[Path, Path]], tuple[str, str]]:
-    """Return scan and mask by the name that they share, in natural order, and the endings after it that most of them have."""
     pairs, ends = {}, ('', '')
     for (end, images), (other, masks) in product(_by_ending(scans), _by_ending(truths)):
         both = {name: (images[name], masks[name]) for name in images.keys() & masks.keys() if images[name] != masks[name]}

@@ -48,8 +48,8 @@ def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSu
     Folders ``images`` and ``manual1`` may lie one folder below ``raw_dir``.
 
     Raises:
-        InputError: Nothing to train or to validate on, a damaged file, a photograph and a mask of different size, a mask that
-            is not two-valued, or an ``out_dir`` with other content (`Layout.new`).
+        InputError: Nothing to train or to validate on, a damaged mask or one that is not two-valued, or an ``out_dir`` with
+            other content (`Layout.new`).
     """
     folder = _find_folder(Path(raw_dir))
     images, masks = _files_by_eye(folder / 'images', '.jpg'), _files_by_eye(folder / 'manual1', '.tif')
@@ -61,7 +61,7 @@ def prepare(raw_dir: str | os.PathLike, out_dir: str | os.PathLike) -> PrepareSu
     rows, pixels = [], 0
     with LAYOUT.new(out_dir) as new:
         for eye in tracked(paired, len(paired), 'converting photographs'):
-            name, mask = _name(eye), _read_mask(images[eye], masks[eye])
+            name, mask = _name(eye), _read_mask(masks[eye])
             (new / f'native/images/{name}.jpg').write_bytes(images[eye].read_bytes())
             write_png(new / f'native/annotations/{name}.png', mask)
             rows.append((name, 100 * eye[0] + eye[1], 0, GROUPS[eye[0]], int(mask.sum())))
@@ -78,7 +78,6 @@ def _find_folder(raw: Path) -> Path:
 
 
 def _files_by_eye(folder: Path, suffix: str) -> dict[tuple[int, int], Path]:
-    """Return the files of one folder by (group, eye); the suffix may be in either case, as in the published archive."""
     matches = {path: _NAME.fullmatch(path.stem.lower()) for path in folder.iterdir() if path.suffix.lower() == suffix}
     return {(GROUPS.index(match[2]), int(match[1])): path for path, match in sorted(matches.items()) if match}
 
@@ -87,13 +86,8 @@ def _name(eye: tuple[int, int]) -> str:
     return f'{eye[1]:02d}_{GROUPS[eye[0]]}'
 
 
-def _read_mask(image_path: Path, mask_path: Path) -> np.ndarray:
-    """Check a photograph and its mask; return the mask as uint8 (H, W) of 0 and 1."""
-    image, mask = load_picture(image_path), load_picture(mask_path)
-    if (image.format, image.mode) != ('JPEG', 'RGB'):
-        raise InputError(f'{image_path}: is a {image.mode} image in {image.format} format; expected an RGB JPEG')
-    if image.size != mask.size:
-        raise InputError(f'{mask_path}: is {mask.height}x{mask.width}; expected {image.height}x{image.width}, as {image_path}')
+def _read_mask(mask_path: Path) -> np.ndarray:
+    mask = load_picture(mask_path)
     values = mask.getcolors() if mask.mode == 'L' else []  # of 256 at most
     low, *high = sorted(value for _, value in values) or [0]
     if len(high) != 1 or not low < _VESSEL_FROM <= high[0]:

@@ -62,7 +62,6 @@ def write_phantom_dataset(
 def _subject(
     seed: int, subject: int, slices: int, height: int, width: int
 ) -> Iterator[tuple[GradedBScan, np.ndarray, np.ndarray]]:
-    """Draw one subject's scans: each with its image and its 0/1 mask, both uint8 (height, width)."""
     rng = np.random.Generator(np.random.PCG64([seed, subject]))
     anatomy = draw_anatomy(rng)
     with_fluid = rng.permutation(slices) >= int(SHARE_WITHOUT_FLUID * slices + 0.5)
