@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import time
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
@@ -79,6 +80,30 @@ def _parse_args(segmentors: bool) -> Namespace:
     return args
 
 
+def _print(text: str) -> None:
+    """Print a line; the work goes on where its reader, such as `head`, has gone."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Progress:
+    """One line on a terminal: the current B-scan and the time left."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.start = total, 0, time.monotonic()
+
+    def show(self, name: str = '', place: int = 0, frames: int = 1) -> None:
+        """Show that ``place`` of the ``frames`` B-scans of an input are done; without a name, remove the line."""
+        if not sys.stderr.isatty():
+            return
+        share = (self.done + place / frames) / self.total
+        left = (time.monotonic() - self.start) * (1 - share) / share if share else 0
+        text = f'{self.done + 1} of {self.total}: {name}, B-scan {place} of {frames}, {left:.0f} s left' if name else ''
+        print(f'\r\x1b[K{text[:110]}', end='', file=sys.stderr, flush=True)
+
+
 def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') -> int:
     """Predict all inputs, write their results, tables and manifest, and return the exit status."""
     from octfluid.inference.outputs import MANIFEST, TABLE, Results
@@ -90,28 +115,34 @@ def predict_all(args: Namespace, inputs: list['Input'], settings: 'Settings') ->
     predictor = Predictor(args.model)
     results = Results(args.out, predictor, given, args.save_prob, args.keep_identifiers)
     results.begin(inputs, args.overwrite)
-    failed, warned = 0, defaultdict(list)
-    for one in inputs:
+    progress, failed, warned = Progress(len(inputs)), 0, defaultdict(list)
+    for progress.done, one in enumerate(inputs):
         entry = results.add_input(one.name, one.path)
         try:
             entry['sha256'] = file_sha256(one.path)
             for scan in one.read():
-                prediction = predictor.predict_scan(scan, settings, probability=args.save_prob)
+                frames = []
+                for frame in predictor.outline(scan, settings, args.save_prob):
+                    frames.append(frame)
+                    progress.show(one.name, len(frames), len(scan.frames))
+                prediction = predictor.conclude(scan, settings, frames)
                 stem = results.write(entry, prediction)
                 for warning in prediction.warnings:
                     warned[warning].append(stem)
-                print(f'{stem}: {prediction.summary()}', flush=True)
+                progress.show()
+                _print(f'{stem}: {prediction.summary()}')
         except _FAILURES as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise  # the next input would fail, too
             failed += 1
             entry |= dict(status='failed', error=reason_of(one.path, error))
+            progress.show()
             print(f'failed: {entry["error"]}', file=sys.stderr)
     for warning, stems in warned.items():
         where = stems[0] if len(stems) == 1 else f'{len(stems)} scans (first: {stems[0]})'
         print(f'warning: {where}: {warning}', file=sys.stderr)
     results.finish()
-    print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / TABLE}, {args.out / MANIFEST}')
+    _print(f'{len(inputs) - failed} of {len(inputs)} inputs done: {args.out / TABLE}, {args.out / MANIFEST}')
     return 0 if not failed else 2 if failed == len(inputs) else 1
 
 
