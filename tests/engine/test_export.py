@@ -84,19 +84,6 @@ def test_the_file_tells_nothing_of_this_machine(exported):
     assert 2 * parameters < len(content) < 4 * parameters
 
 
-def test_a_weight_that_would_lose_by_it_keeps_its_precision():
-    exact, between = np.full(64, 0.5, np.float32), np.full(64, 1 + 2**-12, np.float32)  # float16 has 10 bits after the point
-    tensors = [onnx.numpy_helper.from_array(values, name) for name, values in (('exact', exact), ('between', between))]
-    value = onnx.helper.make_tensor_value_info('y', 1, [64])
-    add = onnx.helper.make_node('Add', ['exact', 'between'], ['y'])
-    model = onnx.helper.make_model(onnx.helper.make_graph([add], 'g', [], [value], tensors))
-    exports._store_half(model, onnx)
-    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    assert kinds == {'exact.half': onnx.TensorProto.FLOAT16, 'between': onnx.TensorProto.FLOAT}
-    (found,) = onnx.reference.ReferenceEvaluator(model).run(None, {})
-    assert np.array_equal(found, exact + between)
-
-
 @pytest.mark.parametrize('kind', ['windows', pytest.param('segformer', marks=pytest.mark.slow)])
 def test_any_encoder_decoder_is_exported(kind, tiny_options, tmp_path):
     config, options = segmentor(kind, tiny_options)
