@@ -95,6 +95,12 @@ def test_nan_loss_names_the_scans_and_keeps_no_broken_checkpoint(run, tmp_path):
         assert all(torch.isfinite(tensor).all() for tensor in torch.load(path, weights_only=True)['state_dict'].values())
 
 
+def test_training_that_a_hook_ends_early_keeps_its_record(run, tmp_path):
+    stop = dict(type='EarlyStoppingHook', monitor='mIoU', patience=1, min_delta=1.0, rule='greater')
+    record = run(tmp_path, {'custom_hooks': [stop], 'train_cfg.max_iters': 40, 'train_cfg.val_interval': 4})
+    assert 4 < record['iterations'] < 40 and len(list(tmp_path.glob('train_*.json'))) == 1
+
+
 def test_split_all_leaves_nothing_to_score(run, tmp_path):
     record = run(tmp_path, {'train_cfg.max_iters': 2}, split='all')
     assert record['split'] == 'all' and record['images'] == [] and record['metrics']['mIoU'] is None
