@@ -93,18 +93,15 @@ def test_any_encoder_decoder_is_exported(kind, tiny_options, tmp_path):
     assert ScanModel(tmp_path / 'm.onnx', threads=1).info.classes == ('background', 'fluid')
 
 
-@pytest.mark.parametrize('earlier', [None, b'an earlier model'])
-def test_a_file_that_disagrees_is_not_kept(exported, options, tmp_path, monkeypatch, earlier):
+def test_a_file_that_disagrees_is_not_kept(exported, options, tmp_path, monkeypatch):
     """What is written belongs to other weights than those of the checkpoint."""
     monkeypatch.setattr(exports, '_program', lambda _: None)
     monkeypatch.setattr(exports, '_serialized', lambda *_: exported.path.read_bytes())
     other, out = save(random_network(options, 1), tmp_path / 'other.pth'), tmp_path / 'model.onnx'
-    if earlier:
-        out.write_bytes(earlier)
+    out.write_bytes(b'an earlier model')
     with pytest.raises(WorkError, match=r'model\.onnx: not written'):
         export(load_config(CONFIG, options), other, out)
-    assert (out.read_bytes() if out.exists() else None) == earlier
-    assert {path.name for path in tmp_path.iterdir()} <= {'other.pth', 'model.onnx'}
+    assert out.read_bytes() == b'an earlier model' and len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_cannot_be_exported_is_named(exported, options, tmp_path, monkeypatch):

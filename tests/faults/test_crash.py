@@ -63,9 +63,10 @@ READ = {
 
 
 def contents(folder):
-    """Read every file of `folder` but temporary ones to its end: content by name, without times."""
+    """Read every file of `folder` but temporary ones and logs to its end: content by name, without times."""
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob('*') if path.is_file()}
-    return {name: READ.get(path.suffix, Path.read_bytes)(path) for name, path in paths.items() if '/.' not in f'/{name}'}
+    read = {name: path for name, path in paths.items() if '/.' not in f'/{name}' and 'vis_data' not in name}
+    return {name: READ.get(path.suffix, Path.read_bytes)(path) for name, path in read.items()}
 
 
 def names(folder, pattern):
