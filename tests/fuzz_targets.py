@@ -1,7 +1,4 @@
-"""What is fuzzed: small good files of every kind that is read, and what is done with a file that has been changed.
-
-Nothing here asks for pytest, so that the children that read changed files start fast.
-"""
+"""What is fuzzed: small good files of every kind that is read, and what is done with a file that has been changed."""
 
 import gzip
 import io

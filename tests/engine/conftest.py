@@ -1,6 +1,5 @@
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,13 +32,6 @@ if behaviour == 'wait':
 if behaviour == 'kill the job':
     os.kill(os.getppid(), 9)
     sys.exit()
-(here / f'begun_{args.seed}').touch()
-if behaviour in ('room', 'no room'):
-    time.sleep(0.3)
-    call['known'] = time.time()
-    print('memory: 1000  loss: 0.5', flush=True)
-    while len(list(here.glob('begun_*'))) < 2 and time.time() < call['known'] + (60 if behaviour == 'room' else 1.5):
-        time.sleep(0.05)
 if behaviour == 'parallel':
     time.sleep(0.6)
 if behaviour == 'stop halfway':
@@ -157,13 +149,6 @@ class Bench:
 
     def sweep(self, seeds=(0, 1), jobs=1, gpus=(), **options):
         return run_all(self.plan(seeds, **options), self.command, jobs=jobs, gpus=gpus)
-
-    def wait_for_pid(self, seed=0):
-        note, deadline = self.plan([seed])[0].folder / 'pid', time.monotonic() + 60
-        while not (note.is_file() and note.read_text()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        return int(note.read_text())
 
     @property
     def calls(self):

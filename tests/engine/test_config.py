@@ -1,6 +1,4 @@
 import pytest
-from mmengine.config import Config
-from yapf.yapflib import yapf_api
 
 from octfluid.datasets.config_data import split_of
 from octfluid.engine.config import load_config, parse_options
@@ -95,11 +93,3 @@ def test_a_test_set_of_ones_own_stays(row10):
     own = {'test_dataloader.dataset.ann_file': 'splits/own.txt', 'val_dataloader.num_workers': 0}
     assert row10(own).test_dataloader.dataset.ann_file == 'splits/own.txt'
     assert overrides_of(row10({'custom_hooks': [dict(type='EMAHook')]}), row10()) == {'custom_hooks.0.type': 'EMAHook'}
-
-
-def test_the_text_of_a_config_is_laid_out_once(row10, monkeypatch):
-    calls, lay_out = [], yapf_api.FormatCode
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **style: calls.append(text) or lay_out(text, **style))
-    for seed in (8101, 8102, 8101, 8102):
-        assert Config.fromstring(row10(seed=seed).pretty_text, '.py').randomness.seed == seed
-    assert len(calls) == 2

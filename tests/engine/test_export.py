@@ -84,19 +84,6 @@ def test_the_file_tells_nothing_of_this_machine(exported):
     assert 2 * parameters < len(content) < 4 * parameters
 
 
-def test_a_weight_that_would_lose_by_it_keeps_its_precision():
-    exact, between = np.full(64, 0.5, np.float32), np.full(64, 1 + 2**-12, np.float32)  # float16 has 10 bits after the point
-    tensors = [onnx.numpy_helper.from_array(values, name) for name, values in (('exact', exact), ('between', between))]
-    value = onnx.helper.make_tensor_value_info('y', 1, [64])
-    add = onnx.helper.make_node('Add', ['exact', 'between'], ['y'])
-    model = onnx.helper.make_model(onnx.helper.make_graph([add], 'g', [], [value], tensors))
-    exports._store_half(model, onnx)
-    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    assert kinds == {'exact.half': onnx.TensorProto.FLOAT16, 'between': onnx.TensorProto.FLOAT}
-    (found,) = onnx.reference.ReferenceEvaluator(model).run(None, {})
-    assert np.array_equal(found, exact + between)
-
-
 @pytest.mark.parametrize('kind', ['windows', pytest.param('segformer', marks=pytest.mark.slow)])
 def test_any_encoder_decoder_is_exported(kind, tiny_options, tmp_path):
     config, options = segmentor(kind, tiny_options)
@@ -111,18 +98,15 @@ def test_any_encoder_decoder_is_exported(kind, tiny_options, tmp_path):
     assert ScanModel(tmp_path / 'm.onnx', threads=1).info.classes == ('background', 'fluid')
 
 
-@pytest.mark.parametrize('earlier', [None, b'an earlier model'])
-def test_a_file_that_disagrees_is_not_kept(exported, options, tmp_path, monkeypatch, earlier):
+def test_a_file_that_disagrees_is_not_kept(exported, options, tmp_path, monkeypatch):
     """What is written belongs to other weights than those of the checkpoint."""
     monkeypatch.setattr(exports, '_program', lambda _: None)
     monkeypatch.setattr(exports, '_serialized', lambda *_: exported.path.read_bytes())
     other, out = save(random_network(options, 1), tmp_path / 'other.pth'), tmp_path / 'model.onnx'
-    if earlier:
-        out.write_bytes(earlier)
+    out.write_bytes(b'an earlier model')
     with pytest.raises(WorkError, match=r'model\.onnx: not written'):
         export(load_config(CONFIG, options), other, out)
-    assert (out.read_bytes() if out.exists() else None) == earlier
-    assert {path.name for path in tmp_path.iterdir()} <= {'other.pth', 'model.onnx'}
+    assert out.read_bytes() == b'an earlier model' and len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_cannot_be_exported_is_named(exported, options, tmp_path, monkeypatch):

@@ -108,9 +108,3 @@ def test_a_job_that_slurm_refuses_is_one_line(bench, slurm, capfd, wrong):
 def test_bad_parameters(items, named):
     with pytest.raises(InputError, match=named):
         parse_parameters(items)
-
-
-def test_without_slurm(bench, monkeypatch, tmp_path):
-    monkeypatch.setenv('PATH', str(tmp_path))
-    with pytest.raises(InputError, match='srun'):
-        run_on_cluster(bench.plan([0]), bench.command, {'time': 5})

@@ -1,13 +1,14 @@
 import os
-import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from octfluid.engine.sweep import MARKER, SUPERSEDED, Resolved, find_record, plan_runs, split_done
+from octfluid.engine import sweep as engine
+from octfluid.engine.sweep import MARKER, SUPERSEDED, Resolved, find_record, has_room, plan_runs, split_done
 from octfluid.records.record import write_record
 from octfluid.utils.digest import file_sha256
 from octfluid.utils.errors import InputError
@@ -139,44 +140,36 @@ def test_what_did_not_fit_next_to_others_is_run_once_more_alone(bench):
     assert [outcome.status for outcome in bench.sweep([3])] == ['failed'], 'it was alone'
 
 
-@pytest.mark.parametrize(('behaviour', 'free'), [('room', 2300), ('no room', 2200)])
-def test_a_gpu_is_shared_once_it_is_known_what_a_run_takes(bench, monkeypatch, behaviour, free):
+@pytest.mark.parametrize(
+    ('log', 'free', 'room'),
+    [('', 9000, False), ('memory: 1000', 2300, True), ('memory: 1000', 2200, False), (' Iter(train) [10/20]', 0, True)],
+)
+def test_a_gpu_is_shared_once_it_is_known_what_a_run_takes(bench, monkeypatch, log, free, room):
     """A second run of 1000 MB needs a fifth more, and 1024 MB for its process."""
-    tool = bench.folder / 'nvidia-smi'
+    tool, run = bench.folder / 'nvidia-smi', bench.plan([0])[0]
     tool.write_text(f'#!/bin/bash\n[[ $* == *--id=1 ]] && echo {free}\n')
     tool.chmod(0o755)
     monkeypatch.setenv('PATH', str(bench.folder), prepend=os.pathsep)
-    bench.behave({'0': behaviour, '1': behaviour})
-    assert [outcome.status for outcome in bench.sweep(jobs=2, gpus=['1'])] == ['done'] * 2
-    first, second = bench.calls
-    assert second['start'] > (first['known'] if behaviour == 'room' else first['end'])
-    assert (second['start'] < first['end']) == (behaviour == 'room')
+    run.folder.mkdir(parents=True)
+    run.log.write_text(f'memory: 10{log}')
+    assert has_room('1', [(run, 10)], 0) == room
 
 
-INTERRUPTED_SWEEP = """
-import sys
-from pathlib import Path
-import octfluid.register
-from octfluid.engine.sweep import Resolved, plan_runs, run_all
-from octfluid.utils.cli import exit_status_of
-
-folder = Path(sys.argv[1])
-runs = plan_runs([Path('a.py')], [0], folder / 'work', resolve=lambda *_: Resolved('a' * 64, 'paper', None, Path('data')))
-sys.exit(exit_status_of(lambda: run_all(runs, [sys.executable, str(folder / 'fake_train.py')]) and 0))
-"""
-
-
-def test_an_interrupt_stops_the_running_trainings_and_returns_130(bench, listening):
+def test_an_interrupt_stops_the_running_trainings(bench, monkeypatch):
     bench.behave({'0': 'wait'})
-    command = [sys.executable, '-c', INTERRUPTED_SWEEP, str(bench.folder)]
-    sweep = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
-    child = bench.wait_for_pid()
-    os.kill(child, 0)
-    sweep.send_signal(signal.SIGINT)
-    _, errors = sweep.communicate(timeout=20)
-    assert (sweep.returncode, errors) == (130, 'error: interrupted\n')
+    note, pids = bench.plan([0])[0].folder / 'pid', []
+
+    def interrupt_once_it_runs(seconds, sleep=time.sleep):
+        sleep(seconds)
+        if not pids and note.is_file() and note.read_text():
+            pids.append(int(note.read_text()))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.time, 'sleep', interrupt_once_it_runs)
+    with pytest.raises(KeyboardInterrupt):
+        bench.sweep([0])
     with pytest.raises(ProcessLookupError):
-        os.kill(child, 0)
+        os.kill(pids[0], 0)
 
 
 def test_a_run_that_another_process_trains_is_waited_for_and_not_repeated(bench):

@@ -46,32 +46,27 @@ def kill(command, log, at_work):
     return process.wait(60)
 
 
-def require_whole(folder):
-    """Read every file of `folder` but temporary ones, whose names begin with a dot, to its end."""
-    read = {
-        '.pth': lambda path: torch.load(path, weights_only=True)['state_dict'],
-        '.png': lambda path: Image.open(path).load(),
-        '.gz': lambda path: gzip.decompress(path.read_bytes()),
-        '.csv': lambda path: np.genfromtxt(path, str, delimiter=','),  # fails where a line has another number of columns
-    }
-    for path in sorted(folder.rglob('*')):
-        if path.suffix in read and not any(part.startswith('.') for part in path.relative_to(folder).parts):
-            read[path.suffix](path)
+def checkpoint(path):
+    content = torch.load(path, weights_only=True)
+    return {key: tensor.tolist() for key, tensor in content['state_dict'].items()}, str(content['optimizer'])
+
+
+def without_times(path):
+    content = json.loads(path.read_text())
+    return {key: value for key, value in content.items() if key not in TIMES} if isinstance(content, dict) else content
+
+
+READ = {
+    '.pth': checkpoint, '.json': without_times, '.gz': lambda path: gzip.decompress(path.read_bytes()),
+    '.png': lambda path: np.asarray(Image.open(path)).tobytes(),
+}  # fmt: skip
 
 
 def contents(folder):
-    """Return the content of every file of `folder` but temporary ones, by its name, without times."""
-    found = {}
-    for path in folder.rglob('*'):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir() or path.name.startswith('.'):
-            continue
-        if path.suffix == '.json':
-            content = json.loads(path.read_text())
-            found[name] = {k: v for k, v in content.items() if k not in TIMES} if isinstance(content, dict) else content
-        else:
-            found[name] = gzip.decompress(path.read_bytes()) if path.suffix == '.gz' else path.read_bytes()
-    return found
+    """Read every file of `folder` but temporary ones and logs to its end: content by name, without times."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob('*') if path.is_file()}
+    read = {name: path for name, path in paths.items() if '/.' not in f'/{name}' and 'vis_data' not in name}
+    return {name: READ.get(path.suffix, Path.read_bytes)(path) for name, path in read.items()}
 
 
 def names(folder, pattern):
@@ -91,13 +86,10 @@ def test_training(tmp_path, tiny_options):
     finish([*command, whole], log)
     assert kill([*command, run], log, lambda: names(run, 'iter_*.pth')) == -signal.SIGKILL
     assert not names(run, 'train_*.json'), 'a record of what is not finished'
-    require_whole(run)
+    contents(run)  # whole
     finish([*command, run], log)
-    one, other = (torch.load(folder / 'iter_15.pth', weights_only=True) for folder in (run, whole))
-    assert all(torch.equal(one['state_dict'][key], other['state_dict'][key]) for key in one['state_dict'])
-    assert str(one['optimizer']) == str(other['optimizer'])
-    (record,), (expected,) = ([json.loads(path.read_text()) for path in folder.glob('train_*.json')] for folder in (run, whole))
-    assert {k: v for k, v in record.items() if k not in TIMES} == {k: v for k, v in expected.items() if k not in TIMES}
+    (record,), found, expected = names(run, 'train_*.json'), contents(run), contents(whole)
+    assert [found[name] for name in (record, 'iter_15.pth')] == [expected[name] for name in (record, 'iter_15.pth')]
 
 
 def test_prediction(tmp_path):
@@ -110,7 +102,7 @@ def test_prediction(tmp_path):
     command = ['tools/predict.py', *inputs, tmp_path / 'v.mat', '--save-prob', '--out']
     finish([*command, tmp_path / 'whole'], log)
     assert kill([*command, out], log, lambda: len(names(out, '*_mask.png')) >= 2) == -signal.SIGKILL
-    require_whole(out)
+    contents(out)  # whole
     assert not (out / 'manifest.json').exists()
     finish([*command, out], log)
     assert contents(out) == contents(tmp_path / 'whole') and names(out, '.*') == names(tmp_path / 'whole', '.*')

@@ -9,8 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import Compose
-from mmseg.datasets.transforms import RandomCrop
 
 from octfluid.engine.config import load_config
 from octfluid.reporting.speed import read_benchmarks
@@ -156,10 +154,3 @@ def test_the_report_reads_a_record_which_names_no_place(tmp_path):
     (tmp_path / 'x.json').write_text(json.dumps(record))
     assert read_benchmarks(tmp_path) == {'x.json': record}
     assert not any(str(place) in json.dumps(record) for place in (ROOT, tmp_path))
-
-
-def test_stock_is_mmsegmentation_as_it_is():
-    cfg = load_config(CONFIG)
-    benchmark.stock_config(cfg)
-    (crop,) = [step for step in Compose(cfg.train_dataloader.dataset.pipeline).transforms if isinstance(step, RandomCrop)]
-    assert type(crop) is RandomCrop and 'performance' not in cfg.default_hooks

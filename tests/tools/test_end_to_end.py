@@ -54,12 +54,6 @@ def test_quickstart_from_nothing_to_a_report(clone, python):
     assert (work / 'report/recipes.md').is_file()
 
 
-def test_quickstart_names_data_that_are_not_there(clone):
-    done = run(clone, 'quickstart', OCTFLUID_DUKE_RAW=str(clone / 'nothing'))
-    assert (done.returncode, done.stderr.count('\n')) == (2, 1) and str(clone / 'nothing') in done.stderr
-    assert not (clone / 'work_dirs').exists()
-
-
 @pytest.mark.slow
 def test_the_whole_paper(clone, tmp_path, phantoms, write_hrf, python):
     """From photographs to weights, table 1, two rows of table 2 and an ablation; with one head, and two iterations each."""

@@ -5,54 +5,50 @@ from types import SimpleNamespace
 
 import pytest
 
+from octfluid.engine import sweep as engine
+from octfluid.engine.config import load_config
+from octfluid.records.fingerprint import config_sha256
 from octfluid.records.record import write_record
 from octfluid.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'tools' / 'sweep.py'
-pytest.importorskip('mmengine')
 CONFIG = ROOT / 'configs' / 'table2' / '10_crop320_wd1e-4.py'
-
-# Stands in for tools/train.py: copies the prepared record of its seed, or fails where there is none.
-FAKE_TRAIN = """
-import shutil, sys
-from pathlib import Path
-
-arguments = sys.argv[1:]
-seed, out = (arguments[arguments.index(name) + 1] for name in ('--seed', '--work-dir'))
-record = Path(__file__).with_name(f'record_{seed}.json')
-if not record.exists():
-    sys.exit('error: nothing prepared')
-shutil.copy(record, Path(out) / record.name)
-"""
 
 
 def load_tool():
-    spec = importlib.util.spec_from_file_location('sweep_tool', TOOL)
+    spec = importlib.util.spec_from_file_location('sweep_tool', ROOT / 'tools/sweep.py')
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     return tool
 
 
 def digest(split=None):
-    from octfluid.engine.config import load_config
-    from octfluid.records.fingerprint import config_sha256
-
     return config_sha256(load_config(CONFIG, split=split))
 
 
 @pytest.fixture
-def sweep(monkeypatch, tmp_path):
-    """Call the tool's main in this process, with the fake training; returns its exit status."""
-    tool = load_tool()
+def calls(monkeypatch):
+    """Let every run fail that is to be trained; returns the seeds, and what the runs are called with."""
+    seen = []
+
+    def fail(runs, command, *parameters, on_outcome, **options):
+        seen.append(([run.seed for run in runs], command, *parameters, *options.values()))
+        return [engine.Outcome(run, 'failed', message='no luck') for run in runs]
+
+    for name in ('run_all', 'run_on_cluster'):
+        monkeypatch.setattr(engine, name, fail)
+    return seen
+
+
+@pytest.fixture
+def sweep(monkeypatch, tmp_path, calls):
+    """Call the tool's main in this process; returns its exit status."""
     write_data(tmp_path / 'data')
-    (tmp_path / 'fake_train.py').write_text(FAKE_TRAIN)
-    monkeypatch.setattr(tool, 'TRAIN', tmp_path / 'fake_train.py')
 
     def call(*arguments):
         given = [CONFIG, '--cfg-options', f'data_root={tmp_path / "data"}', '--work-dir', tmp_path / 'work', *arguments]
         monkeypatch.setattr(sys, 'argv', ['sweep.py', *map(str, given)])
-        return tool.main()
+        return load_tool().main()
 
     return call
 
@@ -102,43 +98,29 @@ def test_the_folds_of_ones_own_data_are_pooled(make_record, tmp_path):
     assert load_tool().pooled_lines(outcomes[::2])[0].endswith('no complete record of fold2')
 
 
-def test_slurm_is_handed_the_waiting_runs(sweep, make_record, tmp_path, monkeypatch, capsys):
-    from octfluid.engine import sweep as engine
-
-    calls = []
-
-    def run_on_cluster(runs, command, parameters, on_outcome):
-        calls.append(([run.seed for run in runs], command, parameters))
-        return [engine.Outcome(run, 'failed', message='no luck') for run in runs]
-
-    monkeypatch.setattr(engine, 'run_on_cluster', run_on_cluster)
-    cluster_options = ['--executor', 'slurm', '--slurm', 'time=60', 'partition=gpu']
-    assert sweep('--init', 'none', '--seeds', 0, 1, *cluster_options) == 1
-    assert calls == [([0, 1], [sys.executable, str(tmp_path / 'fake_train.py')], {'time': 60, 'partition': 'gpu'})]
+@pytest.mark.parametrize(('options', 'parameters', 'said'), [
+    ([], (1, []), '1 at a time'), (['--gpus', '0,2'], (2, ['0', '2']), '2 at a time'),
+    (['--executor', 'slurm', '--slurm', 'time=60', 'partition=gpu'], ({'time': 60, 'partition': 'gpu'},), 'each as a job'),
+])  # fmt: skip
+def test_runs_that_are_done_are_skipped_and_failed_ones_reported(
+    sweep, calls, make_record, tmp_path, capsys, options, parameters, said
+):
+    arguments, folder = ['--init', 'none', '--seeds', 0, 1, *options], tmp_path / 'work' / CONFIG.stem
+    write_record(make_record(config_sha256=digest()), folder / 'paper_scratch_seed0/r.json')
+    assert sweep(*arguments) == 1
+    assert calls == [([1], [sys.executable, str(ROOT / 'tools/train.py')], *parameters)]
     output = capsys.readouterr()
-    assert '2 runs: 0 done before, 2 to do, each as a job' in output.out
-    assert 'paper_scratch_seed1: no luck' in output.err
+    assert f'2 runs: 1 done before, 1 to do, {said}' in output.out and '81.57' in output.out  # mDice of the fixture's record
+    assert 'no luck' in output.err and str(folder / 'paper_scratch_seed1/train.log') in output.err
+    write_record(make_record(config_sha256=digest(), seed=1), folder / 'paper_scratch_seed1/r.json')
+    assert sweep(*arguments) == 0 and calls[1][0] == []
+    assert capsys.readouterr().err == ''
 
 
-def test_sweep_of_a_real_config_reports_skips_and_goes_on(sweep, make_record, tmp_path, capsys):
-    write_record(make_record(config_sha256=digest()), tmp_path / 'record_0.json')
-    arguments = ['--init', 'none', '--seeds', 0, 1]
+def test_what_cannot_be_swept_is_refused_before_any_run(sweep, calls, tmp_path):
     page = tmp_path / 'page.pth'
     page.write_text('<!DOCTYPE html><html>404</html>')
-    with pytest.raises(InputError, match=r'page\.pth'):
-        sweep('--init', page, *arguments[2:])
-    with pytest.raises(InputError, match='papre'):
-        sweep(*arguments, '--splits', 'papre')
-    assert not (tmp_path / 'work').exists()
-    assert sweep(*arguments) == 1
-    output = capsys.readouterr()
-    assert '2 runs: 0 done before, 2 to do, 1 at a time' in output.out
-    assert '81.57' in output.out  # mDice of the fixture's record
-    folder = tmp_path / 'work' / CONFIG.stem / 'paper_scratch_seed1'
-    assert 'nothing prepared' in output.err and str(folder / 'train.log') in output.err
-
-    write_record(make_record(config_sha256=digest(), seed=1), tmp_path / 'record_1.json')
-    assert sweep(*arguments) == 0
-    output = capsys.readouterr()
-    assert '2 runs: 1 done before, 1 to do' in output.out
-    assert 'failed' not in output.out + output.err
+    for arguments, named in ((['--init', page], r'page\.pth'), (['--init', 'none', '--splits', 'papre'], 'papre')):
+        with pytest.raises(InputError, match=named):
+            sweep('--seeds', 0, *arguments)
+    assert not calls and not (tmp_path / 'work').exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from octfluid.utils.cli import EXTRAS, ToolParser, begin_launched, exit_status_of, reason_of
+from octfluid.utils.cli import EXTRAS, ToolParser, begin_launched, exit_status_of
 from octfluid.utils.errors import InputError, WorkError
 
 
@@ -128,9 +128,3 @@ def test_bad_argument_is_one_line_with_status_2(capsys):
         parser.parse_args(['--number', 'x'])
     assert caught.value.code == 2
     assert capsys.readouterr() == ('', "error: argument --number: invalid int value: 'x' (see do.py --help)\n")
-
-
-def test_of_a_folder_the_file_is_named_that_could_not_be_read():
-    folder = Path('scans')
-    assert reason_of(folder, PermissionError(13, 'no permission', 'scans/b1.png')) == 'scans/b1.png: no permission'
-    assert reason_of(folder, PermissionError(13, 'no permission', 'elsewhere/x')) == 'scans: no permission'
