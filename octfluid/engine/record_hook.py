@@ -276,10 +276,7 @@ def _pretrained(init_cfg: Any) -> str | None:
 
 
 def _history(runner: Any) -> list[dict]:
-    """Return learning rate and mean loss of every `HISTORY_INTERVAL` iterations, and of the last ones.
-
-    Losses are also means over all processes; those from before a resume are of the first process only.
-    """
+    # Losses are means over all processes; those from before a resume are of the first process only.
     losses, rates = (runner.message_hub.get_scalar(f'train/{name}').data[0] for name in ('loss', 'lr'))
     losses = torch.as_tensor(losses, dtype=torch.float64)
     all_reduce(losses, 'mean')

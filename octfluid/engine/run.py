@@ -135,10 +135,7 @@ def test(
 
 
 def _check_members(checkpoints: Sequence[str], cfg: Config) -> None:
-    """Refuse (InputError) checkpoints that cannot be scored together.
-
-    Members that differ in config, length or split may have been trained on scans that others are tested on.
-    """
+    # Members that differ in config, length or split may have been trained on scans that others are tested on.
     if cfg.model.type != 'ScanSegmentor':
         raise InputError(
             f'{len(checkpoints)} checkpoints: an ensemble needs a ScanSegmentor; {cfg.filename} has {cfg.model.type}'
@@ -215,11 +212,7 @@ def _prepare(cfg: Config, work_dir: str, deterministic: bool, launcher: str) -> 
 
 
 def _join_processes(cfg: Config, launcher: str) -> None:
-    """Begin to work with the launcher's other processes, earlier than the Runner would: only the first one locks and prints.
-
-    Raises:
-        InputError: There are more processes on this machine than GPUs, or it is not known where the first one is.
-    """
+    # Earlier than the Runner would: only the first process locks and prints.
     if not torch.cuda.is_available():  # mmengine's own start wants a GPU
         os.environ.setdefault('MASTER_PORT', '29500')
         if 'MASTER_ADDR' not in os.environ:

@@ -81,10 +81,7 @@ def build_results(runs: Sequence[Run], out: Path | None = None) -> dict[str, Any
 
 
 def _galleries(groups: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> dict[str, dict[str, tuple[str, Path]]]:
-    """Return the pictures to show, by key of one of our complete recipes or label of a test on scans of other devices.
-
-    They are (path in the results folder, file) by role.
-    """
+    """Return pictures, (path in the results folder, file) by role, by key of a recipe or label of a test on other devices."""
     found = {}
     for group in recipes.plotted(groups):
         # A label alone is not enough: a run with settings of its own has the same.
