@@ -184,28 +184,28 @@ class StopHook(Hook):
         if number or (by_iteration and self.every_n_train_iters(runner, loop.val_interval)):
             self._save(runner)
         if number:
-            raise self._end(runner, number)
+            raise self._end(runner, number, runner.iter + 1)  # counted after the hooks
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: DATA_BATCH = None, outputs: list | None = None) -> None:
         """End if asked to; the checkpoint was written before."""
         if number := self._agreed():
-            raise self._end(runner, number)
+            raise self._end(runner, number, runner.iter)
 
     def after_train(self, runner: Any) -> None:
         """Leave signals to what was there before."""
         self.leave_signals()
         if self.number:
-            raise self._end(runner, self.number)
+            raise self._end(runner, self.number, runner.iter)
 
     def leave_signals(self) -> None:
         """Put the earlier handlers back; a training that fails never reaches `after_train`, so its caller does it."""
         while self.earlier:
             signal.signal(*self.earlier.popitem())
 
-    def _end(self, runner: Any, number: int) -> Interrupted:
+    def _end(self, runner: Any, number: int, iterations: int) -> Interrupted:
         found = last_checkpoint(runner.work_dir)
         way_on = f'--resume goes on from {found}' if found else 'no checkpoint had been written'
-        return Interrupted(number, f'{Interrupted(number)} after {runner.iter} iterations; {way_on}')
+        return Interrupted(number, f'{Interrupted(number)} after {iterations} iterations; {way_on}')
 
     def _agreed(self) -> int:
         """Return the signal that any of the processes got: all must end after the same step, or some would wait for ever."""

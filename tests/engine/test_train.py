@@ -56,7 +56,8 @@ def test_signal_writes_a_checkpoint_to_go_on_from(run, whole, tmp_path, monkeypa
         patch.setattr(StopHook, 'before_train_iter', stop_once)
         with pytest.raises(Interrupted) as caught:
             run(tmp_path, {'default_hooks.checkpoint.interval': 100})
-    assert caught.value.exit_status == 128 + number and str(tmp_path / 'iter_5.pth') in str(caught.value)
+    said = str(caught.value)
+    assert caught.value.exit_status == 128 + number and str(tmp_path / 'iter_5.pth') in said and ' 5 iterations' in said
     run(tmp_path, resume=True)
     assert_equal_weights(tmp_path, whole[0])
 
