@@ -129,6 +129,7 @@ def test_predict_with_a_config(trained, run):
     (command,) = [line for line in blocks('docs/how-to/predict.md').splitlines() if '--config' in line]
     run(command.replace('iter_400', 'iter_2'), trained)
     assert (trained / 'out/scan_mask.png').is_file()
+    shutil.rmtree(trained / 'out')  # other pages use the name, too
 
 
 def test_export(trained, run):

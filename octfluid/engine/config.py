@@ -95,6 +95,8 @@ def _set_option(cfg: Config, key: str, value: Any, path: Path) -> None:
         cfg.merge_from_dict({key: value})
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f'--cfg-options {key}={value}: does not fit {path} ({error})') from error
+    if top in LOADERS and key.endswith('.num_workers') and not value:
+        cfg[top].persistent_workers = False
     if same and top in ('val_dataloader', 'val_evaluator'):  # testing is validation, unless it is set by itself
         _set_option(cfg, key.replace('val_', 'test_', 1), value, path)
 

@@ -106,8 +106,8 @@ class FeedingRunner(Runner):
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
         """Build a loader as mmengine does, then `feed`."""
-        if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
-            dataloader = {**dataloader, 'persistent_workers': False}  # a config's own 0 is merged with its base's True
+        if isinstance(dataloader, dict) and not dataloader.get('num_workers'):  # a config's own 0, and its base's True
+            dataloader = {**dataloader, 'persistent_workers': False}
         loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
         feed(loader)
         return loader

@@ -115,8 +115,7 @@ def raster_of(
         bottom_up = bool(first[0, 1] > first[-1, 1]) if horizontal and first.shape[1] == 2 else None
     # Both ends of the B-scans advance alike; where they do not, the B-scans cross or spread.
     if (odd := _odd(np.concatenate([np.diff(first, axis=0), np.diff(last, axis=0)]))) is not None:
-        number = odd % (len(first) - 1) + 1
-        uneven = f'B-scan {number} does not follow the one before as most do: they repeat a place, leave a gap or cross'
+        uneven = f'B-scan {odd % (len(first) - 1) + 1} repeats a place, leaves a gap or crosses, unlike most'
         return Raster(horizontal=horizontal, uneven=uneven)
     distance = float(np.linalg.norm(step))
     if header and abs(header - distance) > max(0.01 * distance, QUANTUM_MM):

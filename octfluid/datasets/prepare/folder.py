@@ -99,8 +99,7 @@ def prepare_folder(
         for (name, (scan_path, mask_path)), patient in tracked(zip(pairs.items(), patients, strict=True), len(pairs), 'scans'):
             image, mask = read_scan(scan_path), read_mask(mask_path, classes, of_mask)
             if orientation_of(scan_path) != orientation_of(mask_path):
-                how = 'save both as they are seen, without EXIF'
-                raise InputError(f'{mask_path}: is turned otherwise (EXIF orientation) than {scan_path}; {how}')
+                raise InputError(f'{mask_path}: EXIF turns it otherwise than {scan_path}; save both upright, without EXIF')
             if image.shape != mask.shape:
                 raise InputError(f'{mask_path}: has {mask.shape} pixels; expected {image.shape}, as {scan_path}')
             write_png(folder / f'native/images/{name}.png', image)
