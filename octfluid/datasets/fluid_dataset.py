@@ -159,7 +159,7 @@ class FluidDataset(BaseSegDataset):
         scan_size: (height, width) in pixels that every scan has, checked before training; None when they differ.
         window_first: Compute only the windows that the pipeline's `RandomResize` and `RandomCrop` keep
             (`octfluid.datasets.lazy_resize`), from scans that are decoded once and all stay in memory. The samples are
-            the same, but for 1 gray level.
+            the same, but for 1 gray level before colours change.
         cache_bytes: Keep what the first transforms make of a scan (read, decode, resize: `FIXED`)
             in at most so much memory; 0 keeps nothing. The samples are the same. ``window_first`` keeps all.
         **kwargs: Passed to `mmseg.datasets.BaseSegDataset`.
