@@ -1,7 +1,6 @@
 """Importing this module registers every class of the package that configs name. It is the configs' `custom_imports`.
 
-It also has mmengine read checkpoints without running code (`octfluid.engine.checkpoint.use_safe_loading`), and lay out the
-text of a config once (`octfluid.engine.performance.format_configs_once`).
+It also has mmengine read checkpoints without running code (`octfluid.engine.checkpoint.use_safe_loading`).
 """
 
 import contextlib
@@ -25,4 +24,3 @@ from octfluid.metrics import fluid_metric  # noqa: E402, F401
 from octfluid.models import losses, plain_unet, segmentor  # noqa: E402, F401
 
 checkpoint.use_safe_loading()
-performance.format_configs_once()

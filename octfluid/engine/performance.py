@@ -52,19 +52,6 @@ class BFloat16OptimWrapper(OptimWrapper):
             yield
 
 
-def format_configs_once() -> None:
-    """Let mmengine lay out a config's text, which takes half a second, once a run and not for every log and checkpoint."""
-    lay_out, texts = Config.pretty_text.fget, {}
-
-    def pretty_text(cfg: Config) -> str:
-        settings = repr(cfg.to_dict())
-        if settings not in texts:
-            texts[settings] = lay_out(cfg)
-        return texts[settings]
-
-    Config.pretty_text = property(pretty_text)
-
-
 def mixed_precision() -> str:
     """Return what mixed precision means on this machine: 'bf16' on CPUs and on GPUs that have it, else 'fp16'."""
     without = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)

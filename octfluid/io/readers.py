@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from unicodedata import normalize
 
@@ -177,6 +177,8 @@ def read_folder(folder: Path) -> Scan:
     shared = {'scale': {scan.spacing for scan in scans}, 'side': {scan.laterality for scan in scans}}
     notes = {note for scan in scans for note in scan.notes}
     notes |= {f'its files differ in {what}: none is used' for what, values in shared.items() if len(values) > 1}
+    if scans[0].ends[0] is None and (gap := _gap(paths)):  # positions say more
+        notes.add(f'the numbers in the file names leave a gap before {gap}; distances are taken as equal')
     spacing, laterality = (values.pop() if len(values) == 1 else None for values in shared.values())
     starts, ends = zip(*(scan.ends for scan in scans), strict=True)
     raster = raster_of(starts, ends if all(ends) else None, spacing and spacing.slice)
@@ -193,3 +195,13 @@ def read_folder(folder: Path) -> Scan:
         notes=tuple(sorted(notes)),
         files=tuple(scan.path.name for scan in scans),
     )
+
+
+def _gap(paths: Sequence[Path]) -> str | None:
+    """Return the first file after a gap in the numbering, or None."""
+    numbers = [re.findall(r'\d+', path.stem) for path in paths]
+    if len(paths) < 3 or not all(numbers):
+        return None
+    steps = [int(after[-1]) - int(before[-1]) for before, after in pairwise(numbers)]
+    usual = Counter(steps).most_common(1)[0][0]
+    return next((path.name for path, step in zip(paths[1:], steps, strict=True) if step != usual), None)

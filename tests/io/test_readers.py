@@ -164,3 +164,10 @@ def test_a_pipe_and_a_link_that_leads_nowhere_are_left_out_and_told(tmp_path):
     assert names([tmp_path]) == ['b1'] and len(read_folder(tmp_path).frames) == 1
     for volume in (False, True):
         assert left_out(tmp_path, volume=volume) == ['b2.png', 'b3.png']
+
+
+def test_a_gap_in_the_numbers_is_said(tmp_path):
+    put(tmp_path, 'b1.png', 'b2.png', 'b3.png', 'b5.png')
+    assert any('b5.png' in note for note in read_folder(tmp_path).notes)
+    (tmp_path / 'b5.png').rename(tmp_path / 'b4.png')
+    assert read_folder(tmp_path).notes == ()
