@@ -166,6 +166,13 @@ ADDED = {
     (STEPS[7], STEPS[8]): ['model.mirror'],
     (LAST, 'duke_dme/compact'): ['param_scheduler.1.end', 'train_cfg.max_iters'],
     (LAST, 'duke_dme/beside/whole_frame'): ['model.data_preprocessor.size*', f'{PIPELINE}.FluidCrop.crop_size*'],
+    (LAST, 'duke_dme/beside/small_windows'): [
+        'model.data_preprocessor.size*', f'{PIPELINE}.FluidCrop.crop_size*', 'train_dataloader.batch_size',
+    ],
+    (LAST, 'duke_dme/beside/devices'): [
+        *(f'{PIPELINE}.Random{kind}.*' for kind in ('Gamma', 'Speckle', 'Noise', 'Blur', 'LowResolution', 'Apply')),
+    ],
+    (LAST, 'duke_dme/beside/instance_norm'): ['model.*.norm_cfg.*'],
     (LAST, 'duke_dme/beside/wide'): ['model.backbone.channels*', 'model.decode_head.*', 'model.auxiliary_head.*'],
     (LAST, 'duke_dme/beside/unet_s5-d16'): ['model.backbone.*'],
     (LAST, 'duke_dme/beside/native_resolution'): [

@@ -78,6 +78,14 @@ class RandomSpeckle(_RandomGray):
 
 
 @TRANSFORMS.register_module()
+class RandomNoise(_RandomGray):
+    """Add normal noise, a noise floor, whose standard deviation, in gray values, is random in [``low``, ``high``]."""
+
+    def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
+        return scan + np.random.normal(0, amount, scan.shape)
+
+
+@TRANSFORMS.register_module()
 class RandomBlur(_RandomGray):
     """Blur with a Gaussian whose standard deviation, in pixels, is random in [``low``, ``high``]."""
 

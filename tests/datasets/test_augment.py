@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from octfluid.datasets import augment
 from octfluid.datasets.fluid_dataset import seeded_draws
 
-GRAY = ['RandomGamma', 'RandomSpeckle', 'RandomBlur', 'RandomLowResolution']
+GRAY = ['RandomGamma', 'RandomSpeckle', 'RandomNoise', 'RandomBlur', 'RandomLowResolution']
 
 
 def scan_of(seed=0, shape=(40, 60), low=30, high=200):
@@ -29,6 +29,12 @@ def test_speckle_grows_with_the_signal():
     assert (out[:, :100].std(), out[:, 100:].std(), out.mean()) == pytest.approx((4, 16, 50), rel=0.05)
 
 
+def test_noise_is_the_same_on_dark_and_bright_tissue():
+    flat = np.repeat(np.array([[60, 160]], np.uint8), 100, axis=1).repeat(200, axis=0)
+    out = changed('RandomNoise', flat, 10)
+    assert (out[:, :100].std(), out[:, 100:].std(), out.mean()) == pytest.approx((10, 10, 110), rel=0.05)
+
+
 def test_blur_is_a_gaussian():
     point = np.ones((41, 41), np.uint8)
     point[20, 20] = 254
@@ -48,7 +54,7 @@ def test_black_speckle_is_no_filling():
 def test_what_all_gray_transforms_share(name):
     extreme = scan_of(low=0, high=256)
     extreme[:10, :30], extreme[20:, :12] = 0, 255
-    amount = {'RandomSpeckle': 2.0}.get(name, 0.6)
+    amount = {'RandomSpeckle': 2.0, 'RandomNoise': 80.0}.get(name, 0.6)
     out = changed(name, extreme, amount)
     assert out.dtype == np.float32 and out.shape == extreme.shape
     wedge = augment.filling(extreme)

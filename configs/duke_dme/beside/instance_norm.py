@@ -1,0 +1,14 @@
+"""Beside step 8 of the recipe: instance normalisation, as in nnU-Net, in place of batch normalisation.
+
+What it changes: docs/recipe.md, from the inner splits of the paper's training set.
+
+    python tools/train.py configs/duke_dme/beside/instance_norm.py --split paper-inner1 --amp
+"""
+
+_base_ = '../steps/8_mirror.py'
+norm_cfg = dict(type='IN', affine=True)
+model = dict(
+    backbone=dict(norm_cfg=norm_cfg),
+    decode_head=dict(norm_cfg=norm_cfg),
+    auxiliary_head=[dict(head, norm_cfg=norm_cfg) for head in _base_.model.auxiliary_head],
+)
