@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 BINS = 32
 LIMIT = 8.0
 """The bins are equal and cover [-LIMIT, LIMIT); values outside go into the first or the last bin."""
 
 EDGES = np.linspace(-LIMIT, LIMIT, BINS + 1)
+SCORES = ('average_precision', 'best_dice', 'calibration_error')
 
 
 def logit_histogram(difference: np.ndarray, truth: np.ndarray, ignore_index: int = 255) -> dict[str, list[int]]:
@@ -34,16 +36,19 @@ def threshold_free(histograms: Iterable[Mapping[str, Any]]) -> dict[str, float |
     of the pixels at or above the threshold (Salton and McGill 1983; as scikit-learn's ``average_precision_score``). The
     thresholds are the lower edges of the bins.
 
-    The best Dice is the largest 2 TP / (2 TP + FP + FN) over these thresholds.
+    The best Dice is the largest 2 TP / (2 TP + FP + FN) over these thresholds. The expected calibration error (Naeini et al.,
+    AAAI 2015) is the mean over all pixels of abs(share of fluid in the pixel's bin - sigmoid of the bin's centre).
 
     Returns:
-        ``average_precision`` and ``best_dice``, fractions in [0, 1]; None without fluid.
+        ``average_precision``, ``best_dice`` and ``calibration_error``, fractions in [0, 1]; None without fluid.
     """
     fluid = total = np.zeros(BINS, np.int64)
     for histogram in histograms:
         fluid, total = fluid + histogram['fluid'], total + histogram['fluid'] + histogram['background']
     if not fluid.any():
-        return {'average_precision': None, 'best_dice': None}
+        return dict.fromkeys(SCORES)
     tp, marked = (np.cumsum(counts[::-1])[::-1] for counts in (fluid, total))  # at or above each bin's lower edge
     average = (fluid * tp / np.maximum(marked, 1)).sum() / fluid.sum()
-    return {'average_precision': float(average), 'best_dice': float((2 * tp / (marked + fluid.sum())).max())}
+    best = (2 * tp / (marked + fluid.sum())).max()
+    error = np.abs(fluid - total * expit((EDGES[:-1] + EDGES[1:]) / 2)).sum() / total.sum()
+    return dict(zip(SCORES, map(float, (average, best, error)), strict=True))

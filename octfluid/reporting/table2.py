@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from octfluid.metrics.confusion import predict_nothing, rounded
-from octfluid.metrics.threshold_free import threshold_free
+from octfluid.metrics.threshold_free import SCORES, threshold_free
 from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_runs, summarise, weights_of, why_not
 from octfluid.reporting.published import fraction, read_published
 
@@ -54,7 +54,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> summary of our runs, with their
-        ``records`` and, if every image has a histogram of logits, ``average_precision`` and ``best_dice``), ``weights`` (the
+        ``records`` and, if every image has a histogram of logits, the scores of `threshold_free`), ``weights`` (the
         same keys -> files), ``reference`` (scores of calling every pixel background, None without runs), ``images`` (number
         of scored images, or None), ``devices``, ``precisions`` (name -> number of runs), and ``not_used`` (label and reason).
 
@@ -90,7 +90,7 @@ def _summary(runs: Sequence[Run]) -> dict[str, Any]:
     found = [[image['extra'].get('logit_histogram') for image in run.record['images']] for run in runs]
     if all(histogram for histograms in found for histogram in histograms):
         scores = [threshold_free(histograms) for histograms in found]
-        for name in ('average_precision', 'best_dice'):
+        for name in SCORES:
             values = [score[name] for score in scores if score[name] is not None]
             summary[name] = {
                 'mean': rounded(statistics.fmean(values)) if values else None,

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import average_precision_score, f1_score
 
 from octfluid.metrics.threshold_free import BINS, logit_histogram, threshold_free
@@ -23,10 +24,13 @@ def test_scores_by_hand():
     # Precision 3/4 at recall 3/4, then 4/8 at recall 1.
     assert found['average_precision'] == pytest.approx(3 / 4 * 3 / 4 + 1 / 4 * 4 / 8)
     assert found['best_dice'] == 6 / 8
+    # Centres of bins 20, 16 and 10: logits 2.25, 0.25 and -2.75.
+    gaps = abs(3 - 4 * expit(2.25)) + abs(1 - 4 * expit(0.25)) + 6 * expit(-2.75)
+    assert found['calibration_error'] == pytest.approx(gaps / 14)
 
 
 def test_what_is_undefined():
-    undefined = dict(average_precision=None, best_dice=None)
+    undefined = dict(average_precision=None, best_dice=None, calibration_error=None)
     assert threshold_free([]) == threshold_free([histogram({}, {15: 4})]) == undefined
 
 

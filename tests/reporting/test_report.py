@@ -69,7 +69,7 @@ def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(
         true = image['tp'] + image['fn']
         image['extra'] = {'logit_histogram': {'fluid': [*bins[1:], true], 'background': [65536 - true, *bins[1:]]}}
     text = render(build_results([run])['table2'])
-    assert rows_of(text, 'From HRF', 10)[1][-3:-1] == ['100.00', '100.00']
+    assert rows_of(text, 'From HRF', 10)[1][-4:-1] == ['100.00', '100.00', '0.04']
 
 
 @pytest.mark.parametrize(('changes', 'named'), [
