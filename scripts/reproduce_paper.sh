@@ -8,8 +8,9 @@ usage() {
 usage: bash scripts/reproduce_paper.sh [--gpu] [--minutes N | --iters N] [--seeds 0 1 2]
 
 Trains the three networks on HRF vessels (scripts/pretrain_hrf.sh), scores them on Duke scans as they are
-(scripts/reproduce_table1.sh), fine-tunes the rows of table 2 (scripts/reproduce_table2.sh) and the ablations, all in the faster
-of full and mixed precision, and writes one report to work_dirs/paper/report. Needs the Duke data in data/duke_dme and the HRF
+(scripts/reproduce_table1.sh), fine-tunes the rows of table 2 (scripts/reproduce_table2.sh), row 10 from random weights too, the
+ablations, row 10 with each patient left out, and rows 2, 6, 9 and 10 for their validation curves, all in the faster of full and
+mixed precision, and writes one report to work_dirs/paper/report. Needs the Duke data in data/duke_dme and the HRF
 data in data/hrf (see scripts/download_data.sh). Networks whose weights are in checkpoints/hrf or checkpoints are not trained on
 HRF. Run it again to go on where it stopped.
 
@@ -103,6 +104,8 @@ fi
 step bash scripts/reproduce_table1.sh --amp auto
 # The odd expansions are for bash 3 and 4.3 (macOS), where an empty array counts as unset.
 step bash scripts/reproduce_table2.sh --seeds "${seeds[@]}" --amp auto ${sharing[@]+"${sharing[@]}"}
+row10=configs/table2/10_crop320_wd1e-4.py
+step "$python" tools/sweep.py $row10 --work-dir work_dirs/table2 --seeds "${seeds[@]}" --amp auto --init none ${sharing[@]+"${sharing[@]}"}
 for head in pspnet fcn deeplabv3; do
     configs=()
     for config in configs/ablations/*.py; do
@@ -114,9 +117,15 @@ for head in pspnet fcn deeplabv3; do
     [[ $weights != checkpoints/hrf/* ]] || init=(--init "$weights")
     step "$python" tools/sweep.py "${configs[@]}" --work-dir work_dirs/ablations --seeds "${seeds[@]}" --amp auto \
         ${init[@]+"${init[@]}"} ${sharing[@]+"${sharing[@]}"}
+    [[ $head != pspnet ]] || vessels=(${init[@]+"${init[@]}"})
 done
+step "$python" tools/sweep.py $row10 --splits leave-one-subject-out --work-dir work_dirs/table2 --seeds "${seeds[0]}" --amp auto \
+    ${vessels[@]+"${vessels[@]}"} ${sharing[@]+"${sharing[@]}"}
+# The validation curves: scored on scans of the training set.
+step "$python" tools/sweep.py configs/table2/0[269]_*.py $row10 --splits paper-inner1 --work-dir work_dirs/curves \
+    --seeds "${seeds[0]}" --amp auto ${vessels[@]+"${vessels[@]}"} ${sharing[@]+"${sharing[@]}"} --cfg-options train_cfg.val_interval=50
 folders=()
-for name in hrf table1 table2 ablations; do
+for name in hrf table1 table2 ablations curves; do
     [[ ! -d work_dirs/$name ]] || folders+=("work_dirs/$name")
 done
 step "$python" tools/report.py "${folders[@]}" --out work_dirs/paper/report

@@ -29,6 +29,8 @@ from octfluid.utils.machine import device_name, peak_memory, uses_tf32, versions
 from octfluid.visualization.gallery import choose, write_pictures
 
 HISTORY_INTERVAL = 10
+VALIDATED = 'validated'
+"""Key of mmengine's message hub: mIoU by iteration of the validations so far."""
 
 
 def scored_files(dataset: Any) -> dict[str, tuple[Path, Path]]:
@@ -132,6 +134,9 @@ class RunRecordHook(Hook):
         """Write the record of the training so far."""
         if is_training(runner):
             self.scored_at = runner.iter
+            if metric := _fluid_metric(runner.val_loop):
+                earlier = runner.message_hub.get_info(VALIDATED, {})  # kept in checkpoints
+                runner.message_hub.update_info(VALIDATED, {**earlier, runner.iter: metric.scores['mIoU']})
             self._write(runner, runner.val_loop, self._training(runner))
 
     def after_train(self, runner: Any) -> None:
@@ -214,7 +219,7 @@ class RunRecordHook(Hook):
         return digests[0] if len(digests) == 1 else hashlib.sha256('\n'.join(digests).encode()).hexdigest()
 
     def _write(self, runner: Any, loop: Any, measured: dict[str, Any]) -> None:
-        metric = next((one for one in loop.evaluator.metrics if isinstance(one, FluidMetric)), None) if loop else None
+        metric = _fluid_metric(loop) if loop else None
         if loop is not None and metric is None:
             runner.logger.warning('no FluidMetric among the evaluators: this run leaves no record')
             return
@@ -275,11 +280,18 @@ def _pretrained(init_cfg: Any) -> str | None:
     return next((entry.get('checkpoint') for entry in entries if entry.get('type') == 'Pretrained'), None)
 
 
+def _fluid_metric(loop: Any) -> FluidMetric | None:
+    return next((one for one in loop.evaluator.metrics if isinstance(one, FluidMetric)), None)
+
+
 def _history(runner: Any) -> list[dict]:
     # Losses are means over all processes; those from before a resume are of the first process only.
     losses, rates = (runner.message_hub.get_scalar(f'train/{name}').data[0] for name in ('loss', 'lr'))
     losses = torch.as_tensor(losses, dtype=torch.float64)
     all_reduce(losses, 'mean')
-    ends = sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), len(losses)})
-    means = [float(losses[max(0, end - HISTORY_INTERVAL) : end].mean()) for end in ends]
-    return [dict(iteration=end, loss=loss, lr=float(rates[end - 1])) for end, loss in zip(ends, means, strict=True)]
+    scores = runner.message_hub.get_info(VALIDATED, {})
+    points = [
+        dict(iteration=end, loss=float(losses[max(0, end - HISTORY_INTERVAL) : end].mean()), lr=float(rates[end - 1]))
+        for end in sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), *scores, len(losses)})
+    ]
+    return [point | ({'mIoU': scores[end]} if (end := point['iteration']) in scores else {}) for point in points]

@@ -96,11 +96,12 @@ class Init(FileModel):
 
 
 class Point(FileModel):
-    """A point of the training curve."""
+    """A point of the training curve; its mIoU is that of a validation after this iteration."""
 
     iteration: Count
     loss: float | None
     lr: float | None
+    mIoU: Fraction | None = None
 
 
 class Counts(FileModel):

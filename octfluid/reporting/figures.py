@@ -9,6 +9,7 @@ import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,9 +22,10 @@ from matplotlib.ticker import FuncFormatter
 from octfluid.records.provenance import SCRATCH, Start
 from octfluid.records.runs import Run, grouped
 from octfluid.reporting import ablations, recipes, table1, table2
+from octfluid.reporting.folds import is_inner
 from octfluid.reporting.formats import start_label, thousands
 
-NAMES = ('loss_table2.png', 'loss_hrf.png', 'row10_by_source_length.png', 'patients.png', 'areas.png')
+NAMES = ('loss_table2.png', 'validation_table2.png', 'loss_hrf.png', 'row10_by_source_length.png', 'patients.png', 'areas.png')
 OKABE_ITO = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')
 """Colours that colour-blind readers can tell apart (Okabe and Ito, 2008); the palest is left out."""
 
@@ -40,7 +42,7 @@ def draw(
     """Draw the figures that there are runs for.
 
     Args:
-        table2_runs: Unique runs of configs in ``configs/table2``.
+        table2_runs: Unique runs of configs in ``configs/table2``, those on inner splits included.
         hrf_runs: Unique runs of configs in ``configs/hrf``.
         by_length: ``by_length`` of `octfluid.reporting.ablations.build`.
         groups: Output of `octfluid.reporting.estimates.build`.
@@ -54,8 +56,9 @@ def draw(
     chosen = recipes.plotted(groups)
     areas = [group for group in chosen if group['pixel_mm2']]
     several = len({line['iterations'] for line in lengths}) > 1
-    kinds = ((_loss_of_rows, rows), (_loss_on_vessels, trainings), (_by_length, lengths if several else ()),
-             (_patients, chosen), (_areas, areas))  # fmt: skip
+    watched = [run for run in table2_runs if is_inner(run) and not run.changed and len(_validations(run)[0]) > 1]
+    kinds = ((_loss_of_rows, rows), (_validations_of_rows, watched), (_loss_on_vessels, trainings),
+             (_by_length, lengths if several else ()), (_patients, chosen), (_areas, areas))  # fmt: skip
     return {name: _png(partial(drawing, shown)) for name, (drawing, shown) in zip(NAMES, kinds, strict=True) if shown}
 
 
@@ -117,6 +120,24 @@ def _loss_of_rows(runs: Sequence[Run]) -> Figure:
         _finish(axes, f'row {row}: ' + ', '.join(words[:-2]) + ',\n' + ', '.join(words[-2:]))
     labels = [start_label(start.key) for start in starts]
     figure.legend([shown[start] for start in starts], labels, loc='outside lower center', ncols=3)
+    return figure
+
+
+def _validations(run: Run) -> tuple[list[int], list[float]]:
+    points = [point for point in run.record['history'] if point.get('mIoU') is not None]
+    return [point['iteration'] for point in points], [100 * point['mIoU'] for point in points]
+
+
+def _validations_of_rows(runs: Sequence[Run]) -> Figure:
+    figure = _figure(3.6)
+    axes = figure.add_subplot()
+    for (row, members), colour in zip(grouped(runs, lambda run: table2.row_number(run.config_stem)).items(), cycle(OKABE_ITO)):
+        for run in members:
+            axes.plot(*_validations(run), color=colour, linewidth=1.2, marker='.', label=f'row {row}' * (run is members[0]))
+    axes.set_xlabel('iteration')
+    axes.set_ylabel('mIoU, %')
+    axes.set_xlim(left=0)
+    axes.legend()
     return figure
 
 

@@ -134,7 +134,8 @@ def write_report(runs: Sequence[Run], out: Path, readme: Path | None = None) -> 
     out, results = Path(out), build_results(runs, Path(out))
     kept, linked, groups = unique_scored(runs)[0], is_published(out), results['estimates']['groups']
     of = by_table(kept)
-    drawn = figures.draw(of['table2'], of['hrf'], results['ablations']['by_length'], groups)
+    rows = [run for run in kept if run.table == 'table2']
+    drawn = figures.draw(rows, of['hrf'], results['ablations']['by_length'], groups)
     shown = _galleries(groups, kept) if linked else {}
     galleries = {key: {role: path for role, (path, _) in found.items()} for key, found in shown.items()}
     pages = {name: text for name in PAGES if (text := render_page(name, results, drawn, galleries, linked=linked))}

@@ -45,6 +45,11 @@ def test_resume_is_exact_and_workers_do_not_matter(run, whole, tmp_path):
     assert record['images'] == whole[1]['images'] and record['history'] == whole[1]['history']
 
 
+def test_history_holds_the_score_of_each_validation(run, tmp_path):
+    history = run(tmp_path, {'train_cfg.max_iters': 6, 'train_cfg.val_interval': 2})['history']
+    assert [point['iteration'] for point in history] == [2, 4, 6] and all(0 < point['mIoU'] < 1 for point in history)
+
+
 def test_signal_writes_a_checkpoint_to_go_on_from(run, whole, tmp_path, monkeypatch):
     number = signal.SIGTERM
 

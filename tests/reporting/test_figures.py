@@ -16,11 +16,16 @@ def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
     row10 = row_runs(10, [60, 61], own())
     assert list(drawn(row10)) == ['loss_table2.png']
     assert drawn(row_runs(10, [60], own(), history=[])) == {}
+    points = [dict(iteration=at, loss=0.5, lr=0.01, mIoU=0.6) for at in (50, 100)]
+    watched = dict(split='paper-inner1', overrides={'train_cfg.val_interval': 50})
+    curves = row_runs(10, [60], own(), history=points, **watched)
+    assert list(drawn(curves)) == ['validation_table2.png']
+    assert drawn(row_runs(10, [60], own(), history=points[:1], **watched)) == {}
     vessels = make_run('hrf/pspnet', split='usual', iterations=40000)
     recipe = make_run('duke_dme/compact')
     for image, name in zip(recipe.record['images'], ('s01_z10', 's01_z15'), strict=True):
         image['name'] = name
-    every = drawn(row10 + row_runs(10, [0]), [vessels], [recipe])
+    every = drawn(row10 + row_runs(10, [0]) + curves, [vessels], [recipe])
     assert list(every) == list(figures.NAMES)
     # No version, no date.
     assert all(Image.open(io.BytesIO(png)).info.keys() <= {'dpi'} for png in every.values())
