@@ -182,6 +182,9 @@ ADDED = {
     ('duke_dme/beside/pspnet_scratch', 'duke_dme/beside/pspnet_hrf'): [],  # all but `load_from`
     ('duke_dme/compact', 'duke_dme/compact_paper256'): ['*.dataset.data_prefix.seg_map_path'],
     ('duke_dme/compact', 'duke_dme/columns'): [f'{PIPELINE}.IgnoreUngradedColumns*'],
+    ('duke_dme/compact', 'duke_dme/across_devices'): [
+        *(f'{PIPELINE}.Random{kind}.*' for kind in ('Gamma', 'Speckle', 'Noise', 'Blur', 'LowResolution', 'Apply')),
+    ],
     ('duke_dme/columns', 'duke_dme/columns_paper256'): ['*.dataset.data_prefix.seg_map_path'],
     ('duke_dme/compact', 'duke_dme/compact_graded'): ['*_dataloader.dataset.pipeline*'],
     ('duke_dme/columns', 'duke_dme/columns_graded'): ['*_dataloader.dataset.pipeline*'],

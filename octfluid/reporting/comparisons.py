@@ -4,6 +4,7 @@ Each is a measured difference with its interval; a verdict follows by a stated r
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from octfluid.metrics import bootstrap
@@ -25,6 +26,8 @@ FAILED = 0.05
 """Fluid Dice below which a training has failed: next to everything is called background."""
 LEVEL = 0.05
 """Largest Holm-corrected p-value with which a difference counts as shown."""
+VARIANTS = {'/columns': 'graded columns', '/across_devices': 'across devices'}
+"""Configs that are compared with ``compact.py`` in their place, and what the comparison is about."""
 _SCORES = ('Dice', 'mIoU')
 
 
@@ -39,7 +42,7 @@ def compare(runs: Sequence[Run]) -> list[dict[str, Any]]:
         InputError: Runs that would be pooled, averaged or compared do not fit together.
     """
     groups = groups_of([run for run in runs if not run.changed])
-    pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups), *_graded_columns(groups))
+    pairs = (*_leakage(groups), *_conclusions(groups), *_against_row10(groups), *_variants(groups))
     found = [item for pair in pairs if (item := _compared(*pair))]
     for family in {item['family'] for item in found}:
         members = [item for item in found if item['family'] == family]
@@ -107,12 +110,12 @@ def _against_row10(groups: Sequence[Group]) -> Iterator[tuple]:
             yield f'against row 10, {group.key.protocol}', f'{group.title} minus {reference.title}', group, reference
 
 
-def _graded_columns(groups: Sequence[Group]) -> Iterator[tuple]:
+def _variants(groups: Sequence[Group]) -> Iterator[tuple]:
     by_key = {group.key: group for group in groups}
-    for key, group in by_key.items():
-        whole = by_key.get(key._replace(config=key.config.replace('/columns', '/compact')))
-        if whole and whole is not group:
-            yield f'graded columns, {key.protocol}', f'{group.title} minus {whole.title}', group, whole
+    for (name, family), (key, group) in product(VARIANTS.items(), by_key.items()):
+        compact = by_key.get(key._replace(config=key.config.replace(name, '/compact')))
+        if compact and compact is not group:
+            yield f'{family}, {key.protocol}', f'{group.title} minus {compact.title}', group, compact
 
 
 def verdict(direction: str, arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
