@@ -92,7 +92,7 @@ for index in "${!present[@]}"; do
         step "score $file on split $split"
         failed=0
         "$python" tools/test.py "configs/table1/$head.py" "$file" --split "$split" --out "$work/$head" \
-            ${amp[@]+"${amp[@]}"} || failed=$?
+            --show-dir "$work/$head/overlays" ${amp[@]+"${amp[@]}"} || failed=$?
         ((failed <= 1)) || exit "$failed" # bad data or weights, or an interruption
         if ((failed)); then status=1; continue; fi
     fi

@@ -61,7 +61,9 @@ def test_the_whole_paper(clone, tmp_path, phantoms, write_hrf, python):
         script = clone / f'scripts/reproduce_{name}.sh'
         text = script.read_text()
         assert 'pspnet fcn deeplabv3' in text
-        script.write_text(text.replace('pspnet fcn deeplabv3', 'pspnet').replace(' --amp auto', ''))
+        script.write_text(
+            text.replace('pspnet fcn deeplabv3', 'pspnet').replace(' --amp auto', '').replace('s01_z30', 's03_z00')
+        )
     kept = ('06_crop320', '10_crop320_wd1e-4', 'rotate15')
     for path in (clone / 'configs').rglob('*.py'):
         if path.parent.name in ('table2', 'ablations') and path.stem not in kept:
@@ -76,6 +78,11 @@ def test_the_whole_paper(clone, tmp_path, phantoms, write_hrf, python):
     (data / 'native').rename(data / 'paper_256')
     for side in ('train', 'val'):
         (data / f'splits/heldout_{side}.txt').rename(data / f'splits/paper_{side}.txt')
+        (data / f'splits/heldout-inner1_{side}.txt').rename(data / f'splits/paper-inner1_{side}.txt')
+    for subject in (1, 2, 3):
+        for side, kept_out in (('train', False), ('val', True)):
+            members = [f's{one:02d}_z{z:02d}\n' for one in (1, 2, 3) for z in range(4) if (one == subject) == kept_out]
+            (data / f'splits/subject{subject:02d}_{side}.txt').write_text(''.join(members))
     raw = write_hrf(tmp_path / 'raw')
     done = run(clone, 'reproduce_paper', '--iters', '2', '--seeds', '0', python=python, OCTFLUID_HRF_RAW=str(raw))
     assert done.returncode == 0, done.stderr
@@ -86,7 +93,7 @@ def test_the_whole_paper(clone, tmp_path, phantoms, write_hrf, python):
     assert [runs.count(name) for name in ('hrf', 'table1', 'table2', 'ablations', 'curves')] == [1, 1, 6, 1, 2]
     from_random = [path for path in found if '_hrf-own' not in path.name]
     assert sorted(path.parts[0] for path in from_random) == ['hrf', 'table2']
-    assert (work / 'paper/report/table2.md').is_file()
+    assert (work / 'paper/report/table2.md').is_file() and (work / 'paper/figures/pspnet_s03_z00.png').is_file()
     (card,) = (json.loads(path.read_text()) for path in (clone / 'checkpoints/hrf').glob('pspnet_unet_s5-d16_*_2i_hrf-*.json'))
     assert (card['config'], card['iterations'], card['precision']) == ('configs/hrf/pspnet.py', 2, 'fp16')
     record = read_record(work / 'hrf/pspnet_2i/train_usual_scratch_2i_seed0.json')

@@ -113,7 +113,8 @@ def test_pretrain_converts_trains_and_publishes(script, repository, tmp_path):
 
 
 def scoring(head, weights, split='all', amp=''):
-    return f'tools/test.py configs/table1/{head}.py {weights} --split {split} --out work_dirs/table1/{head}{amp}'
+    out = f'work_dirs/table1/{head} --show-dir work_dirs/table1/{head}/overlays'
+    return f'tools/test.py configs/table1/{head}.py {weights} --split {split} --out {out}{amp}'
 
 
 REPORT = 'tools/report.py work_dirs/table1 --out work_dirs/table1/report'
@@ -177,6 +178,7 @@ def search(phantoms, tmp_path, monkeypatch, capsys, make_record):
             record = make_record(kind='test', split='heldout', precision=precision, iterations=0, history=[], **found,
                                  split_sha256=split_sha256(files))  # fmt: skip
             write_record(record, Path('work/test.json'))
+        capsys.readouterr()  # mmseg's first import prints
         monkeypatch.setattr(sys, 'argv', ['find', 'work', 'c.py', 'w.pth', '--split', *(options or 'heldout').split()])
         runpy.run_path(str(ROOT / 'scripts/find_test_record.py'))['main']()
         return capsys.readouterr().out.strip() == 'work/test.json'
