@@ -29,8 +29,6 @@ from octfluid.utils.machine import device_name, peak_memory, uses_tf32, versions
 from octfluid.visualization.gallery import choose, write_pictures
 
 HISTORY_INTERVAL = 10
-VALIDATED = 'validated'
-"""Key of mmengine's message hub: mIoU by iteration of the validations so far."""
 
 
 def scored_files(dataset: Any) -> dict[str, tuple[Path, Path]]:
@@ -44,9 +42,8 @@ def scored_files(dataset: Any) -> dict[str, tuple[Path, Path]]:
 class RunRecordHook(Hook):
     """Write one JSON record for each training and each test into the work folder, and a few overlays next to it.
 
-    A training's record is written after every validation, in place of the one before, and says how many iterations had run: a
-    training that ends early keeps it. The scores are those of `FluidMetric`, alone or in a list of metrics; without it there is
-    no record, and the log says so.
+    A training's record is written when the training ends, after a last validation, and says how many iterations had run. The
+    scores are those of `FluidMetric`, alone or in a list of metrics; without it there is no record, and the log says so.
 
     Args:
         variant: What is special about a test, such as ``'tta'``; becomes part of the record's name.
@@ -61,7 +58,7 @@ class RunRecordHook(Hook):
         self.origin = Origin()
         self.earlier = 0.0  # seconds spent by processes that this one resumes
         self.start = time.perf_counter()
-        self.scored_at = -1
+        self.validated: dict[int, float | None] = {}  # mIoU by iteration
         self.path: Path | None = None
 
     def before_run(self, runner: Any) -> None:
@@ -84,6 +81,7 @@ class RunRecordHook(Hook):
         if self.run and (runner._resume or not is_training(runner)):
             self.init = self.run['init']
             self.earlier = self.run['wall_seconds'] if runner._resume else 0.0
+            self.validated = dict(self.run.get('validated', {})) if runner._resume else {}
         else:
             self.init = _describe(str(runner._load_from), len(checkpoint['state_dict']), total)
 
@@ -128,23 +126,21 @@ class RunRecordHook(Hook):
             settings=self.identity,
             dataset=dataset_type(runner.cfg.train_dataloader),
             overrides=json.dumps(self._overrides(runner), default=str),
+            validated=self.validated,  # a validation at this very iteration comes later
         )
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Write the record of the training so far."""
+        """Remember the score."""
         if is_training(runner):
-            self.scored_at = runner.iter
-            if metric := _fluid_metric(runner.val_loop):
-                earlier = runner.message_hub.get_info(VALIDATED, {})  # kept in checkpoints
-                runner.message_hub.update_info(VALIDATED, {**earlier, runner.iter: metric.scores['mIoU']})
-            self._write(runner, runner.val_loop, self._training(runner))
+            metric = _fluid_metric(runner.val_loop)
+            self.validated[runner.iter] = metric and metric.scores.get('mIoU')  # other processes have no scores
 
     def after_train(self, runner: Any) -> None:
-        """Score weights that no validation has scored; without scans to score, write a record without images."""
-        if runner._val_loop is None:
-            self._write(runner, None, self._training(runner))
-        elif self.scored_at != runner.iter:
-            runner.val_loop.run()
+        """Score weights that no validation has scored, and write the record; without scans to score, one without images."""
+        loop = None if runner._val_loop is None else runner.val_loop
+        if loop is not None and runner.iter not in self.validated:
+            loop.run()
+        self._write(runner, loop, self._training(runner))
 
     def _training(self, runner: Any) -> dict[str, Any]:
         seconds, _ = runner.message_hub.get_scalar('train/time').data
@@ -156,7 +152,7 @@ class RunRecordHook(Hook):
             checkpoint_sha256=self._checkpoint_sha256(runner),
             wall_seconds=round(self.earlier + time.perf_counter() - self.start, 3),
             images_per_second=round(len(seconds) * batch / seconds.sum(), 3),
-            history=_history(runner),
+            history=_history(runner, self.validated),
             precision=precision_of(runner.cfg),
             variant='+'.join(filter(None, (f'{runner.world_size}processes' * (runner.world_size > 1), self.variant))),
             split=self.identity['split'],
@@ -249,8 +245,6 @@ class RunRecordHook(Hook):
         )
         record = {key: found[key] for key in FIELDS}
         path = Path(runner.work_dir) / records.record_filename(record)
-        if record['kind'] == 'train' and self.path not in (None, path):
-            self.path.unlink(missing_ok=True)  # of an earlier validation of this training
         records.write_record(record, path)
         self.path = path
         if loop is not None:
@@ -284,14 +278,13 @@ def _fluid_metric(loop: Any) -> FluidMetric | None:
     return next((one for one in loop.evaluator.metrics if isinstance(one, FluidMetric)), None)
 
 
-def _history(runner: Any) -> list[dict]:
+def _history(runner: Any, validated: dict[int, float | None]) -> list[dict]:
     # Losses are means over all processes; those from before a resume are of the first process only.
     losses, rates = (runner.message_hub.get_scalar(f'train/{name}').data[0] for name in ('loss', 'lr'))
     losses = torch.as_tensor(losses, dtype=torch.float64)
     all_reduce(losses, 'mean')
-    scores = runner.message_hub.get_info(VALIDATED, {})
     points = [
         dict(iteration=end, loss=float(losses[max(0, end - HISTORY_INTERVAL) : end].mean()), lr=float(rates[end - 1]))
-        for end in sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), *scores, len(losses)})
+        for end in sorted({*range(HISTORY_INTERVAL, len(losses) + 1, HISTORY_INTERVAL), *validated, len(losses)})
     ]
-    return [point | ({'mIoU': scores[end]} if (end := point['iteration']) in scores else {}) for point in points]
+    return [point | ({'mIoU': validated[end]} if (end := point['iteration']) in validated else {}) for point in points]

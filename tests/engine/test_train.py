@@ -45,8 +45,10 @@ def test_resume_is_exact_and_workers_do_not_matter(run, whole, tmp_path):
     assert record['images'] == whole[1]['images'] and record['history'] == whole[1]['history']
 
 
-def test_history_holds_the_score_of_each_validation(run, tmp_path):
-    history = run(tmp_path, {'train_cfg.max_iters': 6, 'train_cfg.val_interval': 2})['history']
+def test_history_holds_the_score_of_each_validation_before_and_after_a_resume(run, tmp_path):
+    options = {'train_cfg.val_interval': 2, 'default_hooks.checkpoint.interval': 3}
+    assert run(tmp_path, {**options, 'train_cfg.max_iters': 3})['iterations'] == 3
+    history = run(tmp_path, {**options, 'train_cfg.max_iters': 6}, resume=True)['history']
     assert [point['iteration'] for point in history] == [2, 4, 6] and all(0 < point['mIoU'] < 1 for point in history)
 
 
