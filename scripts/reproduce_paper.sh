@@ -9,10 +9,10 @@ usage: bash scripts/reproduce_paper.sh [--gpu] [--minutes N | --iters N] [--seed
 
 Trains the three networks on HRF vessels (scripts/pretrain_hrf.sh), scores them on Duke scans as they are
 (scripts/reproduce_table1.sh), fine-tunes the rows of table 2 (scripts/reproduce_table2.sh), row 10 from random weights too, the
-ablations, row 10 with each patient left out, and rows 2, 6, 9 and 10 for their validation curves, all in the faster of full and
-mixed precision. Writes one report to work_dirs/paper/report, and figures 5 and 6 of the paper to work_dirs/paper/figures. Needs the Duke data in data/duke_dme and the HRF
-data in data/hrf (see scripts/download_data.sh). Networks whose weights are in checkpoints/hrf or checkpoints are not trained on
-HRF. Run it again to go on where it stopped.
+ablations, and with the first seed row 10 with each patient left out and rows 2, 6, 9 and 10 for their validation curves, all in
+the faster of full and mixed precision. Writes one report to work_dirs/paper/report, and figures 5 and 6 of the paper to
+work_dirs/paper/figures. Needs the Duke data in data/duke_dme and the HRF data in data/hrf (see scripts/download_data.sh).
+Networks whose weights are in checkpoints/hrf or checkpoints are not trained on HRF. Run it again to go on where it stopped.
 
   --gpu         several processes share the GPU: three trainings on HRF, four of the others
   --minutes N   train each network on HRF for as many iterations as fit into N minutes (default: 40000 iterations). Twenty
@@ -23,7 +23,7 @@ HRF. Run it again to go on where it stopped.
 Measured on two cores of a CPU, in bfloat16 (wall_seconds of the records in docs/results/records):
   HRF, PSPNet, 1000 iterations and scoring   79 min
   table 1, PSPNet, 22 scans of 110           13 min
-  table 2, a run of 400 iterations           14 to 26 min; 11 rows, 3 seeds
+  table 2, a run of 400 iterations           14 to 26 min; table 2 has 33 runs, the rest 38
 Not measured on a GPU.
 
 Runs in the active environment, or in .venv; the environment variable PYTHON names another interpreter.
@@ -125,15 +125,17 @@ step "$python" tools/sweep.py $row10 --splits leave-one-subject-out --work-dir w
 step "$python" tools/sweep.py configs/table2/0[269]_*.py $row10 --splits paper-inner1 --work-dir work_dirs/curves \
     --seeds "${seeds[0]}" --amp auto ${vessels[@]+"${vessels[@]}"} ${sharing[@]+"${sharing[@]}"} --cfg-options train_cfg.val_interval=50
 # Figures 5 and 6 of the paper: the scan, zero-shot and fine-tuned, of each head.
+figures=work_dirs/paper/figures
 for head in pspnet fcn deeplabv3; do
     find_weights "$head"
-    config=configs/ablations/${head}_head.py figures=work_dirs/paper/figures
-    [[ $head != pspnet ]] || config=$row10
-    run=$(compgen -G "work_dirs/*/$(basename "$config" .py)/paper_$(basename "$weights" .pth)_seed${seeds[0]}") || continue
+    config=configs/ablations/${head}_head.py of=ablations
+    [[ $head != pspnet ]] || config=$row10 of=table2
+    run=work_dirs/$of/$(basename "$config" .py)/paper_$(basename "$weights" .pth)_seed${seeds[0]}
+    compgen -G "$run/train_paper_*.json" > /dev/null || continue # it failed
     step "$python" tools/test.py "$config" "$(ls -t "$run"/iter_*.pth | head -n 1)" --out $figures/$head --show-dir $figures/$head
     for scan in s01_z30 s04_z28; do
         [[ -f work_dirs/table1/$head/overlays/$scan.png && -f $figures/$head/$scan.png ]] || continue
-        step "$python" tools/analysis_tools/stack_overlays.py $scan data/duke_dme/paper_256/images \
+        step "$python" tools/analysis_tools/side_by_side.py $scan data/duke_dme/paper_256/images \
             work_dirs/table1/$head/overlays $figures/$head --out $figures/${head}_$scan.png
     done
 done

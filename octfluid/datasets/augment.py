@@ -79,7 +79,7 @@ class RandomSpeckle(_RandomGray):
 
 @TRANSFORMS.register_module()
 class RandomNoise(_RandomGray):
-    """Add normal noise, a noise floor, whose standard deviation, in gray values, is random in [``low``, ``high``]."""
+    """Add Gaussian noise, a noise floor, with a random standard deviation in [``low``, ``high``] gray values."""
 
     def _change(self, scan: np.ndarray, amount: float) -> np.ndarray:
         return scan + np.random.normal(0, amount, scan.shape)

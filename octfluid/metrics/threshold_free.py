@@ -15,7 +15,7 @@ LIMIT = 8.0
 """The bins are equal and cover [-LIMIT, LIMIT); values outside go into the first or the last bin."""
 
 EDGES = np.linspace(-LIMIT, LIMIT, BINS + 1)
-SCORES = ('average_precision', 'best_dice', 'calibration_error')
+THRESHOLD_FREE = ('average_precision', 'best_dice', 'calibration_error')
 
 
 def logit_histogram(difference: np.ndarray, truth: np.ndarray, ignore_index: int = 255) -> dict[str, list[int]]:
@@ -46,9 +46,9 @@ def threshold_free(histograms: Iterable[Mapping[str, Any]]) -> dict[str, float |
     for histogram in histograms:
         fluid, total = fluid + histogram['fluid'], total + histogram['fluid'] + histogram['background']
     if not fluid.any():
-        return dict.fromkeys(SCORES)
+        return dict.fromkeys(THRESHOLD_FREE)
     tp, marked = (np.cumsum(counts[::-1])[::-1] for counts in (fluid, total))  # at or above each bin's lower edge
     average = (fluid * tp / np.maximum(marked, 1)).sum() / fluid.sum()
     best = (2 * tp / (marked + fluid.sum())).max()
     error = np.abs(fluid - total * expit((EDGES[:-1] + EDGES[1:]) / 2)).sum() / total.sum()
-    return dict(zip(SCORES, map(float, (average, best, error)), strict=True))
+    return dict(zip(THRESHOLD_FREE, map(float, (average, best, error)), strict=True))

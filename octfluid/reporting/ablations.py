@@ -35,7 +35,7 @@ def build(runs: Sequence[Run], table2_runs: Sequence[Run]) -> dict[str, Any]:
         ``configs`` (see `expected`), ``sections`` (`Start.key` of the initial weights of ablations -> ``reference`` (summary
         of row 10, None without runs), ``runs`` (config stem -> summary and ``difference`` to the reference by score),
         ``weights``), ``by_length`` (one mapping for each kind of initial weights, the shorter source training first:
-        ``start``, ``iterations``, ``weights``, ``short`` and ``long``, the summaries of row 10 at 400 and at 4 000
+        ``start``, ``iterations``, ``weights``, ``short`` and ``long``, `table2.summary_of` row 10 at 400 and at 4 000
         iterations, None without runs), ``devices``, ``precisions``, ``not_used``.
 
     Raises:
@@ -71,7 +71,7 @@ def _by_length(row10: Sequence[Run], long: Sequence[Run]) -> list[dict[str, Any]
     lines = []
     for start in sorted(known, key=lambda start: (start.iterations, start.source)):
         cells = [[run for run in runs if run.start == start] for runs in (row10, long)]
-        short, longer = (summarise(cell) if cell else None for cell in cells)
+        short, longer = (table2.summary_of(cell) if cell else None for cell in cells)
         weights = weights_of(known[start])
         lines.append({'start': start.key, 'iterations': start.iterations, 'weights': weights, 'short': short, 'long': longer})
     return lines

@@ -56,7 +56,8 @@ def draw(
     chosen = recipes.plotted(groups)
     areas = [group for group in chosen if group['pixel_mm2']]
     several = len({line['iterations'] for line in lengths}) > 1
-    watched = [run for run in table2_runs if is_inner(run) and not run.changed and len(_validations(run)[0]) > 1]
+    inner = [run for run in table2_runs if is_inner(run) and table2.row_number(run.config_stem) and not run.changed]
+    watched = [run for run in inner if len(_validations(run)[0]) > 1]
     kinds = ((_loss_of_rows, rows), (_validations_of_rows, watched), (_loss_on_vessels, trainings),
              (_by_length, lengths if several else ()), (_patients, chosen), (_areas, areas))  # fmt: skip
     return {name: _png(partial(drawing, shown)) for name, (drawing, shown) in zip(NAMES, kinds, strict=True) if shown}
@@ -131,9 +132,11 @@ def _validations(run: Run) -> tuple[list[int], list[float]]:
 def _validations_of_rows(runs: Sequence[Run]) -> Figure:
     figure = _figure(3.6)
     axes = figure.add_subplot()
-    for (row, members), colour in zip(grouped(runs, lambda run: table2.row_number(run.config_stem)).items(), cycle(OKABE_ITO)):
+    lines = grouped(runs, lambda run: (table2.row_number(run.config_stem), start_label(run.start.key)))
+    for ((row, start), members), colour in zip(lines.items(), cycle(OKABE_ITO)):
         for run in members:
-            axes.plot(*_validations(run), color=colour, linewidth=1.2, marker='.', label=f'row {row}' * (run is members[0]))
+            label = f'row {row}, {start}' if run is members[0] else None
+            axes.plot(*_validations(run), color=colour, linewidth=1.2, marker='.', label=label)
     axes.set_xlabel('iteration')
     axes.set_ylabel('mIoU, %')
     axes.set_xlim(left=0)

@@ -12,6 +12,11 @@ MIXED = '†'
 """Marks scores from runs on different devices or in different precision."""
 MIXED_NOTE = f'{MIXED}: the runs differ in device or precision, which adds to their differences.'
 SCORES = {'mIoU': 'mIoU', 'mDice': 'mDice', 'Dice': 'fluid Dice', 'IoU': 'fluid IoU'}
+FREE = {
+    'average_precision': 'average precision',
+    'best_dice': 'fluid Dice, best threshold',
+    'calibration_error': 'calibration error',
+}
 
 
 def thousands(number: int) -> str:

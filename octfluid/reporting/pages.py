@@ -48,6 +48,7 @@ def templates() -> jinja2.Environment:
     environment.globals |= {
         'AREAS': estimates.AREAS,
         'FAILED': comparisons.FAILED,
+        'FREE': formats.FREE,
         'FULL': FULL,
         'MARGIN': comparisons.MARGIN,
         'MEASURES': MEASURES,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from octfluid.metrics.confusion import predict_nothing, rounded
-from octfluid.metrics.threshold_free import SCORES, threshold_free
+from octfluid.metrics.threshold_free import THRESHOLD_FREE, threshold_free
 from octfluid.records.runs import Run, check_same, conditions_of, grouped, select_runs, summarise, weights_of, why_not
 from octfluid.reporting.published import fraction, read_published
 
@@ -53,10 +53,9 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     """Collect every number of the table.
 
     Returns:
-        ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> summary of our runs, with their
-        ``records`` and, if every image has a histogram of logits, the scores of `threshold_free`), ``weights`` (the
-        same keys -> files), ``reference`` (scores of calling every pixel background, None without runs), ``images`` (number
-        of scored images, or None), ``devices``, ``precisions`` (name -> number of runs), and ``not_used`` (label and reason).
+        ``rows`` (as published), ``sections`` (`Start.key` of the initial weights -> row -> `summary_of` our runs), ``weights``
+        (the same keys -> files), ``reference`` (scores of calling every pixel background, None without runs), ``images``
+        (number of scored images, or None), ``devices``, ``precisions`` (name -> number of runs), ``not_used`` (label, reason).
 
     Raises:
         InputError: Runs that would be averaged or compared differ in config, initial weights or scored files.
@@ -67,7 +66,7 @@ def build(runs: Sequence[Run]) -> dict[str, Any]:
     for start, members in grouped(used, lambda run: run.start).items():
         check_same(members, 'weights')
         rows = grouped(members, lambda run: row_number(run.config_stem))
-        sections[start.key] = {str(row): _summary(mine) for row, mine in rows.items()}
+        sections[start.key] = {str(row): summary_of(mine) for row, mine in rows.items()}
         weights[start.key] = weights_of(members)
     return {
         'rows': paper_rows(),
@@ -85,12 +84,13 @@ def _background_everywhere(run: Run) -> dict[str, float | None]:
     return {name: rounded(value) for name, value in nothing.scores.items()}
 
 
-def _summary(runs: Sequence[Run]) -> dict[str, Any]:
+def summary_of(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return `summarise` of runs, their ``records``, and the scores of `threshold_free` if every image has a histogram."""
     summary = {**summarise(runs), 'records': sorted(run.label for run in runs)}
     found = [[image['extra'].get('logit_histogram') for image in run.record['images']] for run in runs]
     if all(histogram for histograms in found for histogram in histograms):
         scores = [threshold_free(histograms) for histograms in found]
-        for name in SCORES:
+        for name in THRESHOLD_FREE:
             values = [score[name] for score in scores if score[name] is not None]
             summary[name] = {
                 'mean': rounded(statistics.fmean(values)) if values else None,

@@ -21,6 +21,7 @@ def test_a_figure_is_drawn_when_there_are_runs_for_it(row_runs, make_run, own):
     curves = row_runs(10, [60], own(), history=points, **watched)
     assert list(drawn(curves)) == ['validation_table2.png']
     assert drawn(row_runs(10, [60], own(), history=points[:1], **watched)) == {}
+    assert list(drawn(row_runs(10, [60], own(), history=points))) == ['loss_table2.png'], 'scored on reported scans'
     vessels = make_run('hrf/pspnet', split='usual', iterations=40000)
     recipe = make_run('duke_dme/compact')
     for image, name in zip(recipe.record['images'], ('s01_z10', 's01_z15'), strict=True):

@@ -80,8 +80,8 @@ def test_the_whole_paper(clone, tmp_path, phantoms, write_hrf, python):
         (data / f'splits/heldout_{side}.txt').rename(data / f'splits/paper_{side}.txt')
         (data / f'splits/heldout-inner1_{side}.txt').rename(data / f'splits/paper-inner1_{side}.txt')
     for subject in (1, 2, 3):
-        for side, kept_out in (('train', False), ('val', True)):
-            members = [f's{one:02d}_z{z:02d}\n' for one in (1, 2, 3) for z in range(4) if (one == subject) == kept_out]
+        for side, held_out in (('train', False), ('val', True)):
+            members = [f's{one:02d}_z{z:02d}\n' for one in (1, 2, 3) for z in range(4) if (one == subject) == held_out]
             (data / f'splits/subject{subject:02d}_{side}.txt').write_text(''.join(members))
     raw = write_hrf(tmp_path / 'raw')
     done = run(clone, 'reproduce_paper', '--iters', '2', '--seeds', '0', python=python, OCTFLUID_HRF_RAW=str(raw))

@@ -9,7 +9,7 @@ def stack(run_tool, tmp_path):
         (tmp_path / folder).mkdir()
         Image.new('L', size, value).save(tmp_path / folder / 'a.png')
     folders = tmp_path / 'scans', tmp_path / 'overlays'
-    return lambda scan: run_tool('analysis_tools/stack_overlays', scan, *folders, '--out', tmp_path / 'new/out.png')
+    return lambda scan: run_tool('analysis_tools/side_by_side', scan, *folders, '--out', tmp_path / 'new/out.png')
 
 
 def test_pictures_of_a_scan_stand_side_by_side(stack, tmp_path):

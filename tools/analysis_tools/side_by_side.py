@@ -12,7 +12,7 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = ToolParser(
         'Put the pictures of one scan from several folders side by side, each enlarged to the width of the widest.',
-        'python tools/analysis_tools/stack_overlays.py s01_z30 data/duke_dme/paper_256/images overlays --out s01_z30.png',
+        'python tools/analysis_tools/side_by_side.py s01_z30 data/duke_dme/paper_256/images overlays --out s01_z30.png',
     )
     parser.add_argument('scan', metavar='SCAN', help='name of the scan, without .png')
     parser.add_argument('folders', metavar='FOLDER', nargs='+', help='folder of scans, or of overlays by test.py --show-dir')
