@@ -10,8 +10,8 @@ usage: bash scripts/reproduce_table1.sh [fcn|pspnet|deeplabv3 ...] [--split all|
 Applies configs/table1/<head>.py (default: all three heads) to the Duke scans in data/duke_dme (see scripts/download_data.sh) with
 the weights that fine-tuning starts from: checkpoints/hrf/<head>_*_hrf-*.pth (scripts/pretrain_hrf.sh), else the model zoo's
 in checkpoints/ (scripts/download_checkpoints.sh). Writes records to work_dirs/table1/<head>, with pictures of the best, the
-median and the worst scan next to them, and the table to work_dirs/table1/report. Run it again to go on where it stopped: a
-head with a record of the same weights, settings and scans is skipped.
+median and the worst scan next to them and of all scans in overlays/, and the table to work_dirs/table1/report. Run it again to
+go on where it stopped: a head with a record of the same weights, settings and scans is skipped.
 
   --split NAME     all: the 110 scans of the paper's table (default); paper: the 22 validation scans of its split. The table takes
                    no other; tools/test.py scores any
