@@ -89,7 +89,7 @@ def test_the_steps_are_the_configs_there_are_each_compared_with_an_earlier_one()
     lines = read_published('recipe_steps.csv')
     stems = [line['config'] for line in lines]
     found = [path.stem for folder in ('steps', 'beside') for path in CONFIGS.glob(f'{folder}/*.py')]
-    assert sorted(stems) == sorted([*found, 'compact'])
+    assert sorted(stems) == sorted([*found, 'compact', 'across_devices'])
     assert all(line['against'] in stems[:place] for place, line in enumerate(lines) if place)
 
 
