@@ -5,7 +5,7 @@ import pytest
 from octfluid.datasets.splits import paper_rows
 from octfluid.metrics.confusion import pooled_metrics
 from octfluid.records.record import to_run
-from octfluid.reporting import estimates
+from octfluid.reporting import estimates, recipes
 from octfluid.reporting.comparisons import compare
 from octfluid.reporting.estimates import shared_subjects
 from octfluid.reporting.model_card import MEASURES, scores_of
@@ -140,6 +140,16 @@ def test_training_on_graded_columns_is_compared_with_whole_scans_scored_alike(ru
     (item,) = compare(runs)
     assert item['family'] == 'graded columns, paper' and item['difference'] == pytest.approx(0.1)
     assert item['arm'].startswith('duke_dme/columns (') and item['reference'].startswith('duke_dme/compact (')
+
+
+def test_figures_show_the_recipe_and_not_what_scored_best(run_of):
+    names = ('columns', 'compact_paper256', 'native_paper256')
+    runs = [
+        run_of(dice=lambda subject, best=60 + place: best, config=f'configs/duke_dme/{name}.py', config_sha256=f'{place}' * 64)
+        for place, name in enumerate(names)
+    ]
+    shown = [[group['config'] for group in recipes.plotted(estimates.build(chosen))] for chosen in (runs, [runs[0], runs[2]])]
+    assert shown == [['configs/duke_dme/compact_paper256.py'], ['configs/duke_dme/native_paper256.py']]
 
 
 def test_sides_scored_against_other_masks_are_refused(run_of):
