@@ -176,7 +176,7 @@ def is_own(group: Mapping[str, Any]) -> bool:
 
 
 def plotted(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the groups that the figures show: of each protocol our complete training of `RECIPE`, else the one that ranks first.
+    """Return the groups that the figures show: of each protocol our complete training of `RECIPE`, else another.
 
     Only where the recipe was not run the pooled Dice decides: the best of several reported scores would flatter.
     """
