@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: wider changes of scale, aspect and gray value, as between devices.
+"""Step 8 of the recipe with wider changes of scale, aspect and gray value, as between devices.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 

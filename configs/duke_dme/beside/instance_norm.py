@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: instance normalisation, as in nnU-Net, in place of batch normalisation.
+"""Step 8 of the recipe with instance normalisation, as in nnU-Net, in place of batch normalisation.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 

@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: scans at their native 496x768 pixels and windows of 320x512, not 256x384 and 160x256.
+"""Step 8 of the recipe with scans at their native 496x768 pixels and windows of 320x512, not 256x384 and 160x256.
 
 The same part of a scan in four times the pixels: are walls between pockets, which half the size blurs, told apart better? The
 step before `native.py`, which is wider and trains longer too. For a GPU.

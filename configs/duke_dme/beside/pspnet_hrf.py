@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: the paper's network, PSPNet on U-Net s5-d16, from its HRF vessel weights.
+"""Step 8 of the recipe with the paper's network, PSPNet on U-Net s5-d16, from its HRF vessel weights.
 
 With `pspnet_scratch.py` it says whether vessels help where the recipe is another. 29 M parameters: for a GPU.
 

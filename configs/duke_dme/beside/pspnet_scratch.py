@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: the paper's network, PSPNet on U-Net s5-d16, from random weights.
+"""Step 8 of the recipe with the paper's network, PSPNet on U-Net s5-d16, from random weights.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 

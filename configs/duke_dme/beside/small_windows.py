@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: twelve windows of 96x144 in place of four of 160x256, at equal cost.
+"""Step 8 of the recipe with twelve windows of 96x144 in place of four of 160x256, at equal cost.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 

@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: MMSegmentation's U-Net s5-d16 in place of the plain one, at a quarter of the paper's width.
+"""Step 8 of the recipe with MMSegmentation's U-Net s5-d16 in place of the plain one, at a quarter of the paper's width.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 

@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: trained on whole scans rather than on windows of 160x256.
+"""Step 8 of the recipe trained on whole scans rather than on windows of 160x256.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 

@@ -1,4 +1,4 @@
-"""Beside step 8 of the recipe: twice the width in every stage, 5.4 M parameters.
+"""Step 8 of the recipe with twice the width in every stage, 5.4 M parameters.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 
