@@ -133,13 +133,14 @@ def test_recipes_are_compared_with_row_10_from_the_longest_source_training(run_o
     assert [item['images'] for item in compare(folds)] == [110] and compare(folds[1:]) == []
 
 
-def test_training_on_graded_columns_is_compared_with_whole_scans_scored_alike(run_of):
-    names = [f'configs/duke_dme/{name}.py' for name in ('compact', 'columns', 'columns_graded')]
+@pytest.mark.parametrize(('variant', 'family'), [('columns', 'graded columns'), ('across_devices', 'across devices')])
+def test_a_variant_is_compared_with_the_recipe_scored_alike(run_of, variant, family):
+    names = [f'configs/duke_dme/{name}.py' for name in ('compact', variant, f'{variant}_graded')]
     digests = [dict(config=name, config_sha256=f'{place}' * 64) for place, name in enumerate(names, 1)]
     runs = [run_of(dice=lambda subject, place=place: 50 + 10 * place, **one) for place, one in enumerate(digests)]
     (item,) = compare(runs)
-    assert item['family'] == 'graded columns, paper' and item['difference'] == pytest.approx(0.1)
-    assert item['arm'].startswith('duke_dme/columns (') and item['reference'].startswith('duke_dme/compact (')
+    assert item['family'] == f'{family}, paper' and item['difference'] == pytest.approx(0.1)
+    assert item['arm'].startswith(f'duke_dme/{variant} (') and item['reference'].startswith('duke_dme/compact (')
 
 
 def test_figures_show_the_recipe_and_not_what_scored_best(run_of):

@@ -63,13 +63,15 @@ def test_table_shows_paper_ours_and_difference(runs):
     assert rows_of(text, 'From scratch', 10)[0][-1] == 'n = 2' and rows_of(text, 'From scratch', 6) == []
 
 
-def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(make_run, hrf_weights):
+def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(make_run, hrf_weights, pages_of, rows_below):
     run, bins = make_run(ROW10, init=hrf_weights), [0] * BINS
     for image in run.record['images']:
         true = image['tp'] + image['fn']
         image['extra'] = {'logit_histogram': {'fluid': [*bins[1:], true], 'background': [65536 - true, *bins[1:]]}}
-    text = render(build_results([run])['table2'])
-    assert rows_of(text, 'From HRF', 10)[1][-4:-1] == ['100.00', '100.00', '0.04']
+    results = build_results([run])
+    assert rows_of(render(results['table2']), 'From HRF', 10)[1][-4:-1] == ['100.00', '100.00', '0.04']
+    ((*_, precision, best, error, _, _, _, _, _),) = rows_below(pages_of(results)['ablations.md'], 'Row 10 by length')
+    assert [precision, best, error] == ['100.00 (n = 1)', '100.00 (n = 1)', '0.04 (n = 1)']
 
 
 @pytest.mark.parametrize(('changes', 'named'), [
