@@ -5,13 +5,16 @@ unset CDPATH # with it cd can go elsewhere, and prints where
 
 usage() {
     cat <<'USAGE'
-usage: bash scripts/reproduce_recipe.sh [compact|columns|native] [--seeds 0 1 2] [--steps] [--amp [on|auto]] [--jobs N] [--gpus 0,1]
+usage: bash scripts/reproduce_recipe.sh [compact|columns|across_devices|native] [--seeds 0 1 2] [--steps]
+       [--amp [on|auto]] [--jobs N] [--gpus 0,1]
 
 Trains configs/duke_dme/<recipe>.py (default: compact) into work_dirs/recipe: on the paper's split, scored against its ground
-truth of 256x256 as the paper does; on both halves used in the literature; with each patient left out in turn, which compact and
-columns also score on the graded columns alone; and on all scans. The seeds of the first are also scored together. compact is exported from the last, rounded to 16 bits, to
-work_dirs/recipe/octfluid-compact.onnx, with a card that gives the scores of the others, and scored on data/external if that is there. Everything is reported in work_dirs/recipe/report. Needs the Duke
-data in data/duke_dme (see scripts/download_data.sh). Run it again to go on where it stopped.
+truth of 256x256 as the paper does (not across_devices); on both halves used in the literature; with each patient left out in
+turn, which compact and columns also score on the graded columns alone; and on all scans. The seeds of the first are also scored
+together. From the training on all scans compact is exported, rounded to 16 bits, to work_dirs/recipe/octfluid-compact.onnx, with
+a card that gives the scores of the others, and compact and across_devices are scored on data/external if that is there.
+Everything is reported in work_dirs/recipe/report. Needs the Duke data in data/duke_dme (see scripts/download_data.sh). Run it
+again to go on where it stopped.
 
   --steps   also compare the ingredients of the recipe on the inner splits of the paper's training set
 
@@ -29,10 +32,10 @@ recipe=compact steps='' amp=()
 options=()
 seeds=(--seeds 0 1 2)
 case ${1-} in
-    compact | columns | native) recipe=$1; shift ;;
+    compact | columns | across_devices | native) recipe=$1; shift ;;
     '' | -*) ;;
     *)
-        echo "error: $1: is no recipe; expected compact, columns or native (see bash scripts/reproduce_recipe.sh --help)" >&2
+        echo "error: $1: is no recipe; expected compact, columns, across_devices or native (see bash scripts/reproduce_recipe.sh --help)" >&2
         exit 2
         ;;
 esac
@@ -73,7 +76,7 @@ sweep() {
 if [[ -n $steps ]]; then
     sweep configs/duke_dme/steps/*.py configs/duke_dme/compact.py --splits paper-inner1 paper-inner2 paper-inner3
 fi
-sweep "${config%.py}_paper256.py"
+if [[ -f ${config%.py}_paper256.py ]]; then sweep "${config%.py}_paper256.py"; fi
 sweep "$config" --splits halves leave-one-subject-out
 
 # step COMMAND...: remembers that it failed, so that the report is written all the same.
@@ -103,16 +106,18 @@ whole=$work/$recipe/all_seed0
 if ! compgen -G "$whole/train_all_*.json" > /dev/null; then
     step tools/train.py "$config" --split all --seed 0 --work-dir "$whole" --resume ${amp[@]+"${amp[@]}"}
 fi
-if [[ $recipe == compact ]] && compgen -G "$whole/train_all_*.json" > /dev/null; then
+if compgen -G "$whole/train_all_*.json" > /dev/null; then
     checkpoint=$(ls -t "$whole"/iter_*.pth | head -n 1)
-    step tools/publish_checkpoint.py "$checkpoint" --out "$work/weights" --half \
-        --record "$(compgen -G "$whole/train_all_*.json" | head -n 1)"
-    for weights in "$work"/weights/fcn_plain-unet_*.pth; do
-        step tools/export_onnx.py "$config" "$weights" --half --out "$work/octfluid-compact.onnx" \
-            --records "$work/compact" "$work/compact_paper256"
-    done
-    if [[ -f data/external/index.csv ]]; then
-        step tools/test.py configs/external/compact.py "$checkpoint" --split all --out "$work/external"
+    if [[ $recipe == compact ]]; then
+        step tools/publish_checkpoint.py "$checkpoint" --out "$work/weights" --half \
+            --record "$(compgen -G "$whole/train_all_*.json" | head -n 1)"
+        for weights in "$work"/weights/fcn_plain-unet_*.pth; do
+            step tools/export_onnx.py "$config" "$weights" --half --out "$work/octfluid-compact.onnx" \
+                --records "$work/compact" "$work/compact_paper256"
+        done
+    fi
+    if [[ -f configs/external/$recipe.py && -f data/external/index.csv ]]; then
+        step tools/test.py "configs/external/$recipe.py" "$checkpoint" --split all --out "$work/external"
     fi
 fi
 "$python" tools/report.py "$work" --out "$work/report"

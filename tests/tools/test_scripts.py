@@ -254,6 +254,18 @@ def test_recipe_runs_every_protocol_then_the_model_then_the_report(script, repos
     ]  # fmt: skip
 
 
+def test_a_variant_of_the_recipe_is_scored_on_other_devices_too(script, repository):
+    (repository / 'data/external').mkdir(parents=True)
+    (repository / 'data/external/index.csv').touch()
+    config, whole = 'configs/duke_dme/across_devices.py', f'{WORK}/across_devices/all_seed0'
+    assert script('reproduce_recipe', 'across_devices')[1] == [
+        sweep(config, 'halves leave-one-subject-out'),
+        f'tools/train.py {config} --split all --seed 0 --work-dir {whole} --resume',
+        f'tools/test.py configs/external/across_devices.py {whole}/iter_900.pth --split all --out {WORK}/external',
+        f'tools/report.py {WORK} --out {WORK}/report',
+    ]
+
+
 @pytest.mark.parametrize(('seeds', 'members'), [('0 1 2', 3), ('4', 0)])
 def test_recipe_scores_the_seeds_together(script, seeds, members):
     _, steps = script('reproduce_recipe', SEEDS=seeds)
