@@ -172,7 +172,11 @@ ADDED = {
     (LAST, 'duke_dme/beside/devices'): [
         *(f'{PIPELINE}.Random{kind}.*' for kind in ('Gamma', 'Speckle', 'Noise', 'Blur', 'LowResolution', 'Apply')),
     ],
+    ('duke_dme/beside/devices', 'duke_dme/beside/devices_1800'): ['param_scheduler.1.end', 'train_cfg.max_iters'],
     (LAST, 'duke_dme/beside/instance_norm'): ['model.*.norm_cfg.*'],
+    (LAST, 'duke_dme/beside/group_norm'): ['model.*.norm_cfg.*'],
+    (LAST, 'duke_dme/beside/hard_pixels'): ['model.decode_head.sampler.*'],
+    (LAST, 'duke_dme/beside/constant_rate'): ['param_scheduler.1.begin'],
     (LAST, 'duke_dme/beside/wide'): ['model.backbone.channels*', 'model.decode_head.*', 'model.auxiliary_head.*'],
     (LAST, 'duke_dme/beside/unet_s5-d16'): ['model.backbone.*'],
     (LAST, 'duke_dme/beside/native_resolution'): [
