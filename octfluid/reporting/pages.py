@@ -89,7 +89,8 @@ def render(
     template = templates().get_template(f'{name}.j2')
     text = template.render(_for_cells(results), figures=figures, pictures=_for_cells(pictures or {}), published=published)
     text = _HTML_IN_MARKDOWN.sub(lambda found: found[1].replace('<!--', '&lt;!--') if found[1] else '&lt;', text)
-    return re.sub(r'\n{3,}', '\n\n', text).strip('\n') + '\n'
+    text = re.sub(r'\n{3,}', '\n\n', text).strip('\n') + '\n'
+    return text + (f'\n{formats.MIXED_NOTE}\n' if formats.MIXED in text else '')
 
 
 def render_page(name: str, results: Mapping[str, Any], *shown: Any, linked: bool = True) -> str:
@@ -101,7 +102,6 @@ def render_page(name: str, results: Mapping[str, Any], *shown: Any, linked: bool
     title, _, text = render(name, results, *shown, published=linked).partition('\n')
     if not title:
         return ''
-    text += f'\n{formats.MIXED_NOTE}\n' if formats.MIXED in text else ''
     text = text if linked else _TO_REPOSITORY.sub(r'\1', text)
     return f'{title}\n\n{WRITTEN_BY}\n{text}'
 

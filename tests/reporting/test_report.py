@@ -6,6 +6,7 @@ import pytest
 from octfluid.metrics.threshold_free import BINS
 from octfluid.records.record import to_run
 from octfluid.reporting import estimates, model_card
+from octfluid.reporting.pages import render as render_text
 from octfluid.reporting.pages import render_page
 from octfluid.reporting.report import README_BEGIN, README_END, build_results, default_readme, write_report
 from octfluid.reporting.table2 import paper_rows
@@ -127,7 +128,8 @@ def test_recipes_are_grouped_by_all_that_matters(make_record):
 
 
 def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_run, pages_of):
-    pairs = ((ROW10, ('fp32', 'bf16')), (ROW6, ('bf16', 'bf16')), ('smoke/tiny', ('fp32', 'bf16')))
+    both = 'fp32', 'bf16'
+    pairs = ((ROW10, both), (ROW6, ('bf16', 'bf16')), ('smoke/tiny', both), ('duke_dme/compact', both))
     results = build_results([
         make_run(config, COUNTS[place], seed=10 - 8 * place, precision=precision)
         for config, pair in pairs for place, precision in enumerate(pair)
@@ -140,6 +142,7 @@ def test_seeds_of_different_precision_or_device_are_averaged_and_marked(make_run
     text = pages['table2.md']
     assert rows_of(text, 'From scratch', 10)[0][-1] == 'n = 2 †' and rows_of(text, 'From scratch', 6)[0][-1] == 'n = 2'
     assert text.count('†: ') == 1 and '| n = 2 † |' in pages['recipes.md'] and '(n = 2 †)' in pages['ablations.md']
+    assert 'n = 2 †' in (block := render_text('readme.md', results)) and block.count('†: ') == 1
 
 
 def test_the_order_of_reading_changes_nothing(runs, tmp_path):
