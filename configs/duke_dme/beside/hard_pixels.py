@@ -1,4 +1,6 @@
-"""Step 8 of the recipe with losses from hard pixels only: below a probability of 0.7, or the hardest tenth (mmseg's OHEM).
+"""Step 8 of the recipe with the decode head trained on hard pixels only (mmseg's `OHEMPixelSampler`).
+
+Pixels whose own class has a probability below 0.7 count, and at least the hardest tenth. Auxiliary heads see all pixels.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 
