@@ -158,13 +158,15 @@ def _device(name: str, images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def pictures_of(runs: Sequence[Run]) -> dict[str, tuple[str, Any]]:
-    """Return the pictures next to the records: role (see `choose`) -> (path below the results folder, file)."""
-    of = {image['name']: run for run in runs for image in run.record['images']}
+    """Return the pictures next to the records of the first seed: role (see `choose`) -> (path below the results, file)."""
+    first = min((run.record['seed'] for run in runs), default=None)
+    of = {image['name']: (image, run) for run in runs if run.record['seed'] == first for image in run.record['images']}
     found = {}
-    for role, name in choose([image for run in runs for image in run.record['images']]).items():
-        label = PurePosixPath(of[name].label)
+    for role, name in choose([image for image, _ in of.values()]).items():
+        run = of[name][1]
+        label = PurePosixPath(run.label)
         picture = picture_name(label.stem, name)
-        if os.path.isfile(file := of[name].path.parent / picture):
+        if os.path.isfile(file := run.path.parent / picture):
             found[role] = (f'records/{label.with_name(picture)}', file)
     return found
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from octfluid.reporting.published import read_published
-from octfluid.reporting.recipes import build_external, build_steps
+from octfluid.reporting.recipes import build_external, build_steps, pictures_of
 from octfluid.reporting.report import build_results
 from octfluid.utils.errors import InputError
 
@@ -118,3 +118,14 @@ def test_scans_of_other_devices_are_scored_by_device(run_of_images, pages_of, ro
     assert rows[2] == ['Topcon_3D', '2', '0', '-', '-', '-', '1 of 2', '2.00']
     # tp 40, fp 51, fn 28 in all; 11 of the 100 + 200 + 100 pixels without fluid are marked.
     assert rows[3] == ['all', '6', '3', '50.31', '43.96', '58.82', '2 of 3', '2.75']
+
+
+def test_pictures_are_of_one_seed_so_that_each_shows_what_its_caption_says(run_of_images, tmp_path):
+    # The scan that is worst with seed 1 is best with seed 0.
+    low, high, found = ('low', 1, 20, 10, 80), ('high', 2, 90, 10, 10), ('low', 1, 95, 5, 5)
+    runs = [run_of_images(rows, tmp_path / 'r.json', seed=seed) for seed, rows in ((1, (low, high)), (0, (found, high)))]
+    for run in runs:
+        for name in ('low', 'high'):
+            (tmp_path / f'{Path(run.label).stem}.{name}.png').touch()
+    shown = {role: file.name for role, (_, file) in pictures_of(runs).items()}
+    assert shown == {role: f'{Path(runs[1].label).stem}.{name}.png' for role, name in (('best', 'low'), ('worst', 'high'))}

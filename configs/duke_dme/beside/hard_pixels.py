@@ -1,6 +1,6 @@
 """Step 8 of the recipe with the decode head trained on hard pixels only (mmseg's `OHEMPixelSampler`).
 
-Pixels whose own class has a probability below 0.7 count, and at least the hardest tenth. Auxiliary heads see all pixels.
+A pixel counts if its true class has a probability below 0.7, and the hardest tenth always. Auxiliary heads see all pixels.
 
 What it changes: docs/recipe.md, from the inner splits of the paper's training set.
 
