@@ -129,7 +129,7 @@ class PerformanceHook(Hook):
 
     Args:
         channels_last: Keep features with the channels innermost, which convolutions on CPUs and tensor cores prefer; with
-            one process alone.
+            one process alone. 'auto': not in float32 training on a CPU with AVX2 but no AVX-512, which takes longer then.
         reuse_memory: On a CPU with glibc, keep freed memory for the next step instead of returning it to the system.
         prepare_weights: In tests, make batch normalisation part of the convolutions, enlarge features after their 1x1
             convolutions, and round weights for mixed precision once.
@@ -140,7 +140,7 @@ class PerformanceHook(Hook):
         scoring: Precision of scoring: 'fp32', 'bf16' or 'fp16'; None: 'fp32', or as ``mixed_scoring`` says.
     """
 
-    channels_last: bool = True
+    channels_last: bool | str = 'auto'
     reuse_memory: bool = True
     prepare_weights: bool = True
     window_batch: int | str | None = 'auto'
@@ -158,7 +158,7 @@ class PerformanceHook(Hook):
         if self.reuse_memory and on_cpu:
             reuse_freed_memory()
         torch.backends.cudnn.allow_tf32 = self.tf32
-        if self.channels_last:
+        if self.channels_last or is_training(runner):  # initial weights are drawn in the order that they have in memory
             model.to(memory_format=torch.channels_last)
         if precision_of(runner.cfg) != 'fp32':
             keep_logits_float32(model)
@@ -175,12 +175,22 @@ class PerformanceHook(Hook):
             use_deterministic_operators(model)
 
     def before_train(self, runner: Any) -> None:
-        """Lay out the weights of several processes as they were when torch made room for their gradients.
+        """Lay out weights and the optimizer's averages of them as training needs them.
 
-        With other strides torch averages the gradients of convolutions wrongly, with no more than a warning.
+        Weights of several processes have the strides for which torch made room for their gradients. With others it averages
+        the gradients of convolutions wrongly, with no more than a warning. A fused optimizer likewise takes for granted
+        that averages lie as weights do; those of a checkpoint may not.
         """
-        if is_model_wrapper(runner.model):
+        channels_last = self.channels_last
+        if channels_last == 'auto':
+            slow = torch.backends.cpu.get_cpu_capability() == 'AVX2' and precision_of(runner.cfg) == 'fp32'
+            channels_last = torch.cuda.is_available() or not slow
+        if is_model_wrapper(runner.model) or not channels_last:
             bare_model(runner).to(memory_format=torch.contiguous_format)
+        for parameter, averages in runner.optim_wrapper.optimizer.state.items():
+            for name, value in averages.items():
+                if getattr(value, 'shape', None) == parameter.shape:
+                    averages[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
     def _after_iter(self, runner: Any, *_: Any, mode: str = 'train', **__: Any) -> None:
         """Note the GPU's peak memory, before the log resets it, and say once if steps of a training wait for data."""

@@ -45,6 +45,16 @@ def test_resume_is_exact_and_workers_do_not_matter(run, whole, tmp_path):
     assert record['images'] == whole[1]['images'] and record['history'] == whole[1]['history']
 
 
+def test_a_resume_with_another_memory_layout_goes_on_alike(run, tmp_path):
+    options = {'optim_wrapper.optimizer.type': 'SGD', 'optim_wrapper.optimizer.momentum': 0.9, 'train_cfg.val_interval': 4}
+    layout, whole, parts = 'default_hooks.performance.channels_last', tmp_path / 'whole', tmp_path / 'parts'
+    run(whole, {**options, 'train_cfg.max_iters': 4, layout: True})
+    run(parts, {**options, 'train_cfg.max_iters': 2, layout: True})
+    run(parts, {**options, 'train_cfg.max_iters': 4, layout: False}, resume=True)
+    ours, theirs = state_of(parts, 4), state_of(whole, 4)
+    assert all(torch.allclose(ours[name].double(), theirs[name].double(), atol=1e-5) for name in ours)
+
+
 def test_history_holds_the_score_of_each_validation_before_and_after_a_resume(run, tmp_path):
     options = {'train_cfg.val_interval': 2, 'default_hooks.checkpoint.interval': 3}
     assert run(tmp_path, {**options, 'train_cfg.max_iters': 3})['iterations'] == 3
