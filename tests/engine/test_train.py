@@ -2,14 +2,18 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import LoggerHook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import get_priority
+from torch.optim import Adam
 
 from octfluid.engine.hooks import StepSeedHook, StopHook
-from octfluid.engine.performance import PerformanceHook
+from octfluid.engine.performance import PerformanceHook, use_precision
 from octfluid.engine.run import train
 from octfluid.records.record import read_record
 from octfluid.utils.errors import InputError, Interrupted, WorkError
@@ -53,6 +57,16 @@ def test_a_resume_with_another_memory_layout_goes_on_alike(run, tmp_path):
     run(parts, {**options, 'train_cfg.max_iters': 4, layout: False}, resume=True)
     ours, theirs = state_of(parts, 4), state_of(whole, 4)
     assert all(torch.allclose(ours[name].double(), theirs[name].double(), atol=1e-5) for name in ours)
+
+
+@pytest.mark.parametrize(('cpu', 'precision', 'last'), [('AVX2', 'fp32', 0), ('AVX2', 'bf16', 1), ('AVX512', 'fp32', 1)])
+def test_layout_in_training_fits_the_cpu(cpu, precision, last, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: cpu)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    model, cfg = torch.nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last), Config(dict(optim_wrapper={}))
+    use_precision(cfg, precision)
+    PerformanceHook().before_train(SimpleNamespace(model=model, cfg=cfg, optim_wrapper=OptimWrapper(Adam(model.parameters()))))
+    assert model.weight.is_contiguous(memory_format=torch.channels_last) == last
 
 
 def test_history_holds_the_score_of_each_validation_before_and_after_a_resume(run, tmp_path):
