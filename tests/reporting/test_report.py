@@ -69,10 +69,13 @@ def test_scores_without_a_threshold_are_shown_where_every_image_has_a_histogram(
     for image in run.record['images']:
         true = image['tp'] + image['fn']
         image['extra'] = {'logit_histogram': {'fluid': [*bins[1:], true], 'background': [65536 - true, *bins[1:]]}}
-    results = build_results([run])
-    assert rows_of(render(results['table2']), 'From HRF', 10)[1][-4:-1] == ['100.00', '100.00', '0.04']
-    ((*_, precision, best, error, _, _, _, _, _),) = rows_below(pages_of(results)['ablations.md'], 'Row 10 by length')
-    assert [precision, best, error] == ['100.00 (n = 1)', '100.00 (n = 1)', '0.04 (n = 1)']
+    # Older records have none: another row, and row 10 from scratch.
+    results = build_results([run, make_run(ROW6, init=hrf_weights), make_run(ROW10, init=None)])
+    text = render(results['table2'])
+    shown = [rows_of(text, 'From HRF', row)[1][-4:-1] for row in (6, 10)]
+    assert shown == [['-', '-', '-'], ['100.00', '100.00', '0.04']]
+    scratch, (*_, precision, best, error, _, _, _, _, _) = rows_below(pages_of(results)['ablations.md'], 'Row 10 by length')
+    assert [precision, best, error] == ['100.00 (n = 1)', '100.00 (n = 1)', '0.04 (n = 1)'] and scratch[4:7] == ['-', '-', '-']
 
 
 @pytest.mark.parametrize(('changes', 'named'), [
