@@ -23,7 +23,8 @@ Networks whose weights are in checkpoints/hrf or checkpoints are not trained on 
 Measured on two cores of a CPU, in bfloat16 (wall_seconds of the records in docs/results/records):
   HRF, PSPNet, 1000 iterations and scoring   79 min
   table 1, PSPNet, 22 scans of 110           13 min
-  table 2, a run of 400 iterations           14 to 26 min; table 2 has 33 runs, the rest 38
+  table 2, a run of 400 iterations           14 to 15 min; table 2 has 33 runs, the rest 38
+                                             (76 min in float32 on a CPU without AVX-512)
 Not measured on a GPU.
 
 Runs in the active environment, or in .venv; the environment variable PYTHON names another interpreter.
