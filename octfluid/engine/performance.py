@@ -15,7 +15,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS, OPTIM_WRAPPERS
 from torch import nn
@@ -129,7 +129,7 @@ class PerformanceHook(Hook):
 
     Args:
         channels_last: Keep features with the channels innermost, which convolutions on CPUs and tensor cores prefer; with
-            one process alone. 'auto': not in float32 training on a CPU with AVX2 but no AVX-512, which takes longer then.
+            one process alone. 'auto': yes, except in float32 training on a CPU with AVX2 but no AVX-512, where it is slower.
         reuse_memory: On a CPU with glibc, keep freed memory for the next step instead of returning it to the system.
         prepare_weights: In tests, make batch normalisation part of the convolutions, enlarge features after their 1x1
             convolutions, and round weights for mixed precision once.
@@ -187,10 +187,12 @@ class PerformanceHook(Hook):
             channels_last = torch.cuda.is_available() or not slow
         if is_model_wrapper(runner.model) or not channels_last:
             bare_model(runner).to(memory_format=torch.contiguous_format)
-        for parameter, averages in runner.optim_wrapper.optimizer.state.items():
-            for name, value in averages.items():
-                if getattr(value, 'shape', None) == parameter.shape:
-                    averages[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        wrapper = runner.optim_wrapper
+        for one in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
+            for parameter, averages in one.optimizer.state.items():
+                for name, value in averages.items():
+                    if getattr(value, 'shape', None) == parameter.shape:
+                        averages[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
     def _after_iter(self, runner: Any, *_: Any, mode: str = 'train', **__: Any) -> None:
         """Note the GPU's peak memory, before the log resets it, and say once if steps of a training wait for data."""
