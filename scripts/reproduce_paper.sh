@@ -24,7 +24,7 @@ Measured on two cores of a CPU, in bfloat16 (wall_seconds of the records in docs
   HRF, PSPNet, 1000 iterations and scoring   79 min
   table 1, PSPNet, 22 scans of 110           13 min
   table 2, a run of 400 iterations           14 to 15 min; table 2 has 33 runs, the rest 38
-                                             (76 min in float32 on a CPU without AVX-512)
+                                             (76 min in float32 on another CPU)
 Not measured on a GPU.
 
 Runs in the active environment, or in .venv; the environment variable PYTHON names another interpreter.

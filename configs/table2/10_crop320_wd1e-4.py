@@ -6,8 +6,7 @@ The authors' README gives this row a weight decay of 1e-5; paper and notebook ha
 
 Ours: docs/results/table2.md. From random weights (`--init none`, seed 0) the 400 iterations end at background everywhere; at
 the best threshold, chosen on the scored scans, the fluid Dice would be 50.6. (After 1 000 iterations of source training it is
-49.6 at argmax.) The run from random weights took 76 minutes in float32 on two CPU cores without AVX-512 (`wall_seconds` of its
-record).
+49.6 at argmax.) The run from random weights took 76 minutes in float32 on two CPU cores (`wall_seconds` of its record).
 
     python tools/train.py configs/table2/10_crop320_wd1e-4.py
 """

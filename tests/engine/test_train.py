@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import get_priority
 from torch.optim import Adam
 
@@ -52,7 +52,7 @@ def test_resume_is_exact_and_workers_do_not_matter(run, whole, tmp_path):
 def test_a_resume_with_another_memory_layout_goes_on_alike(run, tmp_path):
     options = {'optim_wrapper.optimizer.type': 'SGD', 'optim_wrapper.optimizer.momentum': 0.9, 'train_cfg.val_interval': 4}
     layout, whole, parts = 'default_hooks.performance.channels_last', tmp_path / 'whole', tmp_path / 'parts'
-    run(whole, {**options, 'train_cfg.max_iters': 4, layout: True})
+    run(whole, {**options, 'train_cfg.max_iters': 4, layout: False})  # its initial weights are the same
     run(parts, {**options, 'train_cfg.max_iters': 2, layout: True})
     run(parts, {**options, 'train_cfg.max_iters': 4, layout: False}, resume=True)
     ours, theirs = state_of(parts, 4), state_of(whole, 4)
@@ -65,7 +65,8 @@ def test_layout_in_training_fits_the_cpu(cpu, precision, last, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     model, cfg = torch.nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last), Config(dict(optim_wrapper={}))
     use_precision(cfg, precision)
-    PerformanceHook().before_train(SimpleNamespace(model=model, cfg=cfg, optim_wrapper=OptimWrapper(Adam(model.parameters()))))
+    optimizers = OptimWrapperDict(one=OptimWrapper(Adam(model.parameters())))
+    PerformanceHook().before_train(SimpleNamespace(model=model, cfg=cfg, optim_wrapper=optimizers))
     assert model.weight.is_contiguous(memory_format=torch.channels_last) == last
 
 
